@@ -207,7 +207,7 @@ def _train_without_waiting(run: Run, flow: str, members: int) -> Row:
     stack = Stack(trainers) if members else None
     if stack is not None:
         stack.repeated.unrecorded = 0
-    step = trainers[0]._one_step if stack is None else stack.step
+    step = trainers[0].make_step if stack is None else stack.step
     trainers[0].flow.train()
     for _ in range(3):  # a step is recorded, and the next one is checked, for which it waits
         step()

@@ -34,7 +34,7 @@ def count_alone(flow: str) -> tuple[int, int]:
     with devices.on_device() as device:
         trainer = _make_trainer(flow, 0, device)
         trainer.start()
-        return _count(trainer._one_step, trainer.repeated)
+        return _count(trainer.make_step, trainer.repeated)
 
 
 def count_stack(flow: str, members: int) -> tuple[int, int]:

@@ -146,7 +146,7 @@ def prepare(side: Side, device: torch.device, note: Callable[[str], None] = logg
 
         def train() -> None:
             for _ in range(side.models):
-                trainer._one_step()
+                trainer.make_step()
 
         return train
     flow = trainer.flow

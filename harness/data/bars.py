@@ -297,7 +297,7 @@ def choose_shrinkage(prepared: PreparedSet, mean: Floats, covariance: Floats) ->
     return noise + average * _best_share(shares, squares, variances, average, noise)
 
 
-def training_rows(prepared: PreparedSet) -> tuple[npt.NDArray[np.int64], Iterator[Floats]]:
+def read_training_rows(prepared: PreparedSet) -> tuple[npt.NDArray[np.int64], Iterator[Floats]]:
     """Return the training images that bars are fitted to: their indices (n,), and an iterator over
     their pixels, some thousands at once, float64 (m, D). It raises UserError for damaged ones."""
     return _chosen(prepared, "train"), _rows(prepared, "train")

@@ -1,12 +1,10 @@
-"""Batches of a prepared part, in an order that depends on seed and step alone, and their random
-changes."""
+"""Batches of a training and their augmentation. Their order follows from seed and step alone."""
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,14 +15,17 @@ from lcma.harness.seeds import derive_seed
 from lcma.sweeps.recipe import Optimization
 
 RESIDENT_SHARE = 0.5
-"""Share of the GPU's free memory that a part may take; the flow has the rest."""
+"""Share of a GPU's free memory that a part's images may take; the flow has the rest."""
 
-AHEAD = 4
-"""Batches sent ahead to a GPU while one is processed."""
+BATCHES_AHEAD = 4
+"""Batches that are copied to a GPU before they are needed."""
+
+ReadBatch = Callable[[int], Tensor]
+"""A function that returns the images of a step on their device."""
 
 
 class BatchOrder:
-    """The order of images by step: permutation after permutation of the whole part."""
+    """The image indices of each step: permutations of the whole part, one after another."""
 
     def __init__(self, count: int, batch: int, seed: int) -> None:
         self.count, self.batch, self.seed = count, batch, seed
@@ -37,38 +38,40 @@ class BatchOrder:
         return state.permutation(self.count)
 
     def indices(self, step: int) -> NDArray[np.int64]:
-        """Return the image indices (batch,) of a step counted from 0."""
+        """Return the image indices (batch,) of a step, counted from 0."""
         return np.concatenate([self.permutation(epoch)[part] for epoch, part in self.parts(step)])
 
     def parts(self, step: int) -> Iterator[tuple[int, slice]]:
-        """Yield the epochs of a step's images, and which part of their permutations they are."""
-        place, end = step * self.batch, (step + 1) * self.batch
-        while place < end:
-            epoch, first = divmod(place, self.count)
-            last = min(self.count, first + end - place)
+        """Yield each epoch of a step's images, with their slice of its permutation."""
+        position, end = step * self.batch, (step + 1) * self.batch
+        while position < end:
+            epoch, first = divmod(position, self.count)
+            last = min(self.count, first + end - position)
             yield epoch, slice(first, last)
-            place += last - first
+            position += last - first
 
 
 class Images:
     """Images (N, C, H, W) of one part, uint8 or float32, for the device that uses them.
 
-    On a CPU each batch is read from the array, a memory map. On a GPU the whole part is held there
-    if it fits; else each batch is gathered into pinned memory and copied.
+    A CPU reads each batch from the array, a memory map. A GPU holds the whole part if it fits;
+    otherwise each batch is gathered into pinned memory and copied.
     """
 
     def __init__(self, array: NDArray[Any], device: torch.device) -> None:
         self.device = device
         self._array = array
         self._resident: Tensor | None = None
-        if device.type != "cpu" and fits_on_device(array.nbytes, _free_memory(device)):
-            self._resident = _moved(array, device)
+        if device.type != "cpu":
+            free, _ = torch.cuda.mem_get_info(device)
+            if array.nbytes <= RESIDENT_SHARE * free:
+                self._resident = _copy_to_device(array, device)
 
     def __len__(self) -> int:
         return len(self._array)
 
     @property
-    def travel(self) -> bool:
+    def are_copied(self) -> bool:
         """True if each batch is copied to the device, so that it pays to send some ahead."""
         return self.device.type != "cpu" and self._resident is None
 
@@ -76,8 +79,8 @@ class Images:
         """Return the images at ``indices`` (n,) as a tensor (n, C, H, W) of their own type."""
         if self._resident is not None:
             return self.select(torch.from_numpy(indices).to(self.device))
-        if self.travel:
-            return self.pinned(indices).to(self.device, non_blocking=True)
+        if self.are_copied:
+            return self.gather_pinned(indices).to(self.device, non_blocking=True)
         return torch.from_numpy(self._array[indices])
 
     def select(self, indices: Tensor) -> Tensor:
@@ -85,52 +88,35 @@ class Images:
         assert self._resident is not None
         return self._resident[indices]
 
-    def pinned(self, indices: NDArray[np.int64]) -> Tensor:
-        """Return the same in pinned memory of the host, from which a GPU copies by itself.
-
-        PyTorch's allocator hands such memory out again only when the copy from it is done.
-        """
+    def gather_pinned(self, indices: NDArray[np.int64]) -> Tensor:
+        """Gather images into pinned memory of the host, from which a GPU copies by itself."""
         shape = (len(indices), *self._array.shape[1:])
         dtype = torch.from_numpy(self._array[:0]).dtype
+        # PyTorch's allocator hands this memory out again only when the copy from it is done.
         pinned = torch.empty(shape, dtype=dtype, pin_memory=True)
         np.take(self._array, indices, axis=0, out=pinned.numpy(), mode="clip")
         return pinned
 
 
-class Feed(Protocol):
-    """Batches of a training, step by step."""
-
-    def batch(self, step: int) -> Tensor:
-        """Return the images of a step on their device."""
-
-
-@dataclass
-class _Direct:
-    images: Images
-    order: BatchOrder
-
-    def batch(self, step: int) -> Tensor:
-        return self.images.gather(self.order.indices(step))
-
-
-class _OnDevice:
-    # The order of an epoch lies there too: but for its first one, no step copies anything.
+class _ResidentBatches:
+    """Batches of images that the GPU holds, and their order too: a step copies nothing, except the
+    first one of an epoch."""
 
     def __init__(self, images: Images, order: BatchOrder) -> None:
         self._images, self._order = images, order
-        self._permutation = lru_cache(maxsize=2)(self._move)
+        self._permutation = lru_cache(maxsize=2)(self._copy_permutation)
 
-    def _move(self, epoch: int) -> Tensor:
+    def _copy_permutation(self, epoch: int) -> Tensor:
         pinned = torch.from_numpy(self._order.permutation(epoch)).pin_memory()
         return pinned.to(self._images.device, non_blocking=True)
 
-    def batch(self, step: int) -> Tensor:
+    def read(self, step: int) -> Tensor:
         parts = [self._permutation(epoch)[part] for epoch, part in self._order.parts(step)]
         return self._images.select(parts[0] if len(parts) == 1 else torch.cat(parts))
 
 
-class _Ahead:
-    # Gathers the next batches in a thread and copies them on a stream of their own.
+class _BatchesAhead:
+    """Batches that a thread gathers before they are needed and copies on its own CUDA stream."""
 
     def __init__(self, images: Images, order: BatchOrder) -> None:
         self._images, self._order = images, order
@@ -138,51 +124,42 @@ class _Ahead:
         self._stream = torch.cuda.Stream(images.device)  # type: ignore[no-untyped-call]
         self._sent: deque[tuple[int, Future[tuple[Tensor, torch.cuda.Event]]]] = deque()
 
-    def batch(self, step: int) -> Tensor:
+    def read(self, step: int) -> Tensor:
         if not self._sent or self._sent[0][0] != step:
             self._sent.clear()
         first = self._sent[-1][0] + 1 if self._sent else step
-        for coming in range(first, step + 1 + AHEAD):
-            self._sent.append((coming, self._thread.submit(self._send, coming)))
-        batch, there = self._sent.popleft()[1].result()
+        for later in range(first, step + 1 + BATCHES_AHEAD):
+            self._sent.append((later, self._thread.submit(self._send, later)))
+        batch, copied = self._sent.popleft()[1].result()
         stream = torch.cuda.current_stream(self._images.device)
-        stream.wait_event(there)
-        batch.record_stream(stream)
+        stream.wait_event(copied)
+        batch.record_stream(stream)  # or its memory could be reused while this stream reads it
         return batch
 
     def _send(self, step: int) -> tuple[Tensor, torch.cuda.Event]:
-        pinned = self._images.pinned(self._order.indices(step))
+        pinned = self._images.gather_pinned(self._order.indices(step))
         with torch.cuda.stream(self._stream):
             batch = pinned.to(self._images.device, non_blocking=True)
-            there = torch.cuda.Event()  # type: ignore[no-untyped-call]
-            there.record(self._stream)
-        return batch, there
+            copied = torch.cuda.Event()  # type: ignore[no-untyped-call]
+            copied.record(self._stream)
+        return batch, copied
 
 
-def make_feed(images: Images, order: BatchOrder) -> Feed:
-    """Return the batches of an order, sent ahead if they travel; the images are the same."""
+def make_batch_reader(images: Images, order: BatchOrder) -> ReadBatch:
+    """Return what reads the batches of an order in the way that is fastest for the images."""
     if images.device.type == "cpu":
-        return _Direct(images, order)
-    return _Ahead(images, order) if images.travel else _OnDevice(images, order)
+        return lambda step: images.gather(order.indices(step))
+    return (_BatchesAhead if images.are_copied else _ResidentBatches)(images, order).read
 
 
-def fits_on_device(nbytes: int, free: int) -> bool:
-    """Return whether so many bytes of images may stay on a GPU with so many free bytes."""
-    return nbytes <= RESIDENT_SHARE * free
-
-
-def _free_memory(device: torch.device) -> int:
-    return torch.cuda.mem_get_info(device)[0]
-
-
-def _moved(array: NDArray[Any], device: torch.device) -> Tensor:
+def _copy_to_device(array: NDArray[Any], device: torch.device) -> Tensor:
     """Copy an array to the device in pieces, so that the host never holds it whole."""
-    some = torch.from_numpy(array[:0])
-    there = torch.empty(array.shape, dtype=some.dtype, device=device)
+    dtype = torch.from_numpy(array[:0]).dtype
+    resident = torch.empty(array.shape, dtype=dtype, device=device)
     rows = max(1, 2**26 // max(1, array[:1].nbytes))
     for start in range(0, len(array), rows):
-        there[start : start + rows] = torch.from_numpy(np.array(array[start : start + rows]))
-    return there
+        resident[start : start + rows] = torch.from_numpy(np.array(array[start : start + rows]))
+    return resident
 
 
 def augment(x: Tensor, optimization: Optimization, generator: torch.Generator) -> Tensor:
@@ -191,23 +168,24 @@ def augment(x: Tensor, optimization: Optimization, generator: torch.Generator) -
         flip = torch.rand(len(x), generator=generator, device=x.device) < 0.5
         x = torch.where(flip.view(-1, 1, 1, 1), x.flip(3), x)
     if optimization.shift:
-        x = _shifted(x, optimization.shift, optimization.shift_fill, generator)
+        x = _shift(x, optimization.shift, optimization.shift_fill, generator)
     return x
 
 
-def _shifted(x: Tensor, most: int, fill: str, generator: torch.Generator) -> Tensor:
+def _shift(x: Tensor, limit: int, fill: str, generator: torch.Generator) -> Tensor:
     batch, _, height, width = x.shape
     offsets = torch.randint(
-        -most, most + 1, (batch, 2), generator=generator, device=x.device
+        -limit, limit + 1, (batch, 2), generator=generator, device=x.device
     ).unsqueeze(2)
     rows = offsets[:, 0] + _arange(height, x.device)
     columns = offsets[:, 1] + _arange(width, x.device)
-    outside = _outside(rows, height)[:, :, None] | _outside(columns, width)[:, None, :]
+    outside = _is_outside(rows, height)[:, :, None] | _is_outside(columns, width)[:, None, :]
     images = _arange(batch, x.device)[:, None, None]
-    inner_rows, inner_columns = _inside(rows, height, fill), _inside(columns, width, fill)
-    moved = x.permute(0, 2, 3, 1)[images, inner_rows[:, :, None], inner_columns[:, None, :]]
-    moved = moved.permute(0, 3, 1, 2)
-    return moved.masked_fill(outside[:, None], 0) if fill == "zero" else moved
+    source_rows = _move_inside(rows, height, fill)
+    source_columns = _move_inside(columns, width, fill)
+    shifted = x.permute(0, 2, 3, 1)[images, source_rows[:, :, None], source_columns[:, None, :]]
+    shifted = shifted.permute(0, 3, 1, 2)
+    return shifted.masked_fill(outside[:, None], 0) if fill == "zero" else shifted
 
 
 @lru_cache(maxsize=64)
@@ -215,13 +193,13 @@ def _arange(size: int, device: torch.device) -> Tensor:
     return torch.arange(size, device=device)
 
 
-def _outside(places: Tensor, size: int) -> Tensor:
-    return (places < 0) | (places >= size)
+def _is_outside(positions: Tensor, size: int) -> Tensor:
+    return (positions < 0) | (positions >= size)
 
 
-def _inside(places: Tensor, size: int, fill: str) -> Tensor:
-    """Return the source of each place; those outside 0 .. size - 1 are mapped into it."""
+def _move_inside(positions: Tensor, size: int, fill: str) -> Tensor:
+    """Map positions outside 0 .. size - 1 to those that fill them: mirrored, or the nearest."""
     if fill == "symmetric":
-        around = places.remainder(2 * size)
-        return torch.minimum(around, 2 * size - 1 - around)
-    return places.clamp(0, size - 1)
+        mirrored = positions.remainder(2 * size)
+        return torch.minimum(mirrored, 2 * size - 1 - mirrored)
+    return positions.clamp(0, size - 1)

@@ -23,25 +23,22 @@ SCORES: tuple[Score, ...] = get_args(Score)
 SHARES: tuple[Share, ...] = get_args(Share)
 
 Progress = Callable[[int, int], None]
-"""Called with the number of images that are done since the last call, and with that of all."""
+"""Called with the number of images done since the last call, and the number of all."""
 
 
 @dataclass(frozen=True)
 class MeasuredMap:
-    """A contribution map before one split by one score, (C, H, W) float32, in nats.
+    """A contribution map before one split by one score, (C, H, W) float32, in nats."""
 
-    ``halves`` (2, C, H, W) are the same map from two halves of the images. ``scalar`` is what
-    the map sums to, summed apart: the mean log-determinant of the layers that count, for
-    `normalized` less half the sum of the log variances.
-    """
-
-    split: int
+    split: int  # from 1
     score: str
     values: NDArray[np.float32]
     standard_errors: NDArray[np.float32]
-    halves: NDArray[np.float32]
+    halves: NDArray[np.float32]  # (2, C, H, W), the map from each of two halves of the images
     images: int
     clusters: int | None
+    # What the map must sum to, computed without it: the mean log-determinant of the layers up to
+    # the split, for `normalized` minus half the sum of the log variances.
     scalar: float
 
 
@@ -54,20 +51,22 @@ def measure_maps(
 ) -> list[MeasuredMap]:
     """Measure the maps at every split of a flow, under every score.
 
-    Evaluation mode, the first min(N, 10,000) images without augmentation, one dequantization
-    draw by a fixed seed, means in float64. Halves take alternating images, or alternating
-    clusters where there are two or more. `normalized` is left out where a dimension does not
-    vary. Where 1x1 convolutions mix channels, each of the ``conventions`` of sharing out their
-    log-determinant has maps of its own, of scores such as `cumulative/sorted`. Residual blocks
-    average as many probes for an image as bring images times probes to 10,000.
+    The flow is in evaluation mode and sees the first min(N, 10,000) images without augmentation,
+    with one dequantization draw by a fixed seed. Means are in float64.
+
+    - The halves have alternating images, or alternating clusters if there are two or more.
+    - `normalized` has no map at a split where a dimension does not vary.
+    - If 1x1 convolutions mix channels, each of the ``conventions`` for sharing out their
+      log-determinant has its own maps, with scores such as `cumulative/sorted`.
+    - Residual blocks average over several probes an image, about 10,000 probes in all.
     """
     count = min(len(images), MAX_IMAGES)
     for module in flow.modules():
         if isinstance(module, ResidualBlock):
             module.probes = -(-MAX_IMAGES // count)
-    mixes = any(isinstance(m, InvertibleConv1x1) for m in flow.modules())
+    mixes_channels = any(isinstance(m, InvertibleConv1x1) for m in flow.modules())
     measured: list[MeasuredMap] = []
-    shares = conventions if mixes else ("output",)
+    shares = conventions if mixes_channels else ("output",)
     for share in shares:
         with sharing(flow, share):
             measured += _measure(
@@ -84,9 +83,9 @@ def _measure(
     share: Share,
     on_images: OnImages,
 ) -> list[MeasuredMap]:
-    used = None if groups is None else groups[:count]
-    clusters = None if used is None else int(used.max()) + 1
-    halves = assign_halves(count, used)
+    groups = None if groups is None else groups[:count]
+    clusters = None if groups is None else int(groups.max()) + 1
+    halves = assign_halves(count, groups)
     at_splits: list[Accumulator] = []
     scalars: list[float] = []
     total, total_scalar = Accumulator(flow.dimensions, clusters), 0.0
@@ -95,44 +94,42 @@ def _measure(
             indices = np.arange(start, min(start + CHUNK, count))
             generator = torch.Generator(images.device)
             generator.manual_seed(derive_seed(NOISE_SEED, "map", start))
-            found = flow.contributions(images.gather(indices), generator)
+            batch = flow.contributions(images.gather(indices), generator)
             if not at_splits:
-                at_splits = [Accumulator(flow.dimensions, clusters) for _ in found.at_splits]
-                scalars = [0.0 for _ in found.at_splits]
-            part = None if used is None else used[indices]
-            values = [to_numpy(v.flatten(1)) for v in found.values_at_splits]
-            for k, log_det in enumerate(found.at_splits):
+                at_splits = [Accumulator(flow.dimensions, clusters) for _ in batch.at_splits]
+                scalars = [0.0 for _ in batch.at_splits]
+            batch_groups = None if groups is None else groups[indices]
+            values = [to_numpy(v.flatten(1)) for v in batch.values_at_splits]
+            for k, log_det in enumerate(batch.at_splits):
                 rows = to_numpy(log_det.flatten(1))
-                at_splits[k].add(rows, values[k], halves[indices], part)
-                scalars[k] += float(to_numpy(found.log_det_at_splits[k]).sum())
-            last = to_numpy(found.total.flatten(1))
-            total.add(last, np.zeros_like(last), halves[indices], part)
-            total_scalar += float(to_numpy(found.log_det).sum())
+                at_splits[k].add(rows, values[k], halves[indices], batch_groups)
+                scalars[k] += float(to_numpy(batch.log_det_at_splits[k]).sum())
+            rows = to_numpy(batch.total.flatten(1))
+            total.add(rows, np.zeros_like(rows), halves[indices], batch_groups)
+            total_scalar += float(to_numpy(batch.log_det).sum())
             on_images(len(indices))
-    whole = total.cumulative()
-    measured: list[MeasuredMap] = []
 
-    def add(k: int, score: Score, scored: ScoredMap, scalar: float) -> None:
-        def shaped(array: NDArray[np.float64]) -> NDArray[np.float32]:
-            return array.reshape(-1, *flow.shape).astype(np.float32)
+    def reshape(array: NDArray[np.float64]) -> NDArray[np.float32]:
+        return array.reshape(-1, *flow.shape).astype(np.float32)
 
-        measured.append(
-            MeasuredMap(
-                split=k + 1,
-                score=MapOptions(score=score, conv1x1=share).stored_score,
-                values=shaped(scored.values)[0],
-                standard_errors=shaped(scored.standard_errors)[0],
-                halves=shaped(scored.halves),
-                images=count,
-                clusters=total.log_det.clusters,
-                scalar=scalar,
-            )
+    def make_map(k: int, score: Score, scored: ScoredMap, scalar: float) -> MeasuredMap:
+        return MeasuredMap(
+            split=k + 1,
+            score=MapOptions(score=score, conv1x1=share).stored_score,
+            values=reshape(scored.values)[0],
+            standard_errors=reshape(scored.standard_errors)[0],
+            halves=reshape(scored.halves),
+            images=count,
+            clusters=total.log_det.clusters,
+            scalar=scalar,
         )
 
-    for k, accumulated in enumerate(at_splits):
-        add(k, "cumulative", accumulated.cumulative(), scalars[k] / count)
-        normalized = accumulated.normalized()
+    measured: list[MeasuredMap] = []
+    for k, sums in enumerate(at_splits):
+        scalar, normalized = scalars[k] / count, sums.normalized()
+        measured.append(make_map(k, "cumulative", sums.cumulative(), scalar))
         if np.isfinite(normalized.values).all():
-            add(k, "normalized", normalized, scalars[k] / count - accumulated.half_log_variance)
-        add(k, "total", whole, total_scalar / count)
+            scalar -= sums.half_log_variance
+            measured.append(make_map(k, "normalized", normalized, scalar))
+        measured.append(make_map(k, "total", total.cumulative(), total_scalar / count))
     return measured

@@ -1,8 +1,7 @@
-"""The device of this process: how it is prepared, its memory, its failures, and what work costs.
+"""The device of this process: its settings, its memory, its failures, and the cost of work on it.
 
-A failure of a device is its host's and counts against no trial. A process in which a device has
-failed may compute nothing on it any more: CUDA fails each later call in the same way. So it gets
-no more work.
+A failed device is its host's fault and counts against no trial. CUDA fails every later call of a
+process in which it has failed once, so such a process gets no more work.
 """
 
 import contextlib
@@ -22,7 +21,7 @@ import torch
 from lcma import db
 from lcma.sweeps.errors import describe_error
 
-_OWN = Path("/proc/self")
+_PROC = Path("/proc/self")
 
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
 """Options of glibc's `mallopt`, from malloc.h."""
@@ -34,7 +33,7 @@ MEMORY_MESSAGES = (
     "CUDNN_STATUS_ALLOC_FAILED",
     "CUBLAS_STATUS_ALLOC_FAILED",
 )
-"""Parts of the messages of RuntimeErrors that mean that memory ran out."""
+"""Parts of the messages of RuntimeErrors raised when memory ran out."""
 
 DEVICE_MESSAGES = (
     *("CUDA error", "CUDA driver error", "CUDA unknown error", "Triton Error [CUDA]", "HIP error"),
@@ -42,46 +41,44 @@ DEVICE_MESSAGES = (
     *("NCCL error", "NCCL Error", "no kernel image", "No CUDA GPUs are available"),
     *("Found no NVIDIA driver", "NVIDIA driver on your system is too old", "cudaGetDeviceCount()"),
 )
-"""Parts of those that come from a device, its driver or its libraries."""
+"""Parts of the messages that come from a device, its driver or its libraries."""
 
 CODE_MESSAGES = (
     *("device-side assert", "illegal memory access", "misaligned address", "invalid argument"),
     *("too many resources requested", "when stream is capturing", "invalid configuration argument"),
     *("_INVALID_VALUE", "_BAD_PARAM", "_NOT_SUPPORTED"),
 )
-"""Parts of those among them that say what the code did wrong."""
+"""Parts of the messages from a device that blame the code."""
 
 _has_failed = False
 
 
 def configure_device(device: str, threads: int) -> None:
-    """Make the results of this process reproducible, and its memory kept and measured.
-
-    Sums then have the same order, whatever was granted.
-    """
+    """Make the results of this process reproducible, let it keep freed memory, and reset the peak
+    of its memory."""
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-    torch.set_num_threads(threads)
+    torch.set_num_threads(threads)  # the order of sums depends on it
     # `use_deterministic_algorithms` does the same, but imports PyTorch's compiler.
     torch.set_deterministic_debug_mode("error")
     # It would fill memory that is written anyway, 3 to 10 % of a step on a CPU.
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # no stub
-    torch.backends.cudnn.allow_tf32 = False  # float32 means float32, matmuls are so by default
+    torch.backends.cudnn.allow_tf32 = False  # matmuls do not use it by default
     _keep_freed_memory()
-    # The peak of memory begins anew: the process may have done other work before.
+    # The process may have done other work before.
     if device == "cuda":
         torch.cuda.reset_peak_memory_stats()
     else:
         with contextlib.suppress(OSError):
-            (_OWN / "clear_refs").write_text("5")  # resets the high-water mark alone
+            (_PROC / "clear_refs").write_text("5")  # resets only the peak
 
 
 def _keep_freed_memory() -> None:
-    """Make the C library keep what is freed for the next tensors, where it can be told to.
+    """Make the C library, if it is glibc, keep freed memory for the next tensors.
 
-    By itself glibc gives large pieces back to the system, which clears each page of the next one:
+    By default glibc gives large pieces back to the system, which clears each page of the next one:
     up to a quarter of a step on a CPU. The peak is the same; `free_memory` gives all back.
     """
-    if (set_option := _c_function("mallopt")) is not None:
+    if (set_option := _find_c_function("mallopt")) is not None:
         # An older glibc refuses a threshold above 32 MiB.
         if not set_option(_MMAP_THRESHOLD, 2**30):
             set_option(_MMAP_THRESHOLD, 2**25)
@@ -89,30 +86,27 @@ def _keep_freed_memory() -> None:
 
 
 def free_memory(device: str) -> None:
-    """Give freed memory back to the device or the system: the process may be kept idle for long."""
+    """Give freed memory back to the device or the system: the process may be idle for long."""
     if device == "cuda":
         gc.collect()
         torch.cuda.empty_cache()
-    elif (trim := _c_function("malloc_trim")) is not None:
+    elif (trim := _find_c_function("malloc_trim")) is not None:
         trim(0)
 
 
-def _c_function(name: str) -> Callable[..., int] | None:
+def _find_c_function(name: str) -> Callable[..., int] | None:
     return getattr(ctypes.CDLL(None), name, None)
 
 
 def read_granted_device(device: str) -> str | None:
-    """Return the id of the GPU that this process computes on, by its driver; None on a CPU."""
+    """Return the driver's id of the GPU that this process computes on; None on a CPU."""
     if device != "cuda":
         return None
     return f"GPU-{torch.cuda.get_device_properties(torch.cuda.current_device()).uuid}"
 
 
 def current_memory(device: str) -> int | None:
-    """Return the memory in bytes: of tensors on the GPU, or else of the whole process.
-
-    None where it is not known.
-    """
+    """Return the bytes of tensors on the GPU, or of the whole process on a CPU; None if unknown."""
     return int(torch.cuda.memory_allocated()) if device == "cuda" else _read_status("VmRSS")
 
 
@@ -128,9 +122,9 @@ def _peak_memory(device: str) -> int:
 
 
 def _read_status(name: str) -> int | None:
-    # A line of /proc/self/status in bytes; None where there is none.
+    # /proc exists only on Linux.
     with contextlib.suppress(OSError):
-        for line in (_OWN / "status").read_text().splitlines():
+        for line in (_PROC / "status").read_text().splitlines():
             key, _, value = line.partition(":")
             if key == name:
                 return int(value.split()[0]) * 1024
@@ -138,19 +132,19 @@ def _read_status(name: str) -> int | None:
 
 
 def _gpu_utilization(device: str) -> float | None:
-    """Return the share of the last second in which the GPU computed, for whomever; None on a CPU,
-    and where the driver's library or its Python package (nvidia-ml-py) is missing."""
+    """Return the share of the last second in which the GPU computed, for any process; None on a
+    CPU, or without the driver's library or its Python package (nvidia-ml-py)."""
     if device == "cuda":
         with contextlib.suppress(Exception):  # of the driver, of many kinds: the work goes on
             return torch.cuda.utilization() / 100
     return None
 
 
-# What work costs
+# The cost of work
 
 
 class SharedClock:
-    """The seconds and CPU seconds of this process, shared equally by the stopwatches that run."""
+    """The seconds and CPU seconds of this process, shared equally by the running stopwatches."""
 
     def __init__(
         self,
@@ -160,7 +154,7 @@ class SharedClock:
         self._wall, self._cpu = wall, cpu
         self._running: tuple[Stopwatch, ...] = ()
         self._last = wall(), cpu()
-        self._lock = threading.Lock()  # heartbeats ask too
+        self._lock = threading.Lock()  # the thread of heartbeats reads the cost too
 
     def run(self, *stopwatches: "Stopwatch") -> None:
         """Let these stopwatches run from now on, and stop the others."""
@@ -168,8 +162,8 @@ class SharedClock:
             self._share()
             self._running = stopwatches
 
-    def settle(self) -> None:
-        """Share what passed since the last time."""
+    def update(self) -> None:
+        """Share the time since the last call."""
         with self._lock:
             self._share()
 
@@ -181,9 +175,9 @@ class SharedClock:
 
 
 class Stopwatch:
-    """The cost of a piece of work that holds so many GPUs, while its stopwatch runs.
+    """The cost of a piece of work that holds ``gpus`` GPUs, while its stopwatch runs.
 
-    It runs when its `SharedClock` says so; without one, from the beginning and by itself.
+    A `SharedClock` starts and stops it. Without one it runs from the beginning.
     """
 
     def __init__(self, device: str, gpus: float = 0.0, clock: SharedClock | None = None) -> None:
@@ -197,7 +191,7 @@ class Stopwatch:
     @property
     def seconds(self) -> float:
         """Wall-clock seconds so far."""
-        self._clock.settle()
+        self._clock.update()
         return self._seconds
 
     def add(self, seconds: float, cpu_seconds: float) -> None:
@@ -208,13 +202,12 @@ class Stopwatch:
     def cost(
         self, images_per_second: float | None = None, data_wait: float | None = None
     ) -> db.Cost:
-        """Return the cost so far; the means are over the calls of this method."""
+        """Return the cost so far; memory and utilization are means over the calls of this."""
         seconds = self.seconds
-        for means, now in (
-            (self._memory, current_memory(self.device)),
-            (self._utilization, _gpu_utilization(self.device)),
-        ):
-            means.extend(() if now is None else (now,))
+        if (now := current_memory(self.device)) is not None:
+            self._memory.append(now)
+        if (share := _gpu_utilization(self.device)) is not None:
+            self._utilization.append(share)
         memory = round(fmean(self._memory)) if self._memory else None
         return db.Cost(
             seconds=seconds,
@@ -222,8 +215,7 @@ class Stopwatch:
             cpu_seconds=self._cpu_seconds,
             images_per_second=images_per_second,
             data_wait=data_wait,
-            # Linux' own peak lags a little.
-            peak_memory=max(_peak_memory(self.device), memory or 0),
+            peak_memory=max(_peak_memory(self.device), memory or 0),  # Linux updates its peak late
             mean_memory=memory,
             gpu_utilization=fmean(self._utilization) if self._utilization else None,
         )
@@ -240,8 +232,7 @@ def ran_out_of_memory(error: BaseException) -> bool:
 
 
 def is_device_failure(error: BaseException) -> bool:
-    """Return whether an error means that the device, its driver or its libraries failed, and not
-    the code, nor its memory."""
+    """Return whether the device, its driver or its libraries failed, and not the code or memory."""
     return (
         _is_from_device(error)
         and not ran_out_of_memory(error)
@@ -250,7 +241,7 @@ def is_device_failure(error: BaseException) -> bool:
 
 
 def note_failure(error: BaseException) -> None:
-    """Note that this process may not be able to use its device after an error."""
+    """Remember an error after which this process may not be able to use its device."""
     global _has_failed
     _has_failed |= _is_from_device(error) and not ran_out_of_memory(error)
 
@@ -263,21 +254,21 @@ def has_failed() -> bool:
 def find_device_fault(device: torch.device) -> str:
     """Multiply two matrices on a device and free them; return what is wrong with it, in one line.
 
-    A lack of memory, or a device that another process has for itself, is nothing: they compute.
+    A device that is out of memory or reserved by another process is not at fault.
     """
     try:
         ones = torch.ones(256, 256, device=device)
-        found = float((ones @ ones).sum())
+        total = float((ones @ ones).sum())
         del ones
         torch.cuda.empty_cache()
     except Exception as error:  # noqa: BLE001 - of the driver, of many kinds
-        taken = ran_out_of_memory(error) or "busy or unavailable" in str(error)
-        return "" if taken else describe_first_line(error)
-    return "" if found == 256**3 else f"a matrix product is {found:g} and not {256**3}"
+        in_use = ran_out_of_memory(error) or "busy or unavailable" in str(error)
+        return "" if in_use else describe_first_line(error)
+    return "" if total == 256**3 else f"a matrix product is {total:g} and not {256**3}"
 
 
 def describe_first_line(error: BaseException) -> str:
-    """Return the first line of an error of a device; the others are advice."""
+    """Return the first line of a device's error; the other lines are advice."""
     return f"{type(error).__name__}: {(str(error).strip() or 'no message').splitlines()[0]}"
 
 

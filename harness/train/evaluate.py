@@ -19,7 +19,7 @@ from lcma.models.residual import ResidualBlock
 from lcma.models.series import draw_poisson, draw_probe, roulette_weights
 
 CHUNK = 100
-"""Images evaluated at once. Noise is drawn chunk by chunk, so this is part of the protocol."""
+"""Images evaluated at once. The noise of a chunk has its own seed, so every protocol fixes this."""
 
 OnImages = Callable[[int], None]
 """Called with the number of images evaluated since the last call."""
@@ -27,11 +27,11 @@ OnImages = Callable[[int], None]
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Bits/dim over the images of a part, and its parts in mean nats per image."""
+    """Bits/dim over the images of a part, and its two terms."""
 
     bits_per_dim: Mean
-    log_det: float
-    log_prior: float
+    log_det: float  # mean nats per image
+    log_prior: float  # mean nats per image
 
 
 def evaluate(
@@ -42,12 +42,12 @@ def evaluate(
     on_images: OnImages = lambda count: None,
 ) -> Evaluation:
     """Evaluate a flow on every image; ``groups`` (N,) are the clusters of the standard error."""
-    both = np.zeros((2, len(images)))
-    with _ready(flow, protocol) as ready:
+    terms = np.zeros((2, len(images)))
+    with _prepare(flow, protocol) as prepared:
         for draw in range(protocol.draws):
-            both += _one_draw(ready, images, protocol, draw, on_images) / protocol.draws
-    log_det, log_prior = both
-    bits = _bits(flow, log_det + log_prior)
+            terms += _evaluate_draw(prepared, images, protocol, draw, on_images) / protocol.draws
+    log_det, log_prior = terms
+    bits = _to_bits(flow, log_det + log_prior)
     return Evaluation(clustered_mean(bits, groups), float(log_det.mean()), float(log_prior.mean()))
 
 
@@ -58,19 +58,19 @@ def sample_bound(
     draws: int,
     on_images: OnImages = lambda count: None,
 ) -> tuple[float, float]:
-    """Return -log of the mean over ``draws`` of p(x, u_k) in bits/dim, and by how much that is
-    below the same of one draw.
+    """Return -log of the mean over ``draws`` of p(x, u_k) in bits/dim, and how far it is below
+    that of one draw.
 
-    Draws are nested: the first is the protocol's own, and more of them never raise the bound in
-    expectation (Burda et al. 2016). Residual blocks put the noise of their estimate into it.
+    The first draw is the protocol's own. In expectation more draws never raise the bound (Burda et
+    al. 2016). With residual blocks it includes the noise of their estimate.
     """
-    with _ready(flow, protocol) as ready:
-        each = [_one_draw(ready, images, protocol, draw, on_images) for draw in range(draws)]
-    log_probs = np.stack([log_det + log_prior for log_det, log_prior in each])
+    with _prepare(flow, protocol) as prepared:
+        terms = [_evaluate_draw(prepared, images, protocol, k, on_images) for k in range(draws)]
+    log_probs = np.stack([log_det + log_prior for log_det, log_prior in terms])
     highest = log_probs.max(0)
-    together = highest + np.log(np.exp(log_probs - highest).mean(0))
-    bits, one = _bits(flow, together).mean(), _bits(flow, log_probs[0]).mean()
-    return float(bits), float(one - bits)
+    log_mean = highest + np.log(np.exp(log_probs - highest).mean(0))
+    bits, first_bits = _to_bits(flow, log_mean).mean(), _to_bits(flow, log_probs[0]).mean()
+    return float(bits), float(first_bits - bits)
 
 
 def series_bias(
@@ -80,43 +80,40 @@ def series_bias(
     groups: NDArray[np.integer] | None = None,
     on_images: OnImages = lambda count: None,
 ) -> Mean | None:
-    """Return the mean of bits/dim at the protocol's terms minus those at twice as many with the
-    same probes.
-
-    It is None without a series, and with roulette, which leaves no bias.
-    """
+    """Return the mean of bits/dim with the protocol's terms minus bits/dim with twice as many and
+    the same probes; None without a series, and with roulette, which has no bias."""
     terms = series_terms(protocol, flow)
     if terms is None or protocol.roulette_mean is not None:
         return None
     bits = []
     for n in (terms, 2 * terms):
-        with _ready(flow, protocol.model_copy(update={"terms": n})) as ready:
-            log_det, log_prior = _one_draw(ready, images, protocol, 0, on_images)
-            bits.append(_bits(flow, log_det + log_prior))
+        with _prepare(flow, protocol.model_copy(update={"terms": n})) as prepared:
+            log_det, log_prior = _evaluate_draw(prepared, images, protocol, 0, on_images)
+            bits.append(_to_bits(flow, log_det + log_prior))
     return clustered_mean(bits[0] - bits[1], groups)
 
 
-def _one_draw(
+def _evaluate_draw(
     flow: Flow, images: Images, protocol: Protocol, draw: int, on_images: OnImages
 ) -> Floats:
     """Return log-determinants and log-priors of images, (2, N) in nats.
 
     Noise and probes follow from seed, draw and chunk.
     """
-    found = np.zeros((2, len(images)))
+    terms = np.zeros((2, len(images)))
     for start in range(0, len(images), CHUNK):
         indices = np.arange(start, min(start + CHUNK, len(images)))
         generator = Generator(images.device)
         generator.manual_seed(derive_seed(protocol.seed, "evaluate", draw, start))
         likelihood = flow(images.gather(indices), generator)
-        found[0, indices] = to_numpy(likelihood.log_det)
-        found[1, indices] = to_numpy(likelihood.log_prior)
+        terms[0, indices] = to_numpy(likelihood.log_det)
+        terms[1, indices] = to_numpy(likelihood.log_prior)
         on_images(len(indices))
-    return found
+    return terms
 
 
 @contextmanager
-def _ready(flow: Flow, protocol: Protocol) -> Iterator[Flow]:
+def _prepare(flow: Flow, protocol: Protocol) -> Iterator[Flow]:
     """Yield the flow as the protocol evaluates it, and restore it afterwards."""
     before = flow.dtype
     estimated = replace_estimator(protocol, flow.to(getattr(torch, protocol.precision)))
@@ -127,16 +124,16 @@ def _ready(flow: Flow, protocol: Protocol) -> Iterator[Flow]:
         flow.to(before)
 
 
-def _bits(flow: Flow, log_prob: Floats) -> Floats:
+def _to_bits(flow: Flow, log_prob: Floats) -> Floats:
     return np.asarray(-log_prob / (flow.dimensions * np.log(2)))
 
 
 @contextmanager
 def evaluation_mode(flow: Flow) -> Iterator[None]:
-    """Put a flow and its layers into evaluation mode for the time of a block.
+    """Put a flow and its layers into evaluation mode during a block.
 
-    Afterwards the flow is what it was, buffers included: an evaluation leaves no trace in a
-    training. Gradients may be needed inside (residual blocks), so no inference mode here.
+    Afterwards mode and buffers are as before, so that an evaluation does not change a training.
+    This is no inference mode, since residual blocks need gradients.
     """
     before = flow.training
     buffers = [buffer.clone() for buffer in flow.buffers()]
@@ -157,9 +154,9 @@ def to_numpy(t: Tensor) -> Floats:
 
 
 class EstimatedBlock(Layer):
-    """A residual block under another estimator; map, weights and inverse are the block's own.
+    """A residual block with another estimator; map, weights and inverse are the block's own.
 
-    One number of terms is drawn for a block and a batch, as published.
+    One number of terms is drawn for a block and a batch, as in the papers.
     """
 
     def __init__(self, block: ResidualBlock, protocol: Protocol) -> None:
@@ -184,7 +181,7 @@ class EstimatedBlock(Layer):
 
 
 def replace_estimator(protocol: Protocol, flow: Flow) -> Flow:
-    """Return the flow with the protocol's estimator; it shares its parts with the one given."""
+    """Return the flow with the protocol's estimator. It shares all tensors with ``flow``."""
     if protocol.is_default_series or not residual_blocks(flow):
         return flow
     layers = [
@@ -192,9 +189,9 @@ def replace_estimator(protocol: Protocol, flow: Flow) -> Flow:
         for layer in flow.layers
     ]
     channels, height, width = flow.shape
-    made = Flow(layers, flow.prior, (channels, height, width))
-    made.training = flow.training  # as its parts are
-    return made
+    estimated = Flow(layers, flow.prior, (channels, height, width))
+    estimated.training = flow.training  # its layers have this mode already
+    return estimated
 
 
 def residual_blocks(flow: Flow) -> list[ResidualBlock]:
@@ -203,7 +200,7 @@ def residual_blocks(flow: Flow) -> list[ResidualBlock]:
 
 
 def series_terms(protocol: Protocol, flow: Flow) -> int | None:
-    """Return the exact terms of the series in an evaluation; None for a flow without a series."""
+    """Return the number of the series' exact terms; None for a flow without a series."""
     blocks = residual_blocks(flow)
     if not blocks:
         return None

@@ -12,21 +12,17 @@ from lcma.harness.train.evaluate import evaluation_mode, residual_blocks
 from lcma.models import Flow
 from lcma.sweeps.errors import UserError
 
-MOST = 64
-"""Most steps, as many as fit a picture."""
+MAX_STEPS = 64
+"""As many as fit a picture."""
 
 
 @dataclass(frozen=True, eq=False)
 class Interpolation:
-    """Images (steps, C, H, W) on a path; the first and last are those given.
+    """Images on a path between two images."""
 
-    ``iterations`` is the largest number that the inverse of a residual block took, None without
-    such blocks; ``settled`` is True if all ended by their tolerance.
-    """
-
-    images: NDArray[np.uint8]
-    iterations: int | None
-    settled: bool
+    images: NDArray[np.uint8]  # (steps, C, H, W), the two images included
+    iterations: int | None  # most that a residual block's inverse took; None without such blocks
+    settled: bool  # all inverses ended by their tolerance
 
 
 def interpolate(
@@ -39,12 +35,12 @@ def interpolate(
 ) -> Interpolation:
     """Decode ``steps`` points of a path between the latents of two images (C, H, W).
 
-    All latents of all scales go along one path: a straight line, or with ``spherical`` an arc on
-    which the norm goes from one to the other as the angle does. The dequantization noise is
-    drawn by a fixed seed. Raises UserError for a number of steps that makes no sense.
+    The latents of all scales move together along a straight line, or with ``spherical`` along an
+    arc. The dequantization noise has a fixed seed. Raises UserError for a number of steps out of
+    range.
     """
-    if not 2 <= steps <= MOST:
-        raise UserError(f"--steps {steps} makes no sense: give 2 to {MOST}")
+    if not 2 <= steps <= MAX_STEPS:
+        raise UserError(f"--steps {steps} makes no sense: give 2 to {MAX_STEPS}")
     device = next(flow.parameters()).device
     ends = torch.from_numpy(np.stack([first, last])).to(device)
     generator = torch.Generator(device).manual_seed(derive_seed(0, "interpolate"))

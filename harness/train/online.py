@@ -1,4 +1,4 @@
-"""Index tables that change while a flow is trained (`online`, docs/method.md)."""
+"""Index tables that change during training (the rule `online`, docs/method.md)."""
 
 import math
 from dataclasses import dataclass
@@ -20,49 +20,48 @@ from lcma.sweeps.recipe import OnlineOptions
 class OnlineTables:
     """The tables of a flow in training, and the running maps that decide how they change.
 
-    The map of a split is a mean over all images since the last change at it or at an earlier one.
-    Splits are looked at in turn. At each look, of the windows in which other two dimensions
-    would stay, those with the largest gain change, up to a share of all windows.
-
-    ``history`` has the tables at the start and after each look that changed one. For each split,
-    from 1, there are `steps_1` (N,), and `kept_1` (N, C, H, W / 8), uint8: what of the split's
-    input stays from that step on, as bits along the width, which equals the height.
+    The map of a split is a mean over all images since the last change at this or an earlier split.
+    The splits take turns. A window is a candidate if its map would keep two other dimensions; the
+    candidates with the largest gain change, up to a share of all windows.
     """
 
     def __init__(self, flow: Flow, options: OnlineOptions, steps: int) -> None:
         self.options = options
-        self._last = _whole((1 - options.freeze) * steps)
+        self._last_step = _round_down((1 - options.freeze) * steps)
         self._splits = [layer for layer in flow.layers if isinstance(layer, Split)]
         self._sums = [
-            torch.zeros(one.input_shape, dtype=torch.float64, device=one.index.device)
-            for one in self._splits
+            torch.zeros(split.input_shape, dtype=torch.float64, device=split.index.device)
+            for split in self._splits
         ]
         self._images = [0 for _ in self._splits]
+        # The tables at the start and after each change. Split k, from 1, has `steps_k` (N,), and
+        # `kept_k` (N, C, H, W / 8), uint8: what stays of the split's input from that step on, as
+        # bits along the width, which equals the height.
         self.history: dict[str, Tensor] = {}
         for number, split in enumerate(self._splits, start=1):
-            self._add_to_history(number, 0, _kept(split))
+            self._add_to_history(number, 0, _read_kept(split))
 
     def add(self, at_splits: list[Tensor], images: int) -> None:
         """Add a batch: the log-determinants at each split, summed over its images."""
-        for split, summed in enumerate(at_splits):
-            self._sums[split] += summed
+        for split, log_dets in enumerate(at_splits):
+            self._sums[split] += log_dets
             self._images[split] += images
 
     def change(self, step: int) -> tuple[int, float] | None:
-        """Look at the table whose turn it is after a step; None if it is no table's.
+        """Update the table whose turn it is after a step; None if it is no table's turn.
 
         Returns:
-            The split, from 1, and the share of its windows that were changed.
+            The split, from 1, and the share of its windows that changed.
         """
-        if step % self.options.every or not 0 < step <= self._last:
+        if step % self.options.every or not 0 < step <= self._last_step:
             return None
         turn = (step // self.options.every - 1) % len(self._splits)
         split = self._splits[turn]
         values = (self._sums[turn] / max(1, self._images[turn])).cpu().numpy()
-        found, changed = improve_windows(_kept(split), values, self.options.share)
+        kept, changed = improve_windows(_read_kept(split), values, self.options.share)
         if changed:
-            split.set_table(table_from_mask(found))
-            self._add_to_history(turn + 1, step, found)
+            split.set_table(table_from_mask(kept))
+            self._add_to_history(turn + 1, step, kept)
             for later in range(turn, len(self._splits)):
                 self._sums[later].zero_()
                 self._images[later] = 0
@@ -73,22 +72,22 @@ class OnlineTables:
         return {"sums": self._sums, "images": self._images, "history": dict(self.history)}
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Set what `state` returned; the flow has its tables of that step already."""
-        for own, stored in zip(self._sums, state["sums"], strict=True):
-            own.copy_(stored)
+        """Set what `state` returned. The flow must have its tables of that step already."""
+        for sums, stored in zip(self._sums, state["sums"], strict=True):
+            sums.copy_(stored)
         self._images = list(state["images"])
-        self.history = {name: one.cpu() for name, one in state["history"].items()}
+        self.history = {name: tensor.cpu() for name, tensor in state["history"].items()}
 
     def _add_to_history(self, number: int, step: int, kept: NDArray[np.bool_]) -> None:
         bits = torch.from_numpy(np.packbits(kept, axis=-1))
-        for name, one in (("steps", torch.tensor(step)), ("kept", bits)):
+        for name, value in (("steps", torch.tensor(step)), ("kept", bits)):
             key = f"{name}_{number}"
             former = [self.history[key]] if key in self.history else []
-            self.history[key] = torch.cat([*former, one[None]])
+            self.history[key] = torch.cat([*former, value[None]])
 
 
-def _kept(split: Split) -> NDArray[np.bool_]:
-    """Return what stays of a split's input, (C, H, W)."""
+def _read_kept(split: Split) -> NDArray[np.bool_]:
+    """Return which dimensions of a split's input stay, (C, H, W)."""
     kept = np.zeros(math.prod(split.input_shape), dtype=bool)
     kept[split.table.kept.ravel()] = True
     return kept.reshape(split.input_shape)
@@ -96,13 +95,10 @@ def _kept(split: Split) -> NDArray[np.bool_]:
 
 @dataclass(frozen=True)
 class SplitHistory:
-    """The tables of a split at the steps at which they changed; the first is where it begins.
-
-    ``kept`` (N, C, H, W) is what stays of the split's input from each step on.
-    """
+    """The tables of a split, at the start and after each change."""
 
     steps: list[int]
-    kept: NDArray[np.bool_]
+    kept: NDArray[np.bool_]  # (N, C, H, W), what stays of the split's input from each step on
 
     @property
     def changed(self) -> NDArray[np.bool_]:
@@ -114,16 +110,16 @@ class SplitHistory:
     @property
     def shares(self) -> list[float | None]:
         """The share of windows that changed at each step; None for the first."""
-        return [None, *(float(one.mean()) for one in self.changed)]
+        return [None, *(float(changed.mean()) for changed in self.changed)]
 
 
 def read_history(content: bytes) -> list[SplitHistory]:
-    """Read a file of `OnlineTables.history`, by split. Raises ValueError where it is none."""
+    """Read a file of `OnlineTables.history`, by split. Raises ValueError for any other file."""
     try:
-        found = safetensors.torch.load(content)
+        history = safetensors.torch.load(content)
         return [
-            _read_split(found[f"steps_{k}"].numpy(), found[f"kept_{k}"].numpy())
-            for k in range(1, max(2, len(found) // 2 + 1))
+            _read_split(history[f"steps_{k}"].numpy(), history[f"kept_{k}"].numpy())
+            for k in range(1, max(2, len(history) // 2 + 1))
         ]
     except (SafetensorError, KeyError, TypeError) as error:
         raise ValueError(f"no history of tables: {error}") from None
@@ -142,25 +138,33 @@ def _read_split(steps: NDArray[Any], bits: NDArray[Any]) -> SplitHistory:
 def improve_windows(
     kept: NDArray[np.bool_], values: NDArray[np.float64], share: float
 ) -> tuple[NDArray[np.bool_], int]:
-    """Return what stays once some windows keep their two highest values, and how many changed.
+    """Let the windows that gain most keep their two highest values.
 
-    Of the windows that would change those with the largest gain do, the earlier ones of equal gain,
-    up to a share of all windows and at least one. ``kept`` and ``values`` are (C, H, W).
+    At most a share of all windows changes, and at least one if any would. Of windows with equal
+    gain the earlier ones change.
+
+    Args:
+        kept: Which dimensions stay, (C, H, W).
+        values: The map, (C, H, W).
+        share: Of the windows, 0 to 1.
+
+    Returns:
+        Which dimensions stay then, and the number of windows that changed.
     """
     c, h, w = kept.shape
-    inside, stays = windows(values).reshape(-1, 4), windows(kept).reshape(-1, 4)
+    map_windows, stays = windows(values).reshape(-1, 4), windows(kept).reshape(-1, 4)
     best = np.zeros_like(stays)
     np.put_along_axis(best, ranks(values)[..., :2].reshape(-1, 2), True, axis=1)
-    gain = (inside * best).sum(1) - (inside * stays).sum(1)
+    gain = (map_windows * best).sum(1) - (map_windows * stays).sum(1)
     differ = np.flatnonzero((best != stays).any(1))
-    most = max(1, _whole(share * len(stays)))
-    chosen = differ[np.argsort(-gain[differ], kind="stable")[:most]]
-    found = stays.copy()
-    found[chosen] = best[chosen]
-    grid = found.reshape(c, h // 2, w // 2, 2, 2).transpose(0, 1, 3, 2, 4)
+    limit = max(1, _round_down(share * len(stays)))
+    chosen = differ[np.argsort(-gain[differ], kind="stable")[:limit]]
+    improved = stays.copy()
+    improved[chosen] = best[chosen]
+    grid = improved.reshape(c, h // 2, w // 2, 2, 2).transpose(0, 1, 3, 2, 4)
     return grid.reshape(c, h, w), len(chosen)
 
 
-def _whole(number: float) -> int:
-    # 0.1 * 1000 as (1 - 0.9) * 1000 is 99.99999999999997.
+def _round_down(number: float) -> int:
+    # 0.1 * 1000 computed as (1 - 0.9) * 1000 is 99.99999999999997.
     return math.floor(round(number, 6))

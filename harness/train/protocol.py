@@ -1,4 +1,4 @@
-"""Protocols of evaluation. A protocol is part of a result's key, never of a trial's."""
+"""Protocols of evaluation. A protocol belongs to a result's key, never to a trial's."""
 
 from typing import Any, Literal, get_args
 
@@ -11,36 +11,31 @@ from lcma.sweeps.recipe import Model
 ProtocolName = Literal["plain", "published"]
 
 PROTOCOL_NAMES: tuple[ProtocolName, ...] = get_args(ProtocolName)
-"""Names of the protocols that a person may choose."""
+"""Names of the protocols that a user may choose."""
 
 
 class Protocol(BaseModel):
-    """A protocol of evaluation: the mean log-likelihood of ``draws`` dequantizations of each image,
-    drawn by a fixed seed.
-
-    ``terms``, ``roulette_mean`` and ``probe`` concern residual blocks alone: terms of the power
-    series (None for the recipe's ``eval_terms``), with ``roulette_mean`` a Poisson number of
-    further ones that makes the estimate unbiased, and the kind of probe. ``sigma`` is the spectral
-    norm by which their weights are divided: after power iteration to tolerance, or with the
-    vectors of the last training step as they are.
-    """
+    """A protocol of evaluation: the mean log-likelihood of an image over dequantization draws."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     name: str
     draws: int = Field(1, ge=1)
     seed: int = 0
     precision: Literal["float32", "float64"] = "float32"
-    terms: int | None = Field(None, ge=1)
-    roulette_mean: float | None = Field(None, gt=0)
+    # The others are for residual blocks.
+    terms: int | None = Field(None, ge=1)  # of the power series; None: the recipe's `eval_terms`
+    roulette_mean: float | None = Field(None, gt=0)  # of the Poisson number of further terms
     probe: Literal["rademacher", "gaussian"] = "rademacher"
+    # The spectral norm that divides weights: after power iteration to tolerance, or with the
+    # vectors of the last training step.
     sigma: Literal["converged", "training"] = "converged"
 
     @property
     def body(self) -> str:
-        """Canonical JSON, without the fields on residual blocks that are at their defaults."""
-        content: dict[str, Any] = self.model_dump(mode="json")
+        """Canonical JSON, without fields of residual blocks that have their default."""
+        fields: dict[str, Any] = self.model_dump(mode="json")
         return canonical_json(
-            {k: v for k, v in content.items() if v != _SERIES_DEFAULTS.get(k, ...)}
+            {k: v for k, v in fields.items() if v != _SERIES_DEFAULTS.get(k, ...)}
         )
 
     @property
@@ -60,12 +55,11 @@ PLAIN = Protocol(name="plain")
 
 
 def published_protocol(model: Model) -> Protocol:
-    """Return the protocol of the flow's own paper: one dequantization draw, and
+    """Return the protocol of the flow's own paper, with one dequantization draw.
 
-    - i-ResNet: as many terms of the series as in training, a Gaussian probe, no power iteration;
-    - Residual Flow: exact terms and Russian roulette, a Gaussian probe, averaged weights (those
-      that are kept);
-    - any other flow: nothing beside that.
+    - i-ResNet: as many terms of the series as in training, a Gaussian probe, no power iteration.
+    - Residual Flow: exact terms and Russian roulette, a Gaussian probe, averaged weights (which are
+      the kept ones).
     """
     series: dict[str, Any] = {}
     architecture = model.architecture
@@ -82,5 +76,5 @@ def published_protocol(model: Model) -> Protocol:
 
 
 def find_protocol(name: ProtocolName, model: Model) -> Protocol:
-    """Return the protocol of a name for a flow."""
+    """Return the protocol with a name for a flow."""
     return PLAIN if name == "plain" else published_protocol(model)

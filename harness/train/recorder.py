@@ -1,4 +1,4 @@
-"""The operations of a step, recorded once and run again without autograd and `torch.vmap`."""
+"""Steps whose operations are recorded once, and run again without autograd and `torch.vmap`."""
 
 import logging
 import operator
@@ -15,9 +15,9 @@ from torch.utils.weak import WeakTensorKeyDictionary
 
 from lcma.models.stacked import Draw, Noise
 
-STEPS_UNRECORDED = 50
-"""Steps before one is recorded and the next one checked, which takes the time of ten: the 30 to 120
-after them save that."""
+UNRECORDED_STEPS = 50
+"""Steps before one is recorded and the next one checked. That takes the time of ten steps, which
+the following 30 to 120 save."""
 
 logger = logging.getLogger("lcma")
 
@@ -27,7 +27,7 @@ Graph = Callable[..., list[Tensor]]
 _NOT_REPEATABLE = (torch.Tag.nondeterministic_seeded, torch.Tag.data_dependent_output)
 
 _FAULTS = (TypeError, SyntaxError, RuntimeError)
-"""What a graph may raise that cannot be made or run; the last also where memory is short."""
+"""Errors of making or running a graph; a RuntimeError may also be a lack of memory."""
 
 _FASTER = {
     getattr(torch.ops.aten, function.__name__): function
@@ -38,18 +38,18 @@ _FASTER = {
         *(Tensor.expand, Tensor.view),
     )
 }
-"""Functions that call frequent operations in half of the time of the operations' own calls."""
+"""Functions that take half of the time of calling frequent operations directly."""
 
 
 # The base class comes without types, and so do the calls that make a class and an object of it.
 class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """A block whose operations are written down, those of its backward passes included.
+    """A block whose operations are recorded, including those of its backward passes.
 
-    The graph of them makes the same calls with the same tensors, in place where the block did, and
+    The recorded graph makes the same calls with the same tensors, in place where the block did, and
     so gives the same bits. It leaves out what autograd and `torch.vmap` add to each call, a tenth
-    to a fifth of the time of a small step on a CPU. The block must do the same whatever its data:
-    random numbers, and what else changes from one step to the next, are `input`. Other tensors from
-    outside the block, such as masks, are part of the graph.
+    to a fifth of the time of a small step on a CPU. The block must do the same operations whatever
+    its data. Tensors that change from one step to the next, such as random numbers, must be inputs;
+    others from outside the block, such as masks, become part of the graph.
 
     Args:
         inputs: The arguments of the graph.
@@ -76,7 +76,7 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     @classmethod
     def _should_skip_dynamo(cls) -> bool:
-        return False  # PyTorch would import its compiler, which takes a second, to skip it
+        return False  # to skip it, PyTorch would import its compiler, which takes a second
 
     def input(self, tensor: Tensor) -> None:
         """Make a tensor the next argument of the graph, before the block uses it."""
@@ -84,7 +84,7 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     @contextmanager
     def paused(self) -> Iterator[None]:
-        """Leave out of the graph what is done meanwhile."""
+        """Record nothing during a block."""
         self._paused = True
         try:
             yield
@@ -92,14 +92,14 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
             self._paused = False
 
     def graph(self, results: Sequence[Tensor]) -> Graph:
-        """Return the graph, a function of the inputs that returns what ``results`` were then.
+        """Return the graph, a function of the inputs that computes ``results``.
 
-        Raises TypeError after an operation that draws numbers, or whose result is none of tensors.
+        Raises TypeError if the block had an operation that draws numbers or returns no tensors.
         """
         if self._refused is not None:
             raise TypeError(f"{self._refused} may do something else the next time")
         self._graph.output([self._node(result) for result in results])
-        # Not a GraphModule, which keeps its source in the process for good, and itself in a cycle.
+        # A GraphModule would keep its source in the process for good, and itself in a cycle.
         code = self._graph.python_code("self")
         exec(code.src, code.globals)  # noqa: S102 - calls of the operations, as fx writes them
         return partial(code.globals.pop("forward"), self._constants)
@@ -111,15 +111,15 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         args: tuple[Any, ...] = (),
         kwargs: Mapping[str, Any] | None = None,
     ) -> Any:
-        given = args, dict(kwargs or {})
+        kwargs = dict(kwargs or {})
         if self._paused or operation.namespace == "profiler":
-            return operation(*given[0], **given[1])
+            return operation(*args, **kwargs)
         if any(tag in operation.tags for tag in _NOT_REPEATABLE):
             self._refused = str(operation)
-        nodes = fx.node.map_aggregate(given, self._to_node)
-        result = operation(*given[0], **given[1])
+        nodes = fx.node.map_aggregate((args, kwargs), self._to_node)
+        result = operation(*args, **kwargs)
         if operation.is_view and isinstance(result, Tensor) and _are_same(result, args[0]):
-            self._nodes[result] = nodes[0][0]
+            self._nodes[result] = nodes[0][0]  # a view that changes nothing needs no call
         else:
             function = _FASTER.get(operation.overloadpacket, operation)
             self._keep(result, self._graph.create_node("call_function", function, *nodes))
@@ -129,9 +129,9 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         if isinstance(result, Tensor):
             self._nodes[result] = node
         elif isinstance(result, list | tuple):
-            for place, each in enumerate(result):
-                if isinstance(each, Tensor):
-                    self._keep(each, self._graph.call_function(operator.getitem, (node, place)))
+            for index, element in enumerate(result):
+                if isinstance(element, Tensor):
+                    self._keep(element, self._graph.call_function(operator.getitem, (node, index)))
 
     def _to_node(self, value: Any) -> Any:
         return self._node(value) if isinstance(value, Tensor) else value
@@ -150,7 +150,7 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
 
 def _are_same(one: Tensor, other: Tensor) -> bool:
-    """Return whether two tensors are the same numbers in the same memory."""
+    """Return whether two tensors are the same view of the same memory."""
     return (
         one.data_ptr() == other.data_ptr()
         and one.dtype == other.dtype
@@ -159,8 +159,8 @@ def _are_same(one: Tensor, other: Tensor) -> bool:
     )
 
 
-class _NotedNoise(Noise):
-    """Noise that is an input of what is recorded: ``drawn``, by ``draws``, in their order."""
+class _InputNoise(Noise):
+    """Noise whose numbers become inputs of a recorder's graph."""
 
     def __init__(self, noise: Noise, recorder: Recorder) -> None:
         self._noise, self._recorder = noise, recorder
@@ -170,6 +170,7 @@ class _NotedNoise(Noise):
     def draw(self, one: Draw, like: Tensor) -> Tensor:
         with self._recorder.paused():
             drawn = self._noise.draw(one, like)
+            # The same shape without the memory.
             self.draws.append((one, like.new_zeros(()).expand(like.shape)))
         self._recorder.input(drawn)
         self.drawn.append(drawn)
@@ -177,7 +178,7 @@ class _NotedNoise(Noise):
 
 
 class _DrawnNoise(Noise):
-    """Numbers that are drawn already, in the order in which they are asked for."""
+    """Numbers that were drawn before, in order."""
 
     def __init__(self, drawn: Sequence[Tensor]) -> None:
         self._drawn = iter(drawn)
@@ -191,15 +192,14 @@ Function = Callable[[Sequence[Tensor], Noise], list[Tensor]]
 
 
 class RepeatedStep:
-    """Calls of a function that is recorded after some of them, with the bits that it has by itself.
+    """Calls of a function, which is recorded after some of them. Its bits stay the same.
 
-    The recorded call is made once more by the function, and the one after it both ways. Where bits
+    The recorded call is undone and made by the function. The next call is made both ways. If bits
     differ, or the function cannot be recorded, it is called as before.
     """
 
     def __init__(self) -> None:
-        self.unrecorded = STEPS_UNRECORDED
-        """Calls before one is recorded."""
+        self.unrecorded = UNRECORDED_STEPS  # calls that are left before one is recorded
         self._graph: Graph | None = None
         self._draws: list[tuple[Draw, Tensor]] = []
         self._is_checked = False
@@ -212,12 +212,12 @@ class RepeatedStep:
         Args:
             function: The same each time.
             fixed: Tensors that it does not change.
-            changing: Those that it may change in place; it changes no others.
-            noise: What it draws from.
+            changing: Tensors that it may change in place; it changes no others.
+            noise: The noise that it draws.
         """
         tensors = [*fixed, *changing]
         if self._graph is not None:
-            drawn = [noise.draw(one, like) for one, like in self._draws]
+            drawn = [noise.draw(draw, like) for draw, like in self._draws]
             if self._is_checked:
                 with torch.no_grad():
                     return self._graph(*tensors, *drawn)
@@ -240,31 +240,31 @@ class RepeatedStep:
         """Record a call and undo it; return the noise that it drew."""
         before = [tensor.clone() for tensor in changing]
         recorder = Recorder(tensors)
-        noted = _NotedNoise(noise, recorder)
+        input_noise = _InputNoise(noise, recorder)
         with recorder:
-            results = function(tensors, noted)
+            results = function(tensors, input_noise)
         with torch.no_grad():
             for tensor, copy in zip(changing, before, strict=True):
                 tensor.copy_(copy)
         try:
-            self._graph, self._draws = recorder.graph(results), noted.draws
+            self._graph, self._draws = recorder.graph(results), input_noise.draws
         except _FAULTS as error:
             logger.warning("no step is recorded: %s", error)
-        return _DrawnNoise(noted.drawn)
+        return _DrawnNoise(input_noise.drawn)
 
     def _check(
         self,
         graph: Graph,
-        given: Sequence[Tensor],
+        inputs: Sequence[Tensor],
         expected: Sequence[Tensor],
         changed: Sequence[Tensor],
     ) -> None:
-        """Hold what the graph returns and changes against what the function did."""
+        """Compare what the graph returns and changes with what the function did."""
         try:
             with torch.no_grad():
-                found = [*graph(*given), *changed]
-            pairs = zip(found, expected, strict=True)
-            self._is_checked = all(are_equal(one, other) for one, other in pairs)
+                computed = [*graph(*inputs), *changed]
+            pairs = zip(computed, expected, strict=True)
+            self._is_checked = all(are_equal(ours, theirs) for ours, theirs in pairs)
             why = "has other bits here"
         except _FAULTS as error:
             why = f"fails: {error}"
@@ -274,5 +274,5 @@ class RepeatedStep:
 
 
 def are_equal(one: Tensor, other: Tensor) -> bool:
-    """Return whether all values are equal; those of a training that diverges may be NaN in both."""
+    """Return whether all values are equal. NaN is equal to NaN, for trainings that diverge."""
     return torch.allclose(one, other, rtol=0, atol=0, equal_nan=True)

@@ -1,6 +1,6 @@
 """Running means of contribution maps under every score, over all images and over two halves."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,32 +10,27 @@ from lcma.harness.averages import Floats, RunningMean
 
 @dataclass(frozen=True)
 class ScoredMap:
-    """A map (D,) in nats with standard errors, and the same from two halves (2, D)."""
+    """A map (D,) in nats with standard errors, and the maps of two halves of the images (2, D)."""
 
     values: Floats
     standard_errors: Floats
     halves: Floats
 
 
-@dataclass
 class Accumulator:
-    """Sums over images of one split: log-determinants L and values z of every dimension.
+    """Sums over images at one split: of the log-determinant L and the value z of each dimension.
 
-    ``clusters`` is the number of clusters, None where images are independent.
+    ``clusters`` is the number of clusters, None if images are independent.
     """
 
-    dimensions: int
-    clusters: int | None
-    log_det: RunningMean = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.log_det = RunningMean(self.dimensions, self.clusters)
+    def __init__(self, dimensions: int, clusters: int | None) -> None:
+        self.dimensions, self.clusters = dimensions, clusters
+        self.log_det = RunningMean(dimensions, clusters)
         self._half_counts = np.zeros(2)
-        self._half_sums = np.zeros((2, 3, self.dimensions))  # L, y, y^2
-        self._moments = np.zeros((5, self.dimensions))  # y^3, y^4, L^2, L y, L y^2
-        shape = (self.clusters or 0, 3, self.dimensions)
-        self._cluster_sums = np.zeros(shape)
-        self._cluster_counts = np.zeros(self.clusters or 0)
+        self._half_sums = np.zeros((2, 3, dimensions))  # L, y, y^2
+        self._moments = np.zeros((5, dimensions))  # y^3, y^4, L^2, L y, L y^2
+        self._cluster_sums = np.zeros((clusters or 0, 3, dimensions))
+        self._cluster_counts = np.zeros(clusters or 0)
         self._centre: Floats | None = None
 
     def add(
@@ -74,8 +69,8 @@ class Accumulator:
     def normalized(self) -> ScoredMap:
         """Return the mean log-determinant minus half the log variance of the value.
 
-        It does not change where one layer scales a dimension and the next undoes it. The
-        standard error is that of the influence function L - (z - mean)^2 / (2 variance).
+        It does not change if one layer scales a dimension and the next undoes it. The standard
+        error is that of the influence function L - (z - mean)^2 / (2 variance).
         """
         counts, sums = self._half_counts, self._half_sums
         with np.errstate(invalid="ignore", divide="ignore"):
@@ -124,7 +119,8 @@ class Accumulator:
 def assign_halves(count: int, groups: NDArray[np.integer] | None) -> NDArray[np.int64]:
     """Assign each of ``count`` images to one of two halves, (count,) of 0 and 1.
 
-    Images alternate, or clusters if there are two or more, so that the halves share none.
+    Images alternate. If there are two or more clusters, these alternate, so that no cluster is in
+    both halves.
     """
     if groups is not None:
         present, rank = np.unique(groups, return_inverse=True)

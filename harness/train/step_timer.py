@@ -1,4 +1,4 @@
-"""Time that a device waits for images during training steps."""
+"""The time of training steps, and the part of it spent waiting for images."""
 
 import time
 from dataclasses import dataclass, field
@@ -8,23 +8,18 @@ import torch
 
 @dataclass
 class StepTimer:
-    """Sums of the time of steps, and of the time in them until their images are there.
-
-    Measured on a CPU by the clock, and by the time that this process computed; on a GPU by events
-    on its stream. These are read when the loop looks at its losses: the device has passed them
-    then, so that nothing waits for the measurement.
-    """
+    """Sums of the time of steps, by the process's clocks on a CPU and by CUDA events on a GPU."""
 
     device: torch.device
-    wait_seconds: float = 0.0
+    wait_seconds: float = 0.0  # until the images of a step are on the device
     seconds: float = 0.0
-    cpu_seconds: float = 0.0
+    cpu_seconds: float = 0.0  # of this process; 0 on a GPU
     steps: int = 0
     _marks: list[tuple[float, float]] = field(default_factory=list)
     _events: list[torch.cuda.Event] = field(default_factory=list)
 
     def mark(self) -> None:
-        """Mark a time; called thrice a step: before its images, with them, and at its end."""
+        """Mark a time, three times a step: before its images, once they are there, at its end."""
         if self.device.type == "cpu":
             self._marks.append((time.perf_counter(), time.process_time()))
         else:
@@ -33,11 +28,15 @@ class StepTimer:
             self._events.append(event)
 
     def update(self) -> None:
-        """Add up what was marked; on a GPU, after the device has passed it."""
+        """Add up the complete steps.
+
+        The training calls it when it has read its losses: by then a GPU has passed the events, so
+        that the measurement waits for nothing.
+        """
         while len(self._marks) >= 3:
-            (began, cpu_began), (there, _), (ended, cpu_ended) = self._marks[:3]
+            (began, cpu_began), (received, _), (ended, cpu_ended) = self._marks[:3]
             del self._marks[:3]
-            self.wait_seconds += there - began
+            self.wait_seconds += received - began
             self.seconds += ended - began
             self.cpu_seconds += cpu_ended - cpu_began
             self.steps += 1
@@ -50,7 +49,7 @@ class StepTimer:
             self.steps += 1
 
     def add_share(self, other: "StepTimer", count: int) -> None:
-        """Add what another one measured of steps that ``count`` trainings made together."""
+        """Add one training's share of steps that ``count`` trainings made together."""
         self.wait_seconds += other.wait_seconds / count
         self.seconds += other.seconds / count
         self.cpu_seconds += other.cpu_seconds / count
@@ -58,7 +57,7 @@ class StepTimer:
 
     @property
     def seconds_per_step(self) -> float | None:
-        """Mean seconds of a step, its images included; None before the first step."""
+        """Mean seconds of a step, with the wait for its images; None before the first step."""
         return self.seconds / self.steps if self.steps else None
 
     @property
@@ -68,5 +67,5 @@ class StepTimer:
 
     @property
     def wait_share(self) -> float | None:
-        """Share of the steps' time that was waited, 0 to 1; None before the first step."""
+        """Share of the steps' time spent waiting for images, 0 to 1; None before the first step."""
         return self.wait_seconds / self.seconds if self.seconds else None

@@ -1,4 +1,4 @@
-"""The training loop, for pretrainings and trainings alike."""
+"""The training loop of pretrainings and trainings."""
 
 import math
 import time
@@ -13,7 +13,7 @@ from torch.optim.swa_utils import AveragedModel
 
 from lcma.harness.seeds import derive_seed
 from lcma.harness.storage import StorageError, StoredFile
-from lcma.harness.train.batches import BatchOrder, Feed, Images, augment, make_feed
+from lcma.harness.train.batches import BatchOrder, Images, augment, make_batch_reader
 from lcma.harness.train.checkpoint import CheckpointFolder
 from lcma.harness.train.evaluate import evaluate
 from lcma.harness.train.online import OnlineTables
@@ -28,13 +28,13 @@ from lcma.sweeps.recipe import CHANGE_CURVE, LOG_EVERY, TRAIN_CURVE, Optimizatio
 Curves = dict[str, dict[str, Tensor]]
 """Curves by the job's id and their name: float64, (points, 2), the step and value of each point."""
 
-_SHORTEST = 5.0
-_SHARE, _SHARE_FAILED = 0.02, 0.1
-"""Shares of the training's time that checkpoints may take, and failed attempts at them."""
+_MIN_PAUSE = 5.0
+_SAVED_SHARE, _FAILED_SHARE = 0.02, 0.1
+"""Shares of the training's time that checkpoints may take: written ones, and failed attempts."""
 
 
 class DivergedError(Exception):
-    """Raised if the loss is NaN or infinite; a property of the run, not a fault of the program."""
+    """Raised if the loss is NaN or infinite: a property of the run, not a fault of the program."""
 
     def __init__(self, step: int, last_finite: float | None) -> None:
         last = "none" if last_finite is None else f"{last_finite:.4f} bits/dim"
@@ -43,64 +43,58 @@ class DivergedError(Exception):
 
 
 class StoppedError(Exception):
-    """Raised if the caller stops the loop, because its lease was lost or it is to end."""
+    """Raised if the caller stops the loop: its lease was lost, or its process is to end."""
 
 
 class OutOfTimeError(Exception):
-    """Raised if the loop's time is over; its last checkpoint is of the step that it reached, if it
-    could be written."""
+    """Raised if the loop's time is over. It has tried to write a checkpoint of its last step."""
 
 
-def _raised(error: StorageError) -> None:
+def _raise_error(error: StorageError) -> None:
     raise error
 
 
 @dataclass
 class Hooks:
-    """Callbacks of the training loop.
+    """Callbacks of the training loop."""
 
-    ``progress`` is called with the step, ``metric`` with each point of a curve. ``stop`` ends the
-    loop at once, ``over`` as soon as there can be a checkpoint. ``curves`` returns the
-    curves so far, which go into each checkpoint: a run resumed from it has all points up to its
-    step, whatever became of the database. ``unsaved`` is called if a checkpoint on the way cannot
-    be written, and training goes on; ``saved`` is called after each one that was written. ``last``
-    is called with the function that saves the one at the end.
-    ``checkpoint_seconds`` is the time between checkpoints, None for a share of the training's time.
-    """
-
-    progress: Callable[[int], None] = lambda step: None
+    progress: Callable[[int], None] = lambda step: None  # called with the step
     metric: Callable[[str, int, float], None] = lambda name, step, value: None
-    must_stop: Callable[[], bool] = lambda: False
-    out_of_time: Callable[[], bool] = lambda: False
+    must_stop: Callable[[], bool] = lambda: False  # ends the loop before the next step
+    out_of_time: Callable[[], bool] = lambda: False  # ends it at the next check, with a checkpoint
+    # The curves so far go into each checkpoint: a run that is resumed from it has all points up to
+    # its step, whatever happened to the database.
     curves: Callable[[], Curves] = dict
-    on_unsaved: Callable[[StorageError], None] = _raised
+    # Called if a checkpoint before the last cannot be written; training goes on if it returns.
+    on_unsaved: Callable[[StorageError], None] = _raise_error
     on_saved: Callable[[], None] = lambda: None
+    # Called with the function that writes the last checkpoint.
     save_last: Callable[[Callable[[], None]], None] = lambda save: save()
+    # Time between checkpoints; None: checkpoints take at most a share of the training's time.
     checkpoint_seconds: float | None = None
 
 
 @dataclass
 class CheckpointPause:
-    """The pause between checkpoints: so many ``seconds``, or None for one that leaves them a share
-    of the training's time."""
+    """The pause between checkpoints, as `Hooks.checkpoint_seconds` defines it."""
 
     seconds: float | None
     _saved_at: float = field(default_factory=time.monotonic)
     _last_save: float = 0.0
-    _share: float = _SHARE
+    _share: float = _SAVED_SHARE
 
     @property
-    def over(self) -> bool:
+    def is_over(self) -> bool:
         """True if it is time for a checkpoint."""
         pause = self.seconds
         if pause is None:
-            pause = max(_SHORTEST, self._last_save / self._share)
+            pause = max(_MIN_PAUSE, self._last_save / self._share)
         return time.monotonic() - self._saved_at >= pause
 
     def save(self, save: Callable[[], bool]) -> None:
-        """Save by a function that returns whether it could, and begin the next pause."""
+        """Call a function that saves and returns whether it could; begin the next pause."""
         began = time.monotonic()
-        self._share = _SHARE if save() else _SHARE_FAILED
+        self._share = _SAVED_SHARE if save() else _FAILED_SHARE
         self._saved_at = time.monotonic()
         self._last_save = self._saved_at - began
 
@@ -132,13 +126,14 @@ class Trainer:
 
     def __post_init__(self) -> None:
         self.order = BatchOrder(len(self.images), self.optimization.batch, self.seed)
-        self.feed: Feed = make_feed(self.images, self.order)
+        self.read_batch = make_batch_reader(self.images, self.order)
         self.timer = StepTimer(self.images.device)
         trained = [p for p in self.flow.parameters() if p.requires_grad]
         self.optimizer = make_optimizer(trained, self.optimization)
         plain = self.optimization.autocast == "none" and not self.optimization.compile
         self.repeated = RepeatedStep() if self.repeats and plain else None
-        self._buffers, self._graded = list(self.flow.buffers()), list(self.flow.parameters())
+        self._buffers = list(self.flow.buffers())
+        self._with_gradient = list(self.flow.parameters())
         self.nets = CouplingNets(
             self.flow,
             autocast=self.optimization.autocast,
@@ -150,16 +145,16 @@ class Trainer:
 
     @property
     def evaluated(self) -> Flow:
-        """The flow that is evaluated: the average if the recipe has one."""
+        """The flow to evaluate: the average if the recipe has one."""
         if self.average is None:
             return self.flow
-        averaged = self.average.module
-        assert isinstance(averaged, Flow)
-        return averaged
+        average = self.average.module
+        assert isinstance(average, Flow)
+        return average
 
     def start(self) -> None:
-        """Set the data-dependent starting values from the first batch."""
-        x, generator = self.augmented(self.feed.batch(0), 0)
+        """Set the data-dependent initial values from the first batch."""
+        x, generator = self.augment(self.read_batch(0), 0)
         self.flow.train()
         self.flow.initialize(x, generator)
         if self.average is not None:
@@ -190,48 +185,50 @@ class Trainer:
         self.last_finite = state["last_finite"]
 
     def resume(self, folder: CheckpointFolder, at_most: int) -> int:
-        """Resume from the newest whole checkpoint up to a step, or start; return the step."""
-        found = folder.load(at_most=at_most, device=self.images.device)
-        if found is None:
+        """Resume from the newest usable checkpoint up to a step, or start; return the step."""
+        checkpoint = folder.load(at_most=at_most, device=self.images.device)
+        if checkpoint is None:
             self.start()
         else:
-            self.restore(found[1])
-            self.curves = found[1]["curves"]
+            _, state = checkpoint
+            self.restore(state)
+            self.curves = state["curves"]
         return self.step
 
     def run(self, until: int, folder: CheckpointFolder, hooks: Hooks) -> None:
-        """Train up to a step, leaving checkpoints on the way and one at the end.
+        """Train up to a step, and write checkpoints on the way and one at the end.
 
-        Raises DivergedError, StoppedError and OutOfTimeError, and StorageError where a hook does;
-        the checkpoints stay valid in all cases.
+        Raises DivergedError, StoppedError and OutOfTimeError, and StorageError if a hook does.
+        Checkpoints stay valid in all cases.
         """
         self.flow.train()
         pause = CheckpointPause(hooks.checkpoint_seconds)
         while self.step < until:
             if hooks.must_stop():
                 raise StoppedError
-            self.losses.append(self._one_step())
+            self.losses.append(self.make_step())
             if self.step % LOG_EVERY == 0 or self.step == until:
                 self.check(until, folder, hooks)
-                if self.step < until and pause.over:
+                if self.step < until and pause.is_over:
                     pause.save(lambda: self.save_on_the_way(folder, hooks))
         self.save_last(folder, hooks)
 
     def check(self, until: int, folder: CheckpointFolder, hooks: Hooks) -> None:
-        """Look at the losses since the last time, and at the holdout part where it is due.
+        """Report the losses since the last check, update tables, and evaluate the holdout part if
+        it is due.
 
         Raises DivergedError and OutOfTimeError.
         """
-        self._look_at_losses(hooks)
+        self._report_losses(hooks)
         self._change_tables(hooks)
-        self._watch_holdout(until, hooks)
+        self._evaluate_holdout(until, hooks)
         hooks.progress(self.step)
         if self.step < until and hooks.out_of_time():
             self.save_on_the_way(folder, hooks)
             raise OutOfTimeError
 
     def save_on_the_way(self, folder: CheckpointFolder, hooks: Hooks) -> bool:
-        """Write a checkpoint; report one that cannot be written, and return False."""
+        """Write a checkpoint and return True; report an error and return False."""
         try:
             self._save(folder, hooks)
         except StorageError as error:
@@ -240,26 +237,27 @@ class Trainer:
         return True
 
     def save_last(self, folder: CheckpointFolder, hooks: Hooks) -> None:
-        """Write the checkpoint at the end."""
+        """Write the last checkpoint."""
         hooks.save_last(lambda: self._save(folder, hooks, keep=self.training is None))
 
     def _save(self, folder: CheckpointFolder, hooks: Hooks, *, keep: bool = False) -> None:
         state = {**self.state(), "curves": hooks.curves()}
-        stored = folder.save(self.step, _without_others(state), keep=keep)
+        stored = folder.save(self.step, _clone_views(state), keep=keep)
         self.snapshot = stored if keep else None
         hooks.on_saved()
 
-    def augmented(self, x: Tensor, step: int) -> tuple[Tensor, torch.Generator]:
-        """Return images of a step, changed as the recipe says, and the generator of its noise."""
+    def augment(self, x: Tensor, step: int) -> tuple[Tensor, torch.Generator]:
+        """Augment the images of a step; return them and the generator of the step's noise."""
         generator = torch.Generator(self.images.device)
         generator.manual_seed(derive_seed(self.seed, "step", step))
         return augment(x, self.optimization, generator), generator
 
-    def _one_step(self) -> Tensor:
+    def make_step(self) -> Tensor:
+        """Make a step, and return the loss in bits/dim as a tensor on the device."""
         self.timer.mark()
-        images = self.feed.batch(self.step)
+        images = self.read_batch(self.step)
         self.timer.mark()
-        x, generator = self.augmented(images, self.step)
+        x, generator = self.augment(images, self.step)
         set_learning_rate(self.optimizer, self.learning_rate)
         self.flow.before_step()
         if self.repeated is None:
@@ -267,11 +265,11 @@ class Trainer:
         else:
             self.optimizer.zero_grad()
             noise = GeneratorNoise(generator)
-            log_prob, *found = self.repeated(self._compute, [x], self._buffers, noise)
-            for parameter, gradient in zip(self._graded, found, strict=False):
+            log_prob, *results = self.repeated(self._compute, [x], self._buffers, noise)
+            for parameter, gradient in zip(self._with_gradient, results, strict=False):
                 parameter.grad = gradient
-            at_splits = found[len(self._graded) :]
-        self._shrink()
+            at_splits = results[len(self._with_gradient) :]
+        self._add_l2()
         if self.optimization.clip is not None:
             torch.nn.utils.clip_grad_norm_(self.flow.parameters(), self.optimization.clip)
         self.optimizer.step()
@@ -289,23 +287,25 @@ class Trainer:
         and, if tables change, what `Flow.forward` has accumulated at each split."""
         at_splits: list[Tensor] | None = None if self.online is None else []
         with self.nets:
-            # Not the mean, in whose gradient every image has a number of its own: residual blocks
-            # would have to read whether all are the same.
+            # The gradient of `mean` holds a number for every image, and residual blocks would have
+            # to read whether all are equal. That of `sum` is one number, expanded.
             log_prob = self.flow(x, generator, at_splits).log_prob.sum() / len(x)
         self.optimizer.zero_grad()
         (-log_prob).backward()  # nats per image: the unit of the recipe's clip and l2
         return log_prob.detach(), at_splits or []
 
-    def _compute(self, given: Sequence[Tensor], noise: Noise) -> list[Tensor]:
-        log_prob, at_splits = self._gradient(given[0], noise.as_generator())
-        self._graded = [p for p in self.flow.parameters() if p.grad is not None]
-        return [log_prob, *(cast("Tensor", p.grad) for p in self._graded), *at_splits]
+    def _compute(self, tensors: Sequence[Tensor], noise: Noise) -> list[Tensor]:
+        log_prob, at_splits = self._gradient(tensors[0], noise.as_generator())
+        self._with_gradient = [p for p in self.flow.parameters() if p.grad is not None]
+        gradients = (cast("Tensor", p.grad) for p in self._with_gradient)
+        return [log_prob, *gradients, *at_splits]
 
     @property
     def learning_rate(self) -> float:
-        """The learning rate of the next step, a function of the step alone."""
-        warm, training = self.optimization.warmup, self.training
-        rate = self.optimization.learning_rate * min(1.0, (self.step + 1) / warm if warm else 1.0)
+        """The learning rate of the next step, a function of the step only."""
+        warmup, training = self.optimization.warmup, self.training
+        rate = self.optimization.learning_rate
+        rate *= min(1.0, (self.step + 1) / warmup if warmup else 1.0)
         if training is None or training.schedule == "constant":
             return rate
         left = min(1.0, (training.steps - self.step) / (training.decay * training.steps))
@@ -313,16 +313,16 @@ class Trainer:
             left = (1 - math.cos(math.pi * left)) / 2
         return rate * left
 
-    def _shrink(self) -> None:
+    def _add_l2(self) -> None:
         """Add the gradient of l2 times the sum of squares, before clipping."""
         if not self.optimization.l2:
             return
         shrunk = [p for p in self.flow.shrunk_parameters() if p.grad is not None]
-        grads = [p.grad for p in shrunk if p.grad is not None]
+        grads = [cast("Tensor", p.grad) for p in shrunk]
         torch._foreach_add_(grads, [p.detach() for p in shrunk], alpha=2 * self.optimization.l2)
 
-    def _look_at_losses(self, hooks: Hooks) -> None:
-        # One transfer from the device for a window of losses.
+    def _report_losses(self, hooks: Hooks) -> None:
+        # One transfer from the device for all losses since the last check.
         values: Sequence[float] = torch.stack(self.losses).double().cpu().tolist()
         self.losses.clear()
         self.timer.update()
@@ -333,15 +333,15 @@ class Trainer:
         hooks.metric(TRAIN_CURVE, self.step, float(np.mean(values)))
 
     def _change_tables(self, hooks: Hooks) -> None:
-        changed = None if self.online is None else self.online.change(self.step)
-        if changed is None:
+        change = None if self.online is None else self.online.change(self.step)
+        if change is None:
             return
-        split, share = changed
+        split, share = change
         hooks.metric(f"{CHANGE_CURVE}_{split}", self.step, share)
-        if share and self.average is not None:  # an average over two wirings would be no flow's
+        if share and self.average is not None:  # weights of two tables must not be averaged
             self.average.module.load_state_dict(self.flow.state_dict())
 
-    def _watch_holdout(self, until: int, hooks: Hooks) -> None:
+    def _evaluate_holdout(self, until: int, hooks: Hooks) -> None:
         training = self.training
         if training is None or training.holdout_every is None or self.holdout is None:
             return
@@ -355,20 +355,20 @@ class Trainer:
             self.best = {"step": self.step, "holdout_bits_per_dim": bits, "flow": weights}
 
 
-def _without_others(value: Any) -> Any:
-    """Return a state whose tensors own their memory: of a view, the whole would be written."""
+def _clone_views(value: Any) -> Any:
+    """Clone the tensors of a state that are views: `torch.save` would write all of their memory."""
     if isinstance(value, Tensor):
-        alone = value.untyped_storage().nbytes() == value.nbytes
-        return value if alone else value.clone()
+        owns_memory = value.untyped_storage().nbytes() == value.nbytes
+        return value if owns_memory else value.clone()
     if isinstance(value, dict):
-        return {name: _without_others(each) for name, each in value.items()}
+        return {name: _clone_views(element) for name, element in value.items()}
     return value
 
 
 class MovingAverage(AveragedModel):
     """The exponential moving average of a flow's weights and moments; index tables are copied.
 
-    PyTorch's own multiplies and rounds integers too, and then a table is no permutation; and it
+    PyTorch's own averages and rounds integers too, so that a table would be no permutation, and
     copies its count to the device in each step.
     """
 
@@ -378,20 +378,20 @@ class MovingAverage(AveragedModel):
 
     @torch.no_grad()
     def update_parameters(self, model: nn.Module) -> None:
-        """Move the average towards a flow; the first time it becomes that one."""
-        averaged, current = ([*one.parameters(), *one.buffers()] for one in (self.module, model))
-        self.move([*zip(averaged, current, strict=True)])
+        """Move the average towards a flow; the first time, copy the flow."""
+        averages, values = ([*m.parameters(), *m.buffers()] for m in (self.module, model))
+        self.move([*zip(averages, values, strict=True)])
         self.n_averaged += 1
 
     def move(self, pairs: Sequence[tuple[Tensor, Tensor]]) -> None:
-        """Move averages, the first of each pair, towards what they are of."""
-        moves = self.n_averaged > 0
+        """Move the average in each pair towards the value in it."""
+        is_first = self.n_averaged == 0
         for floating in (True, False):
             chosen = [pair for pair in pairs if pair[0].is_floating_point() == floating]
             if not chosen:
                 continue
-            averaged, current = map(list, zip(*chosen, strict=True))
-            if moves and floating:
-                torch._foreach_lerp_(averaged, current, 1 - self.decay)
+            averages, values = map(list, zip(*chosen, strict=True))
+            if floating and not is_first:
+                torch._foreach_lerp_(averages, values, 1 - self.decay)
             else:
-                torch._foreach_copy_(averaged, current)
+                torch._foreach_copy_(averages, values)

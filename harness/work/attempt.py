@@ -253,9 +253,9 @@ class RunningAttempt:
         step = self._wait_for_storage(lambda: trainer.resume(folder, at_most=until))
         if step or not before:  # else it goes on from the part before, in this attempt
             self.lease.started_at(before + step, trainer.curves)
-        if folder.passed_over:
-            damaged = ", ".join(folder.passed_over)
-            self.note(f"passed over checkpoints that are damaged: {damaged}")
+        if folder.skipped:
+            damaged = ", ".join(folder.skipped)
+            self.note(f"skipped damaged checkpoints: {damaged}")
         logger.info("trains from step %d to %d on %s", step, until, self.work.device)
         hooks = Hooks(
             progress=lambda step: self.lease.progress(before + step),

@@ -18,7 +18,7 @@ from lcma.harness.results.map_statistics import (
     make_kept_masks,
 )
 from lcma.harness.train.contribution import MeasuredMap, measure_maps
-from lcma.harness.train.data_maps import measure_data
+from lcma.harness.train.data_maps import measure_data_maps
 from lcma.harness.train.online import OnlineTables
 from lcma.harness.train.protocol import PLAIN
 from lcma.harness.train.trainer import DivergedError, StoppedError, Trainer
@@ -156,7 +156,7 @@ def _measure_data(attempt: RunningAttempt, pretraining: Pretraining) -> Ending:
     """Measure the maps of the data alone; nothing is trained."""
     attempt.lease.started_at(0, {})
     prepared = attempt.open_data()
-    measured = measure_data(prepared, pretraining.recipe.model.splits)
+    measured = measure_data_maps(prepared, pretraining.recipe.model.splits)
     if attempt.lease.lost:
         raise StoppedError
     maps = tuple(_make_map_of(one.measured, one.ids, attempt.work.job) for one in measured)

@@ -161,7 +161,7 @@ def use_flow(
     kinds = (RESUMED,) if trainer.repeated is None else (RESUMED, "recorded", CHECKED, "repeated")
     for kind in kinds:
         with devices.counted() as found.steps[kind]:
-            trainer.losses.append(trainer._one_step())
+            trainer.losses.append(trainer.make_step())
     training.go(checkpoints, steps)
     trained = trainer.evaluated
     values = found.values
@@ -222,7 +222,7 @@ def make_step(made: Flow, flow: str, prepared: data.PreparedSet, device: torch.d
     images = Images(prepared.part("train").images, device)
     trainer = Trainer(made.to(device), choose_recipe(flow).optimization, seed=1, images=images)
     trainer.start()
-    trainer._one_step()
+    trainer.make_step()
     return made
 
 
@@ -319,12 +319,12 @@ def send_ahead(root: Path) -> tuple[list[str], devices.Counts]:
         for share in (0.5, 0.0):
             with mock.patch("lcma.harness.train.batches.RESIDENT_SHARE", share):
                 trainer = Training("glow", prepared, device).trainer
-            assert trainer.images.travel == (share == 0)
+            assert trainer.images.are_copied == (share == 0)
             trainer.repeated = None
             trainer.start()
             for _ in range(3):
                 with devices.counted() as counts:
-                    trainer._one_step()
+                    trainer.make_step()
             found.append(devices.to_host(trainer.flow.state_dict()))
     return list_differences(*found), counts
 

@@ -23,7 +23,7 @@ def rehearse(planted: bool) -> tuple[list[Any], list[str]]:
     with (
         devices.on_device(),
         mock.patch.object(gpu_half_hour.catalog, "flows", return_value=["realnvp"]),
-        mock.patch.object(Trainer, "_shrink", shrink),
+        mock.patch.object(Trainer, "_add_l2", shrink),
     ):
         find_waits(run)
     return run.rows, run.errors

@@ -139,7 +139,7 @@ class _Armed:
         from lcma.harness.train.trainer import Trainer
 
         resume, save = Trainer.resume, CheckpointFolder.save
-        one_step, stack_step = Trainer._one_step, Stack.step
+        one_step, stack_step = Trainer.make_step, Stack.step
 
         def resumed(trainer: Trainer, *args: Any, **kwargs: Any) -> int:
             step = resume(trainer, *args, **kwargs)
@@ -159,7 +159,7 @@ class _Armed:
 
         # Armed from outside, in a process of its own, so that the package has no code for it.
         Trainer.resume, CheckpointFolder.save = resumed, saved  # type: ignore[method-assign]
-        Trainer._one_step = lambda trainer: make_step(trainer, lambda: one_step(trainer))  # type: ignore[method-assign]
+        Trainer.make_step = lambda trainer: make_step(trainer, lambda: one_step(trainer))  # type: ignore[method-assign]
         Stack.step = lambda stack: make_step(stack.trainers[0], lambda: stack_step(stack))  # type: ignore[method-assign]
 
     def watch(self) -> None:

@@ -93,7 +93,7 @@ def test_a_recorded_step_has_the_bits_of_others(
         trainer.repeated.unrecorded = unrecorded
         trainer.start()
         for _ in range(10):
-            trainer._one_step()
+            trainer.make_step()
         found.append(trainer.flow.state_dict())
     assert [k for k, v in found[0].items() if not torch.equal(v, found[1][k])] == []
     assert not caplog.text
@@ -109,7 +109,7 @@ def test_images_that_are_sent_ahead_give_the_same_bits(
         trainer = made(flow, {}, prepared, device)
         trainer.start()
         for _ in range(30):
-            trainer._one_step()
+            trainer.make_step()
         return trainer
 
     held = train()
@@ -157,7 +157,7 @@ def test_faster_nets_change_a_step_by_their_rounding(
         trainer = made(flow, fast, prepared, device)
         trainer.start()
         for _ in range(3):
-            loss = trainer._one_step()
+            loss = trainer.make_step()
         found.append(float(loss))
     plain, lowered, compiled, both = found
     assert compiled == pytest.approx(plain, rel=1e-4)
@@ -179,11 +179,11 @@ def test_a_step_waits_for_no_device(
         trainer = made(flow, {}, prepared, device)
         assert trainer.resume(folder, 20) == 3
         trainer.flow.train()
-    trainer._one_step()
+    trainer.make_step()
     if device.type == "cuda":
         torch.cuda.set_sync_debug_mode("error")
     try:
-        trainer._one_step()
+        trainer.make_step()
     finally:
         if device.type == "cuda":
             torch.cuda.set_sync_debug_mode("default")

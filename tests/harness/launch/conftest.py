@@ -127,7 +127,7 @@ class Killed(SystemExit):
 def run_killed(work: Work, step: int | None = None) -> None:
     """Run a body whose process dies before a step, or where `Killed` is raised: it says nothing
     any more."""
-    one_step = Trainer._one_step
+    one_step = Trainer.make_step
 
     def dying(trainer: Trainer) -> Any:
         if trainer.step == step:
@@ -136,7 +136,7 @@ def run_killed(work: Work, step: int | None = None) -> None:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(RunningAttempt, "_deliver", lambda *a, **k: Report("", "stopped"))
-        patch.setattr(Trainer, "_one_step", dying)
+        patch.setattr(Trainer, "make_step", dying)
         with pytest.raises(Killed):
             run_work(work)
 
@@ -144,14 +144,14 @@ def run_killed(work: Work, step: int | None = None) -> None:
 @pytest.fixture
 def at_step(monkeypatch: pytest.MonkeyPatch) -> Callable[[dict[int, Callable[[], Any]]], None]:
     """Has things happen before steps of a training."""
-    step = Trainer._one_step
+    step = Trainer.make_step
 
     def plan(events: dict[int, Callable[[], Any]]) -> None:
         def stepping(self: Trainer) -> Any:
             events.get(self.step, lambda: None)()
             return step(self)
 
-        monkeypatch.setattr(Trainer, "_one_step", stepping)
+        monkeypatch.setattr(Trainer, "make_step", stepping)
 
     return plan
 

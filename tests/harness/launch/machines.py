@@ -170,8 +170,8 @@ def make_steps_slow(seconds: str) -> None:
 
         return slow_step
 
-    if Trainer._one_step.__module__ != __name__:  # it is called for each task
-        Trainer._one_step = slow(Trainer._one_step)
+    if Trainer.make_step.__module__ != __name__:  # it is called for each task
+        Trainer.make_step = slow(Trainer.make_step)
         Stack.step = slow(Stack.step)
 
 

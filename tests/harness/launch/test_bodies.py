@@ -43,7 +43,7 @@ def test_a_graph_leaves_maps_and_results(registered, monkeypatch) -> None:
     """By steps that are recorded, of the pretraining as of both trainings."""
     recorded = []
     record = recorder.RepeatedStep._record
-    monkeypatch.setattr(recorder, "STEPS_UNRECORDED", 3)
+    monkeypatch.setattr(recorder, "UNRECORDED_STEPS", 3)
     monkeypatch.setattr(
         recorder.RepeatedStep,
         "_record",
@@ -74,7 +74,7 @@ def test_killed_anywhere_and_run_again_gives_the_same_bits(
 ) -> None:
     """A worker dies at a step; the lease runs out; another one goes on, and so three times. Each
     records another step."""
-    monkeypatch.setattr(recorder, "STEPS_UNRECORDED", 3)
+    monkeypatch.setattr(recorder, "UNRECORDED_STEPS", 3)
     change = {"recipe": {"training": {"ema": 0.9, "select": "best", "holdout_every": 10}}}
     store, nodes = registered(change)
     work = trial_nodes(nodes)[0].work
@@ -144,7 +144,7 @@ def test_a_damaged_checkpoint_is_named_in_the_attempt(registered) -> None:
     file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
     assert run_work(long).ending == "done"
     attempts = store.view("attempts").set_index("job_id")
-    assert attempts.message[long.job_id] == f"passed over checkpoints that are damaged: {file.name}"
+    assert attempts.message[long.job_id] == f"skipped damaged checkpoints: {file.name}"
     assert attempts.first_step[long.job_id] == 0
 
 

@@ -56,7 +56,7 @@ class OneThread(Executor):
 @pytest.fixture
 def sleepy_steps(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let a step take a hundredth of a second, and look at limits often."""
-    for owner, name in ((trainer.Trainer, "_one_step"), (Stack, "step")):
+    for owner, name in ((trainer.Trainer, "make_step"), (Stack, "step")):
         step = getattr(owner, name)
 
         def slow(self: Any, step: Callable[[Any], Any] = step) -> Any:

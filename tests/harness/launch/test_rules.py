@@ -25,7 +25,7 @@ from lcma.harness.results.map_statistics import make_kept_masks
 from lcma.harness.train.batches import Images
 from lcma.harness.train.checkpoint import CheckpointFolder
 from lcma.harness.train.contribution import measure_maps
-from lcma.harness.train.data_maps import measure_data
+from lcma.harness.train.data_maps import measure_data_maps
 from lcma.harness.train.trainer import Hooks, Trainer
 from lcma.harness.work import bodies
 from lcma.harness.work.units import Report, Work
@@ -98,10 +98,10 @@ def test_one_job_measures_the_data_for_all_flows_and_seeds(
     assert len(nodes) == 5
     first = nodes[0].work
     assert run_work(first).ending == "done"
-    monkeypatch.setattr(bodies, "measure_data", pytest.fail)
+    monkeypatch.setattr(bodies, "measure_data_maps", pytest.fail)
     assert {r.ending for r in run_all(nodes).values()} == {"done"}
     prepared = open_images("photos8", first.place.data, first.job.data_digest)
-    for one in measure_data(prepared, 2):
+    for one in measure_data_maps(prepared, 2):
         assert np.array_equal(
             read_maps(store, first, one.measured.score)[one.measured.split - 1],
             one.measured.values,
@@ -181,7 +181,7 @@ def test_self_with_no_budget_ranks_new_flows(registered: Registered) -> None:
 
 def die_after(work: Work, steps: int) -> None:
     """Run a work until its worker dies after so many steps, and its lease is over."""
-    one_step, left = Trainer._one_step, [None] * steps
+    one_step, left = Trainer.make_step, [None] * steps
 
     def dying(trainer: Trainer) -> Any:
         if not left:
@@ -190,7 +190,7 @@ def die_after(work: Work, steps: int) -> None:
         return one_step(trainer)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Trainer, "_one_step", dying)
+        patch.setattr(Trainer, "make_step", dying)
         run_killed(replace(work, checkpoint_seconds=0.0, lease_seconds=0.3))
     time.sleep(0.3)
 

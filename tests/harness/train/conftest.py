@@ -159,7 +159,7 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Run
         if kind not in found:
             made: Run = getattr(workshop, kind)(kind)
             with pytest.MonkeyPatch.context() as patch:  # however slow the machine is
-                patch.setattr("lcma.harness.train.trainer._SHORTEST", math.inf)
+                patch.setattr("lcma.harness.train.trainer._MIN_PAUSE", math.inf)
                 assert made.go(40)
             found[kind] = made
         return found[kind]

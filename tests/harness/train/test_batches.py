@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 import lcma.harness.train.batches as batching
 from lcma.harness.seeds import derive_seed
-from lcma.harness.train.batches import BatchOrder, Images, fits_on_device, make_feed
+from lcma.harness.train.batches import BatchOrder, Images, make_batch_reader
 
 counts = st.integers(1, 40)
 batches = st.integers(1, 100)
@@ -75,22 +75,17 @@ def test_images_are_gathered_as_they_are(
 
 @pytest.mark.parametrize("device", DEVICES)
 @pytest.mark.parametrize("share", [1.0, 0.0], ids=["held there", "sent batch by batch"])
-def test_a_feed_gives_the_batches_of_its_order_from_any_step(
+def test_a_reader_gives_the_batches_of_its_order_from_any_step(
     device: str, share: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Sent ahead or not, asked for in order, again, or from where a run was resumed."""
     monkeypatch.setattr(batching, "RESIDENT_SHARE", share)
     array = np.random.RandomState(0).randint(0, 256, (50, 1, 4, 4)).astype(np.uint8)
     order = BatchOrder(50, 8, 3)
-    batches = make_feed(Images(array, torch.device(device)), order)
+    read_batch = make_batch_reader(Images(array, torch.device(device)), order)
     for step in (*range(20), 20, 20, 3, 4, 40, 41, 0):
-        found = batches.batch(step).cpu().numpy()
+        found = read_batch(step).cpu().numpy()
         assert np.array_equal(found, array[order.indices(step)]), step
-
-
-def test_a_part_stays_on_a_gpu_only_where_it_leaves_room_for_the_flow() -> None:
-    assert fits_on_device(10, free=20)
-    assert not fits_on_device(11, free=20)
 
 
 def test_every_purpose_and_counter_has_its_own_seed() -> None:

@@ -139,7 +139,7 @@ def test_a_checkpoint_of_another_format_is_passed_over(
     newer = folder.save(10, {"step": 10}).name
     monkeypatch.undo()
     assert folder.load(at_most=10, device=CPU) == (5, {"step": 5})
-    assert folder.passed_over == [newer]
+    assert folder.skipped == [newer]
 
 
 @pytest.mark.parametrize("killed", [True, False], ids=["killed", "failed"])
@@ -206,7 +206,7 @@ def test_killed_at_any_moment_a_save_leaves_the_new_one_or_the_old(
         assert in_child(dying) == signal.SIGKILL
         left = before if when == "before" else after
         assert newest(folder) == (step if left == "new" else old), name
-        assert folder.passed_over == []
+        assert folder.skipped == []
 
 
 @pytest.mark.parametrize("part", [1, 2])

@@ -9,7 +9,7 @@ import pytest
 from numpy.typing import NDArray
 
 from lcma.harness.data.bars import choose_shrinkage
-from lcma.harness.train.data_maps import measure_data
+from lcma.harness.train.data_maps import measure_data_maps
 from lcma.models.factorization import make_tables, surviving_ids
 from lcma.sweeps.errors import UserError
 from lcma.sweeps.factorizations import DATA_RULES
@@ -36,7 +36,7 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Any:
 
 def maps_of(prepared: Any) -> dict[str, list[Any]]:
     found: dict[str, list[Any]] = {}
-    for one in measure_data(prepared, SPLITS):
+    for one in measure_data_maps(prepared, SPLITS):
         found.setdefault(one.measured.score, []).append(one)
     return found
 
@@ -126,4 +126,4 @@ def test_fewer_images_than_dimensions_will_do(tmp_path: Path) -> None:
 def test_float_images_that_do_not_vary_are_refused(tmp_path: Path) -> None:
     same = np.full((20, *SHAPE), 3.0, dtype=np.float32)
     with pytest.raises(UserError, match="do not vary"):
-        measure_data(stored(tmp_path, same, same[:2]), SPLITS)
+        measure_data_maps(stored(tmp_path, same, same[:2]), SPLITS)

@@ -167,7 +167,7 @@ def test_a_step_ends_in_the_bits_that_it_always_had(flow: str, recorded: bool) -
         made.repeated.unrecorded = 0
     made.start()
     for _ in range(3):
-        made._one_step()
+        made.make_step()
     found = hashlib.sha256()
     for tensor in weights(made).values():
         found.update(tensor.contiguous().numpy().tobytes())
@@ -194,7 +194,7 @@ def test_a_recorded_step_has_the_bits_of_others(
         return forward(*given)
 
     monkeypatch.setattr(made.flow, "forward", counted)
-    losses = [[one._one_step() for _ in range(5)] for one in (plain, made)]
+    losses = [[one.make_step() for _ in range(5)] for one in (plain, made)]
     assert passes == 4
     assert losses[0] == losses[1]
     one, other = weights(plain), weights(made)
@@ -206,7 +206,7 @@ def test_a_recorded_step_has_the_bits_of_others(
 def test_a_resumed_training_ends_with_the_same_bits(
     flow: str, prepared: data.PreparedSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(recorder, "STEPS_UNRECORDED", 3)
+    monkeypatch.setattr(recorder, "UNRECORDED_STEPS", 3)
     asked = recipe(flow, short=True, steps=20, ema=0.9, select="best", holdout_every=10)
     alone = trainer(asked, prepared)
     alone.resume(CheckpointFolder(tmp_path / "alone"), 20)
@@ -248,7 +248,7 @@ def test_an_evaluation_and_its_maps_leave_no_trace(
     made = trainer(asked, prepared, split=False)
     made.start()
     for _ in range(3):
-        made._one_step()
+        made.make_step()
     before = {k: v.clone() for k, v in made.flow.state_dict().items()}
     images = Images(prepared.part("test").images[:60], CPU)
     first = [evaluate(made.flow, images, PLAIN).bits_per_dim.value for _ in range(2)]

@@ -84,7 +84,7 @@ def test_convolutions_of_nets_alone_are_in_bfloat16(flow: str, prepared: data.Pr
 
     for module in trainer.flow.modules():
         module.register_forward_hook(look)
-    trainer._one_step()
+    trainer.make_step()
     assert {gradient.dtype for gradient in gradients(trainer).values()} == {torch.float32}
     assert torch.bfloat16 in found[True]
     assert found[False] == {torch.float32}
@@ -99,7 +99,7 @@ def test_an_evaluation_after_it_is_exact(flow: str, prepared: data.PreparedSet) 
     trainer = made(flow, prepared, autocast="bfloat16")
     trainer.start()
     for _ in range(3):
-        trainer._one_step()
+        trainer.make_step()
     other = made(flow, prepared).flow
     other.load_state_dict(trainer.flow.state_dict())
     images = Images(prepared.part("test").images[:50], CPU)
@@ -109,7 +109,7 @@ def test_an_evaluation_after_it_is_exact(flow: str, prepared: data.PreparedSet) 
 
 def loss_after_three_steps(trainer: Trainer) -> float:
     trainer.start()
-    return [float(trainer._one_step()) for _ in range(3)][-1]
+    return [float(trainer.make_step()) for _ in range(3)][-1]
 
 
 @pytest.mark.slow_on("glow")
@@ -140,7 +140,7 @@ def test_every_coupling_net_is_compiled(flow: str, prepared: data.PreparedSet) -
     losses = []
     for one in (trainer, plain):
         one.start()
-        losses.append(float(one._one_step()))
+        losses.append(float(one.make_step()))
     assert runs == len(nets(trainer.flow))
     assert losses[0] == pytest.approx(losses[1], rel=1e-4)
     torch.testing.assert_close(gradients(trainer), gradients(plain), rtol=1e-3, atol=1e-5)

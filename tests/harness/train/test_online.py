@@ -147,7 +147,7 @@ def test_at_every_step_the_flow_is_a_flow(flow: str, stacked: bool) -> None:
         if formed is not None:
             formed.step()
         else:
-            made[0].losses.append(made[0]._one_step())
+            made[0].losses.append(made[0].make_step())
         if step in (9, 10, 20):
             if step % 10 == 0:
                 for one in made:
@@ -271,7 +271,7 @@ def test_members_of_a_stack_have_the_bits_of_any_other_company(
 def test_tables_are_found_and_changed_by_recorded_steps_too(
     company: dict[int, Trainer], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(recorder, "STEPS_UNRECORDED", 3)
+    monkeypatch.setattr(recorder, "UNRECORDED_STEPS", 3)
     for seed, one in train_members(tmp_path, range(2), 22).items():
         torch.testing.assert_close(one.state(), company[seed].state(), rtol=0, atol=0)
 
@@ -280,7 +280,7 @@ def test_the_average_starts_anew_at_a_change() -> None:
     made = trainer(recipe())
     made.start()
     for _ in range(10):
-        made.losses.append(made._one_step())
+        made.losses.append(made.make_step())
     assert not torch.equal(*(next(f.parameters()) for f in (made.flow, made.evaluated)))
     made.check(60, CheckpointFolder(Path("nowhere")), Hooks())
     for one, other in zip(

@@ -132,7 +132,7 @@ def test_a_recorded_step_has_the_bits_of_others(
         return honest(self, *given)
 
     monkeypatch.setattr(Stack, "_gradient", counted)
-    monkeypatch.setattr(recorder, "STEPS_UNRECORDED", 1)
+    monkeypatch.setattr(recorder, "UNRECORDED_STEPS", 1)
     found = stepped(asked, range(4), steps=5)
     assert [
         (n, unequal(found[n], expected[n])) for n in found if unequal(found[n], expected[n])
@@ -157,7 +157,7 @@ def test_the_bits_of_a_member_do_not_depend_on_its_company(name: str) -> None:
 def test_the_bits_are_the_same_in_large_stacks(
     monkeypatch: pytest.MonkeyPatch, name: str, threads: int
 ) -> None:
-    monkeypatch.setattr(recorder, "STEPS_UNRECORDED", 6)
+    monkeypatch.setattr(recorder, "UNRECORDED_STEPS", 6)
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
     try:
@@ -179,7 +179,7 @@ def test_a_stack_computes_what_a_trainer_alone_does(name: str) -> None:
     for _ in range(2):
         stack.step()
         for made in alone.values():
-            made.losses.append(made._one_step())
+            made.losses.append(made.make_step())
     stack.dissolve()
     for number, made in alone.items():
         torch.testing.assert_close(together[number].losses, made.losses, rtol=1e-4, atol=1e-4)

@@ -328,7 +328,7 @@ def test_the_clip_is_in_nats_per_image(workshop: Any) -> None:
     clipped, _ = first_gradients(run)
     for name, gradient in free.items():
         assert torch.allclose(clipped[name], gradient / 4, rtol=1e-4, atol=1e-9), name
-    x, generator = run.trainer.augmented(run.trainer.feed.batch(0), 0)
+    x, generator = run.trainer.augment(run.trainer.read_batch(0), 0)
     flow = workshop.training("c", l2=0.0, clip=None).trainer
     flow.start()
     nats = -flow.flow(x, generator).log_prob.mean()

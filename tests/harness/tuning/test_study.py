@@ -227,8 +227,8 @@ def test_a_limit_counts_for_all_launches_of_a_tuner_and_the_next_goes_on(
     tuned = tuning()
     monkeypatch.setattr(driver, "LOOK_SECONDS", 0.1)
     with monkeypatch.context() as slowly:
-        step = Trainer._one_step
-        slowly.setattr(Trainer, "_one_step", lambda self: (time.sleep(0.2), step(self))[1])
+        step = Trainer.make_step
+        slowly.setattr(Trainer, "make_step", lambda self: (time.sleep(0.2), step(self))[1])
         with tuned.opened(Limits(device_hours=2 / 3600)) as tuner:
             tuner.run(tuner.ask())
             with pytest.raises(LimitReachedError, match="the launch has taken"):
