@@ -16,7 +16,6 @@ from itertools import pairwise
 from typing import NamedTuple
 
 from lcma.db import JobFacts, PlannedJob
-from lcma.harness.launch.plan import Node
 from lcma.harness.work.units import Need, Work
 from lcma.sweeps.expansion import Pretraining, Trial
 from lcma.sweeps.recipe import STACK_LEAST
@@ -87,9 +86,9 @@ class Jobs:
 
     def iterate_ready(self) -> Iterator[Work]:
         """Iterate over the works that can start, most valuable first."""
-        for node in self.order:
-            if self.can_start(node.work.job):
-                yield self.grown.get(node.work.job_id, node.work)
+        for work in self.order:
+            if self.can_start(work.job):
+                yield self.grown.get(work.job_id, work)
 
 
 def choose_tasks(
@@ -221,27 +220,27 @@ class Order:
     then the others. Equals stay in the order of the plan.
     """
 
-    def __init__(self, nodes: Sequence[Node]) -> None:
-        behind = _count_trials_behind(nodes)
+    def __init__(self, works: Sequence[Work]) -> None:
+        behind = _count_trials_behind(works)
 
-        def rank(node: Node) -> tuple[int, int]:
-            if node.work.job.kind == "pretraining":
-                return 0, -behind[node.work.job_id]
-            return (2 if node.after is None else 1), 0
+        def rank(work: Work) -> tuple[int, int]:
+            if work.job.kind == "pretraining":
+                return 0, -behind[work.job_id]
+            return (2 if work.after is None else 1), 0
 
-        self._nodes = sorted(nodes, key=rank)
-        self._places = {node.work.job_id: place for place, node in enumerate(self._nodes)}
+        self._works = sorted(works, key=rank)
+        self._places = {work.job_id: place for place, work in enumerate(self._works)}
         self._ready: list[int] = []
         self._behind: dict[str, list[str]] = {}
-        for place, node in enumerate(self._nodes):
-            if node.after is None:
+        for place, work in enumerate(self._works):
+            if work.after is None:
                 self._ready.append(place)
             else:
-                self._behind.setdefault(node.after, []).append(node.work.job_id)
+                self._behind.setdefault(work.after, []).append(work.job_id)
 
-    def __iter__(self) -> Iterator[Node]:
+    def __iter__(self) -> Iterator[Work]:
         """Iterate over those that wait for no other. None may be removed meanwhile."""
-        return (self._nodes[place] for place in self._ready)
+        return (self._works[place] for place in self._ready)
 
     def list_unfinished(self) -> list[str]:
         """Return the ids of all of them."""
@@ -259,12 +258,12 @@ class Order:
         return freed
 
 
-def _count_trials_behind(nodes: Sequence[Node]) -> Counter[str]:
+def _count_trials_behind(works: Sequence[Work]) -> Counter[str]:
     """Count the trials that wait for each segment, or for one that goes on from it."""
-    after = {node.work.job_id: node.after for node in nodes}
+    after = {work.job_id: work.after for work in works}
     behind: Counter[str] = Counter()
-    for node in nodes:
-        upstream = node.after if node.work.job.kind == "trial" else None
+    for work in works:
+        upstream = work.after if work.job.kind == "trial" else None
         while upstream is not None:
             behind[upstream] += 1
             upstream = after.get(upstream)

@@ -27,7 +27,6 @@ from lcma.harness.kill_points import kill_point
 from lcma.harness.launch.choice import Candidate, Jobs, Order, choose_tasks, find_shapes
 from lcma.harness.launch.executor import Executor, Finished
 from lcma.harness.launch.hosts import Hosts
-from lcma.harness.launch.plan import Node
 from lcma.harness.launch.policy import LaunchPolicy, LimitReachedError
 from lcma.harness.text import format_count
 from lcma.harness.work.units import (
@@ -173,7 +172,7 @@ class Launch:
     def __init__(
         self,
         store: Store,
-        nodes: Sequence[Node],
+        works: Sequence[Work],
         executor: Executor,
         display: Display,
         policy: LaunchPolicy | None = None,
@@ -183,16 +182,16 @@ class Launch:
         self.policy = policy
         self.hosts = None if policy is None else policy.hosts
         self._require_uninterrupted = require_uninterrupted
-        self.nodes = {node.work.job_id: node for node in nodes}
+        self.works = {work.job_id: work for work in works}
         self.ended = EndedJobs()
-        self._owner = nodes[0].work.owner if nodes else ""
-        self._lease = max((n.work.lease_seconds for n in nodes), default=0.0)
+        self._owner = works[0].owner if works else ""
+        self._lease = max((work.lease_seconds for work in works), default=0.0)
         self._watch = LeaseWatch(one_host=store.database.one_host)
         # What is left to start.
-        self._order = Order(nodes)
-        self._kinds = {n.work.need: n.work for n in nodes}
-        self._left = Counter(n.work.need for n in nodes)
-        shapes = find_shapes((n.work.job, n.work.subject) for n in nodes)
+        self._order = Order(works)
+        self._kinds = {work.need: work for work in works}
+        self._left = Counter(work.need for work in works)
+        shapes = find_shapes((work.job, work.subject) for work in works)
         self._candidates = {job_id: Candidate(shape) for job_id, shape in shapes.items()}
         self._grown: dict[str, Work] = {}  # of jobs that ran out of memory
         self._not_before: dict[str, float] = {}
@@ -219,8 +218,8 @@ class Launch:
 
     def run(self) -> EndedJobs:
         """Run until every job has ended, here or in another launch. Raises LaunchStoppedError."""
-        if len(self.nodes) > 10 * SLICE:  # takes seconds
-            self.display.note(f"reading how far {len(self.nodes)} jobs are")
+        if len(self.works) > 10 * SLICE:  # takes seconds
+            self.display.note(f"reading how far {len(self.works)} jobs are")
         while True:
             self._require_uninterrupted()
             state = self._read_database()
@@ -229,15 +228,15 @@ class Launch:
                     raise LaunchStoppedError(state.stop)
                 with kill_point("settle"):
                     self._record_ended(state.ended)
-                left = len(self.nodes) - len(self.ended.reports)
+                left = len(self.works) - len(self.ended.reports)
                 if left and self._limit:
                     self._end_at_limit(state, left)
                 elif left:
                     self._submit(state)
                 self._note_resumed(state.running)
                 self._note_problems(state.running)
-                self.display.update(len(self.ended.reports), len(self.nodes), state.running)
-                if len(self.ended.reports) == len(self.nodes):
+                self.display.update(len(self.ended.reports), len(self.works), state.running)
+                if len(self.ended.reports) == len(self.works):
                     return self.ended
                 self._note_lack()
                 if self.hosts is not None and not any(
@@ -322,7 +321,7 @@ class Launch:
             ended,
             leases | new,
             {r.job_id for r in running if self._watch.is_held(r, now)} | new.keys(),
-            [r for r in running if r.job_id in self.nodes],
+            [r for r in running if r.job_id in self.works],
             [r for r in running if r.kind == "pretraining"],
             stop,
         )
@@ -370,7 +369,7 @@ class Launch:
             lost = self._lost_tokens.get(job.job_id)
             if lost is not None and job.token > lost and job.step > (job.first_step or 0):
                 del self._lost_tokens[job.job_id]
-                title = self.nodes[job.job_id].work.title
+                title = self.works[job.job_id].title
                 self.display.note(f"{title} runs again, from step {job.first_step}")
 
     def _note_problems(self, running: Sequence[JobFacts]) -> None:
@@ -379,7 +378,7 @@ class Launch:
         if troubled and not self._troubled:
             first, more = troubled[0], len(troubled) - 1
             others = f"; {more} more, `lcma status` shows them" if more else ""
-            title = self.nodes[first.job_id].work.title
+            title = self.works[first.job_id].title
             self.display.note(f"{title}: {first.message}{others}")
         elif self._troubled and not troubled:
             self.display.note("no job that runs has such a problem any more")
@@ -393,7 +392,7 @@ class Launch:
             if job_id in jobs and jobs[job_id].state not in ENDINGS
         }
         for job_id in retried:
-            title, report = self.nodes[job_id].work.title, self._reported_failures.pop(job_id)
+            title, report = self.works[job_id].title, self._reported_failures.pop(job_id)
             where = f" (on {report.host})" if report.host else ""
             self.display.note(f"{title} is run again: {_find_last_line(report)}{where}")
         return retried
@@ -425,7 +424,7 @@ class Launch:
         return list(kinds.values())
 
     def _is_unfinished(self, job_id: str) -> bool:
-        return job_id in self.nodes and job_id not in self.ended.reports
+        return job_id in self.works and job_id not in self.ended.reports
 
     def _submit(self, state: _DatabaseState) -> None:
         """Submit what is to start next."""
@@ -485,7 +484,7 @@ class Launch:
             report = replace(report, host=finished.host)
             self._reported_failures[job_id] = report  # the database decides whether it is retried
         elif report.ending == "preempted":
-            self.display.note(f"{self.nodes[job_id].work.title}: preempted; it is run again")
+            self.display.note(f"{self.works[job_id].title}: preempted; it is run again")
         elif report.ending == "elsewhere":
             self._not_before[job_id] = time.monotonic() + AGAIN_SECONDS
         elif (
@@ -499,7 +498,7 @@ class Launch:
 
     def _note_first_step(self, hosts: Hosts, host: str, report: Report) -> None:
         """Let a job that failed before a step run again, if its host may be to blame."""
-        work = self.nodes[report.job_id].work
+        work = self.works[report.job_id]
         recipe = type(work.subject), id(work.subject.recipe)  # jobs share them
         if host and report.steps:
             hosts.note_steps(host, recipe)
@@ -522,7 +521,7 @@ class Launch:
             self._candidates[lost.job_id] = self._candidates[lost.job_id]._replace(most=most)
             again += f" in stacks of at most {most}" if most > 1 else " one by one"
         if lost.job_id == task.job_ids[0]:
-            title, more = self.nodes[lost.job_id].work.title, len(task.job_ids) - 1
+            title, more = self.works[lost.job_id].title, len(task.job_ids) - 1
             loss = _describe_loss(lost)
             self.display.note(f"{title} and {more} more in its stack: {loss} and {again}")
 
@@ -537,7 +536,7 @@ class Launch:
             one = self._crashes[0]
             crash, task, alone = one.finished, one.task, one.alone
             jobs = self.store.jobs(task.job_ids)
-            work, job = self.nodes[crash.job_id].work, jobs.get(crash.job_id)
+            work, job = self.works[crash.job_id], jobs.get(crash.job_id)
             if self.hosts is not None and self._is_unclaimed(crash, task, jobs):
                 self._blame_host(self.hosts, crash)
                 self._crashes.popleft()
@@ -589,7 +588,7 @@ class Launch:
             hosts.set_aside(crash.host, why)
         else:
             self._not_before[crash.job_id] = time.monotonic() + UNKNOWN_SECONDS
-            title = self.nodes[crash.job_id].work.title
+            title = self.works[crash.job_id].title
             self.display.note(f"{title}: {why}, on a host that is not known; it is run again")
 
     def _end_out_of_memory(self, job: Job) -> bool:
@@ -602,7 +601,7 @@ class Launch:
             token=job.token,
             outcome="oom",
             message=message,
-            policy=make_policy(self._grown.get(job.id) or self.nodes[job.id].work, killed=True),
+            policy=make_policy(self._grown.get(job.id) or self.works[job.id], killed=True),
         )
         if ended:
             self._reported_failures[job.id] = Report(job.id, "failed", message)
@@ -626,14 +625,14 @@ class Launch:
         for job_id in job_ids:
             self._grown.pop(job_id, None)
         for job_id, starved in found.items():
-            self._grown[job_id] = grow_work(self.nodes[job_id].work, starved)
+            self._grown[job_id] = grow_work(self.works[job_id], starved)
         for job_id in found.keys() - self._in_flight.keys():
             if why := self._find_hopeless(job_id):
                 self._end_job(Report(job_id, "failed", f"given up: {why}"))
 
     def _find_hopeless(self, job_id: str) -> str:
         """Return why a job that ran out of memory is failed now; '' if it is not."""
-        original, more = self.nodes[job_id].work, self._grown[job_id]
+        original, more = self.works[job_id], self._grown[job_id]
         if more == original or self.executor.lack(original) is not None:
             return ""  # a node that even the original work lacks may still come
         lack, job = self.executor.lack(more), self.store.jobs([job_id]).get(job_id)
@@ -645,7 +644,7 @@ class Launch:
         return why if self.store.give_up(job_id, token=job.token, why=why) else ""
 
     def _note_end(self, report: Report) -> None:
-        work = self.nodes[report.job_id].work
+        work = self.works[report.job_id]
         self.ended.reports[report.job_id] = report
         self._tokens.pop(report.job_id, None)
         self._left[work.need] -= 1
@@ -655,7 +654,7 @@ class Launch:
 
     def _end_job(self, report: Report) -> None:
         self._note_end(report)
-        self.display.job_ended(self.nodes[report.job_id].work.title, report)
+        self.display.job_ended(self.works[report.job_id].title, report)
 
 
 def _find_ending(job: Job) -> ReportEnding | None:

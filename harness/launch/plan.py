@@ -172,14 +172,6 @@ class Plan:
         return sum(bool(p.left) for p in self.pretrainings)
 
 
-@dataclass(frozen=True)
-class Node:
-    """A piece of work and the id of the job that it waits for."""
-
-    work: Work
-    after: str | None
-
-
 def read_spec(
     spec: str | os.PathLike[str] | Mapping[str, Any] | Spec,
     place: Place,
@@ -377,7 +369,7 @@ def make_registration(
     )
 
 
-def make_nodes(
+def make_works(
     plan: Plan,
     place: Place,
     *,
@@ -387,26 +379,23 @@ def make_nodes(
     checkpoint_seconds: float | None = None,
     lease_seconds: float = LEASE_SECONDS,
     terms: Terms | None = None,
-) -> list[Node]:
-    """Return the plan's steps as work that can be sent to a worker, in the same order."""
+) -> list[Work]:
+    """Return the plan's steps as work for workers, in the same order."""
     _require_prepared(plan)
     return [
-        Node(
-            Work(
-                step.job,
-                place,
-                owner,
-                device,
-                gpus,
-                step.subject if isinstance(step.subject, Trial) else None,
-                step.subject if isinstance(step.subject, Pretraining) else None,
-                checkpoint_seconds,
-                lease_seconds,
-                plugins.loaded(plugins_of(step.subject)),
-                terms=terms or Terms(),
-                keep=plan.spec.keep,
-            ),
+        Work(
+            step.job,
+            step.subject,
+            place,
+            owner,
+            device,
             step.after,
+            gpus,
+            checkpoint_seconds,
+            lease_seconds,
+            plugins.loaded(plugins_of(step.subject)),
+            terms=terms or Terms(),
+            keep=plan.spec.keep,
         )
         for step in plan.steps
     ]

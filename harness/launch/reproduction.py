@@ -36,7 +36,7 @@ from lcma.harness.version import read_code_version
 from lcma.harness.work.units import Work
 from lcma.sweeps import factorizations, known_sets, plugins
 from lcma.sweeps.errors import UserError
-from lcma.sweeps.expansion import Trial, make_pretraining
+from lcma.sweeps.expansion import Pretraining, Trial, make_pretraining
 from lcma.sweeps.identity import content_id
 from lcma.sweeps.measures import BITS_PER_DIM, TIMES, find_measure
 from lcma.sweeps.recipe import MapOptions
@@ -334,24 +334,24 @@ def _train(
 ) -> None:
     """Train the pretraining, if there is one, and then the trial."""
 
-    def make_work(job: PlannedJob, **subject: Any) -> Work:
+    def make_work(job: PlannedJob, subject: Trial | Pretraining) -> Work:
         return Work(
             job,
+            subject,
             place,
             owner="reproduction",
             device=device,
             gpus=1.0 if device == "cuda" else 0.0,
             plugins=plugins.loaded(plugins_of(trial)),
             keep=Keep(weights=False),
-            **subject,
         )
 
     digest = prepared.manifest.digest
     job = PlannedJob.of_trial(trial.id, digest, steps=trial.recipe.training.steps)
-    works = [make_work(job, trial=trial)]
+    works = [make_work(job, trial)]
     if trial.pretraining is not None and trial.budget is not None:
         job = PlannedJob.of_pretraining(trial.pretraining.id, digest, budget=trial.budget)
-        works.insert(0, make_work(job, pretraining=trial.pretraining))
+        works.insert(0, make_work(job, trial.pretraining))
     store.register(make_registration([trial], [prepared], [work.job for work in works]))
     left, total = list(works), sum(work.job.steps for work in works)
     executor = LocalExecutor(1, per_gpu=1 if device == "cuda" else None)

@@ -15,8 +15,8 @@ from lcma.harness.launch.plan import (
     Plan,
     check_compilable,
     list_histories,
-    make_nodes,
     make_plan,
+    make_works,
     max_threads,
     open_existing,
     plan_expansion,
@@ -201,7 +201,7 @@ def run_plan(
     assert workers.executor is not None
     assert workers.store is not None
     resources, parallel = workers.resources, policy.parallel
-    nodes = make_nodes(
+    works = make_works(
         plan,
         place,
         owner=workers.owner,
@@ -221,7 +221,7 @@ def run_plan(
             hosts = Hosts(workers.executor, display.note, workers.preflight.problems)
             policy = replace(policy, hosts=hosts)
         heed = workers.require_uninterrupted
-        return Launch(workers.store, nodes, workers.executor, display, policy, heed).run()
+        return Launch(workers.store, works, workers.executor, display, policy, heed).run()
 
 
 def wait_with_note(note_line: Callable[[str], None], action: Callable[[], Value]) -> Value:

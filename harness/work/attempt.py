@@ -308,7 +308,7 @@ class RunningAttempt:
         only saves a later attempt the last steps.
         """
         try:
-            if self.work.pretraining is None:
+            if self.work.job.kind == "trial":
                 save()
             else:
                 self._wait_for_storage(save)

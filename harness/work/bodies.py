@@ -37,10 +37,10 @@ from lcma.sweeps.recipe import Recipe
 
 def run_body(attempt: RunningAttempt) -> Steps[Ending]:
     """Do the work of an attempt that has its claim."""
-    if attempt.work.pretraining is not None:
-        return (yield from _run_pretraining(attempt, attempt.work.pretraining))
-    assert attempt.work.trial is not None
-    return (yield from _run_trial(attempt, attempt.work.trial))
+    subject = attempt.work.subject
+    if isinstance(subject, Trial):
+        return (yield from _run_trial(attempt, subject))
+    return (yield from _run_pretraining(attempt, subject))
 
 
 def _run_pretraining(attempt: RunningAttempt, pretraining: Pretraining) -> Steps[Ending]:

@@ -46,36 +46,28 @@ class Terms:
 
 @dataclass(frozen=True)
 class Work:
-    """A job with all that its body needs: plain values, no connections and no tensors.
-
-    ``gpus`` is the share of a GPU that it holds. ``expired`` is the end of a lease that the launch
-    has seen to be over.
-
-    Exactly one of ``trial`` and ``pretraining`` is the job's subject. A subject that needs
-    ``plugins`` travels ``sealed``, as bytes beside its threads, since it may hold objects of their
-    classes; `opened` loads the plug-ins and then the subject.
-    """
+    """A job with all that its body needs: plain values, no connections and no tensors."""
 
     job: PlannedJob
+    subject: Trial | Pretraining
     place: Place
-    owner: str
+    owner: str  # the launch
     device: Literal["cpu", "cuda"]
-    gpus: float = 0.0
-    trial: Trial | None = None
-    pretraining: Pretraining | None = None
+    after: str | None = None  # id of the job that it waits for
+    gpus: float = 0.0  # share of a GPU that it holds
     checkpoint_seconds: float | None = None
     lease_seconds: float = LEASE_SECONDS
-    plugins: tuple[Plugin, ...] = ()
-    sealed: tuple[bytes, int] | None = None
+    plugins: tuple[Plugin, ...] = ()  # that the subject needs
+    sealed: tuple[bytes, int] | None = None  # the pickled subject, and its threads
     terms: Terms = field(default_factory=Terms)
     keep: Keep = field(default_factory=Keep)
-    expired: float | None = None
+    expired: float | None = None  # end of a lease that the launch has seen expire
 
     def __getstate__(self) -> dict[str, Any]:
         state = dict(self.__dict__)
         if self.plugins and self.sealed is None:
-            state["sealed"] = pickle.dumps((self.trial, self.pretraining)), self.threads
-            state["trial"] = state["pretraining"] = None
+            # It may hold objects of the plug-ins' classes, which `opened` loads before it.
+            state |= {"sealed": (pickle.dumps(self.subject), self.threads), "subject": None}
         return state
 
     def opened(self) -> "Work":
@@ -87,8 +79,8 @@ class Work:
         if self.sealed is None:
             return self
         # Made by __getstate__ in the launching process and nowhere else.
-        trial, pretraining = pickle.loads(self.sealed[0])  # noqa: S301 - the driver's own bytes
-        return replace(self, trial=trial, pretraining=pretraining, sealed=None)
+        subject = pickle.loads(self.sealed[0])  # noqa: S301 - the driver's own bytes
+        return replace(self, subject=subject, sealed=None)
 
     @property
     def job_id(self) -> str:
@@ -111,21 +103,13 @@ class Work:
         """A readable name, for progress bars and Ray's dashboard."""
         subject = self.subject
         flow = f"{subject.recipe.model.flow} {subject.set_name}"
-        if self.pretraining is not None and self.pretraining.form == "data":
+        if isinstance(subject, Trial):
+            budget = "" if subject.budget is None else f" budget {subject.budget}"
+            return f"train {flow} {subject.factorization}{budget} seed {subject.seed}"
+        if subject.form == "data":
             return f"measure the data {subject.set_name}"
-        if self.trial is None:
-            of_self = isinstance(subject, Pretraining) and subject.form == "self"
-            how = "split by split " if of_self else ""
-            return f"pretrain {flow} {how}to {self.job.budget} seed {subject.seed}"
-        budget = "" if self.trial.budget is None else f" budget {self.trial.budget}"
-        return f"train {flow} {self.trial.factorization}{budget} seed {subject.seed}"
-
-    @property
-    def subject(self) -> Trial | Pretraining:
-        """The trial or the pretraining."""
-        subject = self.trial or self.pretraining
-        assert subject is not None
-        return subject
+        how = "split by split " if subject.form == "self" else ""
+        return f"pretrain {flow} {how}to {self.job.budget} seed {subject.seed}"
 
 
 ReportEnding = Literal[

@@ -11,7 +11,7 @@ import torch
 from lcma import db
 from lcma.harness import data
 from lcma.harness.data.manifest import CONTROLS_FILE
-from lcma.harness.launch.plan import make_nodes, make_plan, register_plan
+from lcma.harness.launch.plan import make_plan, make_works, register_plan
 from lcma.harness.measure import samples, weights
 from lcma.harness.measure.measure import TrainedFlow, take_measures
 from lcma.harness.measure.registry import make_measure
@@ -51,8 +51,8 @@ def run_trials(flow: str, root: Path, folder: Path, device: torch.device) -> dic
     with db.connect(place.db, create=True) as store:
         plan = make_plan(specs.check(content, "trials"), place, store)
         register_plan(plan, place, store)
-        for node in make_nodes(plan, place, owner="device", device="cpu"):
-            work = dataclasses.replace(node.work, device=device.type)
+        for work in make_works(plan, place, owner="device", device="cpu"):
+            work = dataclasses.replace(work, device=device.type)
             run_work(work)
         faults = find_faults(store)
         measures = [] if faults else measure_again(store, place, device)

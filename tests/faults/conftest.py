@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from lcma import db
-from lcma.harness.launch.plan import make_nodes, make_plan, register_plan
+from lcma.harness.launch.plan import make_plan, make_works, register_plan
 from lcma.harness.place import Place
 from lcma.harness.work.worker import run_work
 from lcma.sweeps import spec as specs
@@ -122,8 +122,8 @@ def alone(
             store = db.connect(where.db)
             plan = make_plan(specs.check(merged(SWEEP, change or {}), "test"), where, store)
             register_plan(plan, where, store)
-            for node in make_nodes(plan, where, owner="alone", device="cpu"):
-                assert run_work(node.work).ending == "done"
+            for work in make_works(plan, where, owner="alone", device="cpu"):
+                assert run_work(work).ending == "done"
             assert find_faults(store) == []
             found[str(change)] = read_rows(store)
         return found[str(change)]

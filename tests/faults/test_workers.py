@@ -38,8 +38,8 @@ def undisturbed(
     """Asserts that a training left what it leaves where nothing happens."""
     folder = tmp_path_factory.mktemp("undisturbed")
     place = Place(f"sqlite:///{folder / 'lcma.db'}", folder / "runs", photos_root)
-    store, node = register_one(place, lease=30.0)
-    assert worker.run_work(node.work).ending == "done"
+    store, work = register_one(place, lease=30.0)
+    assert worker.run_work(work).ending == "done"
     rows = read_rows(store)
 
     def check(other: db.Store) -> None:
@@ -63,14 +63,14 @@ def test_a_training_outlives_its_lease_without_the_database(
     database, one_trial, undisturbed, at_step, before: str
 ) -> None:
     """Until after the last step, or until it may begin."""
-    store, node = one_trial(database.url)
+    store, work = one_trial(database.url)
     back = threading.Timer(1.0, database.on)  # twice the lease
     if before == "it begins":
         database.off()
         back.start()
     else:
         at_step({5: database.off, 19: back.start})
-    assert worker.run_work(node.work).ending == "done"
+    assert worker.run_work(work).ending == "done"
     undisturbed(store)
     (attempt,) = store.view("attempts").to_dict("records")
     assert (attempt["outcome"], attempt["message"], attempt["token"]) == ("done", "", 1)
@@ -83,17 +83,17 @@ def test_a_checkpoint_brings_along_what_the_database_has_not_seen(
     database, one_trial, undisturbed, at_step
 ) -> None:
     """Killed while the database is away, after a checkpoint: the next one trains no step twice."""
-    store, node = one_trial(database.url, lease=600.0)
+    store, work = one_trial(database.url, lease=600.0)
     at_step({5: database.off})
-    run_killed(node.work, 12)
+    run_killed(work, 12)
     database.on()
-    assert curves(store, node.work.job_id) == [[], []]
+    assert curves(store, work.job_id) == [[], []]
     steps = note_steps(at_step)
-    assert worker.run_work(node.work).ending == "elsewhere"
+    assert worker.run_work(work).ending == "elsewhere"
     ended = f"UPDATE jobs SET lease_until = {store.now() - 1.0} WHERE state = 'running'"
     assert execute(store.url, ended) == [1]
     # For a lease from its return on a server leaves the job to whoever had it.
-    short = replace(node.work, lease_seconds=1.0)
+    short = replace(work, lease_seconds=1.0)
     until(lambda: worker.run_work(short).ending == "done")
     assert steps == list(range(10, 20))
     undisturbed(store)
@@ -108,28 +108,28 @@ def test_a_database_that_is_older_than_the_checkpoints_gets_the_whole_curve(
     """What it had acknowledged before is delivered again."""
     monkeypatch.setattr("lcma.harness.work.lease.BEAT_SECONDS", 0.05)
     url = f"sqlite:///{tmp_path / 'old.db'}"
-    store, node = one_trial(url, lease=30.0)
+    store, work = one_trial(url, lease=30.0)
     copy = store.database.backup(tmp_path / "copy.db")
 
     def acknowledged() -> None:
-        until(lambda: all(curves(store, node.work.job_id)))
+        until(lambda: all(curves(store, work.job_id)))
         if how != "set back while it trains":
             raise Killed
         assert execute(store.url, "DELETE FROM metrics") == [2]
 
     at_step({12: acknowledged})
     if how == "set back while it trains":
-        assert worker.run_work(node.work).ending == "done"
+        assert worker.run_work(work).ending == "done"
     else:
-        run_killed(node.work)
+        run_killed(work)
         store.close()
         for file in tmp_path.glob("old.db*"):
             file.unlink()
         if how == "put back":
             copy.rename(tmp_path / "old.db")
-        store, node = one_trial(url, lease=30.0) if how == "removed" else (store, node)
+        store, work = one_trial(url, lease=30.0) if how == "removed" else (store, work)
         steps = note_steps(at_step)
-        assert worker.run_work(node.work).ending == "done"
+        assert worker.run_work(work).ending == "done"
         assert steps == list(range(10, 20))
     undisturbed(store)
 
@@ -140,8 +140,8 @@ def test_points_of_another_job_stay_in_the_checkpoints_of_their_run(
 ) -> None:
     """A longer budget is killed; a shorter one goes on from its checkpoint, and the longer from
     that one's."""
-    store, nodes = registered({"matrix": {"factorization": "low", "budget": [15, 30]}})
-    short, long = (n.work for n in nodes if n.work.pretraining is not None)
+    store, works = registered({"matrix": {"factorization": "low", "budget": [15, 30]}})
+    short, long = (n for n in works if n.job.kind == "pretraining")
     long = replace(long, lease_seconds=0.5, checkpoint_seconds=0.0)
     with monkeypatch.context() as patch:
         beat = "lcma.harness.work.lease.HeartbeatThread._beat"
@@ -168,15 +168,15 @@ def test_what_died_before_its_report_is_evaluated_again_and_not_trained(
     database, one_trial, undisturbed, at_step
 ) -> None:
     """It has come to its end while the database was away."""
-    store, node = one_trial(database.url)
+    store, work = one_trial(database.url)
     at_step({5: database.off})
     with hooked(die_before_the_report), pytest.raises(Killed):
-        worker.run_work(node.work)
+        worker.run_work(work)
     database.on()
-    assert read_job(store, node.work.job_id).state == "running"
+    assert read_job(store, work.job_id).state == "running"
     steps = note_steps(at_step)
     time.sleep(0.6)
-    until(lambda: worker.run_work(node.work).ending == "done")
+    until(lambda: worker.run_work(work).ending == "done")
     assert steps == []
     attempts = store.view("attempts").sort_values("token")[["outcome", "first_step", "last_step"]]
     assert attempts.values.tolist()[1:] == [["done", 20, 20]]
@@ -186,20 +186,20 @@ def test_what_died_before_its_report_is_evaluated_again_and_not_trained(
 def test_a_late_worker_whose_job_was_claimed_since_changes_nothing(
     database, one_trial, at_step
 ) -> None:
-    store, node = one_trial(database.url)
+    store, work = one_trial(database.url)
     before: list[Any] = []
 
     def taken_away() -> None:
         database.on()
         store.release("a launch")
-        claim_elsewhere(store, node.work.job_id)
+        claim_elsewhere(store, work.job_id)
         before.append(dump(store))
 
     at_step({5: database.off, 19: taken_away})
-    report = worker.run_work(node.work)
+    report = worker.run_work(work)
     assert (report.ending, report.message) == ("stopped", "its lease was lost")
     assert [dump(store)] == before
-    assert read_job(store, node.work.job_id).owner == "another launch"
+    assert read_job(store, work.job_id).owner == "another launch"
 
 
 def dump(store: db.Store) -> list[Any]:
@@ -213,9 +213,9 @@ def test_a_full_disk_below_the_checkpoints_is_reported_while_it_lasts(
 ) -> None:
     """Of a checkpoint on the way, and of the weights, which are waited for."""
     monkeypatch.setattr("lcma.harness.work.lease.BEAT_SECONDS", 0.05)
-    store, node = one_trial(f"sqlite:///{tmp_path / 'here.db'}", lease=30.0)
+    store, work = one_trial(f"sqlite:///{tmp_path / 'here.db'}", lease=30.0)
     runs = small_disk / "runs"
-    work = replace(node.work, place=replace(node.work.place, runs=runs))
+    work = replace(work, place=replace(work.place, runs=runs))
     fillers: list[Path] = []
     seen: list[str] = []
 

@@ -12,8 +12,9 @@ import pytest
 from lcma import db
 from lcma.harness import data
 from lcma.harness.data import packaged
-from lcma.harness.launch.plan import Node, make_nodes, make_plan, register_plan
+from lcma.harness.launch.plan import make_plan, make_works, register_plan
 from lcma.harness.place import Place
+from lcma.harness.work.units import Work
 from lcma.sweeps import spec as specs
 from tests.db.conftest import (
     SqliteTemplates,
@@ -171,15 +172,15 @@ def files(request: pytest.FixtureRequest, tmp_path: Path) -> LocalStore | Bucket
 
 
 @pytest.fixture
-def registered(place: Place) -> Callable[..., tuple[db.Store, list[Node]]]:
+def registered(place: Place) -> Callable[..., tuple[db.Store, list[Work]]]:
     """Register the small sweep, changed as said, and hand out its store and task graph."""
 
-    def make(change: dict[str, Any] | None = None) -> tuple[db.Store, list[Node]]:
+    def make(change: dict[str, Any] | None = None) -> tuple[db.Store, list[Work]]:
         spec = specs.check(merged(SMALL, change or {}), "test")
         store = db.connect(place.db)
         plan = make_plan(spec, place, store)
         register_plan(plan, place, store)
-        nodes = make_nodes(plan, place, owner=f"test:{os.getpid()}", device="cpu")
-        return store, nodes
+        works = make_works(plan, place, owner=f"test:{os.getpid()}", device="cpu")
+        return store, works
 
     return make

@@ -27,8 +27,9 @@ from pydantic import BaseModel
 
 from lcma import db
 from lcma.harness.cli import main as cli
-from lcma.harness.launch.plan import Node, make_nodes, make_plan, register_plan
+from lcma.harness.launch.plan import make_plan, make_works, register_plan
 from lcma.harness.place import Place
+from lcma.harness.work.units import Work
 from lcma.harness.work.worker import run_work
 from lcma.sweeps import spec as specs
 from lcma.sweeps.architectures import REGISTERED
@@ -77,9 +78,9 @@ class Templates:
         (self.place / "small.yaml").write_text(yaml.safe_dump(TRAINED))
         place = Place(f"sqlite:///{folder / 'lcma.db'}", self.place / "runs", self.place / "data")
         done: dict[str, Any] = {}
-        for node in plan_nodes(place):
-            if not is_left(node) and (node.after is None or node.after in done):
-                done[node.work.job_id] = run_work(node.work)
+        for work in plan_works(place):
+            if not is_left(work) and (work.after is None or work.after in done):
+                done[work.job_id] = run_work(work)
         assert [report.ending for report in done.values()] == ["done"] * 3
         with closing(sqlite3.connect(folder / "lcma.db")) as connection:
             connection.execute("VACUUM INTO ?", (str(self.place / "lcma.db"),))
@@ -91,17 +92,17 @@ class Templates:
         return {"LCMA_DB": "lcma.db", "LCMA_RUNS": "runs", "LCMA_DATA": "data"}
 
 
-def plan_nodes(place: Place) -> list[Node]:
+def plan_works(place: Place) -> list[Work]:
     """Return the jobs of the trained sweep at a place."""
     store = db.connect(place.db)
     plan = make_plan(specs.check(TRAINED, "hostile"), place, store)
     register_plan(plan, place, store)
-    return make_nodes(plan, place, owner="hostile:1", device="cpu")
+    return make_works(plan, place, owner="hostile:1", device="cpu")
 
 
-def is_left(node: Node) -> bool:
+def is_left(work: Work) -> bool:
     """Return whether a job is the one that the templates leave to be run from a checkpoint."""
-    return node.work.job.budget == 20 and node.work.trial is None
+    return work.job.budget == 20 and work.job.kind == "pretraining"
 
 
 Maker = Callable[[int, Random, Room, Templates], Case]
@@ -485,8 +486,8 @@ def checkpoint(number: int, random: Random, room: Room, templates: Templates) ->
 
     def train() -> None:
         place = Place("sqlite:///lcma.db", room.here / "runs", room.here / "data")
-        (node,) = [node for node in plan_nodes(place) if is_left(node)]
-        assert run_work(node.work).ending in ("done", "diverged", "failed")
+        (work,) = [work for work in plan_works(place) if is_left(work)]
+        assert run_work(work).ending in ("done", "diverged", "failed")
 
     return Case([], call=train, codes=(0,))
 

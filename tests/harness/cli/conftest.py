@@ -10,7 +10,7 @@ import pytest
 from lcma import db
 from lcma.harness import shards
 from lcma.harness.cli import main as cli
-from lcma.harness.launch.plan import make_nodes, make_plan, register_plan
+from lcma.harness.launch.plan import make_plan, make_works, register_plan
 from lcma.harness.place import Place
 from lcma.harness.show import pictures
 from lcma.harness.work.worker import run_work
@@ -113,6 +113,6 @@ def train(place: Place, seeds: Sequence[int] = (0,)) -> db.Store:
     change = {"matrix": {"factorization": ["conventional"]}, "seeds": list(seeds)}
     plan = make_plan(specs.check(merged(SMALL, change), "test"), place, opened)
     register_plan(plan, place, opened)
-    for node in make_nodes(plan, place, owner="trainer", device="cpu"):
-        assert run_work(node.work).ending == "done"
+    for work in make_works(plan, place, owner="trainer", device="cpu"):
+        assert run_work(work).ending == "done"
     return opened

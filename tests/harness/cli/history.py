@@ -11,8 +11,9 @@ import yaml
 
 from lcma import db
 from lcma.harness.cli import main as cli
-from lcma.harness.launch.plan import Node, Plan, make_nodes, make_plan, register_plan
+from lcma.harness.launch.plan import Plan, make_plan, make_works, register_plan
 from lcma.harness.place import Place
+from lcma.harness.work.units import Work
 from lcma.sweeps import spec as specs
 from tests.db.conftest import ENVIRONMENT, contribution_map, result
 from tests.harness.conftest import SMALL, merged
@@ -34,33 +35,34 @@ class History:
         self._file = folder / "small.yaml"
         for environment in (ENVIRONMENT, GPU):
             self.store.add_environment(environment)
-        self.nodes = self.register(SWEEP)
+        self.works = self.register(SWEEP)
 
-    def register(self, sweep: dict[str, Any]) -> list[Node]:
+    def register(self, sweep: dict[str, Any]) -> list[Work]:
         self._file.write_text(yaml.safe_dump(sweep))
         plan = self.make_plan(sweep)
         register_plan(plan, self.place, self.store)
-        return make_nodes(plan, self.place, owner="o", device="cpu")
+        return make_works(plan, self.place, owner="o", device="cpu")
 
     def make_plan(self, sweep: dict[str, Any]) -> Plan:
         return make_plan(specs.check(sweep, "test"), self.place, self.store)
 
     def add_results(self, sweep: dict[str, Any], bits: Bits) -> None:
         """Add the results of all trials of a sweep."""
-        for node in self.register(sweep):
-            if trial := node.work.trial:
-                self.finish(node, bits=bits(trial.factorization, trial.budget, trial.seed))
+        for work in self.register(sweep):
+            if work.job.kind == "trial":
+                trial = work.subject
+                self.finish(work, bits=bits(trial.factorization, trial.budget, trial.seed))
 
-    def trials(self, factorization: str) -> list[Node]:
-        own = [n for n in self.nodes if n.work.trial]
-        return [n for n in own if n.work.trial and n.work.trial.factorization == factorization]
+    def trials(self, factorization: str) -> list[Work]:
+        own = [work for work in self.works if work.job.kind == "trial"]
+        return [work for work in own if work.subject.factorization == factorization]
 
-    def segments(self, budget: int) -> list[Node]:
-        return [n for n in self.nodes if n.work.pretraining and n.work.job.budget == budget]
+    def segments(self, budget: int) -> list[Work]:
+        return [work for work in self.works if work.job.budget == budget]
 
-    def claim(self, node: Node, *, on: db.Environment = ENVIRONMENT) -> db.Claim:
+    def claim(self, work: Work, *, on: db.Environment = ENVIRONMENT) -> db.Claim:
         claim = self.store.claim(
-            node.work.job_id,
+            work.job_id,
             owner="o",
             host="h",
             pid=1,
@@ -74,7 +76,7 @@ class History:
 
     def finish(
         self,
-        node: Node,
+        work: Work,
         *,
         step: float = 1.0,
         rest: float = 0.0,
@@ -84,8 +86,8 @@ class History:
     ) -> None:
         """The job, done by an attempt with so many seconds for a step from ``start`` on, and so
         many for the rest; on a ``share`` of a GPU, or a CPU."""
-        job = node.work.job
-        claim = self.claim(node, on=ENVIRONMENT if share is None else GPU)
+        job = work.job
+        claim = self.claim(work, on=ENVIRONMENT if share is None else GPU)
         beat(self.store, claim, step=start, lease_seconds=600.0, first_step=start)
         seconds = step * (job.steps - start) + rest
         cost = db.Cost(

@@ -52,9 +52,9 @@ def test_a_sweep_is_the_same_on_postgres(
     postgres: Any,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    _, nodes = registered()
-    for node in nodes:
-        assert run_work(node.work).ending == "done"
+    _, works = registered()
+    for work in works:
+        assert run_work(work).ending == "done"
 
     name, password = postgres.make(), "s3cret"
     (in_tmp / "small.yaml").write_text(yaml.safe_dump(small_sweep | {"resources": ONE_WORKER}))

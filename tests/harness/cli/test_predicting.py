@@ -54,8 +54,8 @@ def test_hours_are_the_medians_with_quantiles_of_what_was_measured(
     """Whatever the factorization and the seed, and from which step an attempt went on."""
     trials = [*history.trials("checkerboard-even"), *history.trials("L")]
     measured = [(1.0, 10.0, 0), (2.0, 30.0, 0), (4.0, 20.0, 10)]
-    for node, (step, rest, start) in zip(trials, measured, strict=False):
-        history.finish(node, step=step, rest=rest, start=start)
+    for work, (step, rest, start) in zip(trials, measured, strict=False):
+        history.finish(work, step=step, rest=rest, start=start)
     history.finish(history.segments(10)[0], step=0.5, rest=5.0)
     found = history.plan()
     assert list_parts(found, known=True) == {"training": (6, 120, 3), "pretraining": (5, 50, 1)}
@@ -102,17 +102,15 @@ def test_what_did_not_end_well_and_evaluations_do_not_count(history: History) ->
     slow = db.Cost(seconds=9e9, cpu_seconds=1.0, images_per_second=1e-9)
     history.store.finish(history.claim(second), "oom", last_step=1, cost=slow)
     beat(history.store, history.claim(third), step=15, lease_seconds=600.0)
-    job = first.work.job
+    job = first.job
     evaluated = dataclasses.replace(
         result(str(job.trial_id)), data_digest=job.data_digest, protocol="published"
     )
     by = db.Evaluator(
         owner="o", host="h", environment_id=ENVIRONMENT.id, device="cpu", threads=1, started=1.0
     )
-    left = left_by(history.store, first.work.job_id)
-    assert history.store.add_evaluation(
-        first.work.job_id, evaluated, attempt_id=left, by=by, cost=slow
-    )
+    left = left_by(history.store, first.job_id)
+    assert history.store.add_evaluation(first.job_id, evaluated, attempt_id=left, by=by, cost=slow)
     found = history.plan()
     assert list_parts(found, known=True)["training"] == (7, 6 * 20 + 5, 1), "one runs, from 15 on"
     assert seconds(found) == pytest.approx([6 * 20 + 5 + 7 * 10 + 50 + 5 * 10] * 3)

@@ -21,7 +21,7 @@ from lcma import db
 from lcma.harness.cli import main as cli
 from lcma.harness.environment import read_environment
 from lcma.harness.launch.executor import Executor, Finished
-from lcma.harness.launch.plan import Node, make_nodes, make_plan, register_plan
+from lcma.harness.launch.plan import make_plan, make_works, register_plan
 from lcma.harness.place import Place
 from lcma.harness.train.trainer import Trainer
 from lcma.harness.work.attempt import RunningAttempt
@@ -212,13 +212,13 @@ def register(
     change: dict[str, Any] | None = None,
     owner: str = "a launch",
     base: dict[str, Any] = SMALL,
-) -> tuple[db.Store, list[Node]]:
+) -> tuple[db.Store, list[Work]]:
     """Register the small sweep, changed as said; return its store and task graph."""
     store = db.connect(place.db)
     spec = specs.check(merged(base, change or {}), "test", Path(place.runs).parent)
     plan = make_plan(spec, place, store)
     register_plan(plan, place, store)
-    return store, make_nodes(plan, place, owner=owner, device="cpu")
+    return store, make_works(plan, place, owner=owner, device="cpu")
 
 
 @pytest.fixture(scope="session")
@@ -258,11 +258,11 @@ def database(
 @pytest.fixture
 def one_trial(
     place: Place, sqlite_templates: SqliteTemplates
-) -> Callable[..., tuple[db.Store, Node]]:
+) -> Callable[..., tuple[db.Store, Work]]:
     """Registers one training at a database, with a lease of half a second, two points on the
-    holdout part's curve and, if it is short, a checkpoint at step 10; its store and its node."""
+    holdout part's curve and, if it is short, a checkpoint at step 10; its store and its work."""
 
-    def make(url: str, **changes: Any) -> tuple[db.Store, Node]:
+    def make(url: str, **changes: Any) -> tuple[db.Store, Work]:
         database = sa.make_url(url).database
         if url.startswith("sqlite"):
             shutil.move(sqlite_templates.copy("empty", place.runs.parent), database)
@@ -274,15 +274,14 @@ def one_trial(
 
 def register_one(
     place: Place, *, steps: int = 20, lease: float = 0.5, watch: int | None = None
-) -> tuple[db.Store, Node]:
+) -> tuple[db.Store, Work]:
     """See `one_trial`."""
     every = watch or steps // 2
     training = {"steps": steps, "ema": 0.9, "select": "best", "holdout_every": every}
     change = {"matrix": {"factorization": "conventional"}, "recipe": {"training": training}}
-    store, (node,) = register(place, change)
+    store, (work,) = register(place, change)
     pause = 0.0 if steps == 20 else None
-    work = replace(node.work, lease_seconds=lease, checkpoint_seconds=pause)
-    return store, replace(node, work=work)
+    return store, replace(work, lease_seconds=lease, checkpoint_seconds=pause)
 
 
 TELLING = """
@@ -319,11 +318,11 @@ def rule(shape, split, seed, values):
 
 
 @pytest.fixture
-def telling(place: Place, tmp_path: Path) -> Callable[..., tuple[db.Store, list[Node]]]:
+def telling(place: Place, tmp_path: Path) -> Callable[..., tuple[db.Store, list[Work]]]:
     """Registers trainings of as many seeds by a rule whose process tells what it has, before and
     after it sleeps; by seed, in `told`. It is called more than once."""
 
-    def make(seeds: int, seconds: float = 0.0) -> tuple[db.Store, list[Node]]:
+    def make(seeds: int, seconds: float = 0.0) -> tuple[db.Store, list[Work]]:
         told, rule = tmp_path / "told", tmp_path / "rule.py"
         told.mkdir()
         name = f"telling-{tmp_path.name[-12:].replace('_', '-')}"

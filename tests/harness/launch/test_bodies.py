@@ -29,13 +29,13 @@ from tests.harness.launch.conftest import copy_elsewhere, run_killed
 from tests.stores import list_files
 
 
-def run_all(nodes) -> dict[str, Report]:
+def run_all(works) -> dict[str, Report]:
     """Every body in order, in this process."""
-    return {node.work.job_id: run_work(node.work) for node in nodes}
+    return {work.job_id: run_work(work) for work in works}
 
 
-def trial_nodes(nodes):
-    return [n for n in nodes if n.work.trial is not None]
+def trial_works(works):
+    return [n for n in works if n.job.kind == "trial"]
 
 
 @pytest.mark.integration
@@ -49,8 +49,8 @@ def test_a_graph_leaves_maps_and_results(registered, monkeypatch) -> None:
         "_record",
         lambda self, *given: (recorded.append(self), record(self, *given))[1],
     )
-    store, nodes = registered()
-    reports = run_all(nodes)
+    store, works = registered()
+    reports = run_all(works)
     assert len(recorded) == 3
     assert [r.ending for r in reports.values()] == ["done"] * 3
     frame = store.view("results")
@@ -59,7 +59,7 @@ def test_a_graph_leaves_maps_and_results(registered, monkeypatch) -> None:
     assert (frame.step == 20).all()
     assert frame.data_wait.between(0, 1, inclusive="neither").all()
     assert (store.view("attempts").data_wait > 0).all()
-    pretraining = nodes[0].work
+    pretraining = works[0]
     maps = store.maps(pretraining_id=pretraining.pretraining.id, budget=10, score="cumulative")
     assert [m.split for m in maps] == [1]
     assert maps[0].values.shape == (3, 8, 8)
@@ -76,8 +76,8 @@ def test_killed_anywhere_and_run_again_gives_the_same_bits(
     records another step."""
     monkeypatch.setattr(recorder, "UNRECORDED_STEPS", 3)
     change = {"recipe": {"training": {"ema": 0.9, "select": "best", "holdout_every": 10}}}
-    store, nodes = registered(change)
-    work = trial_nodes(nodes)[0].work
+    store, works = registered(change)
+    work = trial_works(works)[0]
     undisturbed = copy_elsewhere(work, tmp_path / "undisturbed")
     assert run_work(undisturbed).ending == "done"
 
@@ -95,13 +95,13 @@ def test_killed_anywhere_and_run_again_gives_the_same_bits(
 def test_a_longer_budget_continues_the_shorter_and_equals_a_run_of_its_own(
     registered, tmp_path
 ) -> None:
-    store, nodes = registered({"matrix": {"budget": [0, 10, 20]}})
-    chain = [n for n in nodes if n.work.pretraining is not None]
-    assert [n.work.job.budget for n in chain] == [0, 10, 20]
-    alone = copy_elsewhere(chain[2].work, tmp_path / "alone")
+    store, works = registered({"matrix": {"budget": [0, 10, 20]}})
+    chain = [n for n in works if n.job.kind == "pretraining"]
+    assert [n.job.budget for n in chain] == [0, 10, 20]
+    alone = copy_elsewhere(chain[2], tmp_path / "alone")
     run_all(chain)
     attempts = store.view("attempts").set_index("job_id")
-    assert [attempts.first_step[n.work.job_id] for n in chain] == [0, 0, 10]
+    assert [attempts.first_step[n.job_id] for n in chain] == [0, 0, 10]
 
     assert run_work(alone).ending == "done"
     apart = db.connect(alone.place.db)
@@ -114,8 +114,8 @@ def test_a_longer_budget_continues_the_shorter_and_equals_a_run_of_its_own(
 
 @pytest.mark.slow
 def test_a_short_budget_after_a_long_one_does_not_use_the_longer_checkpoint(registered) -> None:
-    store, nodes = registered({"matrix": {"budget": [10, 20]}})
-    short, long = (n.work for n in nodes if n.work.pretraining is not None)
+    store, works = registered({"matrix": {"budget": [10, 20]}})
+    short, long = (n for n in works if n.job.kind == "pretraining")
     assert run_work(long).ending == "done"
     assert run_work(short).ending == "done"
     maps = store.maps(pretraining_id=short.pretraining.id, score="cumulative")
@@ -128,8 +128,8 @@ def test_divergence_is_an_outcome_with_step_and_last_value(registered, steps: in
     """No loss is looked at after the last step: the evaluation finds it."""
     optimization = {"learning_rate": 1e30, "warmup": 0, "clip": None}
     recipe = {"training": {"steps": steps}, "optimization": optimization}
-    store, nodes = registered({"recipe": recipe})
-    assert run_work(trial_nodes(nodes)[0].work).ending == "diverged"
+    store, works = registered({"recipe": recipe})
+    assert run_work(trial_works(works)[0]).ending == "diverged"
     message = store.view("attempts").message[0]
     assert f"not finite at step {min(steps, 2)}; last finite value: " in message
     assert "\n" not in message
@@ -137,8 +137,8 @@ def test_divergence_is_an_outcome_with_step_and_last_value(registered, steps: in
 
 
 def test_a_damaged_checkpoint_is_named_in_the_attempt(registered) -> None:
-    store, nodes = registered({"matrix": {"budget": [10, 20]}})
-    short, long = (n.work for n in nodes if n.work.pretraining is not None)
+    store, works = registered({"matrix": {"budget": [10, 20]}})
+    short, long = (n for n in works if n.job.kind == "pretraining")
     run_work(short)
     (file,) = next(short.place.runs.iterdir()).glob("*.pt")
     file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
@@ -154,9 +154,9 @@ def moved(work: Work, root: Path) -> Work:
 
 
 def test_a_missing_set_is_named_with_host_place_and_remedy(registered, tmp_path) -> None:
-    store, nodes = registered()
+    store, works = registered()
     root = tmp_path / "nowhere"
-    assert run_work(moved(trial_nodes(nodes)[0].work, root)).ending == "failed"
+    assert run_work(moved(trial_works(works)[0], root)).ending == "failed"
     message = store.view("attempts").message[0]
     assert f"photos8 is missing on host {socket.gethostname()} below {root}" in message
     assert "LCMA_DATA" in message
@@ -166,8 +166,8 @@ def test_a_missing_set_is_named_with_host_place_and_remedy(registered, tmp_path)
 
 
 def test_a_damaged_set_stops_a_job_before_its_first_step(registered, place, tmp_path) -> None:
-    store, nodes = registered()
-    work = moved(trial_nodes(nodes)[0].work, tmp_path / "data")
+    store, works = registered()
+    work = moved(trial_works(works)[0], tmp_path / "data")
     shutil.copytree(place.data, work.place.data)
     open_images(work.set_name, work.place.data, work.job.data_digest)  # it is hashed before
     path = work.place.data / "photos8" / "train.npy"
@@ -194,16 +194,16 @@ def test_every_map_option_is_carried_out(registered) -> None:
     """Each gives the map that it says, and the table that the trained flow then has."""
     matrix = {"factorization": ["low"], "recipe": [{"maps": o} for o in MAP_OPTIONS]}
     change = {"matrix": matrix, "recipe": {"model": {"splits": 2}, "training": {"steps": 2}}}
-    store, nodes = registered(change)
-    assert {r.ending for r in run_all(nodes).values()} == {"done"}
-    assert len(nodes) == 3 + len(MAP_OPTIONS), "three pretrainings serve all"
+    store, works = registered(change)
+    assert {r.ending for r in run_all(works).values()} == {"done"}
+    assert len(works) == 3 + len(MAP_OPTIONS), "three pretrainings serve all"
     frame = store.view("results")
     told = [canonical_json(options) for options in MAP_OPTIONS if options]
     assert sorted(frame.map_options.dropna()) == sorted(told)
     query = "SELECT trial_id, split, kept, digest FROM index_tables"
     stored = {(trial, split): rest for trial, split, *rest in execute(store.url, query)}
-    for node in trial_nodes(nodes):
-        trial = node.work.trial
+    for work in trial_works(works):
+        trial = work.subject
         options = trial.recipe.maps
         maps = store.maps(
             pretraining_id=trial.pretraining.id, budget=trial.budget, score=options.score
@@ -215,8 +215,8 @@ def test_every_map_option_is_carried_out(registered) -> None:
         found = models.make_tables(
             "LL", (3, 8, 8), 2, maps=[m.values for m in maps], order=options.order
         )
-        (artifact,) = list_files(store, node.work.job_id)
-        weights = safetensors.torch.load_file(node.work.place.runs / artifact.path)
+        (artifact,) = list_files(store, work.job_id)
+        weights = safetensors.torch.load_file(work.place.runs / artifact.path)
         indices = [v.numpy() for k, v in sorted(weights.items()) if k.endswith(".index")]
         masks = make_kept_masks(found, (3, 8, 8))
         for split, (table, mask) in enumerate(zip(found, masks, strict=True), start=1):
@@ -229,9 +229,9 @@ def test_every_map_option_is_carried_out(registered) -> None:
 def test_maps_of_an_older_schema_end_in_one_line(registered) -> None:
     """Such a database has the maps of one score alone."""
     matrix = {"factorization": ["low"], "recipe": [{"maps": {"score": "total"}}]}
-    store, nodes = registered({"matrix": matrix})
-    run_all(nodes[:1])
+    store, works = registered({"matrix": matrix})
+    run_all(works[:1])
     execute(store.url, "DELETE FROM contribution_maps WHERE score = 'total'")
-    report = run_work(nodes[1].work)
+    report = run_work(works[1])
     assert report.ending == "failed"
     assert "has no maps by the score total at budget 10: launch into a new" in report.message

@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 from lcma.db import Kind, PlannedJob
 from lcma.harness.launch import choice
 from lcma.harness.launch.choice import ALONE, MOST, Candidate, Jobs, Order, choose_tasks
-from lcma.harness.launch.plan import Node
 from lcma.harness.place import Place
 from lcma.harness.work.units import Work
 
@@ -20,18 +19,18 @@ PLACE = Place("sqlite:///lcma.db", Path("runs"), Path("data"))
 WINDOW = 3
 
 
-def make_node(kind: Kind, name: str, after: Node | None, threads: int, budget: int = 0) -> Node:
+def make_work(kind: Kind, name: str, after: Work | None, threads: int, budget: int = 0) -> Work:
     subject = {"pretraining_id": name, "budget": budget} if budget else {"trial_id": name}
     job = PlannedJob(kind=kind, data_digest="digest", steps=1, **subject)
-    work = Work(job, PLACE, "launch", "cpu", sealed=(b"", threads))
-    return Node(work, None if after is None else after.work.job_id)
+    behind = None if after is None else after.job_id
+    return Work(job, None, PLACE, "launch", "cpu", after=behind, sealed=(b"", threads))
 
 
 @dataclass
 class Cluster:
     """A plan, and an executor of so many slots. Others hold some of the jobs at first."""
 
-    nodes: list[Node]
+    works: list[Work]
     candidates: dict[str, Candidate]
     slots: int | None
     cap: int | None
@@ -41,8 +40,8 @@ class Cluster:
     ended: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
-        self.order = Order(self.nodes)
-        self.node_of = {node.work.job_id: node for node in self.nodes}
+        self.order = Order(self.works)
+        self.work_of = {work.job_id: work for work in self.works}
 
     @property
     def started(self) -> list[tuple[str, ...]]:
@@ -54,14 +53,14 @@ class Cluster:
     def leave(self, job_id: str) -> None:
         self.ended.add(job_id)
         freed = self.order.remove(job_id)
-        assert all(self.node_of[one].after == job_id for one in freed)
+        assert all(self.work_of[one].after == job_id for one in freed)
 
     def read(self, resting: frozenset[str] = frozenset()) -> Jobs:
-        held = [self.node_of[job_id].work.job for job_id in self.elsewhere]
+        held = [self.work_of[job_id].job for job_id in self.elsewhere]
         here = {job_id: task[0] for task in self.started for job_id in task}
         return Jobs(
             self.order,
-            list({node.work.need: node.work for node in self.nodes}.values()),
+            list({work.need: work for work in self.works}.values()),
             self.candidates,
             {},
             {job_id: task for task in self.tasks for job_id in task},
@@ -78,13 +77,13 @@ class Cluster:
         """The value of a job: the trials behind a segment, at once or by way of longer ones."""
 
         def behind(job_id: str) -> int:
-            nodes = [node.work.job for node in self.nodes if node.after == job_id]
-            return sum(1 if job.kind == "trial" else behind(job.id) for job in nodes)
+            works = [work.job for work in self.works if work.after == job_id]
+            return sum(1 if job.kind == "trial" else behind(job.id) for job in works)
 
-        node = self.node_of[job_id]
-        if node.work.job.kind == "pretraining":
+        work = self.work_of[job_id]
+        if work.job.kind == "pretraining":
             return 0, -behind(job_id)
-        return (1, 0) if node.after else (2, 0)
+        return (1, 0) if work.after else (2, 0)
 
     def check(self, jobs: Jobs, tasks: list[list[Work]]) -> None:
         """Check what was chosen before it is submitted."""
@@ -92,7 +91,7 @@ class Cluster:
         ids = [job_id for task in chosen for job_id in task]
         assert len({*ids}) == len(ids), "nothing twice"
         assert not {*ids} & {*jobs.in_flight, *self.ended, *self.elsewhere, *jobs.resting}
-        assert {self.node_of[job_id].after for job_id in ids} <= self.ended | {None}
+        assert {self.work_of[job_id].after for job_id in ids} <= self.ended | {None}
         if self.cap is not None and tasks:
             assert len(self.tasks) + len({*self.elsewhere.values()}) + len(tasks) <= self.cap
         free = max(self.slots or 0, 1) - len(self.tasks)
@@ -104,37 +103,37 @@ class Cluster:
             alike = {self.candidates.get(job_id, ALONE)._replace(step=0) for job_id in task}
             assert len(alike) == 1
             assert len(task) <= alike.pop().most
-            assert len({self.node_of[job_id].work.need for job_id in task}) == 1
+            assert len({self.work_of[job_id].need for job_id in task}) == 1
         ranks = [self.rank(task[0]) for task in chosen]
         assert ranks == sorted(ranks), "the dearest chain first, and maps before trials"
         left = [
             self.rank(job_id)
-            for job_id in self.node_of.keys() - {*ids} - self.ended
-            if self.node_of[job_id].after in self.ended | {None}
+            for job_id in self.work_of.keys() - {*ids} - self.ended
+            if self.work_of[job_id].after in self.ended | {None}
             and job_id not in self.candidates
-            and jobs.can_start(self.node_of[job_id].work.job)
+            and jobs.can_start(self.work_of[job_id].job)
         ]
         needs = {work.need for task in tasks for work in task}
-        if left and ranks and len(needs | {node.work.need for node in self.nodes}) == 1:
+        if left and ranks and len(needs | {work.need for work in self.works}) == 1:
             assert min(left) >= ranks[-1], "nothing that is worth more is left"
 
 
 @st.composite
 def clusters(draw: st.DrawFn) -> Cluster:
-    nodes: list[Node] = []
+    works: list[Work] = []
     candidates: dict[str, Candidate] = {}
     groups = st.tuples(
         st.booleans(), st.sampled_from("ab"), st.sampled_from([2, MOST]), st.sampled_from([1, 2])
     )
     grouped = st.sampled_from(draw(st.lists(groups, min_size=1, max_size=3)))
 
-    def add(kind: Kind, name: str, after: Node | None, group: tuple, budget: int = 0) -> Node:
+    def add(kind: Kind, name: str, after: Work | None, group: tuple, budget: int = 0) -> Work:
         stacked, shape, most, threads = group
-        made = make_node(kind, name, after, threads, budget)
-        nodes.append(made)
+        made = make_work(kind, name, after, threads, budget)
+        works.append(made)
         if stacked:
             step = draw(st.integers(0, 1))
-            candidates[made.work.job_id] = Candidate((kind, budget, shape), step, most)
+            candidates[made.job_id] = Candidate((kind, budget, shape), step, most)
         return made
 
     for number in range(draw(st.integers(0, 4))):
@@ -143,15 +142,15 @@ def clusters(draw: st.DrawFn) -> Cluster:
             last = add("pretraining", f"chain {number}", last, group, budget)
             behind = draw(grouped)
             for _ in range(draw(st.integers(0, 5))):
-                add("trial", f"trial {len(nodes)}", last, behind)
+                add("trial", f"trial {len(works)}", last, behind)
     for _ in range(draw(st.integers(0, 2))):
         group = draw(grouped)
         for _ in range(draw(st.integers(1, 30))):
-            add("trial", f"trial {len(nodes)}", None, group)
-    first = [node.work.job_id for node in nodes if node.after is None]
+            add("trial", f"trial {len(works)}", None, group)
+    first = [work.job_id for work in works if work.after is None]
     taken = [job_id for job_id in first if draw(st.integers(0, 9)) == 0]
     return Cluster(
-        nodes,
+        works,
         candidates,
         slots=draw(st.none() | st.integers(0, 4)),
         cap=draw(st.none() | st.integers(1, 5)),
@@ -164,8 +163,8 @@ def clusters(draw: st.DrawFn) -> Cluster:
 def test_every_job_runs_once_in_the_order_of_value(cluster: Cluster, chance: random.Random) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(choice, "WINDOW", WINDOW)
-        while len(cluster.ended) < len(cluster.nodes):
-            resting = frozenset(job_id for job_id in cluster.node_of if chance.random() < 0.1)
+        while len(cluster.ended) < len(cluster.works):
+            resting = frozenset(job_id for job_id in cluster.work_of if chance.random() < 0.1)
             jobs = cluster.read(resting)
             tasks = cluster.choose(jobs)
             assert tasks == cluster.choose(jobs), "it is that of its arguments, and changes none"
@@ -188,9 +187,9 @@ def test_every_job_runs_once_in_the_order_of_value(cluster: Cluster, chance: ran
 def test_no_half_stack_starts_while_members_of_its_shape_are_left(
     count: int, slots: int, cap: int | None, grows: bool
 ) -> None:
-    nodes = [make_node("trial", f"trial {number}", None, 1) for number in range(count)]
-    candidates = {node.work.job_id: Candidate("same") for node in nodes}
-    cluster = Cluster(nodes, candidates, slots, cap, grows, {})
+    works = [make_work("trial", f"trial {number}", None, 1) for number in range(count)]
+    candidates = {work.job_id: Candidate("same") for work in works}
+    cluster = Cluster(works, candidates, slots, cap, grows, {})
     sizes = [len(task) for task in cluster.choose(cluster.read())]
     left = count - sum(sizes)
     assert left == max(0, count - MOST * min(slots, cap or slots))

@@ -281,9 +281,9 @@ def test_a_call_that_is_lost_runs_again_and_what_it_raises_is_one_line(
 def test_free_slots_are_counted_node_by_node_without_what_fits_nowhere(
     executor: RayExecutor, registered: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    _, nodes = registered({"matrix": {"factorization": "conventional"}})
+    _, works = registered({"matrix": {"factorization": "conventional"}})
     monkeypatch.setattr(executor, "resources", Resources(cpus=0.4))
-    work = nodes[0].work
+    work = works[0]
     too_large = replace(work, terms=replace(work.terms, memory_gb=1e6))
     assert executor.free_slots(work) == 4
     assert executor.free_slots(too_large) == 0

@@ -40,14 +40,14 @@ class Site:
 
     def plan(self, change: dict[str, Any] | None = None) -> dict[str, Work]:
         """Register a sweep; its work by kind, factorization and budget, as `trial L 10`."""
-        _, nodes = register(self.place, change)
-        return {self.named(n.work): n.work for n in nodes}
+        _, works = register(self.place, change)
+        return {self.named(n): n for n in works}
 
     @staticmethod
     def named(work: Work) -> str:
-        if work.trial is None:
+        if work.job.kind == "pretraining":
             return f"segment {work.job.budget}"
-        return f"trial {work.trial.factorization} {work.trial.budget}"
+        return f"trial {work.subject.factorization} {work.subject.budget}"
 
     def folder(self, work: Work) -> CheckpointFolder:
         return CheckpointFolder(storage.open_folder(self.files.runs).subfolder(run_name(work.job)))
@@ -240,7 +240,7 @@ def test_weights_that_are_named_while_the_database_is_read_stay(site, monkeypatc
         patch.setattr(db.Store, "artifacts", read_before_it_ends)
         found = find_garbage(site.store, site.files.runs, GarbageFilter())
     assert found.waste == ()
-    load_flow(site.store, site.place, site.store.job_facts(trial_ids=[work.trial.id])[0])
+    load_flow(site.store, site.place, site.store.job_facts(trial_ids=[work.subject.id])[0])
 
 
 @pytest.mark.integration

@@ -56,10 +56,10 @@ class Resumed(Fragile):
 @pytest.fixture
 def run(one_trial: Callable[..., Any], tmp_path: Path) -> Callable[..., tuple[EndedJobs, db.Store]]:
     def run(lost: Lost, steps: list[int], lease: float) -> tuple[EndedJobs, db.Store]:
-        store, node = one_trial(
+        store, work = one_trial(
             f"sqlite:///{tmp_path / 'crashes.db'}", steps=10, watch=10, lease=lease
         )
-        ended = Launch(store, [node], Fragile(store, lost, steps), Told()).run()
+        ended = Launch(store, [work], Fragile(store, lost, steps), Told()).run()
         return ended, store
 
     return run
@@ -74,9 +74,9 @@ def test_crashes_with_progress_in_between_do_not_count(run: Any) -> None:
 
 def test_a_worker_that_died_is_named_with_its_job(one_trial: Any, tmp_path: Path) -> None:
     """And from which step it runs again, once that is known."""
-    store, node = one_trial(f"sqlite:///{tmp_path / 'crashes.db'}", lease=600.0)
+    store, work = one_trial(f"sqlite:///{tmp_path / 'crashes.db'}", lease=600.0)
     display = Told()
-    Launch(store, [node], Resumed(store, "process", [4]), display).run()
+    Launch(store, [work], Resumed(store, "process", [4]), display).run()
     title = "train realnvp photos8 checkerboard-even seed 0"
     assert display.notes == [
         f"{title}: its worker died (it died) at step 4; it is run again",
@@ -88,11 +88,11 @@ def test_jobs_of_a_launch_that_was_killed_are_named_and_from_where_they_go_on(
     one_trial: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("lcma.harness.launch.driver.POLL_SECONDS", 0.05)
-    store, node = one_trial(f"sqlite:///{tmp_path / 'crashes.db'}", lease=1.0)
+    store, work = one_trial(f"sqlite:///{tmp_path / 'crashes.db'}", lease=1.0)
     display, executor = Told(), Resumed(store, "process", [])
-    claim = executor.claim(replace(node.work, owner="a launch that was killed"))
+    claim = executor.claim(replace(work, owner="a launch that was killed"))
     beat(store, claim, step=4, lease_seconds=1.0)
-    Launch(store, [node], executor, display).run()
+    Launch(store, [work], executor, display).run()
     assert display.notes == [
         "another launch holds 1 running job: if it was killed, what it held goes on here from the "
         "last checkpoint when its lease ends, in 1 s",

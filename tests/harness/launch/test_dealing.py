@@ -10,13 +10,12 @@ from lcma import db
 from lcma.harness.launch.choice import MOST, Candidate, deal, find_shapes
 from lcma.harness.launch.driver import EndedJobs, Launch
 from lcma.harness.launch.executor import Executor, Finished, Lost
-from lcma.harness.launch.plan import Node
 from lcma.harness.launch.policy import LaunchPolicy
 from lcma.harness.work.units import Report, Work
 from tests.harness.conftest import merged
 from tests.harness.launch.conftest import Inline, Told, claim_elsewhere, end
 
-Registered = Callable[[dict[str, Any]], tuple[db.Store, list[Node]]]
+Registered = Callable[[dict[str, Any]], tuple[db.Store, list[Work]]]
 STACKED = {"recipe": {"optimization": {"stacked": True}, "training": {"steps": 2}}}
 
 
@@ -54,8 +53,8 @@ def test_who_can_share_a_stack(
     """Seeds, factorizations and options of maps may differ; recipes, budgets, splits may not."""
     two = {"recipe": {"model": {"splits": 2}}} if "LL" in str(change) else {}
     base = {"seeds": 1} | STACKED
-    _, nodes = registered(merged(merged(base, two), change))
-    shapes = find_shapes((node.work.job, node.work.subject) for node in nodes)
+    _, works = registered(merged(merged(base, two), change))
+    shapes = find_shapes((work.job, work.subject) for work in works)
     assert sorted(Counter(shapes.values()).values()) == sizes
 
 
@@ -96,10 +95,10 @@ class Slots(Inline):
 
 
 @pytest.fixture
-def trials(registered: Registered) -> Callable[..., tuple[db.Store, list[Node]]]:
+def trials(registered: Registered) -> Callable[..., tuple[db.Store, list[Work]]]:
     """Registers so many trials of one shape, without maps."""
 
-    def make(seeds: int, **change: Any) -> tuple[db.Store, list[Node]]:
+    def make(seeds: int, **change: Any) -> tuple[db.Store, list[Work]]:
         one = {"matrix": {"factorization": "random"}, "seeds": seeds}
         return registered(merged(merged(STACKED, one), change))
 
@@ -108,12 +107,12 @@ def trials(registered: Registered) -> Callable[..., tuple[db.Store, list[Node]]]
 
 def run(
     store: db.Store,
-    nodes: Sequence[Node],
+    works: Sequence[Work],
     executor: Executor,
     display: Told | None = None,
     record: LaunchPolicy | None = None,
 ) -> EndedJobs:
-    return Launch(store, nodes, executor, display or Told(), record).run()
+    return Launch(store, works, executor, display or Told(), record).run()
 
 
 @pytest.mark.parametrize(
@@ -140,9 +139,9 @@ def test_trials_join_when_their_maps_are_there_and_none_stands_apart(
     registered: Registered,
 ) -> None:
     few = {"factorization": ["conventional", "none", "low", "high"], "budget": [10, 15]}
-    store, nodes = registered(merged(STACKED, {"matrix": few, "seeds": 3}))
+    store, works = registered(merged(STACKED, {"matrix": few, "seeds": 3}))
     executor = Slots(1)
-    run(store, nodes, executor)
+    run(store, works, executor)
     assert [(task[0], len(task)) for task in executor.given] == [
         ("pretrain to 10 seed 0", 3),
         ("pretrain to 15 seed 0", 3),
@@ -156,9 +155,9 @@ def test_trials_join_when_their_maps_are_there_and_none_stands_apart(
 def test_what_is_lost_as_a_stack_is_run_again_in_halves_and_counts_against_nobody(
     trials: Any, how: str
 ) -> None:
-    store, nodes = trials(12)
+    store, works = trials(12)
     executor, told = Slots(2, fits=2, how=how), Told()
-    assert len(run(store, nodes, executor, told).with_ending("done")) == 12
+    assert len(run(store, works, executor, told).with_ending("done")) == 12
     assert sorted(Counter(executor.sizes).items()) == [(1, 12), (3, 4), (6, 2)]
     assert len(told.notes) == 6
     assert told.notes[0].endswith("they are run again in stacks of at most 3")
@@ -166,9 +165,9 @@ def test_what_is_lost_as_a_stack_is_run_again_in_halves_and_counts_against_nobod
 
 
 def test_only_a_trial_that_crashes_alone_is_given_up(trials: Any) -> None:
-    store, nodes = trials(8)
+    store, works = trials(8)
     executor = Slots(1, how="process", poison=5)
-    ended = run(store, nodes, executor)
+    ended = run(store, works, executor)
     (failed,) = ended.with_ending("failed")
     assert failed.message == "it died, 3 times without getting beyond step 0"
     assert len(ended.with_ending("done")) == 7
@@ -188,9 +187,9 @@ def test_a_stack_whose_node_is_lost_stays_as_large(trials: Any) -> None:
             self.poison = -1 if len(self.given) > 1 else 0
             return super().end(work, works)
 
-    store, nodes = trials(4)
+    store, works = trials(4)
     executor, told = Lossy(1, how="node", poison=0), Told()
-    run(store, nodes, executor, told)
+    run(store, works, executor, told)
     assert executor.sizes == [4, 4]
     assert told.notes == [
         "train realnvp photos8 random seed 0 and 3 more in its stack: its node, it died, was lost "
@@ -199,11 +198,10 @@ def test_a_stack_whose_node_is_lost_stays_as_large(trials: Any) -> None:
 
 
 def test_a_stack_of_another_launch_has_one_place_under_the_cap(trials: Any) -> None:
-    store, nodes = trials(6)
+    store, works = trials(6)
     (sweep,) = store.sweeps()
     claims = [
-        claim_elsewhere(store, node.work.job_id, lease=600.0, stack_id="theirs")
-        for node in nodes[:3]
+        claim_elsewhere(store, work.job_id, lease=600.0, stack_id="theirs") for work in works[:3]
     ]
 
     class Until(Slots):
@@ -213,5 +211,5 @@ def test_a_stack_of_another_launch_has_one_place_under_the_cap(trials: Any) -> N
             return super().wait(seconds)
 
     executor = Until(4)
-    run(store, nodes, executor, record=LaunchPolicy(sweep.id, 0, parallel=2))
+    run(store, works, executor, record=LaunchPolicy(sweep.id, 0, parallel=2))
     assert executor.sizes == [3]

@@ -9,8 +9,7 @@ import pytest
 
 from lcma.harness.launch.driver import Launch
 from lcma.harness.launch.local import LocalExecutor
-from lcma.harness.launch.plan import Node
-from lcma.harness.work.units import Terms
+from lcma.harness.work.units import Terms, Work
 from lcma.sweeps.spec import Resources
 from tests.harness.launch.conftest import Told, told
 from tests.harness.launch.machines import Machines
@@ -18,8 +17,8 @@ from tests.harness.launch.machines import Machines
 pytestmark = pytest.mark.integration
 
 
-def _with(node: Node, **changes: Any) -> Node:
-    return dataclasses.replace(node, work=dataclasses.replace(node.work, **changes))
+def _with(work: Work, **changes: Any) -> Work:
+    return dataclasses.replace(work, **changes)
 
 
 def most_at_once(said: list[dict[str, Any]]) -> int:
@@ -46,11 +45,11 @@ def test_here_a_worker_keeps_to_a_gpu_that_the_launch_may_use(
 def test_here_a_whole_gpu_is_waited_for_and_had_alone(telling: Any, tmp_path: Path) -> None:
     """Two GPUs of two slots each: whoever wants one whole has it to himself."""
     shares = [0.5, 0.5, 0.5, 1.0, 0.5, 1.0]
-    store, nodes = telling(6, seconds=0.3)
-    nodes = [_with(node, gpus=share) for node, share in zip(nodes, shares, strict=True)]
+    store, works = telling(6, seconds=0.3)
+    works = [_with(work, gpus=share) for work, share in zip(works, shares, strict=True)]
     executor = LocalExecutor(4, per_gpu=2)
     try:
-        ended = Launch(store, nodes, executor, Told()).run()
+        ended = Launch(store, works, executor, Told()).run()
     finally:
         executor.close(kill=True)
     assert len(ended.with_ending("done")) == 6
@@ -72,9 +71,9 @@ def test_on_ray_shares_are_packed_and_each_task_sees_what_it_was_granted(
     from lcma.harness.launch.cluster import RayExecutor
 
     monkeypatch.setenv("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "1")
-    store, nodes = telling(12, seconds=0.5)
+    store, works = telling(12, seconds=0.5)
     shares = [0.5] * 9 + [1.0, 0.0, 0.0]
-    nodes = [_with(node, gpus=share) for node, share in zip(nodes, shares, strict=True)]
+    works = [_with(work, gpus=share) for work, share in zip(works, shares, strict=True)]
     machines, slices = Machines(), ("MIG-a", "MIG-b")
     machines.add(cpus=6, gpus=2, memory=10**9)
     machines.add(cpus=6, gpus=2, environment={"CUDA_VISIBLE_DEVICES": ",".join(slices)})
@@ -82,12 +81,12 @@ def test_on_ray_shares_are_packed_and_each_task_sees_what_it_was_granted(
     display = Told()
     try:
         executor.check(threads=1)
-        more = _with(nodes[0], terms=Terms(memory_gb=2000.0)).work
+        more = _with(works[0], terms=Terms(memory_gb=2000.0))
         lack = executor.lack(more)
         assert lack is not None
         assert "a trial asks for 1 CPU, 0.5 GPU, 2000 GB of memory, and no node has that" in lack
-        assert executor.lack(nodes[9].work) is None
-        ended = Launch(store, nodes, executor, display).run()
+        assert executor.lack(works[9]) is None
+        ended = Launch(store, works, executor, display).run()
     finally:
         executor.close(kill=True)
         machines.close()

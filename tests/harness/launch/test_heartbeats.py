@@ -40,8 +40,8 @@ def test_refused_heartbeats_are_no_news_while_the_lease_holds(
 ) -> None:
     """And what they would have delivered comes with the next one."""
     monkeypatch.setattr("lcma.harness.work.lease.BEAT_SECONDS", 0.2)
-    store, node = one_trial(f"sqlite:///{tmp_path / 'full.db'}", lease=30.0)
-    claim = claim_elsewhere(store, node.work.job_id, lease=30.0)
+    store, work = one_trial(f"sqlite:///{tmp_path / 'full.db'}", lease=30.0)
+    claim = claim_elsewhere(store, work.job_id, lease=30.0)
     accept, refusals = store.heartbeats, [db.Unavailable(FULL), db.Unavailable(FULL)]
 
     def refuse_at_first(beats: Any) -> set[str]:

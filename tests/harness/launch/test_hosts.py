@@ -51,9 +51,9 @@ def trial(one_trial: Callable[..., Any], tmp_path: Path) -> tuple[db.Store, Any]
     return one_trial(f"sqlite:///{tmp_path / 'hosts.db'}", steps=10, watch=10)
 
 
-def run(store: db.Store, node: Any, executor: Inline, told: Told) -> EndedJobs:
+def run(store: db.Store, work: Any, executor: Inline, told: Told) -> EndedJobs:
     policy = LaunchPolicy(store.sweeps()[0].id, hosts=Hosts(executor, told.note, {}))
-    return Launch(store, [node], executor, told, policy).run()
+    return Launch(store, [work], executor, told, policy).run()
 
 
 def fail_task(job_id: str) -> Finished:
@@ -85,9 +85,9 @@ WHY = {
 def test_a_host_that_fails_before_the_claim_gets_no_more(
     trial: tuple[db.Store, Any], end: Callable[[str], Finished]
 ) -> None:
-    store, node = trial
+    store, work = trial
     executor, told = TwoHosts(end), Told()
-    ended = run(store, node, executor, told)
+    ended = run(store, work, executor, told)
     assert len(ended.with_ending("done")) == 1
     assert executor.failed == 1
     assert told.notes == [name_aside(BAD, WHY[end])]
@@ -97,7 +97,7 @@ def test_a_host_that_fails_before_the_claim_gets_no_more(
 def test_a_launch_without_a_host_ends_in_a_line_and_loses_no_trial(
     trial: tuple[db.Store, Any],
 ) -> None:
-    store, node = trial
+    store, work = trial
 
     class OneAfterTheOther(TwoHosts):
         def wait(self, seconds: float) -> list[Finished]:
@@ -107,14 +107,14 @@ def test_a_launch_without_a_host_ends_in_a_line_and_loses_no_trial(
 
     told = Told()
     with pytest.raises(UserError) as raised:
-        run(store, node, OneAfterTheOther(fail_task), told)
+        run(store, work, OneAfterTheOther(fail_task), told)
     assert str(raised.value).startswith(
         f"no host is left, 2 hosts set aside, the last {GOOD}: {WHY[fail_task]}; what is not done"
     )
     assert told.notes == [name_aside(BAD, WHY[fail_task]), name_aside(GOOD, WHY[fail_task])]
-    assert read_job(store, node.work.job_id).state == "pending"
+    assert read_job(store, work.job_id).state == "pending"
     assert len(store.view("attempts")) == 0
-    ended = run(store, node, TwoHosts(fail_task), Told())  # a new launch tries them again
+    ended = run(store, work, TwoHosts(fail_task), Told())  # a new launch tries them again
     assert len(ended.with_ending("done")) == 1
 
 
@@ -122,13 +122,13 @@ def test_a_worker_that_dies_before_the_claim_where_nobody_knows_never_counts(
     trial: tuple[db.Store, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("lcma.harness.launch.driver.UNKNOWN_SECONDS", 0.01)
-    store, node = trial
+    store, work = trial
 
     def lose(job_id: str) -> Finished:
         return Finished(job_id, None, "WorkerCrashedError", "process")
 
     told = Told()
-    ended = run(store, node, TwoHosts(lose, times=5), told)
+    ended = run(store, work, TwoHosts(lose, times=5), told)
     assert len(ended.with_ending("done")) == 1
     assert len(told.notes) == 5
     assert told.notes[0].endswith("on a host that is not known; it is run again")
@@ -139,7 +139,7 @@ def test_a_host_that_fails_before_the_claim_costs_no_trial_that_was_lost_with_an
 ) -> None:
     """Until it is claimed again, its row has the claim of this launch that was lost."""
     monkeypatch.setattr("lcma.harness.launch.driver.POLL_SECONDS", 0.05)
-    store, node = trial
+    store, work = trial
 
     class LosesFirst(TwoHosts):
         lost = False
@@ -153,7 +153,7 @@ def test_a_host_that_fails_before_the_claim_costs_no_trial_that_was_lost_with_an
             return [Finished(work.job_id, None, "gone (10.0.0.3)", "node")]
 
     executor, told = LosesFirst(fail_task), Told()
-    ended = run(store, node, executor, told)
+    ended = run(store, work, executor, told)
     assert len(ended.with_ending("done")) == 1
     assert executor.failed == 1
     assert store.view("attempts").outcome.tolist() == ["node_lost", "done"]
@@ -172,7 +172,7 @@ def test_a_row_of_failures_ends_with_a_step() -> None:
 
 def test_what_fails_after_the_claim_counts_as_it_did(trial: tuple[db.Store, Any]) -> None:
     """Also where the dead worker's claim is given back before the launch looks."""
-    store, node = trial
+    store, work = trial
 
     class OnHost(Fragile):
         def wait(self, seconds: float) -> Sequence[Finished]:  # type: ignore[override]
@@ -181,15 +181,15 @@ def test_what_fails_after_the_claim_counts_as_it_did(trial: tuple[db.Store, Any]
             return [Finished(f.job_id, f.report, f.crash, f.lost, BAD) for f in found]
 
     told = Told()
-    ended = run(store, node, OnHost(store, "process", [0, 0, 0]), told)
+    ended = run(store, work, OnHost(store, "process", [0, 0, 0]), told)
     (report,) = ended.with_ending("failed")
     assert report.message == "it died, 3 times without getting beyond step 0"
     assert not any("gets no more trials" in note for note in told.notes)
 
 
 def test_a_launch_ends_whose_trial_is_forgotten(trial: tuple[db.Store, Any]) -> None:
-    store, node = trial
+    store, work = trial
     sweep = store.sweeps()[0].id
-    launch = Launch(store, [node], Inline(), Told(), LaunchPolicy(sweep))
+    launch = Launch(store, [work], Inline(), Told(), LaunchPolicy(sweep))
     store.forget([sweep])
     assert len(launch.run().with_ending("cancelled")) == 1

@@ -54,24 +54,22 @@ def ray_executor(cluster: Any) -> Iterator[Any]:
     made.close(kill=True)
 
 
-def with_long_leases(nodes):
-    return [
-        dataclasses.replace(n, work=dataclasses.replace(n.work, lease_seconds=600.0)) for n in nodes
-    ]
+def with_long_leases(works):
+    return [dataclasses.replace(n, lease_seconds=600.0) for n in works]
 
 
 @pytest.mark.slow_on("local")
 def test_a_sweep_runs_to_its_end_and_a_second_launch_has_nothing_to_do(
     registered, executor
 ) -> None:
-    store, nodes = registered({"matrix": {"budget": [0, 10]}})
-    ended = Launch(store, nodes, executor, Told()).run()
-    assert len(ended.with_ending("done")) == len(nodes) == 5
+    store, works = registered({"matrix": {"budget": [0, 10]}})
+    ended = Launch(store, works, executor, Told()).run()
+    assert len(ended.with_ending("done")) == len(works) == 5
     assert not getattr(executor, "_refs", None), "Ray would keep every report of a long launch"
     attempts = store.view("attempts")
     assert len(attempts) == 5
     assert len(store.view("results")) == 3
-    again = Launch(store, nodes, executor, Told()).run()
+    again = Launch(store, works, executor, Told()).run()
     assert len(again.with_ending("done")) == 5
     assert store.view("attempts").equals(attempts)
 
@@ -92,17 +90,17 @@ def _kill_one(store: Store, command_lines: list[str] | None = None) -> None:
 @pytest.mark.slow_on("ray")
 def test_a_killed_worker_costs_one_attempt(registered, executor) -> None:
     """SIGKILL in the middle of a training: another goes on, long before the lease is over."""
-    store, nodes = registered(
+    store, works = registered(
         {
             "matrix": {"factorization": "conventional"},
             "recipe": {"training": {"steps": 60 if isinstance(executor, LocalExecutor) else 400}},
         }
     )
-    nodes = with_long_leases(nodes)
+    works = with_long_leases(works)
     command_lines: list[str] = []
     killer = threading.Thread(target=_kill_one, args=[store, command_lines])
     killer.start()
-    ended = Launch(store, nodes, executor, Told()).run()
+    ended = Launch(store, works, executor, Told()).run()
     killer.join()
     assert len(ended.with_ending("done")) == 1
     outcomes = store.view("attempts").sort_values("token").outcome.tolist()
@@ -116,22 +114,22 @@ def test_a_killed_worker_costs_one_attempt(registered, executor) -> None:
 @pytest.mark.slow_on("ray")
 def test_failures_block_what_needs_them_and_nothing_else(registered, executor) -> None:
     """A pretraining that diverges; the trial without a map does not care."""
-    store, nodes = registered({"matrix": {"budget": 20}})
-    nodes = [_diverging(n) if n.work.pretraining is not None else n for n in nodes]
+    store, works = registered({"matrix": {"budget": 20}})
+    works = [_diverging(n) if n.job.kind == "pretraining" else n for n in works]
     display = Told()
-    Launch(store, nodes, executor, display).run()
+    Launch(store, works, executor, display).run()
     endings = sorted(report.ending for report in display.ended.values())
     assert endings == ["blocked", "diverged", "done"]
 
 
-def _diverging(node):
-    pretraining = node.work.pretraining
+def _diverging(work):
+    pretraining = work.subject
     recipe = pretraining.recipe
     wild = {"learning_rate": 1e30, "warmup": 0, "clip": None}
     optimization = recipe.optimization.model_copy(update=wild)
     recipe = recipe.model_copy(update={"optimization": optimization})
     changed = dataclasses.replace(pretraining, recipe=recipe)
-    return dataclasses.replace(node, work=dataclasses.replace(node.work, pretraining=changed))
+    return dataclasses.replace(work, subject=changed)
 
 
 LEVEL = """
@@ -148,12 +146,12 @@ def trained(current_postgres_url: str, photos_root: Path, tmp_path: Path) -> Pla
     """Three trained trials in a database of the server."""
     place = Place(current_postgres_url, tmp_path / "runs", photos_root)
     matrix = {"factorization": "conventional"}
-    store, nodes = register(
+    store, works = register(
         place, {"matrix": matrix, "recipe": {"training": {"steps": 2}}, "seeds": 3}
     )
     with store:
-        for node in nodes:
-            assert run_work(node.work).ending == "done"
+        for work in works:
+            assert run_work(work).ending == "done"
     return place
 
 

@@ -77,13 +77,13 @@ def launch(
 ) -> db.Store:
     """Launch a small sweep of trainings with 40 steps; return its store."""
     base = {"matrix": {"factorization": "rows"}, "recipe": {"training": {"steps": 40}}}
-    store, nodes = register(place, merged(base, change), owner)
+    store, works = register(place, merged(base, change), owner)
     (sweep,) = store.sweeps()
     record = LaunchPolicy(sweep.id, store.begin_launch(owner, sweep.id), None, limit)
-    nodes = [replace(n, work=replace(n.work, lease_seconds=0.4)) for n in nodes]
+    works = [replace(n, lease_seconds=0.4) for n in works]
     executor = OneThread()
     try:
-        Launch(store, nodes, executor, display or Told(), record).run()
+        Launch(store, works, executor, display or Told(), record).run()
     finally:
         executor.close(kill=True)
     return store

@@ -15,7 +15,7 @@ import pytest
 from lcma import db
 from lcma.harness.launch.driver import Launch
 from lcma.harness.launch.local import LocalExecutor
-from lcma.harness.launch.plan import Node
+from lcma.harness.work.units import Work
 from tests.harness.launch.conftest import Told, told
 from tests.harness.launch.machines import until
 
@@ -42,8 +42,8 @@ def environment(found: Mapping[str, str]) -> dict[str, str]:
     return {name: value for name, value in found.items() if name not in own}
 
 
-def run(store: db.Store, nodes: list[Node], executor: LocalExecutor) -> None:
-    assert len(Launch(store, nodes, executor, Told()).run().with_ending("done")) == len(nodes)
+def run(store: db.Store, works: list[Work], executor: LocalExecutor) -> None:
+    assert len(Launch(store, works, executor, Told()).run().with_ending("done")) == len(works)
 
 
 @pytest.mark.slow
@@ -51,21 +51,21 @@ def test_a_worker_is_as_if_this_process_had_started_it_now(
     telling: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whatever the first one started with."""
-    store, nodes = telling(4)
+    store, works = telling(4)
     for seed, variable in enumerate(("LCMA_OF_THE_TEST", "LCMA_OF_THE_TEST", "OF_THE_TEST")):
         here = tmp_path / f"here{seed}"
         here.mkdir()
         monkeypatch.chdir(here)
         monkeypatch.setenv(variable, str(seed))
         executor = LocalExecutor(1)
-        run(store, [nodes[seed]], executor)
+        run(store, [works[seed]], executor)
         executor.close(kill=False)
         found = told(tmp_path, seed)
         assert found["folder"] == str(here)
         assert environment(found["environment"]) == environment(os.environ)
     monkeypatch.undo()
     executor = LocalExecutor(1)
-    run(store, [nodes[3]], executor)
+    run(store, [works[3]], executor)
     executor.close(kill=False)
     assert environment(told(tmp_path, 3)["environment"]) == environment(os.environ)
     drawn = [told(tmp_path, seed)["drawn"] for seed in range(4)]
@@ -96,13 +96,13 @@ def test_workers_are_copies_of_a_server_after_ray_and_its_tune_were_used_too(
 
 @pytest.mark.slow
 def test_a_server_that_dies_is_started_again(telling: Any, tmp_path: Path) -> None:
-    store, nodes = telling(2)
+    store, works = telling(2)
     executor = LocalExecutor(1)
-    run(store, nodes[:1], executor)
+    run(store, works[:1], executor)
     server = told(tmp_path, 0)["parent"]
     assert server != os.getpid()
     os.kill(server, signal.SIGKILL)
-    run(store, nodes[1:], executor)
+    run(store, works[1:], executor)
     assert told(tmp_path, 1)["parent"] not in (server, os.getpid())
     executor.close(kill=True)
 
@@ -111,9 +111,9 @@ def test_a_server_that_dies_is_started_again(telling: Any, tmp_path: Path) -> No
 def test_nothing_outlives_a_killed_driver_and_no_module_of_its_folder_is_taken(
     telling: Any, tmp_path: Path
 ) -> None:
-    _, nodes = telling(1, seconds=600.0)
+    _, works = telling(1, seconds=600.0)
     work, driver, here = tmp_path / "work", tmp_path / "bin" / "driver.py", tmp_path / "here"
-    work.write_bytes(pickle.dumps(nodes[0].work))
+    work.write_bytes(pickle.dumps(works[0]))
     for folder in (driver.parent, here):
         folder.mkdir()
     driver.write_text(DRIVER)
@@ -137,9 +137,9 @@ def _lives(pid: int) -> bool:
 
 def test_a_worker_imports_no_compiler(one_trial: Callable[..., Any], tmp_path: Path) -> None:
     """Which would take as long as PyTorch, in each process that trains."""
-    store, node = one_trial(f"sqlite:///{tmp_path / 'imports.db'}", lease=60.0)
+    store, work = one_trial(f"sqlite:///{tmp_path / 'imports.db'}", lease=60.0)
     executor = LocalExecutor(1)
-    run(store, [node], executor)
+    run(store, [work], executor)
     # Nothing of the tests, which import all of them, gets there.
     loaded = executor._pools[0].submit(eval, "set(__import__('sys').modules)").result()
     executor.close(kill=True)

@@ -12,14 +12,14 @@ from lcma.harness.work.worker import run_work
 
 
 def test_an_attempt_tells_where_it_went_on_and_how_it_ended(registered) -> None:
-    store, nodes = registered()
-    for node in nodes[:2]:
-        run_work(node.work)
+    store, works = registered()
+    for work in works[:2]:
+        run_work(work)
     text, other = store.view("attempts").log
-    assert nodes[0].work.title not in other, "it has one of its own"
+    assert works[0].title not in other, "it has one of its own"
     lines = text.splitlines()
     assert [line.split(" INFO lcma: ")[1] for line in (lines[0], lines[1], lines[-1])] == [
-        f"attempt 1 at {nodes[0].work.title}",
+        f"attempt 1 at {works[0].title}",
         "trains from step 0 to 10 on cpu",
         "done",
     ]
@@ -31,12 +31,12 @@ def test_maps_and_evaluations_tell_how_many_images_are_done(
     registered, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(log, "SHARE_SECONDS", 0.0)
-    store, nodes = registered()
-    for node in nodes:
-        run_work(node.work)
+    store, works = registered()
+    for work in works:
+        run_work(work)
     for kind, what in (("pretraining", "making its map"), ("trial", "evaluating")):
-        of_kind = zip(nodes, store.view("attempts").log, strict=True)
-        lines = next(text for node, text in of_kind if node.work.job.kind == kind)
+        of_kind = zip(works, store.view("attempts").log, strict=True)
+        lines = next(text for work, text in of_kind if work.job.kind == kind)
         found = re.findall(rf"INFO lcma: {what}, (\d+) of (\d+) images$", lines, re.MULTILINE)
         assert len(found) > 1
         assert found[-1][0] == found[-1][1], "all are counted"
@@ -45,7 +45,7 @@ def test_maps_and_evaluations_tell_how_many_images_are_done(
 def test_warnings_of_libraries_and_the_traceback_of_a_crash_are_in_the_log(
     registered, at_step
 ) -> None:
-    store, nodes = registered()
+    store, works = registered()
 
     def warn() -> None:
         warnings.warn("the loss looks odd", stacklevel=1)
@@ -56,7 +56,7 @@ def test_warnings_of_libraries_and_the_traceback_of_a_crash_are_in_the_log(
         raise RuntimeError("it broke here")
 
     at_step({3: warn, 7: crash})
-    assert run_work(nodes[0].work).ending == "failed"
+    assert run_work(works[0]).ending == "failed"
     (text,) = store.view("attempts").log
     assert "the loss looks odd" in text
     assert text.count("a library's warning") == 1

@@ -28,19 +28,19 @@ def runs(files, registered):
     """Registers a sweep whose files lie in a place of each kind."""
 
     def make(change=None):
-        store, nodes = registered(change)
-        return store, [at(node, files.runs) for node in nodes]
+        store, works = registered(change)
+        return store, [at(work, files.runs) for work in works]
 
     return make
 
 
-def at(node, runs):
-    place = dataclasses.replace(node.work.place, runs=runs)
-    return dataclasses.replace(node, work=dataclasses.replace(node.work, place=place))
+def at(work, runs):
+    place = dataclasses.replace(work.place, runs=runs)
+    return dataclasses.replace(work, place=place)
 
 
-def trial(nodes):
-    return next(n.work for n in nodes if n.work.trial is not None)
+def trial(works):
+    return next(n for n in works if n.job.kind == "trial")
 
 
 def left(files, work) -> list[str]:
@@ -49,13 +49,12 @@ def left(files, work) -> list[str]:
 
 
 def test_a_trial_leaves_its_weights_alone_and_they_are_read_again(runs, files) -> None:
-    store, (node,) = runs({"matrix": {"factorization": "conventional"}})
-    work = node.work
+    store, (work,) = runs({"matrix": {"factorization": "conventional"}})
     assert worker.run_work(work).ending == "done"
     (artifact,) = list_files(store, work.job_id)
     assert left(files, work) == [artifact.path.split("/")[1]]
     assert files.leftovers() == []
-    one = store.job_facts(trial_ids=[work.trial.id])[0]
+    one = store.job_facts(trial_ids=[work.subject.id])[0]
     require_weights(store, work.place, one)
     flow, _ = load_flow(store, work.place, one)
     assert not flow.training
@@ -72,8 +71,8 @@ def test_a_trial_leaves_its_weights_alone_and_they_are_read_again(runs, files) -
 @pytest.mark.slow_on("local")
 def test_another_node_goes_on_to_the_same_bits(runs, tmp_path, monkeypatch) -> None:
     """All that the first had on its own disks is gone with it."""
-    store, nodes = runs({"recipe": WATCHED})
-    work = dataclasses.replace(trial(nodes), checkpoint_seconds=0.0, lease_seconds=0.5)
+    store, works = runs({"recipe": WATCHED})
+    work = dataclasses.replace(trial(works), checkpoint_seconds=0.0, lease_seconds=0.5)
     alone = copy_elsewhere(work, tmp_path / "alone")
     assert worker.run_work(alone).ending == "done"
     for node in ("first", "second"):
@@ -100,8 +99,8 @@ def test_killed_around_its_weights_a_trial_is_done_by_the_next(
     runs, files, monkeypatch, when: str
 ) -> None:
     """And `lcma clean` removes what the first one may have left, which no row names."""
-    store, nodes = runs({"matrix": {"factorization": "conventional"}})
-    work = dataclasses.replace(nodes[0].work, lease_seconds=0.3)
+    store, works = runs({"matrix": {"factorization": "conventional"}})
+    work = dataclasses.replace(works[0], lease_seconds=0.3)
     kind = type(storage.open_folder(files.runs))
     put = kind.put
 
@@ -129,8 +128,8 @@ def test_killed_around_its_weights_a_trial_is_done_by_the_next(
 @pytest.mark.integration
 def test_a_store_that_is_away_for_a_while_stops_no_training(bucket, registered, at_step) -> None:
     """Checkpoints on the way are left out, which is told once; the next one is tried."""
-    store, nodes = registered({"matrix": {"factorization": "conventional"}, "recipe": LONG})
-    work = dataclasses.replace(at(nodes[0], bucket.runs).work, checkpoint_seconds=0.0)
+    store, works = registered({"matrix": {"factorization": "conventional"}, "recipe": LONG})
+    work = dataclasses.replace(at(works[0], bucket.runs), checkpoint_seconds=0.0)
     seen = []
 
     def look() -> None:
@@ -154,8 +153,8 @@ LONG = {"training": {"steps": 60}}
 def test_weights_are_waited_for_and_then_given_up_in_one_line(
     bucket, registered, monkeypatch, at_step
 ) -> None:
-    store, nodes = registered({"matrix": {"factorization": "conventional"}})
-    work = at(nodes[0], bucket.runs).work
+    store, works = registered({"matrix": {"factorization": "conventional"}})
+    work = at(works[0], bucket.runs)
     monkeypatch.setattr(attempts, "STORE_SECONDS", 0.5)
     at_step({5: bucket.off})
     report = worker.run_work(work)
@@ -168,8 +167,8 @@ def test_weights_are_waited_for_and_then_given_up_in_one_line(
 def test_a_host_that_cannot_read_the_checkpoints_begins_nothing(
     bucket, registered, monkeypatch
 ) -> None:
-    store, nodes = registered()
-    work = at(nodes[-1], bucket.runs).work
+    store, works = registered()
+    work = at(works[-1], bucket.runs)
     monkeypatch.setattr(worker, "START_SECONDS", 0.3)
     bucket.off("no route to it")
     report = worker.run_work(work)
@@ -184,8 +183,8 @@ def test_a_host_that_cannot_read_the_checkpoints_begins_nothing(
 def test_a_snapshot_that_cannot_be_written_costs_no_map(
     bucket, registered, monkeypatch, at_step
 ) -> None:
-    store, nodes = registered({"matrix": {"budget": [10, 20]}})
-    short, long = (at(n, bucket.runs).work for n in nodes if n.work.pretraining is not None)
+    store, works = registered({"matrix": {"budget": [10, 20]}})
+    short, long = (at(n, bucket.runs) for n in works if n.job.kind == "pretraining")
     monkeypatch.setattr(attempts, "STORE_SECONDS", 0.3)
     at_step({9: bucket.off})
     assert worker.run_work(short).ending == "done"
@@ -225,9 +224,9 @@ SECRET = "bucket://me:ge%40heim@runs/of/mine?key=schluessel"
 
 def test_passwords_and_keys_are_never_shown(bucket, registered, capsys, monkeypatch) -> None:
     """Not of a store that repeats them in what it says, nor in the database."""
-    store, nodes = registered({"matrix": {"factorization": "conventional"}})
+    store, works = registered({"matrix": {"factorization": "conventional"}})
     (bucket.root / "objects" / "me:ge%40heim@runs").mkdir()
-    work = at(nodes[0], SECRET).work
+    work = at(works[0], SECRET)
     assert worker.run_work(work).ending == "done"
     (artifact,) = list_files(store, work.job_id)
     assert artifact.place == "bucket://me@runs/of/mine"
@@ -235,10 +234,10 @@ def test_passwords_and_keys_are_never_shown(bucket, registered, capsys, monkeypa
     place = find_place(store.url, SECRET, None)
     told = [repr(work), repr(place)]
     with pytest.raises(UserError) as caught:
-        load_flow(store, place, store.job_facts(trial_ids=[work.trial.id])[0])
+        load_flow(store, place, store.job_facts(trial_ids=[work.subject.id])[0])
     told.append(str(caught.value))
     monkeypatch.setenv("LCMA_RUNS", SECRET)
-    for verb in (["clean"], ["doctor"], ["doctor", "--json"], ["samples", work.trial.id]):
+    for verb in (["clean"], ["doctor"], ["doctor", "--json"], ["samples", work.subject.id]):
         told += typed(capsys, *verb, "--db", store.url)[1:]
     told.append(Path(store.url.removeprefix("sqlite:///")).read_bytes().decode("latin-1"))
     for text in told:

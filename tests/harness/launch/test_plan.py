@@ -7,7 +7,7 @@ import pytest
 from lcma import db
 from lcma.db.merge import merge
 from lcma.harness.launch.driver import Launch
-from lcma.harness.launch.plan import make_nodes, make_plan, register_plan, require_valid
+from lcma.harness.launch.plan import make_plan, make_works, register_plan, require_valid
 from lcma.harness.work.worker import run_work
 from lcma.sweeps import spec as specs
 from lcma.sweeps.errors import UserError
@@ -35,8 +35,8 @@ def test_a_batch_of_more_images_than_there_are_is_refused(small_sweep, place) ->
 def test_work_is_new_running_and_there_and_new_again_when_its_worker_died(
     spec, place, registered
 ) -> None:
-    store, nodes = registered()
-    conventional = next(n.work for n in nodes if n.work.trial and n.after is None)
+    store, works = registered()
+    conventional = next(n for n in works if n.job.kind == "trial" and n.after is None)
     claim_elsewhere(store, conventional.job_id, "one")
     planned = make_plan(spec, place, store).cells[0]
     assert (planned.status, planned.note) == ("running", "on elsewhere, step 0 of 20")
@@ -53,8 +53,8 @@ def test_work_is_new_running_and_there_and_new_again_when_its_worker_died(
 
 
 def test_a_trial_behind_a_lost_pretraining_is_blocked(spec, place, registered) -> None:
-    store, nodes = registered()
-    pretraining = next(n.work for n in nodes if n.work.pretraining)
+    store, works = registered()
+    pretraining = next(n for n in works if n.job.kind == "pretraining")
     end(store, claim_elsewhere(store, pretraining.job_id))
     plan = make_plan(spec, place, store)
     assert [c.status for c in plan.cells] == ["new", "blocked"]
@@ -66,8 +66,8 @@ def test_a_loss_that_a_longer_pretraining_is_beyond_blocks_its_own_budget_alone(
     place, registered
 ) -> None:
     change = {"matrix": {"factorization": "low", "budget": [10, 20, 30]}}
-    store, nodes = registered(change)
-    segments = [n.work for n in nodes if n.work.pretraining]
+    store, works = registered(change)
+    segments = [n for n in works if n.job.kind == "pretraining"]
     end(store, claim_elsewhere(store, segments[0].job_id), "oom")
     spec = specs.check(merged(SMALL, change), "test")
     plan = make_plan(spec, place, store)
@@ -78,8 +78,8 @@ def test_a_loss_that_a_longer_pretraining_is_beyond_blocks_its_own_budget_alone(
     assert statuses(plan) == ["blocked", "new", "new"]
     assert [one.left for one in plan.pretrainings] == [(30,)]
     assert (plan.trainings_left, plan.pretrainings_left, plan.lost) == (2, 1, 1)
-    nodes = make_nodes(plan, place, owner="again", device="cpu")
-    assert len(Launch(store, nodes, Inline(), Told()).run().with_ending("done")) >= 3
+    works = make_works(plan, place, owner="again", device="cpu")
+    assert len(Launch(store, works, Inline(), Told()).run().with_ending("done")) >= 3
     assert statuses(make_plan(spec, place, store)) == ["blocked", "there", "there"]
 
 

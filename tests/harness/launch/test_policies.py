@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 from lcma import db
 from lcma.harness.launch.driver import Launch
 from lcma.harness.launch.executor import Finished
-from lcma.harness.launch.plan import Node
 from lcma.harness.work.units import Terms, Work, make_policy
 from lcma.harness.work.worker import Report, run_work
 from lcma.sweeps.spec import Failures
@@ -20,9 +19,8 @@ from tests.harness.launch.conftest import Inline, Killed, Told, claim_elsewhere,
 from tests.stores import list_lost, read_job
 
 
-def with_terms(node: Node, *, gpus: float = 0.0, owner: str = "a launch", **more: Any) -> Node:
-    work = dataclasses.replace(node.work, gpus=gpus, owner=owner, terms=Terms(**more))
-    return dataclasses.replace(node, work=work)
+def with_terms(work: Work, *, gpus: float = 0.0, owner: str = "a launch", **more: Any) -> Work:
+    return dataclasses.replace(work, gpus=gpus, owner=owner, terms=Terms(**more))
 
 
 def claim(store: db.Store, work: Work) -> db.Claim | db.Job:
@@ -82,10 +80,10 @@ def outcomes(store: db.Store) -> list[str]:
 def test_an_oom_that_no_more_memory_can_be_had_for_is_the_end(
     one_trial: Any, tmp_path: Path, gpus: float, why: str
 ) -> None:
-    store, node = one_trial(f"sqlite:///{tmp_path / 'oom.db'}")
+    store, work = one_trial(f"sqlite:///{tmp_path / 'oom.db'}")
     executor = Small(store, lambda work: False, killed=False)
     executor.lacks = lambda work: "no node has 1 GPU" if work.gpus == 1 and gpus < 1 else None
-    ended = Launch(store, [with_terms(node, gpus=gpus)], executor, Told()).run()
+    ended = Launch(store, [with_terms(work, gpus=gpus)], executor, Told()).run()
     (report,) = ended.with_ending("failed")
     assert report.message == ("CUDA out of memory" if gpus == 1 else why)
     (failure,) = list_lost(store)
@@ -98,14 +96,14 @@ def test_an_oom_that_no_more_memory_can_be_had_for_is_the_end(
 def test_what_its_node_killed_for_its_memory_gets_twice_as_much(
     one_trial: Any, tmp_path: Path, memory: float | None, had: list[float | None]
 ) -> None:
-    store, node = one_trial(f"sqlite:///{tmp_path / 'oom.db'}", lease=600.0)
+    store, work = one_trial(f"sqlite:///{tmp_path / 'oom.db'}", lease=600.0)
     executor = Small(store, lambda work: len(executor.had) == 3, killed=True)
-    allowed = with_terms(node, memory_gb=memory, failures=Failures(oom=2))
+    allowed = with_terms(work, memory_gb=memory, failures=Failures(oom=2))
     ended = Launch(store, [allowed], executor, Told()).run()
     assert len(ended.with_ending("done")) == 1
     assert executor.had == [(0.0, gb) for gb in had]
     assert outcomes(store) == ["oom", "oom", "done"]
-    first = store.attempts([node.work.job_id])[0]
+    first = store.attempts([work.job_id])[0]
     assert first.message == "its node ran out of memory and killed it"
 
 
@@ -132,13 +130,13 @@ class Doomed(Small):
 def test_however_often_drivers_are_killed_an_oom_gets_exactly_one_more_attempt(
     one_trial: Any, tmp_path_factory: pytest.TempPathFactory, steps: list[str]
 ) -> None:
-    store, node = one_trial(f"sqlite:///{tmp_path_factory.mktemp('killed') / 'oom.db'}")
-    store.retry([node.work.job_id])
+    store, work = one_trial(f"sqlite:///{tmp_path_factory.mktemp('killed') / 'oom.db'}")
+    store.retry([work.job_id])
     left, had = list(steps), []
     while True:
         executor = Doomed(store, left)
         try:
-            Launch(store, [with_terms(node, gpus=0.5)], executor, Told()).run()
+            Launch(store, [with_terms(work, gpus=0.5)], executor, Told()).run()
             break
         except Killed:
             continue
@@ -146,17 +144,17 @@ def test_however_often_drivers_are_killed_an_oom_gets_exactly_one_more_attempt(
             had += executor.had
     assert outcomes(store) == ["oom", "oom"]
     assert [gpus for gpus, _ in had] == [0.5, 1.0]
-    assert read_job(store, node.work.job_id).state == "failed"
+    assert read_job(store, work.job_id).state == "failed"
 
 
 def test_two_launches_at_once_retry_an_oom_once(
     one_trial: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("lcma.harness.launch.driver.AGAIN_SECONDS", 0.05)
-    store, node = one_trial(f"sqlite:///{tmp_path / 'oom.db'}")
+    store, work = one_trial(f"sqlite:///{tmp_path / 'oom.db'}")
     executors = [Small(store, lambda work: False, killed=False) for _ in range(2)]
     launches = [
-        Launch(store, [with_terms(node, gpus=0.5, owner=owner)], executor, Told())
+        Launch(store, [with_terms(work, gpus=0.5, owner=owner)], executor, Told())
         for owner, executor in zip(("one", "two"), executors, strict=True)
     ]
     run_at_once(*(launch.run for launch in launches))
@@ -172,12 +170,12 @@ TOO_SHORT = 1e-9
 def test_a_timeout_goes_on_from_its_checkpoint_to_the_same_bits(
     one_trial: Any, tmp_path: Path
 ) -> None:
-    alone, node = one_trial(f"sqlite:///{tmp_path / 'alone.db'}")
-    assert len(Launch(alone, [node], Inline(), Told()).run().with_ending("done")) == 1
-    store, node = one_trial(f"sqlite:///{tmp_path / 'hurried.db'}")
-    ended = Launch(store, [with_terms(node, hours=TOO_SHORT)], Inline(), Told()).run()
+    alone, work = one_trial(f"sqlite:///{tmp_path / 'alone.db'}")
+    assert len(Launch(alone, [work], Inline(), Told()).run().with_ending("done")) == 1
+    store, work = one_trial(f"sqlite:///{tmp_path / 'hurried.db'}")
+    ended = Launch(store, [with_terms(work, hours=TOO_SHORT)], Inline(), Told()).run()
     assert len(ended.with_ending("done")) == 1
-    first, second = store.attempts([node.work.job_id])
+    first, second = store.attempts([work.job_id])
     assert (first.outcome, first.last_step, second.first_step) == ("timeout", 10, 10)
     assert first.message == "it took 1e-09 h, as long as `resources.hours` lets an attempt"
     assert (
@@ -189,7 +187,7 @@ def test_nodes_that_are_too_small_for_now_are_told_once_and_waited_for(
     one_trial: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("lcma.harness.launch.driver.NODES_SECONDS", 0.0)
-    store, node = one_trial(f"sqlite:///{tmp_path / 'nodes.db'}")
+    store, work = one_trial(f"sqlite:///{tmp_path / 'nodes.db'}")
     looks = ["it asks for 1 GPU, and no node has that"] * 2
 
     class Shrunk(Inline):
@@ -202,7 +200,7 @@ def test_nodes_that_are_too_small_for_now_are_told_once_and_waited_for(
 
     waits: list[float] = []
     told = Told()
-    assert len(Launch(store, [node], Shrunk(), told).run().with_ending("done")) == 1
+    assert len(Launch(store, [work], Shrunk(), told).run().with_ending("done")) == 1
     first, second = told.notes
     assert first.startswith("it asks for 1 GPU, and no node has that: waiting for a node")
     assert second.startswith("a node has what trials ask for again")

@@ -41,8 +41,8 @@ def trained_once(tmp_path_factory: pytest.TempPathFactory, photos_root: Path) ->
     """A folder with a database in which a trial was trained that reads maps by options."""
     folder = tmp_path_factory.mktemp("trained")
     place = place_in(folder, photos_root)
-    for node in register(place, OPTIONS)[1]:
-        assert run_work(node.work).ending == "done"
+    for work in register(place, OPTIONS)[1]:
+        assert run_work(work).ending == "done"
     return folder
 
 

@@ -42,23 +42,23 @@ class Runs:
 
     def __init__(self, place: Place, change: dict[str, Any] = BUDGETS) -> None:
         self.place = place
-        self.store, self.nodes = register(place, change)
+        self.store, works = register(place, change)
         self.works: dict[str, Work] = {}
-        for node in self.nodes:
-            trial, job = node.work.trial, node.work.job
-            name = f"segment {job.budget}" if trial is None else f"trial {trial.budget}"
-            self.works[name] = node.work
+        for work in works:
+            is_trial = work.job.kind == "trial"
+            name = f"trial {work.subject.budget}" if is_trial else f"segment {work.job.budget}"
+            self.works[name] = work
 
     def run(self, **change: Any) -> list[str]:
         """Run every body in order, in this process; the endings."""
-        return [run_work(dataclasses.replace(n.work, **change)).ending for n in self.nodes]
+        return [run_work(dataclasses.replace(w, **change)).ending for w in self.works.values()]
 
     def rerun(self, *names: str, why: str = "") -> None:
         ids = [self.works[name].job_id for name in names]
         assert self.store.rerun(ids, by="ann@here", why=why) == len(names)
 
     def bits(self, name: str) -> float:
-        trial = self.works[name].trial
+        trial = self.works[name].subject
         (bits,) = self.store.view("results", trial_id=trial.id).bits_per_dim
         return float(bits)
 
@@ -121,7 +121,7 @@ def test_a_rerun_trains_from_scratch_in_a_folder_of_its_own(anywhere: Runs) -> N
 
 
 def test_weights_are_those_of_what_is_current(runs: Runs) -> None:
-    trial = runs.works["trial None"].trial
+    trial = runs.works["trial None"].subject
     runs.rerun("trial None")
     (one,) = runs.store.job_facts(trial_ids=[trial.id])
     load_flow(runs.store, runs.place, one)
@@ -138,7 +138,7 @@ def test_weights_are_those_of_what_is_current(runs: Runs) -> None:
 def test_what_is_run_anew_now_is_neither_evaluated_nor_measured(
     runs: Runs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    trial = runs.works["trial None"].trial
+    trial = runs.works["trial None"].subject
     runs.rerun("trial None")
     claim = claim_elsewhere(runs.store, runs.works["trial None"].job_id)
     (one,) = runs.store.job_facts(trial_ids=[trial.id])
@@ -152,7 +152,7 @@ def test_weights_that_a_rerun_replaces_meanwhile_are_not_measured(
     runs: Runs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Neither the result of the rerun nor the former one gets a number of other weights."""
-    trial = runs.works["trial None"].trial
+    trial = runs.works["trial None"].subject
     (one,) = runs.store.job_facts(trial_ids=[trial.id])
     load = weights.load_flow
 
@@ -184,7 +184,7 @@ def test_segments_put_back_together_go_on_from_one_another(anywhere: Runs) -> No
     assert [(one.first_step, one.last_step) for one in attempts] == [(10, 20), (10, 20)]
     names = [name for name in runs.folders() if name.count("-") == 2]
     assert len(names) == 3, "two trials and a pretraining"
-    pretraining = runs.works["segment 10"].pretraining
+    pretraining = runs.works["segment 10"].subject
     (again,) = (name for name in names if name.startswith(pretraining.id))
     assert runs.folders()[again] == ["step-000000020.kept.pt"]
 

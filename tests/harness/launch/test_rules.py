@@ -17,7 +17,6 @@ from lcma import db, models
 from lcma.db.integrity import check_integrity
 from lcma.harness.data.verification import open_images
 from lcma.harness.launch.choice import find_shapes
-from lcma.harness.launch.plan import Node
 from lcma.harness.launch.reproduction import reproduce
 from lcma.harness.measure.weights import load_flow
 from lcma.harness.place import Place
@@ -47,7 +46,7 @@ from tests.harness.launch.conftest import (
 )
 from tests.stores import list_files, read_curve, read_job
 
-Registered = Callable[..., tuple[db.Store, list[Node]]]
+Registered = Callable[..., tuple[db.Store, list[Work]]]
 SHAPE = (3, 8, 8)
 TWO_SPLITS: dict[str, Any] = {"recipe": {"model": {"splits": 2}, "training": {"steps": 10}}}
 
@@ -57,8 +56,8 @@ def sweep_of(factorization: Any, **change: Any) -> dict[str, Any]:
     return merged(base, change)
 
 
-def run_all(nodes: list[Node]) -> dict[str, Report]:
-    return {node.work.job_id: run_work(node.work) for node in nodes}
+def run_all(works: list[Work]) -> dict[str, Report]:
+    return {work.job_id: run_work(work) for work in works}
 
 
 def read_kept(store: db.Store) -> dict[tuple[str, int], list[Any]]:
@@ -75,7 +74,7 @@ def read_kept(store: db.Store) -> dict[tuple[str, int], list[Any]]:
 
 
 def read_maps(store: db.Store, work: Any, score: str) -> list[Any]:
-    maps = store.maps(pretraining_id=work.pretraining.id, budget=work.job.budget, score=score)
+    maps = store.maps(pretraining_id=work.subject.id, budget=work.job.budget, score=score)
     return [one.values for one in maps]
 
 
@@ -93,13 +92,13 @@ def test_one_job_measures_the_data_for_all_flows_and_seeds(
 ) -> None:
     """What it has stored is read: another machine's LAPACK might rank near-ties otherwise."""
     change = {"seeds": [0, 1], "matrix": {"budget": []}}
-    store, nodes = registered(sweep_of(["variance-low", "precision-high"], **change))
-    assert [n.work.title for n in nodes][:1] == ["measure the data photos8"]
-    assert len(nodes) == 5
-    first = nodes[0].work
+    store, works = registered(sweep_of(["variance-low", "precision-high"], **change))
+    assert [n.title for n in works][:1] == ["measure the data photos8"]
+    assert len(works) == 5
+    first = works[0]
     assert run_work(first).ending == "done"
     monkeypatch.setattr(bodies, "measure_data_maps", pytest.fail)
-    assert {r.ending for r in run_all(nodes).values()} == {"done"}
+    assert {r.ending for r in run_all(works).values()} == {"done"}
     prepared = open_images("photos8", first.place.data, first.job.data_digest)
     for one in measure_data_maps(prepared, 2):
         assert np.array_equal(
@@ -121,10 +120,9 @@ def test_one_job_measures_the_data_for_all_flows_and_seeds(
 # Self
 
 
-def self_by_hand(place: Place, node: Node, folder: Path, score: str) -> list[Any]:
+def self_by_hand(place: Place, work: Work, folder: Path, score: str) -> list[Any]:
     """The maps of `self` by trainings written out: each from the start, with the tables so far."""
-    work = node.work
-    pretraining = work.pretraining
+    pretraining = work.subject
     assert pretraining is not None
     recipe = pretraining.recipe
     prepared = open_images("photos8", place.data, work.job.data_digest)
@@ -155,28 +153,28 @@ def test_self_finds_one_table_after_the_other(
 ) -> None:
     score = "normalized"
     change = {"matrix": {"budget": 20}, "recipe": {"maps": {"score": score}}}
-    store, nodes = registered(sweep_of("self", **change))
-    segment, _ = nodes
-    assert segment.work.title == "pretrain realnvp photos8 split by split to 20 seed 0"
-    assert {r.ending for r in run_all(nodes).values()} == {"done"}
-    maps = read_maps(store, segment.work, score)
+    store, works = registered(sweep_of("self", **change))
+    segment, _ = works
+    assert segment.title == "pretrain realnvp photos8 split by split to 20 seed 0"
+    assert {r.ending for r in run_all(works).values()} == {"done"}
+    maps = read_maps(store, segment, score)
     by_hand = self_by_hand(place, segment, tmp_path / "by hand", score)
     assert all(np.array_equal(a, b) for a, b in zip(maps, by_hand, strict=True))
     (kept,) = read_kept(store).values()
     assert same_masks(kept, models.make_tables("LL", SHAPE, 2, maps=maps))
-    curve = read_curve(store, segment.work.job_id, "train_bits_per_dim")
+    curve = read_curve(store, segment.job_id, "train_bits_per_dim")
     assert [point.step for point in curve] == [10, 20]
     (row,) = store.view("results").to_dict("records")
     assert (row["factorization"], row["budget"], row["seed"]) == ("self", 20, 0)
-    job = read_job(store, segment.work.job_id)
+    job = read_job(store, segment.job_id)
     assert (job.step, job.steps) == (20, 20)
 
 
 @pytest.mark.integration
 def test_self_with_no_budget_ranks_new_flows(registered: Registered) -> None:
-    store, nodes = registered(sweep_of("self", matrix={"budget": 0}))
-    assert {r.ending for r in run_all(nodes).values()} == {"done"}
-    assert len(read_maps(store, nodes[0].work, "cumulative")) == 2
+    store, works = registered(sweep_of("self", matrix={"budget": 0}))
+    assert {r.ending for r in run_all(works).values()} == {"done"}
+    assert len(read_maps(store, works[0], "cumulative")) == 2
 
 
 def die_after(work: Work, steps: int) -> None:
@@ -201,8 +199,8 @@ def test_self_killed_anywhere_and_run_again_gives_the_same_bits(
 ) -> None:
     """In its first part, then when the second one has no checkpoint yet, so that the end of the
     first is gone on from, then in the second."""
-    store, nodes = registered(sweep_of("self", matrix={"budget": 30}))
-    work = nodes[0].work
+    store, works = registered(sweep_of("self", matrix={"budget": 30}))
+    work = works[0]
     elsewhere = copy_elsewhere(work, tmp_path / "elsewhere")
     for steps in (12, 7, 14):
         die_after(work, steps)
@@ -221,10 +219,9 @@ def test_self_in_stacks(registered: Registered, place: Place) -> None:
     """Members of a stack find tables of their own, with the bits of any other stack."""
     change = {"matrix": {"budget": 20}, "seeds": 2}
     change |= {"recipe": {"optimization": {"stacked": True}}}
-    store, nodes = registered(sweep_of(["self", "low"], **change))
-    shapes = find_shapes((n.work.job, n.work.subject) for n in nodes)
-    works = [n.work for n in nodes]
-    segments = [w for w in works if w.pretraining is not None and w.pretraining.form == "self"]
+    store, works = registered(sweep_of(["self", "low"], **change))
+    shapes = find_shapes((n.job, n.subject) for n in works)
+    segments = [w for w in works if w.job.kind == "pretraining" and w.subject.form == "self"]
     assert len({shapes[work.job_id] for work in segments}) == 1
     assert len(set(shapes.values())) == 3, "self, the flow without splits, and trainings"
     alone = copy_elsewhere(segments[1], place.runs.with_name("alone"))
@@ -275,10 +272,9 @@ def online_once(tmp_path_factory: pytest.TempPathFactory, photos_root: Path) -> 
 
 def plan_online(place: Place) -> dict[str, list[Work]]:
     """Register that sweep; its work by the factorization that it is for, by seed and in order."""
-    _, nodes = register(place, sweep_of(["online", "low"], seeds=2, recipe=ONLINE))
-    works = [node.work for node in nodes]
-    online = [one for one in works if one.trial and one.trial.factorization == "online"]
-    return {"online": online, "low": [one for one in works if one not in online]}
+    _, works = register(place, sweep_of(["online", "low"], seeds=2, recipe=ONLINE))
+    online = [w for w in works if w.job.kind == "trial" and w.subject.factorization == "online"]
+    return {"online": online, "low": [w for w in works if w not in online]}
 
 
 @pytest.fixture
@@ -329,9 +325,9 @@ def test_the_tables_on_the_way_are_kept_and_removed(
 
 
 def test_weights_that_are_not_kept_leave_no_history(registered: Registered) -> None:
-    store, (node,) = registered(sweep_of("online", keep={"weights": False}))
-    assert run_work(node.work).ending == "done"
-    assert list_files(store, node.work.job_id) == []
+    store, (work,) = registered(sweep_of("online", keep={"weights": False}))
+    assert run_work(work).ending == "done"
+    assert list_files(store, work.job_id) == []
 
 
 @pytest.mark.integration
@@ -341,9 +337,9 @@ def test_a_trial_of_these_rules_is_verified(
     registered: Registered, place: Place, factorization: str
 ) -> None:
     recipe = {"maps": {"online": {"every": 10, "share": 0.3}}, "training": {"steps": 20}}
-    store, nodes = registered(sweep_of(factorization, recipe=recipe))
-    assert {r.ending for r in run_all(nodes).values()} == {"done"}
-    made = reproduce(store, place, nodes[-1].work.subject.id, tolerance=0.0)
+    store, works = registered(sweep_of(factorization, recipe=recipe))
+    assert {r.ending for r in run_all(works).values()} == {"done"}
+    made = reproduce(store, place, works[-1].subject.id, tolerance=0.0)
     assert made.equal
 
 

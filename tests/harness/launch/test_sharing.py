@@ -11,13 +11,13 @@ import pytest
 from lcma import db
 from lcma.harness.launch.driver import Launch
 from lcma.harness.launch.local import LocalExecutor
-from lcma.harness.launch.plan import Node
 from lcma.harness.place import Place
+from lcma.harness.work.units import Work
 from tests.harness.launch.conftest import Inline, Told, claim_elsewhere, end
 from tests.harness.launch.machines import until
 from tests.stores import read_job
 
-Registered = Callable[[dict[str, Any]], tuple[db.Store, list[Node]]]
+Registered = Callable[[dict[str, Any]], tuple[db.Store, list[Work]]]
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -28,13 +28,13 @@ def place(request: pytest.FixtureRequest, place: Place) -> Place:
     return replace(place, db=request.getfixturevalue("current_postgres_url"))
 
 
-def owned(nodes: Sequence[Node], owner: str) -> list[Node]:
-    return [replace(n, work=replace(n.work, owner=owner)) for n in nodes]
+def owned(works: Sequence[Work], owner: str) -> list[Work]:
+    return [replace(n, owner=owner) for n in works]
 
 
-def budgets(nodes: Sequence[Node]) -> dict[int, str]:
+def budgets(works: Sequence[Work]) -> dict[int, str]:
     """The segments' jobs."""
-    jobs = [n.work.job for n in nodes]
+    jobs = [n.job for n in works]
     return {job.budget: job.id for job in jobs if job.budget is not None}
 
 
@@ -56,8 +56,8 @@ def test_two_launches_at_once_train_one_chain(registered: Registered, second: li
     executors = LocalExecutor(1), LocalExecutor(1)
     Launch(store, other, executors[1], Told()).run()  # its worker is there when it is needed
     launches = [
-        Launch(store, owned(nodes, owner), executor, Told())
-        for nodes, owner, executor in zip((one, two), ("first", "second"), executors, strict=True)
+        Launch(store, owned(works, owner), executor, Told())
+        for works, owner, executor in zip((one, two), ("first", "second"), executors, strict=True)
     ]
     threads = [threading.Thread(target=launch.run) for launch in launches]
     (shortest,) = budgets(one).values()
@@ -78,9 +78,9 @@ def test_two_launches_at_once_train_one_chain(registered: Registered, second: li
 
 @pytest.mark.slow_on("sqlite")
 def test_a_launch_hands_out_no_segment_that_it_would_not_get(registered: Registered) -> None:
-    store, nodes = registered({"matrix": {"factorization": "low", "budget": [10, 20]}})
-    jobs = budgets(nodes)
-    longer = [replace(n, after=None) for n in nodes if n.work.job_id == jobs[20]]
+    store, works = registered({"matrix": {"factorization": "low", "budget": [10, 20]}})
+    jobs = budgets(works)
+    longer = [replace(n, after=None) for n in works if n.job_id == jobs[20]]
     claim = claim_elsewhere(store, jobs[10])
     executor = Inline()
     submitted: list[int] = []

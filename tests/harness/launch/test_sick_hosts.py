@@ -13,9 +13,9 @@ from lcma.harness.launch.driver import EndedJobs, Launch
 from lcma.harness.launch.executor import Finished
 from lcma.harness.launch.hosts import Hosts
 from lcma.harness.launch.local import LocalExecutor
-from lcma.harness.launch.plan import Node
 from lcma.harness.launch.policy import LaunchPolicy
 from lcma.harness.place import Place
+from lcma.harness.work.units import Work
 from lcma.harness.work.worker import run_work
 from tests.harness.launch.conftest import Inline, Told, register
 from tests.stores import read_job
@@ -118,8 +118,8 @@ class Shown(Told):
 
 
 @pytest.fixture
-def sweep(place: Place, tmp_path: Path) -> Callable[[int], tuple[db.Store, list[Node]]]:
-    def make(seeds: int) -> tuple[db.Store, list[Node]]:
+def sweep(place: Place, tmp_path: Path) -> Callable[[int], tuple[db.Store, list[Work]]]:
+    def make(seeds: int) -> tuple[db.Store, list[Work]]:
         plugin = tmp_path / "sick.py"
         name = f"sick_{secrets.token_hex(4)}"
         plugin.write_text(FLOW.format(name=name))
@@ -136,21 +136,21 @@ def launch(monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[EndedJobs, Sh
 
     def run(
         store: db.Store,
-        nodes: list[Node],
+        works: list[Work],
         sick: Mapping[str, str],
         seeds: Collection[int] | None = None,
     ) -> tuple[EndedJobs, Shown]:
         sweep_id, shown = store.sweeps()[0].id, Shown()
         executor = Cluster(sick, seeds, monkeypatch)
         policy = LaunchPolicy(sweep_id, hosts=Hosts(executor, shown.note, {}))
-        return Launch(store, nodes, executor, shown, policy).run(), shown
+        return Launch(store, works, executor, shown, policy).run(), shown
 
     return run
 
 
 def test_a_device_that_fails_costs_its_host_and_no_trial(sweep: Any, launch: Any) -> None:
-    store, nodes = sweep(4)
-    ended, shown = launch(store, nodes, {W2: ECC + ADVICE, W1: ""})
+    store, works = sweep(4)
+    ended, shown = launch(store, works, {W2: ECC + ADVICE, W1: ""})
     assert len(ended.with_ending("done")) == 4
     assert shown.aside == {W2: f"its device failed: {ECC}"}
     attempts = store.view("attempts")
@@ -176,24 +176,24 @@ def test_a_device_that_fails_costs_its_host_and_no_trial(sweep: Any, launch: Any
 def test_what_a_device_says_is_not_counted_and_what_the_code_did_is(
     sweep: Any, text: str, outcome: str, monkeypatch: Any
 ) -> None:
-    store, (node,) = sweep(1)
+    store, (work,) = sweep(1)
     monkeypatch.setenv("SICK", text)
-    ending, lost = run_work(node.work).ending, outcome == "node_lost"
+    ending, lost = run_work(work).ending, outcome == "node_lost"
     assert ending == ("device_failed" if lost else "failed")
     assert list(store.view("attempts").outcome) == [outcome]
-    assert (read_job(store, node.work.job_id).state == "pending") == lost
+    assert (read_job(store, work.job_id).state == "pending") == lost
 
 
 def test_a_launch_whose_devices_all_fail_ends_and_loses_nothing(sweep: Any, launch: Any) -> None:
-    store, nodes = sweep(3)
-    ended, _ = launch(store, nodes, {W2: ECC, W1: ECC})
+    store, works = sweep(3)
+    ended, _ = launch(store, works, {W2: ECC, W1: ECC})
     assert len(ended.with_ending("failed")) == 3
-    assert {read_job(store, node.work.job_id).state for node in nodes} == {"pending"}
+    assert {read_job(store, work.job_id).state for work in works} == {"pending"}
 
 
 def test_trials_that_fail_wherever_they_run_are_given_up_alone(sweep: Any, launch: Any) -> None:
-    store, nodes = sweep(9)
-    ended, shown = launch(store, nodes, {W1: NO_COMPILER, W2: NO_COMPILER}, seeds=[0, 2, 4])
+    store, works = sweep(9)
+    ended, shown = launch(store, works, {W1: NO_COMPILER, W2: NO_COMPILER}, seeds=[0, 2, 4])
     assert len(ended.with_ending("failed")) == 3
     assert len(ended.with_ending("done")) == 6
     assert shown.aside == {}
@@ -202,7 +202,7 @@ def test_trials_that_fail_wherever_they_run_are_given_up_alone(sweep: Any, launc
 def test_a_launch_that_ends_before_it_is_known_whose_fault_it_was_fails_nothing(
     sweep: Any, launch: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    store, nodes = sweep(4)
+    store, works = sweep(4)
     took = Cluster.wait
 
     def wait(self: Cluster, seconds: float) -> list[Finished]:
@@ -212,15 +212,15 @@ def test_a_launch_that_ends_before_it_is_known_whose_fault_it_was_fails_nothing(
 
     monkeypatch.setattr(Cluster, "wait", wait)
     with pytest.raises(KeyboardInterrupt):
-        launch(store, nodes, {W2: NO_COMPILER, W1: ""})
+        launch(store, works, {W2: NO_COMPILER, W1: ""})
     assert list(store.view("attempts").outcome) == ["code_error"]
-    assert {read_job(store, node.work.job_id).state for node in nodes} == {"pending"}
+    assert {read_job(store, work.job_id).state for work in works} == {"pending"}
 
 
 def test_a_trial_on_which_every_device_fails_is_given_up_alone(sweep: Any, launch: Any) -> None:
     """And no host is lost for it."""
-    store, nodes = sweep(4)
-    ended, shown = launch(store, nodes, {W1: ECC, W2: ECC, W3: ECC}, seeds=[1])
+    store, works = sweep(4)
+    ended, shown = launch(store, works, {W1: ECC, W2: ECC, W3: ECC}, seeds=[1])
     assert len(ended.with_ending("done")) == 3
     (failed,) = ended.with_ending("failed")
     assert failed.message == f"its device failed: {ECC}, 3 times without getting beyond step 0"
@@ -231,8 +231,8 @@ def test_a_trial_on_which_every_device_fails_is_given_up_alone(sweep: Any, launc
 def test_first_steps_that_fail_on_one_host_alone_cost_it_and_no_trial(
     sweep: Any, launch: Any
 ) -> None:
-    store, nodes = sweep(8)
-    ended, shown = launch(store, nodes, {W2: NO_COMPILER, W1: ""})
+    store, works = sweep(8)
+    ended, shown = launch(store, works, {W2: NO_COMPILER, W1: ""})
     assert len(ended.with_ending("done")) == 8
     assert shown.aside.keys() == {W2}
     assert shown.aside[W2].startswith(
@@ -245,8 +245,8 @@ def test_first_steps_that_fail_on_one_host_alone_cost_it_and_no_trial(
 def test_first_steps_that_fail_everywhere_are_the_recipes(
     sweep: Any, launch: Any, hosts: tuple[str, ...]
 ) -> None:
-    store, nodes = sweep(6)
-    ended, shown = launch(store, nodes, dict.fromkeys(hosts, NO_COMPILER))
+    store, works = sweep(6)
+    ended, shown = launch(store, works, dict.fromkeys(hosts, NO_COMPILER))
     assert len(ended.with_ending("failed")) == 6
     assert {report.host for report in shown.ended.values()} == set(hosts)
     assert shown.aside == {}
@@ -257,12 +257,12 @@ def test_here_a_process_whose_device_failed_gets_no_more_work(
     sweep: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It would fail each trial after that one."""
-    store, nodes = sweep(2)
+    store, works = sweep(2)
     monkeypatch.setenv("SICK", "AcceleratorError: CUDA error: device-side assert triggered")
     executor = LocalExecutor(1)
     try:
         before = executor._pools[0].submit(os.getpid).result()
-        Launch(store, nodes[:1], executor, Told()).run()
+        Launch(store, works[:1], executor, Told()).run()
         assert executor._pools[0].submit(os.getpid).result() != before
     finally:
         executor.close(kill=True)

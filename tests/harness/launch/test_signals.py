@@ -52,15 +52,15 @@ class Signalled(Told):
 def test_a_signal_in_a_callback_ends_a_launch_and_releases_its_jobs(
     one_trial: Callable[..., Any], tmp_path: Path, number: int
 ) -> None:
-    store, node = one_trial(f"sqlite:///{tmp_path / 'signals.db'}", steps=100000, lease=2.0)
+    store, work = one_trial(f"sqlite:///{tmp_path / 'signals.db'}", steps=100000, lease=2.0)
     display, before = Signalled(number), signal.getsignal(number)
 
     def run() -> None:
         with make_workers() as workers:
-            workers.store, workers.owner = store, node.work.owner
+            workers.store, workers.owner = store, work.owner
             assert workers.executor is not None
             heed = workers.require_uninterrupted
-            launch = Launch(store, [node], workers.executor, display, require_uninterrupted=heed)
+            launch = Launch(store, [work], workers.executor, display, require_uninterrupted=heed)
             with workers.deferred_signals():
                 launch.run()
 

@@ -42,8 +42,8 @@ def make_works(place: Place, *, trials: bool = True, **change: Any) -> tuple[db.
         "matrix": {"factorization": ["checkerboard-even", "channel", "rows"]},
         "recipe": {"optimization": {"stacked": True}, "training": {"ema": 0.9}},
     }
-    store, nodes = register(place, merged(base, change))
-    works = [node.work for node in nodes if (node.work.trial is not None) == trials]
+    store, works = register(place, merged(base, change))
+    works = [work for work in works if (work.job.kind == "trial") == trials]
     return store, [replace(work, checkpoint_seconds=0.0) for work in works]
 
 
@@ -90,7 +90,7 @@ def test_pretrainings_make_a_stack_with_their_own_maps_and_snapshots(stacked: St
     digests = {
         item.digest
         for work in works
-        for item in store.maps(pretraining_id=work.pretraining.id, score="cumulative")
+        for item in store.maps(pretraining_id=work.subject.id, score="cumulative")
     }
     assert len(digests) == 2
     assert all(list_files(store, work.job_id) for work in works)
@@ -209,7 +209,7 @@ def test_what_fails_before_the_training_ends_alone(stacked: Stacked, tmp_path: P
     rules = ["bad", "channel", "checkerboard-even", "rows"]
     plugin = str(tmp_path / "bad.py")
     store, works = stacked(matrix={"factorization": rules}, plugins=plugin, recipe=SHORT)
-    where = {work.trial.factorization: at for at, work in enumerate(works)}
+    where = {work.subject.factorization: at for at, work in enumerate(works)}
     nowhere = replace(works[0].place, data=tmp_path / "nowhere")
     works[where["rows"]] = replace(works[where["rows"]], place=nowhere)
     reports = run_works(works)
@@ -238,7 +238,7 @@ def test_each_has_the_log_of_its_own_doings(
     for work in works:
         log = logs[work.job_id]
         assert log.count("attempt 1 at ") == log.count("builds ") == 1
-        assert f"builds {work.trial.factorization}" in log
+        assert f"builds {work.subject.factorization}" in log
         assert log.count("while they train") == 1
         assert log.endswith("done")
     assert logger.propagate, "as before the first log"
@@ -367,7 +367,7 @@ def test_the_costs_of_members_add_up_to_their_process(
 
 def test_evaluating_again_gives_the_bits_of_a_member(undisturbed: tuple[db.Store, Works]) -> None:
     store, works = undisturbed
-    trial_id = works[1].trial.id
+    trial_id = works[1].subject.id
     (one,) = store.job_facts(trial_ids=[trial_id])
     flow, recipe = load_flow(store, works[1].place, one)
     prepared = open_images(works[1].set_name, works[1].place.data, works[1].job.data_digest)

@@ -16,20 +16,20 @@ from tests.stores import beat, read_job
 
 
 def test_a_host_that_never_reaches_the_database_says_so(database, one_trial, monkeypatch) -> None:
-    store, node = one_trial(database.url)
+    store, work = one_trial(database.url)
     monkeypatch.setattr(worker, "START_SECONDS", 0.2)
     database.off()
-    report = worker.run_work(node.work)
+    report = worker.run_work(work)
     database.on()
     assert report.ending == "away"
     assert "\n" not in report.message
-    assert read_job(store, node.work.job_id).state == "pending"
+    assert read_job(store, work.job_id).state == "pending"
 
 
 def test_a_driver_that_slept_leaves_a_lease_that_ran_out_to_its_holder(one_trial, tmp_path) -> None:
     """Longer than the lease; what is beside it slept too and renews a moment later."""
-    store, node = one_trial(f"sqlite:///{tmp_path / 'asleep.db'}", lease=1.5)
-    work, display = node.work, Told()
+    store, work = one_trial(f"sqlite:///{tmp_path / 'asleep.db'}", lease=1.5)
+    display = Told()
     configure_device("cpu", 1)  # the first time takes seconds
     claim = claim_elsewhere(store, work.job_id, lease=1.5)
     display.pause = 1.8
@@ -42,7 +42,7 @@ def test_a_driver_that_slept_leaves_a_lease_that_ran_out_to_its_holder(one_trial
 
     thread = threading.Thread(target=holder)
     thread.start()
-    ended = Launch(store, [node], Inline(), display).run()
+    ended = Launch(store, [work], Inline(), display).run()
     thread.join()
     assert renewed == [True]
     assert [report.ending for report in ended.reports.values()] == ["diverged"]

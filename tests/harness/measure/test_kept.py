@@ -71,8 +71,8 @@ def trained_once(tmp_path_factory, photos_root: Path, few_photos_root: Path):
                 "training": {"steps": 10},
             },
         }
-        node = register(place, owner="trainer", base=spec)[1][0]
-        assert run_work(node.work).ending == "done"
+        work = register(place, owner="trainer", base=spec)[1][0]
+        assert run_work(work).ending == "done"
         made[flow] = folder, root
         return made[flow]
 

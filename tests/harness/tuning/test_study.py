@@ -13,7 +13,7 @@ from lcma.db.integrity import check_integrity
 from lcma.harness.launch import driver
 from lcma.harness.launch.driver import Launch
 from lcma.harness.launch.measuring import measure_trials
-from lcma.harness.launch.plan import make_nodes, make_plan, register_plan
+from lcma.harness.launch.plan import make_plan, make_works, register_plan
 from lcma.harness.launch.policy import LimitReachedError, Limits
 from lcma.harness.results.trials import choose_trials_with_results
 from lcma.harness.train.trainer import Trainer
@@ -157,8 +157,8 @@ def launch(tuned: Tuning, matrix: dict[str, Any]) -> None:
     change = {"name": "swept", "recipe": TUNE["recipe"], "matrix": {"dataset": "few", **matrix}}
     plan = make_plan(specs.check(merged(SMALL, change), "test"), tuned.place, tuned.store)
     register_plan(plan, tuned.place, tuned.store)
-    nodes = make_nodes(plan, tuned.place, owner="sweep", device="cpu")
-    assert len(Launch(tuned.store, nodes, Inline(), Told()).run().with_ending("done")) == len(nodes)
+    works = make_works(plan, tuned.place, owner="sweep", device="cpu")
+    assert len(Launch(tuned.store, works, Inline(), Told()).run().with_ending("done")) == len(works)
 
 
 @pytest.mark.integration
