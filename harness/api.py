@@ -1,10 +1,10 @@
 """The public functions of `import lcma`, for notebooks and scripts."""
 
 import os
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Unpack
+from typing import TYPE_CHECKING, Literal, Unpack
 
 from lcma import db
 from lcma.db import Store
@@ -17,15 +17,13 @@ from lcma.sweeps.options import (
     LaunchOptions,
     Overrides,
     check_options,
-    choose_overrides,
     describe_options,
 )
-from lcma.sweeps.spec import Spec
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from lcma.harness.launch.plan import Plan
+    from lcma.harness.launch.plan import Plan, SpecLike
     from lcma.harness.launch.sweep import LaunchReport, Progress
     from lcma.harness.results.board import Board
     from lcma.harness.results.budgets import BudgetCurve
@@ -37,8 +35,6 @@ if TYPE_CHECKING:
 Where = str | int | float | None
 
 Database = Store | str | os.PathLike[str] | None
-
-SpecLike = str | os.PathLike[str] | Mapping[str, Any] | Spec
 
 
 def connect(url: str | os.PathLike[str] | None = None, *, write: bool = False) -> Store:
@@ -67,7 +63,7 @@ def connect(url: str | os.PathLike[str] | None = None, *, write: bool = False) -
 
 
 def plan(
-    spec: SpecLike,
+    spec: "SpecLike",
     store: Database = None,
     *,
     data: str | os.PathLike[str] | None = None,
@@ -108,7 +104,7 @@ def plan(
 
 
 def launch(
-    spec: SpecLike,
+    spec: "SpecLike",
     store: Database = None,
     *,
     data: str | os.PathLike[str] | None = None,
@@ -147,7 +143,6 @@ def launch(
         LimitReachedError: If it came to a limit of hours.
         KeyboardInterrupt: If a signal did. Running jobs keep their last checkpoint.
     """
-    from lcma.harness.launch.plan import read_spec
     from lcma.harness.launch.sweep import Callback, launch_sweep
 
     chosen: LaunchOptions = check_options(LaunchOptions, options)
@@ -157,9 +152,7 @@ def launch(
         )
     place = _place(store, runs, data, write=True)
     observer = Callback(progress or (lambda _: None))
-    given = read_spec(spec, place, choose_overrides(chosen), "arguments")
-    report, _ = launch_sweep(given, place, chosen, observer, arguments="lcma.launch")
-    return report
+    return launch_sweep(spec, place, chosen, observer, source="arguments", arguments="lcma.launch")
 
 
 def results(

@@ -9,11 +9,12 @@ from pathlib import Path
 
 from rich.markup import escape
 
+from lcma.db import connect
 from lcma.harness.cli.planning import print_unmeasured
 from lcma.harness.extras import require_extra
 from lcma.harness.launch.driver import LaunchStoppedError
 from lcma.harness.launch.executor import ClusterLostError
-from lcma.harness.launch.plan import list_histories, read_spec
+from lcma.harness.launch.plan import list_histories
 from lcma.harness.launch.policy import LimitReachedError
 from lcma.harness.launch.sweep import launch_sweep, wait_with_note
 from lcma.harness.launch.workers import LaunchInterrupted
@@ -29,8 +30,7 @@ from lcma.harness.watch.progress import Bars
 from lcma.sweeps import plugins
 from lcma.sweeps.architectures import REGISTERED
 from lcma.sweeps.errors import UserError
-from lcma.sweeps.options import LaunchOptions, choose_overrides, format_options
-from lcma.sweeps.spec import Spec
+from lcma.sweeps.options import LaunchOptions, format_options
 
 STOPPED, AT_LIMIT, CLUSTER_LOST = 3, 4, 5
 """The exit codes of a launch that `lcma stop` ended, that ended at a limit of hours, and that lost
@@ -64,10 +64,12 @@ def run_launch(command: LaunchCommand) -> None:
     """Launch, then show the board. Exits with 1 if jobs were lost."""
     console, options, pictures = Console(), command.options, command.pictures
     place = find_place(command.db, command.runs, command.data, write=True)
-    spec = read_spec(command.spec, place, choose_overrides(options))
     typed = command.format(with_db=False)
     with ending_early(console, command.format), Bars(console) as bars:
-        report, store = launch_sweep(spec, place, options, bars, arguments=typed, pictures=pictures)
+        report = launch_sweep(
+            command.spec, place, options, bars, arguments=typed, pictures=pictures
+        )
+    store = wait_with_note(bars.note, lambda: connect(place.db))
     table = wait_with_note(bars.note, lambda: read_board(store, sweep_id=report.sweep_id))
     console.print(render_board(table, notes=False))
     cells = report.plan.expansion.cells
@@ -97,21 +99,17 @@ def run_launch(command: LaunchCommand) -> None:
         again = command.format("--retry")
         print_commands(console, [format_command("status", db=command.db), again], lead)
         sys.exit(1)
+    # Without the plug-ins of its flows no flow is built from its weights.
+    names = {REGISTERED[flow].plugin for flow in report.plan.spec.matrix.flow}
+    files = [plugin.path for plugin in plugins.loaded() if plugin.path and plugin.name in names]
     print_commands(
         console,
         [
             format_command("board", "--notes", db=command.db),
-            format_command("samples", db=command.db, runs=command.runs, plugins=flow_plugins(spec)),
+            format_command("samples", db=command.db, runs=command.runs, plugins=files),
             format_command("export", "--format", "md", db=command.db),
         ],
     )
-
-
-def flow_plugins(spec: Spec) -> list[str]:
-    """Return the files of the plug-ins that a sweep's flows are from, without which none is built
-    from its weights."""
-    needed = {REGISTERED[name].plugin for name in spec.matrix.flow}
-    return [one.path for one in plugins.loaded() if one.path and one.name in needed]
 
 
 @contextmanager

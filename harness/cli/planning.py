@@ -23,7 +23,6 @@ from lcma.harness.launch.plan import (
     find_unmeasured,
     list_histories,
     make_plan,
-    max_threads,
     open_existing,
     preparable_sets,
     read_spec,
@@ -116,7 +115,7 @@ def _print_plan(
         say(line)
     slots = None
     if not spec.gpus and plan.expansion.trials:
-        slots = count_slots(spec.resources, max_threads(plan.expansion))
+        slots = count_slots(spec.resources, plan.threads)
     _print_labelled(console, "Time", describe_time(predicted, slots))
     if said := describe_power(plan.power):
         _print_labelled(console, "Power", said)

@@ -13,8 +13,6 @@ from lcma.harness.cli.launching import ending_early
 from lcma.harness.cli.planning import print_unmeasured
 from lcma.harness.launch.plan import (
     check_compilable,
-    known_digests,
-    max_threads,
     open_existing,
     plan_expansion,
     preparable_sets,
@@ -83,21 +81,21 @@ def run_study(command: TuneCommand) -> None:
         )
     spec = _read_spec(command, place)
     target = make_target(spec, command.spec, preparable_sets(place))
+    plan = plan_expansion(target.whole, place, None)
     if (store := open_existing(place)) is not None:
-        for digest in known_digests(target.whole, place).values():
+        for digest in plan.digests.values():
             Study.require_same(store, target, digest)
-    for line in rehearse_plugins(plan_expansion(target.whole, place, None)):
+    for line in rehearse_plugins(plan):
         console.print(escape(line), highlight=False, soft_wrap=True)
     need = resolve_resources(spec, gpus=options.get("gpus"), parallel=None, ray=ray)
     check_compilable(target.whole, need)
     missing = missing_data(spec, place)
     check_writable(place)
-    threads = max_threads(target.whole)
     with (
         ending_early(console, lambda: command.again),
-        Workers(need, threads, console.status, options) as workers,
+        Workers(need, plan.threads, console.status, options) as workers,
     ):
-        store = workers.prepare(target.whole, place, missing)
+        store, _ = workers.prepare(plan, place, missing)
         workers.store, place = store, replace(place, db=store.url)
         limits = Limits(
             options.get("max_device_hours"), need.max_device_hours, options.get("max_hours")

@@ -1,10 +1,10 @@
 """The driver of a launch: submit jobs that can run until every job of the sweep has ended.
 
-`Launch.run` is the loop. Each round it reads the database, records the jobs that have ended,
-submits what is to start next (`choice`), and collects finished tasks from the executor. Jobs that
-other launches run are waited for in the database.
+`Launch.run` is the loop. Each round reads the database, records the jobs that have ended, submits
+what `choose_tasks` starts next, and collects finished tasks from the executor. The driver waits in
+the database for jobs that other launches run.
 
-The driver holds no state that matters. It may be killed at any moment; launching again plans the
+The driver holds no state that matters. It may be killed at any moment: the next launch plans the
 difference and goes on. While the database is unreachable the driver waits and its tasks go on.
 """
 
@@ -14,7 +14,7 @@ import time
 from collections import Counter, deque
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import sqlalchemy as sa
@@ -43,49 +43,48 @@ POLL_SECONDS = 0.5
 """How long a round waits for finished tasks."""
 
 REFRESH_SECONDS = 60.0
-"""Shortest interval between two readings of all jobs that are left; changes are always read."""
+"""Shortest interval between two readings of all jobs that are left. Changes are read each round."""
 
 SLICE = 2000
-"""Most jobs of such a reading at each poll, so that none takes long."""
+"""Most jobs that such a reading takes in one round, so that no round takes long."""
 
-LOOK_BACK = 500
-"""Events before the last known one that each reading repeats, since events may become visible out
-of order."""
+OVERLAP = 500
+"""Events that each reading reads again, since events may become visible out of order."""
 
 NODES_SECONDS = 5.0
 """Interval between checks of what the nodes have."""
 
-AGAIN_SECONDS = 2.0
-"""Pause before a task that found its job taken is submitted again."""
+TAKEN_SECONDS = 2.0
+"""Pause before the driver submits a job again that another launch had claimed."""
 
-LOOK_SECONDS = 2.0
-"""Interval between two looks at the hours that are spent."""
+LIMIT_SECONDS = 2.0
+"""Interval between checks of the limits of hours."""
 
 END_SECONDS = 60.0
-"""Time that attempts have to end at a limit, such as for an evaluation; then they are killed, and
-keep their last checkpoint."""
+"""Time that attempts get to end at a limit, as after an evaluation. Then they are killed and keep
+their last checkpoint."""
 
 UNKNOWN_SECONDS = 30.0
-"""Pause before a task is submitted again that was lost before its claim on an unknown host."""
+"""Pause before a task that was lost before its claim on an unknown host is submitted again."""
 
 MAX_CRASHES = 3
-"""Crashes of a job's task without progress in between, after which the job is given up until the
-next launch. Tasks that were lost with their node do not count."""
+"""Crashes of a job without progress in between, after which this launch gives the job up. Tasks
+that were lost with their node do not count."""
 
 
 class Display(Protocol):
-    """A receiver of what a launch reports while it runs."""
+    """What shows the progress of a launch."""
 
     def update(self, ended: int, total: int, running: Sequence[JobFacts]) -> None:
-        """Show how many jobs have ended, of how many, and which run."""
+        """Show the number of jobs that have ended, of ``total``, and the running ones."""
 
     def job_ended(self, title: str, report: Report) -> None:
-        """Show that a job has ended, and how."""
+        """Show how a job ended."""
 
     def unreachable(self, since: float, why: str) -> None:
-        """Show that the database is unreachable since a Unix time, and why, in one line.
+        """Show since when (Unix time) the database is unreachable, and why in one line.
 
-        It is called each round until the database answers, which `update` shows.
+        The driver calls it each round until the database answers, and then `update`.
         """
 
     def note(self, line: str) -> None:
@@ -93,26 +92,15 @@ class Display(Protocol):
 
 
 class LaunchStoppedError(Exception):
-    """A launch was stopped by a request; ``released`` of its jobs keep their last checkpoint."""
+    """Raised when a request stops a launch; ``released`` of its jobs keep their last checkpoint."""
 
     def __init__(self, request: StopRequest) -> None:
         super().__init__(f"asked to stop by {request.by}")
         self.request, self.released = request, 0
 
 
-@dataclass
-class EndedJobs:
-    """The reports of the jobs of a launch that have ended, by job id."""
-
-    reports: dict[str, Report] = field(default_factory=dict)
-
-    def with_ending(self, *endings: str) -> list[Report]:
-        """Return the reports with one of these endings."""
-        return [r for r in self.reports.values() if r.ending in endings]
-
-
 def new_owner() -> str:
-    """Return a unique name for this launch, which tells nobody where it runs."""
+    """Return a unique name for a launch, which does not give away where it runs."""
     return f"launch-{secrets.token_hex(10)}"
 
 
@@ -120,31 +108,20 @@ def new_owner() -> str:
 class _DatabaseState:
     """The jobs as one reading of the database found them."""
 
-    ended: dict[str, ReportEnding]
-    """Endings of jobs, known ones among them."""
-
-    leases: dict[str, float]
-    """Ends of the leases of running jobs, by the clock of the database."""
-
-    held: set[str]
-    """Those of them whose leases hold."""
-
-    running: list[JobFacts]
-    """Running jobs of the launch."""
-
-    segments: list[JobFacts]
-    """Running segments of any launch."""
-
-    stop: StopRequest | None
-    """The request that the launch end, if there is one."""
+    ended: dict[str, ReportEnding]  # also of jobs that the driver has recorded before
+    leases: dict[str, float]  # ends of the leases of running jobs, by the database's clock
+    held: set[str]  # running jobs whose lease has not expired
+    running: list[JobFacts]  # running jobs of this sweep, in any launch
+    segments: list[JobFacts]  # running segments of any sweep
+    stop: StopRequest | None  # the request that this launch stop
 
 
 @dataclass(frozen=True)
 class _Submitted:
-    """A task in the executor: its jobs with their tokens, and when it was submitted (monotonic)."""
+    """A task in the executor."""
 
-    tokens: Mapping[str, int]
-    since: float
+    tokens: Mapping[str, int]  # last known claim token of each of its jobs
+    since: float  # time of the submission (monotonic)
 
     @property
     def job_ids(self) -> tuple[str, ...]:
@@ -153,21 +130,15 @@ class _Submitted:
 
 @dataclass(frozen=True)
 class _Crash:
-    """A job whose ``task`` was lost; not ``alone`` if others were in its stack, and then it does
-    not count against it."""
+    """A job whose task was lost."""
 
     finished: Finished
     task: _Submitted
-    alone: bool = True
+    alone: bool = True  # not in a stack with others, for which the crash does not count against it
 
 
 class Launch:
-    """A run of the driver's loop over a task graph.
-
-    Without a ``policy`` no stop request reaches it, and any number of jobs may run at once; without
-    its hosts what fails before a claim counts against the job. ``require_uninterrupted`` is called
-    each round, and may raise.
-    """
+    """The driver's loop over the jobs of a launch."""
 
     def __init__(
         self,
@@ -178,12 +149,23 @@ class Launch:
         policy: LaunchPolicy | None = None,
         require_uninterrupted: Callable[[], None] = lambda: None,
     ) -> None:
+        """Prepare to run works.
+
+        Args:
+            store: The database.
+            works: The jobs, all of one owner.
+            executor: What runs them.
+            display: What shows the progress.
+            policy: Cap, limits and hosts. By default there is no limit, and no stop request
+                reaches the launch. Without hosts a failure before a claim counts against the job.
+            require_uninterrupted: Called each round; it may raise.
+        """
         self.store, self.executor, self.display = store, executor, display
-        self.policy = policy
-        self.hosts = None if policy is None else policy.hosts
+        self.policy = policy or LaunchPolicy("")
+        self.hosts = self.policy.hosts
         self._require_uninterrupted = require_uninterrupted
         self.works = {work.job_id: work for work in works}
-        self.ended = EndedJobs()
+        self.ended: dict[str, Report] = {}  # by job id
         self._owner = works[0].owner if works else ""
         self._lease = max((work.lease_seconds for work in works), default=0.0)
         self._watch = LeaseWatch(one_host=store.database.one_host)
@@ -195,7 +177,7 @@ class Launch:
         self._candidates = {job_id: Candidate(shape) for job_id, shape in shapes.items()}
         self._grown: dict[str, Work] = {}  # of jobs that ran out of memory
         self._not_before: dict[str, float] = {}
-        self._blocked: deque[tuple[str, str]] = deque()  # jobs, and the title of what each lacks
+        self._blocked: deque[tuple[str, str]] = deque()  # jobs, and the title of what each needs
         # What was read last.
         self._event, self._refreshed, self._first = 0, -math.inf, True
         self._unread: list[str] = []
@@ -203,11 +185,11 @@ class Launch:
         self._last_read = time.monotonic(), time.time()
         self._unreachable_since: float | None = None
         self._back_since = -math.inf
-        self._limit, self._limit_read = "", -math.inf  # that is reached, and when it was looked at
+        self._limit, self._limit_read = "", -math.inf  # the reached limit, and when it was checked
         # What was submitted, and what became of it.
         self._in_flight: dict[str, _Submitted] = {}
         self._crashes: deque[_Crash] = deque()
-        self._crash_counts: dict[str, tuple[int, int]] = {}  # the furthest step, and how often
+        self._crash_counts: dict[str, tuple[int, int]] = {}  # furthest step, crashes there
         self._reported_failures: dict[str, Report] = {}
         self._excused: list[str] = []
         # What was shown.
@@ -216,8 +198,11 @@ class Launch:
         self._nodes_checked = time.monotonic()  # the launch has checked before it began
         self._lacking_since: float | None = None
 
-    def run(self) -> EndedJobs:
-        """Run until every job has ended, here or in another launch. Raises LaunchStoppedError."""
+    def run(self) -> dict[str, Report]:
+        """Run until every job has ended, here or in another launch; return the reports by job id.
+
+        Raises LaunchStoppedError, LimitReachedError, and UserError if no host is left.
+        """
         if len(self.works) > 10 * SLICE:  # takes seconds
             self.display.note(f"reading how far {len(self.works)} jobs are")
         while True:
@@ -228,15 +213,15 @@ class Launch:
                     raise LaunchStoppedError(state.stop)
                 with kill_point("settle"):
                     self._record_ended(state.ended)
-                left = len(self.works) - len(self.ended.reports)
+                left = len(self.works) - len(self.ended)
                 if left and self._limit:
                     self._end_at_limit(state, left)
                 elif left:
                     self._submit(state)
                 self._note_resumed(state.running)
                 self._note_problems(state.running)
-                self.display.update(len(self.ended.reports), len(self.works), state.running)
-                if len(self.ended.reports) == len(self.works):
+                self.display.update(len(self.ended), len(self.works), state.running)
+                if len(self.ended) == len(self.works):
                     return self.ended
                 self._note_lack()
                 if self.hosts is not None and not any(
@@ -249,7 +234,7 @@ class Launch:
     def _end_at_limit(self, state: _DatabaseState, left: int) -> None:
         """Tell the workers of the launch to end.
 
-        Raises LimitReachedError once nothing of it runs any more, or for too long.
+        Raises LimitReachedError once none of them runs any more, or after `END_SECONDS`.
         """
         running = any(job.owner == self._owner for job in state.running)
         with suppress(Unavailable):
@@ -258,11 +243,7 @@ class Launch:
                 raise LimitReachedError(self._limit, left)
 
     def _read_database(self) -> _DatabaseState | None:
-        """Read the state of the jobs; None while the database is unreachable.
-
-        A process that was suspended (SIGSTOP, a sleeping machine) has not seen the database either,
-        and neither have the workers that were suspended with it: their leases get the same grace.
-        """
+        """Read the state of the jobs; None while the database is unreachable."""
         try:
             self._handle_crashes()
             self._put_back_excused()
@@ -272,6 +253,8 @@ class Launch:
             self.display.unreachable(self._unreachable_since, str(error))
             return None
         now = time.monotonic(), time.time()
+        # A process that was suspended (SIGSTOP, a sleeping machine) has not seen the database
+        # either, nor have workers that were suspended with it: their leases get the same grace.
         # The monotonic clock may stand still while a machine sleeps; the other one may be set.
         unseen = max(now[0] - self._last_read[0], now[1] - self._last_read[1])
         if self._unreachable_since is not None or unseen > self._lease / 2:
@@ -280,15 +263,15 @@ class Launch:
         return state
 
     def _read_state(self) -> _DatabaseState:
-        """Read what changed since the last time, and some of the other jobs; at first all."""
+        """Read what has changed and a slice of the other jobs; the first time read all jobs."""
         began = time.monotonic()
         if not self._unread and began - self._refreshed >= REFRESH_SECONDS:
             self._unread, self._refreshed = self._order.list_unfinished(), began
         some = self._unread if self._first else self._unread[-SLICE:]
-        # First: what ends after this is in changed_jobs.
+        # Before the changes: a job that ends after this query is among them.
         running = self.store.job_facts(states=["running"], order="started")
-        news = self.store.changed_jobs(None if self._first else self._event - LOOK_BACK)
-        # The event of a reported failure may be older than LOOK_BACK.
+        news = self.store.changed_jobs(None if self._first else self._event - OVERLAP)
+        # The event of a reported failure may be older than OVERLAP.
         more = [*some, *(job_id for job_id in self._reported_failures if job_id not in news.jobs)]
         jobs = news.jobs | (self.store.jobs(more) if more else {})
         for job in jobs.values():
@@ -300,21 +283,19 @@ class Launch:
         self._watch.update(running)
         own = [r.job_id for r in running if r.owner == self._owner and r.job_id in self._in_flight]
         if any(self._watch.seconds_still(job_id) > self._lease / 2 for job_id in own):
-            self.store.require_writable()  # a full disk can be read
+            self.store.require_writable()  # no heartbeat came: a full disk can still be read
         leases = {r.job_id: r.lease_until for r in running if r.lease_until is not None}
         new = {
             j.id: j.lease_until
             for j in jobs.values()
             if j.lease_until is not None and j.id not in leases
         }
-        stop = None
-        if self.policy is not None:
-            after = max(self.policy.begun, self._event - LOOK_BACK)
-            stop = self.store.stop_request(self.policy.sweep_id, after)
-            if not self._limit and began - self._limit_read >= LOOK_SECONDS:
-                self._limit = self.policy.find_reached_limit(self.store, self._owner)
-                self._limit_read = began
-        # Jobs that are not there were forgotten meanwhile.
+        after = max(self.policy.begun, self._event - OVERLAP)
+        stop = self.store.stop_request(self.policy.sweep_id, after)
+        if not self._limit and began - self._limit_read >= LIMIT_SECONDS:
+            self._limit = self.policy.find_reached_limit(self.store, self._owner)
+            self._limit_read = began
+        # `lcma forget` has removed the jobs that the database lacks.
         ended: dict[str, ReportEnding] = {i: "cancelled" for i in some if i not in jobs}
         ended |= {j.id: ending for j in jobs.values() if (ending := _find_ending(j)) is not None}
         state = _DatabaseState(
@@ -327,7 +308,7 @@ class Launch:
         )
         put_back = news.put_back | self._note_retries(jobs)
         self._grow({*filter(self._is_unfinished, put_back), *some})
-        if self._first:  # ended before: not shown as news
+        if self._first:  # these ended before the launch, and are not shown
             for job_id, ending in state.ended.items():
                 self._note_end(Report(job_id, ending))
             self._note_held(state, now)
@@ -336,7 +317,7 @@ class Launch:
         return state
 
     def _note_lack(self) -> None:
-        """Show that no node can run some of the work, and when one can again."""
+        """Show once that no node can run some of the work, and when one can again."""
         now = time.monotonic()
         if now - self._nodes_checked < NODES_SECONDS:
             return
@@ -352,7 +333,7 @@ class Launch:
             self._lacking_since = None
 
     def _note_held(self, state: _DatabaseState, now: float) -> None:
-        """Show that other launches hold jobs, and what becomes of those of one that was killed."""
+        """Show that other launches hold jobs, and when they go on here if one was killed."""
         held = [job for job in state.running if job.owner != self._owner]
         if held:
             left = max(0.0, max(state.leases.get(job.job_id, now) for job in held) - now)
@@ -364,7 +345,7 @@ class Launch:
             self._lost_tokens |= {job.job_id: job.token for job in held}
 
     def _note_resumed(self, running: Sequence[JobFacts]) -> None:
-        """Show from where jobs go on whose workers were lost, once they have made a step."""
+        """Show from which step jobs of lost workers go on, once they have made a step."""
         for job in running:
             lost = self._lost_tokens.get(job.job_id)
             if lost is not None and job.token > lost and job.step > (job.first_step or 0):
@@ -373,7 +354,7 @@ class Launch:
                 self.display.note(f"{title} runs again, from step {job.first_step}")
 
     def _note_problems(self, running: Sequence[JobFacts]) -> None:
-        """Show that running jobs cannot do something, once, and when all can again."""
+        """Show once that running jobs report a problem, and when none does any more."""
         troubled = [job for job in running if job.message]
         if troubled and not self._troubled:
             first, more = troubled[0], len(troubled) - 1
@@ -414,20 +395,20 @@ class Launch:
         while self._blocked:
             job_id, needed = self._blocked.popleft()
             if self._is_unfinished(job_id):
-                self._end_job(Report(job_id, "blocked", f"it needs `{needed}`"))  # and more are
+                # This blocks the jobs that wait for it.
+                self._end_job(Report(job_id, "blocked", f"it needs `{needed}`"))
 
     def _list_kinds(self) -> list[Work]:
-        """Return unfinished works, one for each need: those of jobs that need more memory too."""
+        """Return an unfinished work for each need, also of jobs that need more memory by now."""
         kinds = {need: work for need, work in self._kinds.items() if self._left[need]}
         grown = (w for job_id, w in self._grown.items() if self._is_unfinished(job_id))
         kinds |= {work.need: work for work in grown}
         return list(kinds.values())
 
     def _is_unfinished(self, job_id: str) -> bool:
-        return job_id in self.works and job_id not in self.ended.reports
+        return job_id in self.works and job_id not in self.ended
 
     def _submit(self, state: _DatabaseState) -> None:
-        """Submit what is to start next."""
         now = time.monotonic()
         jobs = Jobs(
             order=self._order,
@@ -444,9 +425,8 @@ class Launch:
                 if one.job_id in state.held and one.job_id not in self._in_flight
             ],
         )
-        cap = None if self.policy is None else self.policy.parallel
         free_slots, grows = self.executor.free_slots, self.executor.grows
-        for works in choose_tasks(jobs, free_slots, cap=cap, grows=grows):
+        for works in choose_tasks(jobs, free_slots, cap=self.policy.parallel, grows=grows):
             tokens = {work.job_id: self._tokens.get(work.job_id, 0) for work in works}
             task = [replace(work, expired=state.leases.get(work.job_id)) for work in works]
             with kill_point("submit"):
@@ -454,9 +434,9 @@ class Launch:
             self._in_flight |= dict.fromkeys(tokens, _Submitted(tokens, time.monotonic()))
 
     def _is_in_grace(self) -> bool:
-        """Return whether leases that ran out while the database was unreachable count as held.
+        """Return whether leases that expired while the database was unreachable count as held.
 
-        They do for one more lease: their holders may have been unable to extend them.
+        They do for the time of one more lease, since their holders could not extend them.
         """
         return time.monotonic() < self._back_since + self._lease
 
@@ -467,7 +447,7 @@ class Launch:
             self._note_first_step(self.hosts, finished.host, report)
         alone = len(task.tokens) == 1
         if report is None:
-            # What fails in a body is in its report, so the size of the stack is no reason here.
+            # Failures in a body are in its report, so this one is not due to the stack's size.
             alone = alone or (finished.lost == "error" and bool(finished.host))
             self._crashes.append(_Crash(finished, task, alone))
         elif report.ending == "crowded":
@@ -486,20 +466,20 @@ class Launch:
         elif report.ending == "preempted":
             self.display.note(f"{self.works[job_id].title}: preempted; it is run again")
         elif report.ending == "elsewhere":
-            self._not_before[job_id] = time.monotonic() + AGAIN_SECONDS
+            self._not_before[job_id] = time.monotonic() + TAKEN_SECONDS
         elif (
             report.ending == "away"
             and self._unreachable_since is None
             and self._back_since < task.since
         ):
-            # Unreachable from that host alone, which counts as a crash.
+            # Unreachable only from that host, which counts as a crash.
             crash = replace(finished, report=None, crash=report.message)
             self._crashes.append(_Crash(crash, task))
 
     def _note_first_step(self, hosts: Hosts, host: str, report: Report) -> None:
-        """Let a job that failed before a step run again, if its host may be to blame."""
+        """Excuse a job that failed before its first step, if its host may be to blame."""
         work = self.works[report.job_id]
-        recipe = type(work.subject), id(work.subject.recipe)  # jobs share them
+        recipe = type(work.subject), id(work.subject.recipe)  # jobs share recipe objects
         if host and report.steps:
             hosts.note_steps(host, recipe)
         elif host and report.at_start:
@@ -508,14 +488,14 @@ class Launch:
                 self._excused.append(report.job_id)
 
     def _put_back_excused(self) -> None:
-        """Make jobs that failed on hosts which may be to blame pending. Raises Unavailable."""
+        """Make excused jobs pending again. Raises Unavailable."""
         if self._excused:
             found = self.store.jobs(self._excused).values()
             self.store.retry([job.id for job in found if job.state == "failed"])
             self._excused.clear()
 
     def _halve(self, task: _Submitted, lost: Finished) -> None:
-        """Let a member of a lost stack run again in a smaller one, unless its node was lost."""
+        """Halve the stacks that a member of a lost one may be in, unless its node was lost."""
         most, again = len(task.job_ids) // 2, "they are run again"
         if lost.lost not in ("node", "taken"):
             self._candidates[lost.job_id] = self._candidates[lost.job_id]._replace(most=most)
@@ -526,15 +506,13 @@ class Launch:
             self.display.note(f"{title} and {more} more in its stack: {loss} and {again}")
 
     def _handle_crashes(self) -> None:
-        """Free the jobs of dead processes, and give up those that crash without progress.
+        """Free the jobs of dead processes, and give up jobs that crash without progress.
 
-        What is lost before a claim, where other hosts could run it, is its host's fault.
-
-        Raises Unavailable, with the rest of the crashes kept for the next round.
+        Raises Unavailable. The next round then handles the rest.
         """
         while self._crashes:
-            one = self._crashes[0]
-            crash, task, alone = one.finished, one.task, one.alone
+            first = self._crashes[0]
+            crash, task, alone = first.finished, first.task, first.alone
             jobs = self.store.jobs(task.job_ids)
             work, job = self.works[crash.job_id], jobs.get(crash.job_id)
             if self.hosts is not None and self._is_unclaimed(crash, task, jobs):
@@ -580,7 +558,7 @@ class Launch:
         return all(job.token <= task.tokens[job.id] for job in jobs.values())
 
     def _blame_host(self, hosts: Hosts, crash: Finished) -> None:
-        """Set the host aside on which a task failed; where it is not known, only wait."""
+        """Set aside the host on which a task failed; if it is not known, only pause."""
         why = crash.crash
         if crash.lost != "error":
             why = f"{_describe_loss(crash)} before it began a trial"
@@ -592,8 +570,7 @@ class Launch:
             self.display.note(f"{title}: {why}, on a host that is not known; it is run again")
 
     def _end_out_of_memory(self, job: Job) -> bool:
-        """End the attempt of a task that its node killed because memory ran out; return False if it
-        had ended already."""
+        """End an attempt that its node killed as memory ran out; return False if it had ended."""
         message = "its node ran out of memory and killed it"
         ended = self.store.mark_lost(
             job.id,
@@ -616,10 +593,10 @@ class Launch:
             self._end_job(Report(crash.job_id, "failed", why, host=crash.host))
 
     def _grow(self, job_ids: Collection[str]) -> None:
-        """Let those of these unfinished jobs that ran out of memory, by the database, get more.
+        """Give more memory to those of these unfinished jobs that ran out of it.
 
-        One for which no node has enough is failed there and given up, unless it is submitted
-        already. Raises Unavailable, with nothing changed.
+        A job for which no node has enough fails in the database and is given up, unless it has been
+        submitted. Raises Unavailable, with nothing changed.
         """
         found = read_starved(self.store, job_ids) if job_ids else {}
         for job_id in job_ids:
@@ -631,10 +608,10 @@ class Launch:
                 self._end_job(Report(job_id, "failed", f"given up: {why}"))
 
     def _find_hopeless(self, job_id: str) -> str:
-        """Return why a job that ran out of memory is failed now; '' if it is not."""
+        """Fail a job for which no node has enough memory, and return why; '' if one may have."""
         original, more = self.works[job_id], self._grown[job_id]
         if more == original or self.executor.lack(original) is not None:
-            return ""  # a node that even the original work lacks may still come
+            return ""  # a node may still come that can run even the original work
         lack, job = self.executor.lack(more), self.store.jobs([job_id]).get(job_id)
         if lack is None or job is None or job.state != "pending":
             return ""
@@ -645,7 +622,7 @@ class Launch:
 
     def _note_end(self, report: Report) -> None:
         work = self.works[report.job_id]
-        self.ended.reports[report.job_id] = report
+        self.ended[report.job_id] = report
         self._tokens.pop(report.job_id, None)
         self._left[work.need] -= 1
         freed = self._order.remove(report.job_id)
@@ -682,13 +659,13 @@ def _describe_loss(crash: Finished) -> str:
 
 
 def read_starved(store: Store, job_ids: Collection[str]) -> dict[str, Starved]:
-    """Read which jobs ran out of memory since a person last asked for a retry, and how often."""
-    told = sa.func.count(attempts.c.cpu_seconds)
+    """Read how often jobs ran out of memory since a person last requested a retry."""
+    reported = sa.func.count(attempts.c.cpu_seconds)  # a killed attempt reported no cost
     query = (
-        sa.select(events.c.job_id, told, sa.func.count() - told)
+        sa.select(events.c.job_id, reported, sa.func.count() - reported)
         .join_from(events, attempts, attempts.c.id == events.c.attempt_id)
         .where(events.c.event == "oom", SINCE_RETRY)
         .group_by(events.c.job_id)
     )
-    found = store.rows(query, events.c.job_id, job_ids)
-    return {job_id: Starved(own, killed) for job_id, own, killed in found}
+    rows = store.rows(query, events.c.job_id, job_ids)
+    return {job_id: Starved(reported, killed) for job_id, reported, killed in rows}

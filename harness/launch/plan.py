@@ -39,6 +39,8 @@ SLICE = 10_000
 NOTE_SECONDS = 10.0
 """Interval between lines about the progress of a registration."""
 
+SpecLike = str | os.PathLike[str] | Mapping[str, Any] | Spec
+
 Losses = dict[tuple[str, int | None], str]
 """By pretraining and budget, the state of the lost segment in the way of its maps."""
 
@@ -156,6 +158,11 @@ class Plan:
         return [name for name in _set_names(self.expansion) if name not in self.digests]
 
     @property
+    def threads(self) -> int:
+        """The most CPU threads that any of its trials takes."""
+        return max(trial.recipe.optimization.threads for trial in self.expansion.trials)
+
+    @property
     def lost(self) -> int:
         """Trials that ended without a result, or wait for a pretraining that did."""
         counted = self.count()
@@ -173,22 +180,19 @@ class Plan:
 
 
 def read_spec(
-    spec: str | os.PathLike[str] | Mapping[str, Any] | Spec,
-    place: Place,
-    overrides: Overrides,
-    where: str = "command line",
+    spec: SpecLike, place: Place, overrides: Overrides, source: str = "command line"
 ) -> Spec:
-    """Read a spec, a shipped one's name, a path or its content, with overrides in place of its own.
+    """Read a spec by a shipped one's name, its path or its content, and replace what is overridden.
 
-    It may name a person's own sets, which are below the data root. ``where`` is the place of the
-    overrides that an error names.
+    It may name the user's own data sets, which are below the data root. ``source`` is where the
+    overrides are from, for errors.
     """
     data.register_own_sets(place.data)
     if isinstance(spec, Mapping):
         spec = specs.check(dict(spec), "spec")
     elif not isinstance(spec, Spec):
         spec = specs.load(os.fspath(spec))
-    return specs.with_overrides(spec, where=where, **overrides)
+    return specs.with_overrides(spec, where=source, **overrides)
 
 
 def open_existing(place: Place) -> Store | None:
@@ -227,11 +231,15 @@ def plan_expansion(expansion: Expansion, place: Place, store: Store | None) -> P
 
     Raises UserError for a batch of more images than there are to train on.
     """
-    manifests = _read_manifests(expansion, place)
+    manifests = {
+        name: data.load(name, place.data).manifest
+        for name in _set_names(expansion)
+        if (place.data / name / "manifest.json").exists()
+    }
     _require_batches(expansion, manifests)
-    digests = {name: one.digest for name, one in manifests.items()}
-    counts = {name: one.counts for name, one in manifests.items()}
-    images = {name: one.train + one.holdout + one.test for name, one in counts.items()}
+    digests = {name: manifest.digest for name, manifest in manifests.items()}
+    counts = {name: manifest.counts for name, manifest in manifests.items()}
+    images = {name: parts.train + parts.holdout + parts.test for name, parts in counts.items()}
     steps = _make_steps(expansion, digests)
     return update_plan(Plan(expansion, (), (), digests, steps, images=images), store)
 
@@ -432,11 +440,6 @@ def require_valid(plan: Plan, *, skip_invalid: bool) -> None:
         )
 
 
-def max_threads(expansion: Expansion) -> int:
-    """Return the most CPU threads that any of the trials takes."""
-    return max(t.recipe.optimization.threads for t in expansion.trials)
-
-
 def count_slots(resources: Resources, threads: int) -> int:
     """Return how many trials of so many threads the CPUs that this process may use run at once."""
     share = resources.cpus if resources.cpus is not None else threads
@@ -450,19 +453,6 @@ def check_compilable(expansion: Expansion, resources: Resources) -> None:
             "`optimization.compile: true` is for GPUs, and these trials run on CPUs: "
             "give `resources.gpus: 1` or launch with --gpus 1, or leave it out of the recipe"
         )
-
-
-def known_digests(expansion: Expansion, place: Place) -> dict[str, str]:
-    """Return the content hashes of those data sets of an expansion that are prepared, by name."""
-    return {name: one.digest for name, one in _read_manifests(expansion, place).items()}
-
-
-def _read_manifests(expansion: Expansion, place: Place) -> dict[str, data.Manifest]:
-    return {
-        name: data.load(name, place.data).manifest
-        for name in _set_names(expansion)
-        if (place.data / name / "manifest.json").exists()
-    }
 
 
 def _require_batches(expansion: Expansion, manifests: Mapping[str, data.Manifest]) -> None:

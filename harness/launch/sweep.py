@@ -1,5 +1,6 @@
-"""The launch of a sweep as a library call: plan, check what can be refused, run, report."""
+"""The launch of a sweep, by `lcma launch` and `lcma.launch`: plan, check, run, report."""
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
@@ -9,17 +10,17 @@ from typing import Protocol
 
 from lcma import db
 from lcma.harness.extras import require_extra
-from lcma.harness.launch.driver import Display, EndedJobs, Launch
+from lcma.harness.launch.driver import Display, Launch
 from lcma.harness.launch.hosts import Hosts
 from lcma.harness.launch.plan import (
     Plan,
+    SpecLike,
     check_compilable,
     list_histories,
     make_plan,
     make_works,
-    max_threads,
     open_existing,
-    plan_expansion,
+    read_spec,
     register_plan,
     require_valid,
     update_plan,
@@ -42,72 +43,85 @@ from lcma.harness.work.outages import Value, wait_out
 from lcma.harness.work.units import LEASE_SECONDS, Report, Terms
 from lcma.sweeps.errors import UserError
 from lcma.sweeps.expansion import count_cells
-from lcma.sweeps.options import LaunchOptions
-from lcma.sweeps.spec import Spec
+from lcma.sweeps.options import LaunchOptions, choose_overrides
 
 LOST = ("failed", "diverged", "blocked", "cancelled")
 """The endings of jobs that leave no result."""
 
 
 class Observer(Display, Protocol):
-    """A receiver of all that a launch reports: its stages, its plan, its jobs."""
+    """What shows all that a launch does: its stages, its plan, its jobs."""
 
     def stage(self, what: str) -> AbstractContextManager[object]:
-        """Show that something is being done, for the time of a block."""
+        """Show during a block what is being done."""
 
     def planned(self, plan: Plan, predicted: Prediction | None, limits: Limits) -> None:
-        """Show the plan once the sweep is registered, the prediction of what is left, None if
-        nothing is left, and the limits."""
+        """Show the plan of the registered sweep and the limits of the launch.
+
+        ``predicted`` is what is left to do, None for nothing.
+        """
 
 
 @dataclass(frozen=True)
 class LaunchReport:
-    """The end of a launch: the sweep's id and name, the plan that it followed, and the report of
-    each job by its id.
-
-    ``lost`` is the number of jobs without a result; where nothing was left to run there are no
-    reports, and it counts the trials that were lost before.
-    """
+    """How a launch ended."""
 
     sweep_id: str
-    sweep: str
+
     plan: Plan
+    """The plan that it followed."""
+
     reports: dict[str, Report]
+    """The report of each job by its id; none if nothing was left to run."""
+
     lost: int
+    """The number of jobs without a result. If nothing was left to run, these are the trials that
+    earlier launches lost."""
+
+    @property
+    def sweep(self) -> str:
+        """The sweep's name."""
+        return self.plan.spec.name
 
     def __repr__(self) -> str:
-        endings = [report.ending for report in self.reports.values()]
-        counts = ", ".join(f"{endings.count(e)} {e}" for e in sorted(set(endings)))
+        endings = Counter(report.ending for report in self.reports.values())
+        counts = ", ".join(f"{count} {ending}" for ending, count in sorted(endings.items()))
         return f"<sweep {self.sweep} {self.sweep_id[:8]}: {counts or 'nothing was left to run'}>"
 
 
 def launch_sweep(
-    spec: Spec,
+    spec: SpecLike,
     place: Place,
     options: LaunchOptions,
     observer: Observer,
     *,
+    source: str = "command line",
     pictures: Path | None = None,
     arguments: str = "",
     lease_seconds: float = LEASE_SECONDS,
     checkpoint_seconds: float | None = None,
-) -> tuple[LaunchReport, db.Store]:
-    """Run what is missing of a sweep; return its report and the store.
-
-    What can be refused is refused, with UserError, before anything is changed. Raises
-    LaunchStoppedError if `lcma stop` ended it, LimitReachedError if it came to a limit, and
-    LaunchInterrupted if SIGINT or SIGTERM ended it.
+) -> LaunchReport:
+    """Run what is missing of a sweep, and report how that ended.
 
     Args:
-        spec: The sweep, with the overrides among the options in place of its own.
+        spec: The sweep, as for `read_spec`. Options that override it replace its own.
         place: Where its data, database and checkpoints are.
         options: The options of the launch.
-        observer: What is told of it.
+        observer: What shows the launch.
+        source: Where the options are from, for errors.
         pictures: A folder that must be writable too.
-        arguments: What was typed, for the database: it holds no secrets.
-        lease_seconds: How long a worker holds a job without a sign of life.
-        checkpoint_seconds: The pause between checkpoints, by default as workers choose.
+        arguments: What was typed, without secrets, for the database.
+        lease_seconds: How long a worker holds a job without a heartbeat.
+        checkpoint_seconds: The pause between checkpoints; by default workers choose it.
+
+    Raises:
+        UserError: For what can be refused, before anything is changed.
+        LaunchStoppedError: `lcma stop` ended it.
+        LimitReachedError: It reached a limit of hours.
+        LaunchInterrupted: SIGINT or SIGTERM ended it.
+        ClusterLostError: The Ray cluster is gone.
     """
+    spec = read_spec(spec, place, choose_overrides(options), source)
     ray, tensorboard = options.get("ray"), options.get("tensorboard")
     if options.get("local") and ray:
         raise UserError("--local and --ray exclude each other: leave one out")
@@ -132,22 +146,19 @@ def launch_sweep(
         sweep_id = register_plan(plan, place, store)
         with plot_curves(tensorboard, observer, store, store.job_ids(sweep_id)):
             observer.planned(plan, None, Limits())
-        return LaunchReport(sweep_id, spec.name, plan, {}, plan.lost), store
-    threads = max_threads(plan.expansion)
-    with Workers(resources, threads, observer.stage, options) as workers:
-        store = opened = workers.prepare(plan.expansion, place, missing)
+        return LaunchReport(sweep_id, plan, {}, plan.lost)
+    with Workers(resources, plan.threads, observer.stage, options) as workers:
+        store, plan = workers.prepare(plan, place, missing)
         place = replace(place, db=store.url)
-        if missing:
-            plan = plan_expansion(plan.expansion, place, store)
         wait = partial(wait_with_note, observer.note)
         with observer.stage("registering the sweep, with the bars of its data"):
-            sweep_id = wait(lambda: register_plan(plan, place, opened, observer.note))
+            sweep_id = wait(lambda: register_plan(plan, place, store, observer.note))
         workers.store = store
-        begun = wait(lambda: begin_launch(opened, workers.owner, sweep_id, arguments))
+        begun = wait(lambda: begin_launch(store, workers.owner, sweep_id, arguments))
         job_ids = [step.job.id for step in plan.steps]
         if retry:
-            wait(lambda: opened.retry(job_ids))
-            plan = wait(lambda: update_plan(plan, opened))
+            wait(lambda: store.retry(job_ids))
+            plan = wait(lambda: update_plan(plan, store))
         with observer.stage("predicting how long the rest takes"):
             histories = list_histories(store)
             predicted = wait(lambda: predict_hours(plan, histories, resources.gpus or 0.0))
@@ -165,15 +176,12 @@ def launch_sweep(
                 lease_seconds=lease_seconds,
                 checkpoint_seconds=checkpoint_seconds,
             )
-    lost = len(ended.with_ending(*LOST))
-    return LaunchReport(sweep_id, spec.name, plan, ended.reports, lost), store
+    lost = sum(report.ending in LOST for report in ended.values())
+    return LaunchReport(sweep_id, plan, ended, lost)
 
 
 def begin_launch(store: db.Store, owner: str, sweep_id: str, arguments: str) -> int:
-    """Store that a launch begins: who launches what, where, with which code.
-
-    Returns the number of the event.
-    """
+    """Store that a launch begins, by whom, where and with which code; return the event's number."""
     user, _, host = user_name().rpartition("@")
     code_version, dirty = read_code_version()
     return store.begin_launch(
@@ -196,8 +204,8 @@ def run_plan(
     *,
     lease_seconds: float,
     checkpoint_seconds: float | None,
-) -> EndedJobs:
-    """Run the jobs of a registered plan, as a part of a launch that has begun."""
+) -> dict[str, Report]:
+    """Run the jobs of a registered plan as a part of a launch that has begun."""
     assert workers.executor is not None
     assert workers.store is not None
     resources, parallel = workers.resources, policy.parallel
@@ -220,12 +228,15 @@ def run_plan(
         if workers.ray is not None and workers.preflight is not None:
             hosts = Hosts(workers.executor, display.note, workers.preflight.problems)
             policy = replace(policy, hosts=hosts)
-        heed = workers.require_uninterrupted
-        return Launch(workers.store, works, workers.executor, display, policy, heed).run()
+        launch = Launch(
+            *(workers.store, works, workers.executor, display, policy),
+            require_uninterrupted=workers.require_uninterrupted,
+        )
+        return launch.run()
 
 
 def wait_with_note(note_line: Callable[[str], None], action: Callable[[], Value]) -> Value:
-    """Return what the action returns, retried while the database is unreachable, noted once."""
+    """Return what the action returns; retry it while the database is unreachable, and note that."""
     noted = False
 
     def note() -> None:
@@ -239,12 +250,16 @@ def wait_with_note(note_line: Callable[[str], None], action: Callable[[], Value]
 
 @dataclass(frozen=True)
 class Progress:
-    """Progress of a launch: jobs that have ended of ``total``, running ones, the last message."""
+    """Progress of a launch."""
 
     ended: int
+    """Jobs that have ended, of ``total``."""
+
     total: int
     running: Sequence[db.JobFacts]
+
     message: str = ""
+    """What happened last."""
 
 
 class Callback:
@@ -266,7 +281,7 @@ class Callback:
         self._call(self._last)
 
     def job_ended(self, title: str, report: Report) -> None:
-        # `update` comes once for all that ended since the last time.
+        # `update` comes only once a round, for all that ended in it.
         ended = self._last.ended + 1
         self._last = replace(self._last, ended=ended, total=max(self._last.total, ended))
         why = report.message.strip().splitlines()

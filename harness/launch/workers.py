@@ -14,12 +14,11 @@ from lcma import db
 from lcma.harness.extras import require_extra
 from lcma.harness.launch.driver import LaunchStoppedError, new_owner
 from lcma.harness.launch.executor import ClusterLostError, Executor
-from lcma.harness.launch.plan import count_slots, known_digests
+from lcma.harness.launch.plan import Plan, count_slots, plan_expansion
 from lcma.harness.launch.preflight import Preflight, require_here
 from lcma.harness.place import Place
 from lcma.harness.text import format_count
 from lcma.sweeps.errors import UserError
-from lcma.sweeps.expansion import Expansion
 from lcma.sweeps.spec import Resources, Spec
 
 Stage = Callable[[str], AbstractContextManager[object]]
@@ -140,20 +139,21 @@ class Workers:
         self._handle(self._interrupt)  # Ray has put its own in place
         return self
 
-    def prepare(self, expansion: Expansion, place: Place, missing: list[str]) -> db.Store:
-        """Prepare the data and the database for an expansion; return the store.
+    def prepare(self, plan: Plan, place: Place, missing: list[str]) -> tuple[db.Store, Plan]:
+        """Prepare the data and the database for a plan; return the store, and the plan with the
+        data that were missing.
 
         Raises UserError, with nothing changed, if no machine can run its trials.
         """
-        assert self.executor is not None
-        self.require(place, known_digests(expansion, place))
+        self.require(place, plan.digests)
         store = db.connect(place.db)
         for name in missing:
             with self.stage(f"preparing {name}"):
                 lcma.harness.data.prepare(name, place.data)
         if missing:
-            self.require(place, known_digests(expansion, place))
-        return store
+            plan = plan_expansion(plan.expansion, place, store)
+            self.require(place, plan.digests)
+        return store, plan
 
     def require(self, place: Place, sets: Mapping[str, str]) -> None:
         """Ask the machines for all that work needs, and for data sets by their hashes.

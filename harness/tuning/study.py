@@ -27,7 +27,7 @@ from lcma.db import Store
 from lcma.db.engine import Database, translate_errors
 from lcma.harness.kill_points import kill_point
 from lcma.harness.launch.driver import Display
-from lcma.harness.launch.plan import known_digests, plan_expansion, register_plan
+from lcma.harness.launch.plan import plan_expansion, register_plan
 from lcma.harness.launch.policy import LaunchPolicy, Limits
 from lcma.harness.launch.sweep import begin_launch, run_plan
 from lcma.harness.launch.workers import Workers
@@ -248,12 +248,12 @@ class Tuner:
 
         Raises UserError where the study is of another spec.
         """
-        (self.digest,) = known_digests(target.whole, place).values()
+        plan = plan_expansion(target.baseline, place, None)
+        (self.digest,) = plan.digests.values()
         self.target, self.place, self.store = target, place, store
         self.workers, self.display = workers, display
         self.lease_seconds, self.checkpoint_seconds = lease_seconds, checkpoint_seconds
         self.study = Study(store, target, self.digest)
-        plan = plan_expansion(target.baseline, place, None)
         sweep_id = wait_out(lambda: register_plan(plan, place, store))
         begun = wait_out(lambda: begin_launch(store, workers.owner, sweep_id, arguments))
         parallel = workers.resources.parallel

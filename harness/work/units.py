@@ -186,13 +186,10 @@ def make_policy(work: "Work", *, killed: bool = False) -> Policy:
 
 @dataclass(frozen=True, slots=True)
 class Starved:
-    """Numbers of attempts at a job that ran out of memory since a person last requested a retry.
+    """Numbers of attempts at a job that ran out of memory since a person last requested a retry."""
 
-    `told` reported it themselves; `killed` were killed by their node, which reported it.
-    """
-
-    told: int = 0
-    killed: int = 0
+    reported: int = 0  # by the attempt itself
+    killed: int = 0  # by its node
 
 
 def grow_work(work: "Work", starved: Starved) -> "Work":
@@ -201,5 +198,5 @@ def grow_work(work: "Work", starved: Starved) -> "Work":
     memory = work.terms.memory_gb
     if memory is not None:
         memory *= 2**starved.killed
-    gpus = 1.0 if starved.told and 0 < work.gpus < 1 else work.gpus
+    gpus = 1.0 if starved.reported and 0 < work.gpus < 1 else work.gpus
     return replace(work, gpus=gpus, terms=replace(work.terms, memory_gb=memory))

@@ -54,7 +54,7 @@ def test_a_person_who_asks_for_a_retry_starts_the_count_anew(world: Any) -> None
     assert fail(world, "oom", ONCE).state == "failed"
     (failure,) = list_lost(world.store)
     assert failure.decision == decision(world) == "given up: policy oom: 1 used"
-    assert read_starved(world.store, world.trials) == {world.trials[0]: Starved(told=2)}
+    assert read_starved(world.store, world.trials) == {world.trials[0]: Starved(reported=2)}
     assert world.store.retry([world.trials[0]], now=2002.0) == 1
     assert read_starved(world.store, world.trials) == {}
     assert decision(world) is None

@@ -10,7 +10,6 @@ from lcma.harness.launch.sweep import launch_sweep
 from lcma.harness.place import Place
 from lcma.harness.terminal import Console, print_error
 from lcma.harness.watch.progress import Bars
-from lcma.sweeps import spec
 from lcma.sweeps.errors import UserError
 
 TERMS = ("lease_seconds", "checkpoint_seconds")
@@ -29,7 +28,7 @@ def main() -> None:
     try:
         with Bars(Console()) as bars:
             terms = {name: task["options"].pop(name) for name in TERMS}
-            report, _ = launch_sweep(spec.load(task["spec"]), place, task["options"], bars, **terms)
+            report = launch_sweep(task["spec"], place, task["options"], bars, **terms)
     except UserError as error:
         print_error(error)
         sys.exit(2)

@@ -242,6 +242,11 @@ def cluster() -> Iterator[Any]:
         made.shutdown()
 
 
+def with_ending(ended: dict[str, Report], ending: str) -> list[Report]:
+    """The reports with an ending."""
+    return [report for report in ended.values() if report.ending == ending]
+
+
 @pytest.fixture(params=["sqlite", "postgresql"])
 def database(
     request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

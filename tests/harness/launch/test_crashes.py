@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from lcma import db
-from lcma.harness.launch.driver import EndedJobs, Launch
+from lcma.harness.launch.driver import Launch
 from lcma.harness.launch.executor import Finished, Lost
 from lcma.harness.work.units import Report, Work
-from tests.harness.launch.conftest import Inline, Told, claim_elsewhere, end
+from tests.harness.launch.conftest import Inline, Told, claim_elsewhere, end, with_ending
 from tests.stores import beat
 
 
@@ -54,8 +54,10 @@ class Resumed(Fragile):
 
 
 @pytest.fixture
-def run(one_trial: Callable[..., Any], tmp_path: Path) -> Callable[..., tuple[EndedJobs, db.Store]]:
-    def run(lost: Lost, steps: list[int], lease: float) -> tuple[EndedJobs, db.Store]:
+def run(
+    one_trial: Callable[..., Any], tmp_path: Path
+) -> Callable[..., tuple[dict[str, Report], db.Store]]:
+    def run(lost: Lost, steps: list[int], lease: float) -> tuple[dict[str, Report], db.Store]:
         store, work = one_trial(
             f"sqlite:///{tmp_path / 'crashes.db'}", steps=10, watch=10, lease=lease
         )
@@ -68,7 +70,7 @@ def run(one_trial: Callable[..., Any], tmp_path: Path) -> Callable[..., tuple[En
 def test_crashes_with_progress_in_between_do_not_count(run: Any) -> None:
     """Each process is known to be dead, so that no lease of ten minutes is waited for."""
     ended, store = run("process", [0, 0, 4, 2, 8, 8, 9], lease=600.0)
-    assert len(ended.with_ending("done")) == 1
+    assert len(with_ending(ended, "done")) == 1
     assert store.view("attempts").outcome.tolist() == ["node_lost"] * 7 + ["done"]
 
 
@@ -102,7 +104,7 @@ def test_jobs_of_a_launch_that_was_killed_are_named_and_from_where_they_go_on(
 
 def test_three_crashes_without_progress_are_the_end(run: Any) -> None:
     ended, store = run("process", [3, 5, 4, 5, 9], lease=600.0)
-    (report,) = ended.with_ending("failed")
+    (report,) = with_ending(ended, "failed")
     assert report.message == "it died, 3 times without getting beyond step 5"
     assert store.view("attempts").outcome.tolist() == ["node_lost"] * 4
     (job,) = store.jobs([report.job_id]).values()
@@ -119,5 +121,5 @@ def test_to_be_lost_with_the_node_never_counts(
     """Processes end with a node that was taken away; of others nothing is known but the lease."""
     monkeypatch.setattr("lcma.harness.launch.driver.POLL_SECONDS", 0.05)
     ended, store = run(lost, [0] * 4, lease=lease)
-    assert len(ended.with_ending("done")) == 1
+    assert len(with_ending(ended, "done")) == 1
     assert store.view("attempts").outcome.tolist() == [outcome] * 4 + ["done"]

@@ -8,12 +8,12 @@ import pytest
 
 from lcma import db
 from lcma.harness.launch.choice import MOST, Candidate, deal, find_shapes
-from lcma.harness.launch.driver import EndedJobs, Launch
+from lcma.harness.launch.driver import Launch
 from lcma.harness.launch.executor import Executor, Finished, Lost
 from lcma.harness.launch.policy import LaunchPolicy
 from lcma.harness.work.units import Report, Work
 from tests.harness.conftest import merged
-from tests.harness.launch.conftest import Inline, Told, claim_elsewhere, end
+from tests.harness.launch.conftest import Inline, Told, claim_elsewhere, end, with_ending
 
 Registered = Callable[[dict[str, Any]], tuple[db.Store, list[Work]]]
 STACKED = {"recipe": {"optimization": {"stacked": True}, "training": {"steps": 2}}}
@@ -111,7 +111,7 @@ def run(
     executor: Executor,
     display: Told | None = None,
     record: LaunchPolicy | None = None,
-) -> EndedJobs:
+) -> dict[str, Report]:
     return Launch(store, works, executor, display or Told(), record).run()
 
 
@@ -130,7 +130,7 @@ def test_ready_trials_are_dealt_over_free_slots(
 ) -> None:
     """Without a known number of slots, one stack at a time."""
     executor = Slots(slots)
-    assert len(run(*trials(seeds), executor).with_ending("done")) == seeds
+    assert len(with_ending(run(*trials(seeds), executor), "done")) == seeds
     assert sorted(executor.sizes, reverse=True) == sizes
     assert max(executor.crowds) <= (slots or 1)
 
@@ -157,7 +157,7 @@ def test_what_is_lost_as_a_stack_is_run_again_in_halves_and_counts_against_nobod
 ) -> None:
     store, works = trials(12)
     executor, told = Slots(2, fits=2, how=how), Told()
-    assert len(run(store, works, executor, told).with_ending("done")) == 12
+    assert len(with_ending(run(store, works, executor, told), "done")) == 12
     assert sorted(Counter(executor.sizes).items()) == [(1, 12), (3, 4), (6, 2)]
     assert len(told.notes) == 6
     assert told.notes[0].endswith("they are run again in stacks of at most 3")
@@ -168,9 +168,9 @@ def test_only_a_trial_that_crashes_alone_is_given_up(trials: Any) -> None:
     store, works = trials(8)
     executor = Slots(1, how="process", poison=5)
     ended = run(store, works, executor)
-    (failed,) = ended.with_ending("failed")
+    (failed,) = with_ending(ended, "failed")
     assert failed.message == "it died, 3 times without getting beyond step 0"
-    assert len(ended.with_ending("done")) == 7
+    assert len(with_ending(ended, "done")) == 7
     assert [len(task) for task in executor.given if "train random seed 5" in task] == [
         8,
         4,

@@ -11,7 +11,7 @@ from lcma.harness.launch.driver import Launch
 from lcma.harness.launch.local import LocalExecutor
 from lcma.harness.work.units import Terms, Work
 from lcma.sweeps.spec import Resources
-from tests.harness.launch.conftest import Told, told
+from tests.harness.launch.conftest import Told, told, with_ending
 from tests.harness.launch.machines import Machines
 
 pytestmark = pytest.mark.integration
@@ -52,7 +52,7 @@ def test_here_a_whole_gpu_is_waited_for_and_had_alone(telling: Any, tmp_path: Pa
         ended = Launch(store, works, executor, Told()).run()
     finally:
         executor.close(kill=True)
-    assert len(ended.with_ending("done")) == 6
+    assert len(with_ending(ended, "done")) == 6
     said = [told(tmp_path, seed) for seed in range(6)]
     assert {one["gpus"] for one in said} == {"0", "1"}
     assert most_at_once(said) <= 2
@@ -90,7 +90,7 @@ def test_on_ray_shares_are_packed_and_each_task_sees_what_it_was_granted(
     finally:
         executor.close(kill=True)
         machines.close()
-    assert (len(ended.with_ending("done")), display.notes) == (12, [])
+    assert (len(with_ending(ended, "done")), display.notes) == (12, [])
     said = [told(tmp_path, seed) for seed in range(12)]
     on_gpus = said[:10]
     assert {one["gpus"] for one in on_gpus} == {"0", "1", *slices}

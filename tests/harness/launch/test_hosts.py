@@ -8,13 +8,13 @@ from typing import Any
 import pytest
 
 from lcma import db
-from lcma.harness.launch.driver import EndedJobs, Launch
+from lcma.harness.launch.driver import Launch
 from lcma.harness.launch.executor import Finished
 from lcma.harness.launch.hosts import Hosts
 from lcma.harness.launch.policy import LaunchPolicy
 from lcma.harness.work.units import Report
 from lcma.sweeps.errors import UserError
-from tests.harness.launch.conftest import Inline, Told, claim_elsewhere
+from tests.harness.launch.conftest import Inline, Told, claim_elsewhere, with_ending
 from tests.harness.launch.test_crashes import Fragile
 from tests.stores import read_job
 
@@ -51,7 +51,7 @@ def trial(one_trial: Callable[..., Any], tmp_path: Path) -> tuple[db.Store, Any]
     return one_trial(f"sqlite:///{tmp_path / 'hosts.db'}", steps=10, watch=10)
 
 
-def run(store: db.Store, work: Any, executor: Inline, told: Told) -> EndedJobs:
+def run(store: db.Store, work: Any, executor: Inline, told: Told) -> dict[str, Report]:
     policy = LaunchPolicy(store.sweeps()[0].id, hosts=Hosts(executor, told.note, {}))
     return Launch(store, [work], executor, told, policy).run()
 
@@ -88,7 +88,7 @@ def test_a_host_that_fails_before_the_claim_gets_no_more(
     store, work = trial
     executor, told = TwoHosts(end), Told()
     ended = run(store, work, executor, told)
-    assert len(ended.with_ending("done")) == 1
+    assert len(with_ending(ended, "done")) == 1
     assert executor.failed == 1
     assert told.notes == [name_aside(BAD, WHY[end])]
     assert list(store.view("attempts").outcome) == ["done"]
@@ -115,7 +115,7 @@ def test_a_launch_without_a_host_ends_in_a_line_and_loses_no_trial(
     assert read_job(store, work.job_id).state == "pending"
     assert len(store.view("attempts")) == 0
     ended = run(store, work, TwoHosts(fail_task), Told())  # a new launch tries them again
-    assert len(ended.with_ending("done")) == 1
+    assert len(with_ending(ended, "done")) == 1
 
 
 def test_a_worker_that_dies_before_the_claim_where_nobody_knows_never_counts(
@@ -129,7 +129,7 @@ def test_a_worker_that_dies_before_the_claim_where_nobody_knows_never_counts(
 
     told = Told()
     ended = run(store, work, TwoHosts(lose, times=5), told)
-    assert len(ended.with_ending("done")) == 1
+    assert len(with_ending(ended, "done")) == 1
     assert len(told.notes) == 5
     assert told.notes[0].endswith("on a host that is not known; it is run again")
 
@@ -154,7 +154,7 @@ def test_a_host_that_fails_before_the_claim_costs_no_trial_that_was_lost_with_an
 
     executor, told = LosesFirst(fail_task), Told()
     ended = run(store, work, executor, told)
-    assert len(ended.with_ending("done")) == 1
+    assert len(with_ending(ended, "done")) == 1
     assert executor.failed == 1
     assert store.view("attempts").outcome.tolist() == ["node_lost", "done"]
     assert name_aside(BAD, WHY[fail_task]) in told.notes
@@ -182,7 +182,7 @@ def test_what_fails_after_the_claim_counts_as_it_did(trial: tuple[db.Store, Any]
 
     told = Told()
     ended = run(store, work, OnHost(store, "process", [0, 0, 0]), told)
-    (report,) = ended.with_ending("failed")
+    (report,) = with_ending(ended, "failed")
     assert report.message == "it died, 3 times without getting beyond step 0"
     assert not any("gets no more trials" in note for note in told.notes)
 
@@ -192,4 +192,4 @@ def test_a_launch_ends_whose_trial_is_forgotten(trial: tuple[db.Store, Any]) -> 
     sweep = store.sweeps()[0].id
     launch = Launch(store, [work], Inline(), Told(), LaunchPolicy(sweep))
     store.forget([sweep])
-    assert len(launch.run().with_ending("cancelled")) == 1
+    assert len(with_ending(launch.run(), "cancelled")) == 1

@@ -22,7 +22,7 @@ from lcma.harness.place import Place
 from lcma.harness.work.worker import run_work
 from lcma.sweeps import plugins
 from lcma.sweeps.spec import Resources
-from tests.harness.launch.conftest import Told, register, typed
+from tests.harness.launch.conftest import Told, register, typed, with_ending
 from tests.harness.launch.machines import HOOK, SLOW_STEPS
 from tests.stores import list_running
 
@@ -64,13 +64,13 @@ def test_a_sweep_runs_to_its_end_and_a_second_launch_has_nothing_to_do(
 ) -> None:
     store, works = registered({"matrix": {"budget": [0, 10]}})
     ended = Launch(store, works, executor, Told()).run()
-    assert len(ended.with_ending("done")) == len(works) == 5
+    assert len(with_ending(ended, "done")) == len(works) == 5
     assert not getattr(executor, "_refs", None), "Ray would keep every report of a long launch"
     attempts = store.view("attempts")
     assert len(attempts) == 5
     assert len(store.view("results")) == 3
     again = Launch(store, works, executor, Told()).run()
-    assert len(again.with_ending("done")) == 5
+    assert len(with_ending(again, "done")) == 5
     assert store.view("attempts").equals(attempts)
 
 
@@ -102,7 +102,7 @@ def test_a_killed_worker_costs_one_attempt(registered, executor) -> None:
     killer.start()
     ended = Launch(store, works, executor, Told()).run()
     killer.join()
-    assert len(ended.with_ending("done")) == 1
+    assert len(with_ending(ended, "done")) == 1
     outcomes = store.view("attempts").sort_values("token").outcome.tolist()
     assert outcomes == ["node_lost", "done"]
     assert len(store.view("results")) == 1

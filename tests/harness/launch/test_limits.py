@@ -64,7 +64,7 @@ def sleepy_steps(monkeypatch: pytest.MonkeyPatch) -> None:
             return step(self)
 
         monkeypatch.setattr(owner, name, slow)
-    monkeypatch.setattr(driver, "LOOK_SECONDS", 0.05)
+    monkeypatch.setattr(driver, "LIMIT_SECONDS", 0.05)
     monkeypatch.setattr("lcma.harness.launch.driver.POLL_SECONDS", 0.05)
 
 

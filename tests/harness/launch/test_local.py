@@ -16,7 +16,7 @@ from lcma import db
 from lcma.harness.launch.driver import Launch
 from lcma.harness.launch.local import LocalExecutor
 from lcma.harness.work.units import Work
-from tests.harness.launch.conftest import Told, told
+from tests.harness.launch.conftest import Told, told, with_ending
 from tests.harness.launch.machines import until
 
 DRIVER = """
@@ -43,7 +43,7 @@ def environment(found: Mapping[str, str]) -> dict[str, str]:
 
 
 def run(store: db.Store, works: list[Work], executor: LocalExecutor) -> None:
-    assert len(Launch(store, works, executor, Told()).run().with_ending("done")) == len(works)
+    assert len(with_ending(Launch(store, works, executor, Told()).run(), "done")) == len(works)
 
 
 @pytest.mark.slow

@@ -12,7 +12,7 @@ from lcma.harness.work.worker import run_work
 from lcma.sweeps import spec as specs
 from lcma.sweeps.errors import UserError
 from tests.harness.conftest import SMALL, merged
-from tests.harness.launch.conftest import Inline, Told, claim_elsewhere, end
+from tests.harness.launch.conftest import Inline, Told, claim_elsewhere, end, with_ending
 
 
 def statuses(plan) -> list[str]:
@@ -79,7 +79,7 @@ def test_a_loss_that_a_longer_pretraining_is_beyond_blocks_its_own_budget_alone(
     assert [one.left for one in plan.pretrainings] == [(30,)]
     assert (plan.trainings_left, plan.pretrainings_left, plan.lost) == (2, 1, 1)
     works = make_works(plan, place, owner="again", device="cpu")
-    assert len(Launch(store, works, Inline(), Told()).run().with_ending("done")) >= 3
+    assert len(with_ending(Launch(store, works, Inline(), Told()).run(), "done")) >= 3
     assert statuses(make_plan(spec, place, store)) == ["blocked", "there", "there"]
 
 

@@ -15,7 +15,14 @@ from lcma.harness.launch.executor import Finished
 from lcma.harness.work.units import Terms, Work, make_policy
 from lcma.harness.work.worker import Report, run_work
 from lcma.sweeps.spec import Failures
-from tests.harness.launch.conftest import Inline, Killed, Told, claim_elsewhere, run_at_once
+from tests.harness.launch.conftest import (
+    Inline,
+    Killed,
+    Told,
+    claim_elsewhere,
+    run_at_once,
+    with_ending,
+)
 from tests.stores import list_lost, read_job
 
 
@@ -84,7 +91,7 @@ def test_an_oom_that_no_more_memory_can_be_had_for_is_the_end(
     executor = Small(store, lambda work: False, killed=False)
     executor.lacks = lambda work: "no node has 1 GPU" if work.gpus == 1 and gpus < 1 else None
     ended = Launch(store, [with_terms(work, gpus=gpus)], executor, Told()).run()
-    (report,) = ended.with_ending("failed")
+    (report,) = with_ending(ended, "failed")
     assert report.message == ("CUDA out of memory" if gpus == 1 else why)
     (failure,) = list_lost(store)
     assert (failure.outcome, failure.decision) == ("oom", why)
@@ -100,7 +107,7 @@ def test_what_its_node_killed_for_its_memory_gets_twice_as_much(
     executor = Small(store, lambda work: len(executor.had) == 3, killed=True)
     allowed = with_terms(work, memory_gb=memory, failures=Failures(oom=2))
     ended = Launch(store, [allowed], executor, Told()).run()
-    assert len(ended.with_ending("done")) == 1
+    assert len(with_ending(ended, "done")) == 1
     assert executor.had == [(0.0, gb) for gb in had]
     assert outcomes(store) == ["oom", "oom", "done"]
     first = store.attempts([work.job_id])[0]
@@ -150,7 +157,7 @@ def test_however_often_drivers_are_killed_an_oom_gets_exactly_one_more_attempt(
 def test_two_launches_at_once_retry_an_oom_once(
     one_trial: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("lcma.harness.launch.driver.AGAIN_SECONDS", 0.05)
+    monkeypatch.setattr("lcma.harness.launch.driver.TAKEN_SECONDS", 0.05)
     store, work = one_trial(f"sqlite:///{tmp_path / 'oom.db'}")
     executors = [Small(store, lambda work: False, killed=False) for _ in range(2)]
     launches = [
@@ -159,7 +166,7 @@ def test_two_launches_at_once_retry_an_oom_once(
     ]
     run_at_once(*(launch.run for launch in launches))
     assert outcomes(store) == ["oom", "oom"]
-    assert [len(launch.ended.with_ending("failed")) for launch in launches] == [1, 1]
+    assert [len(with_ending(launch.ended, "failed")) for launch in launches] == [1, 1]
 
 
 TOO_SHORT = 1e-9
@@ -171,10 +178,10 @@ def test_a_timeout_goes_on_from_its_checkpoint_to_the_same_bits(
     one_trial: Any, tmp_path: Path
 ) -> None:
     alone, work = one_trial(f"sqlite:///{tmp_path / 'alone.db'}")
-    assert len(Launch(alone, [work], Inline(), Told()).run().with_ending("done")) == 1
+    assert len(with_ending(Launch(alone, [work], Inline(), Told()).run(), "done")) == 1
     store, work = one_trial(f"sqlite:///{tmp_path / 'hurried.db'}")
     ended = Launch(store, [with_terms(work, hours=TOO_SHORT)], Inline(), Told()).run()
-    assert len(ended.with_ending("done")) == 1
+    assert len(with_ending(ended, "done")) == 1
     first, second = store.attempts([work.job_id])
     assert (first.outcome, first.last_step, second.first_step) == ("timeout", 10, 10)
     assert first.message == "it took 1e-09 h, as long as `resources.hours` lets an attempt"
@@ -200,7 +207,7 @@ def test_nodes_that_are_too_small_for_now_are_told_once_and_waited_for(
 
     waits: list[float] = []
     told = Told()
-    assert len(Launch(store, [work], Shrunk(), told).run().with_ending("done")) == 1
+    assert len(with_ending(Launch(store, [work], Shrunk(), told).run(), "done")) == 1
     first, second = told.notes
     assert first.startswith("it asks for 1 GPU, and no node has that: waiting for a node")
     assert second.startswith("a node has what trials ask for again")

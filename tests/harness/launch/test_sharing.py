@@ -13,7 +13,7 @@ from lcma.harness.launch.driver import Launch
 from lcma.harness.launch.local import LocalExecutor
 from lcma.harness.place import Place
 from lcma.harness.work.units import Work
-from tests.harness.launch.conftest import Inline, Told, claim_elsewhere, end
+from tests.harness.launch.conftest import Inline, Told, claim_elsewhere, end, with_ending
 from tests.harness.launch.machines import until
 from tests.stores import read_job
 
@@ -68,7 +68,7 @@ def test_two_launches_at_once_train_one_chain(registered: Registered, second: li
         thread.join()
     for executor in executors:
         executor.close(kill=True)
-    assert [len(launch.ended.with_ending("done")) for launch in launches] == [len(one), len(two)]
+    assert [len(with_ending(launch.ended, "done")) for launch in launches] == [len(one), len(two)]
     jobs = {**budgets(one), **budgets(two)}
     ends = sorted(jobs)
     trained = pretraining_steps(store, *jobs.values())
@@ -93,5 +93,5 @@ def test_a_launch_hands_out_no_segment_that_it_would_not_get(registered: Registe
 
     ended = Launch(store, longer, executor, Looking()).run()
     assert submitted == [0, 0, 1, 0]
-    assert len(ended.with_ending("done")) == 1
+    assert len(with_ending(ended, "done")) == 1
     assert len(store.view("attempts", job_id=jobs[20])) == 1

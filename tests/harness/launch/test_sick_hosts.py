@@ -9,15 +9,15 @@ from typing import Any
 import pytest
 
 from lcma import db
-from lcma.harness.launch.driver import EndedJobs, Launch
+from lcma.harness.launch.driver import Launch
 from lcma.harness.launch.executor import Finished
 from lcma.harness.launch.hosts import Hosts
 from lcma.harness.launch.local import LocalExecutor
 from lcma.harness.launch.policy import LaunchPolicy
 from lcma.harness.place import Place
-from lcma.harness.work.units import Work
+from lcma.harness.work.units import Report, Work
 from lcma.harness.work.worker import run_work
-from tests.harness.launch.conftest import Inline, Told, register
+from tests.harness.launch.conftest import Inline, Told, register, with_ending
 from tests.stores import read_job
 
 FLOW = """
@@ -131,7 +131,7 @@ def sweep(place: Place, tmp_path: Path) -> Callable[[int], tuple[db.Store, list[
 
 
 @pytest.fixture
-def launch(monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[EndedJobs, Shown]]:
+def launch(monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[dict[str, Report], Shown]]:
     monkeypatch.setattr("lcma.harness.launch.driver.POLL_SECONDS", 0.01)
 
     def run(
@@ -139,7 +139,7 @@ def launch(monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[EndedJobs, Sh
         works: list[Work],
         sick: Mapping[str, str],
         seeds: Collection[int] | None = None,
-    ) -> tuple[EndedJobs, Shown]:
+    ) -> tuple[dict[str, Report], Shown]:
         sweep_id, shown = store.sweeps()[0].id, Shown()
         executor = Cluster(sick, seeds, monkeypatch)
         policy = LaunchPolicy(sweep_id, hosts=Hosts(executor, shown.note, {}))
@@ -151,7 +151,7 @@ def launch(monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[EndedJobs, Sh
 def test_a_device_that_fails_costs_its_host_and_no_trial(sweep: Any, launch: Any) -> None:
     store, works = sweep(4)
     ended, shown = launch(store, works, {W2: ECC + ADVICE, W1: ""})
-    assert len(ended.with_ending("done")) == 4
+    assert len(with_ending(ended, "done")) == 4
     assert shown.aside == {W2: f"its device failed: {ECC}"}
     attempts = store.view("attempts")
     assert sorted(attempts.outcome) == ["done"] * 4 + ["node_lost"]
@@ -187,15 +187,15 @@ def test_what_a_device_says_is_not_counted_and_what_the_code_did_is(
 def test_a_launch_whose_devices_all_fail_ends_and_loses_nothing(sweep: Any, launch: Any) -> None:
     store, works = sweep(3)
     ended, _ = launch(store, works, {W2: ECC, W1: ECC})
-    assert len(ended.with_ending("failed")) == 3
+    assert len(with_ending(ended, "failed")) == 3
     assert {read_job(store, work.job_id).state for work in works} == {"pending"}
 
 
 def test_trials_that_fail_wherever_they_run_are_given_up_alone(sweep: Any, launch: Any) -> None:
     store, works = sweep(9)
     ended, shown = launch(store, works, {W1: NO_COMPILER, W2: NO_COMPILER}, seeds=[0, 2, 4])
-    assert len(ended.with_ending("failed")) == 3
-    assert len(ended.with_ending("done")) == 6
+    assert len(with_ending(ended, "failed")) == 3
+    assert len(with_ending(ended, "done")) == 6
     assert shown.aside == {}
 
 
@@ -221,8 +221,8 @@ def test_a_trial_on_which_every_device_fails_is_given_up_alone(sweep: Any, launc
     """And no host is lost for it."""
     store, works = sweep(4)
     ended, shown = launch(store, works, {W1: ECC, W2: ECC, W3: ECC}, seeds=[1])
-    assert len(ended.with_ending("done")) == 3
-    (failed,) = ended.with_ending("failed")
+    assert len(with_ending(ended, "done")) == 3
+    (failed,) = with_ending(ended, "failed")
     assert failed.message == f"its device failed: {ECC}, 3 times without getting beyond step 0"
     assert failed.host in (W1, W2, W3)
     assert shown.aside == {}
@@ -233,7 +233,7 @@ def test_first_steps_that_fail_on_one_host_alone_cost_it_and_no_trial(
 ) -> None:
     store, works = sweep(8)
     ended, shown = launch(store, works, {W2: NO_COMPILER, W1: ""})
-    assert len(ended.with_ending("done")) == 8
+    assert len(with_ending(ended, "done")) == 8
     assert shown.aside.keys() == {W2}
     assert shown.aside[W2].startswith(
         f"3 trials in a row failed there at their first step, the last with {NO_COMPILER}"
@@ -247,7 +247,7 @@ def test_first_steps_that_fail_everywhere_are_the_recipes(
 ) -> None:
     store, works = sweep(6)
     ended, shown = launch(store, works, dict.fromkeys(hosts, NO_COMPILER))
-    assert len(ended.with_ending("failed")) == 6
+    assert len(with_ending(ended, "failed")) == 6
     assert {report.host for report in shown.ended.values()} == set(hosts)
     assert shown.aside == {}
     assert len(store.view("attempts")) == 7, "the first ran again"

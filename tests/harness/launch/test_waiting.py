@@ -45,7 +45,7 @@ def test_a_driver_that_slept_leaves_a_lease_that_ran_out_to_its_holder(one_trial
     ended = Launch(store, [work], Inline(), display).run()
     thread.join()
     assert renewed == [True]
-    assert [report.ending for report in ended.reports.values()] == ["diverged"]
+    assert [report.ending for report in ended.values()] == ["diverged"]
     assert len(store.view("attempts")) == 1
 
 

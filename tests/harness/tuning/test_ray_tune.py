@@ -82,7 +82,7 @@ def test_at_a_limit_the_code_is_4_and_nothing_runs(
     folder: Path, few_root: Path, tune: Typed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Looks and heartbeats come often, so that workers hear of the end soon.
-    monkeypatch.setattr(driver, "LOOK_SECONDS", 0.1)
+    monkeypatch.setattr(driver, "LIMIT_SECONDS", 0.1)
     monkeypatch.setattr(tuning, "TuneCommand", partial(tuning.TuneCommand, lease_seconds=2.0))
     change = {"recipe": {"training": {"steps": 100_000}}}
     code, printed, _ = tune(change, "--max-device-hours", "0.0001")

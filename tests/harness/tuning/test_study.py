@@ -21,7 +21,7 @@ from lcma.harness.tuning.study import STARTUP, StudyTrial, Tuner
 from lcma.sweeps import spec as specs
 from lcma.sweeps.errors import UserError
 from tests.harness.conftest import SMALL, merged
-from tests.harness.launch.conftest import Inline, Told
+from tests.harness.launch.conftest import Inline, Told, with_ending
 from tests.harness.tuning.conftest import POINTS, STEPS, TUNE, Tuning, load_measure
 from tests.stores import list_lost, list_running
 
@@ -158,7 +158,8 @@ def launch(tuned: Tuning, matrix: dict[str, Any]) -> None:
     plan = make_plan(specs.check(merged(SMALL, change), "test"), tuned.place, tuned.store)
     register_plan(plan, tuned.place, tuned.store)
     works = make_works(plan, tuned.place, owner="sweep", device="cpu")
-    assert len(Launch(tuned.store, works, Inline(), Told()).run().with_ending("done")) == len(works)
+    ended = Launch(tuned.store, works, Inline(), Told()).run()
+    assert len(with_ending(ended, "done")) == len(works)
 
 
 @pytest.mark.integration
@@ -225,7 +226,7 @@ def test_a_limit_counts_for_all_launches_of_a_tuner_and_the_next_goes_on(
     tuning: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tuned = tuning()
-    monkeypatch.setattr(driver, "LOOK_SECONDS", 0.1)
+    monkeypatch.setattr(driver, "LIMIT_SECONDS", 0.1)
     with monkeypatch.context() as slowly:
         step = Trainer.make_step
         slowly.setattr(Trainer, "make_step", lambda self: (time.sleep(0.2), step(self))[1])
