@@ -1,6 +1,6 @@
 """A trial trained again from scratch, with its pretraining, and compared with its result.
 
-It is trained in a database and a folder of its own, so that the result and its job stay as they
+The second training has a temporary database and folder, so that the result and its job stay as they
 are.
 """
 
@@ -18,8 +18,10 @@ from lcma import db
 from lcma.db import JobFacts, Measurement, PlannedJob, Store
 from lcma.db.results import BOUND
 from lcma.harness import data
+from lcma.harness.launch.driver import Launch
 from lcma.harness.launch.local import LocalExecutor
 from lcma.harness.launch.plan import make_registration, plugins_of
+from lcma.harness.launch.sweep import Callback, Progress
 from lcma.harness.measure.trials import choose_device
 from lcma.harness.measure.weights import load_data, load_recipe
 from lcma.harness.place import Place
@@ -42,21 +44,19 @@ from lcma.sweeps.measures import BITS_PER_DIM, TIMES, find_measure
 from lcma.sweeps.recipe import MapOptions
 from lcma.sweeps.spec import Keep
 
-SAME_BITS = ("torch", "device", "cpu_capability", "driver", "threads")
-"""What of an environment must be the same where equal bits are due."""
+DECISIVE = ("torch", "device", "cpu_capability", "driver", "threads")
+"""Parts of an environment on which the bits of a training depend."""
 
-ENVIRONMENT = ("code_version", "dirty", *SAME_BITS)
-"""What of an environment is compared."""
+ENVIRONMENT = ("code_version", "dirty", *DECISIVE)
+"""Parts of an environment that are compared."""
 
 ROW = ("dataset", "variant", "recipe_id", "factorization", "budget", "map_options", "data_digest")
-"""Columns of `results` that results have in common which differ by their seeds alone."""
-
-POLL_SECONDS = 0.5
+"""Columns of `results` that are equal for results which differ only in their seeds."""
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """A measurement as it is stored, and as the second training gives it."""
+    """A stored measurement and that of the second training."""
 
     stored: Measurement
     again: Measurement
@@ -76,11 +76,11 @@ class Comparison:
 
     @property
     def difference(self) -> float:
-        """What it has more the second time."""
+        """The second value minus the stored one."""
         return self.again.value - self.stored.value
 
     def in_bits_per_dim(self, dimensions: int) -> float:
-        """Return its absolute difference in bits/dim, 0 where its unit is another."""
+        """Return the absolute difference in bits/dim; 0 if the unit does not allow it."""
         if self.unit == find_measure(BITS_PER_DIM).unit:
             return abs(self.difference)
         of_image = self.unit == find_measure("log_det").unit
@@ -89,55 +89,47 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Reproduction:
-    """A trial and its second training, on ``device`` with so many ``threads``.
-
-    ``largest`` differs most in bits/dim, by ``largest_difference``; ``tolerance`` is what counts as
-    good where few seeds are stored. ``uncompared`` are measures that only one of the two has,
-    ``other_seeds`` the bits/dim of the row's other seeds. ``made`` and ``made_again`` are the
-    environments of both trainings, by the names of `ENVIRONMENT`; ``maps_made`` and
-    ``maps_made_again`` those of the maps that they read, empty where there are none.
-    ``other_tables`` are the splits whose index tables differ: another model was trained then.
-    """
+    """A trial and its second training."""
 
     trial: JobFacts
     comparisons: tuple[Comparison, ...]
-    uncompared: tuple[str, ...]
-    largest: Comparison
-    largest_difference: float
-    tolerance: float
-    device: str
+    uncompared: tuple[str, ...]  # measures that only one of the two trainings has
+    largest: Comparison  # the comparison that differs most in bits/dim
+    largest_difference: float  # in bits/dim
+    tolerance: float  # largest good difference where few seeds are stored
+    device: str  # of the second training
     threads: int
-    other_seeds: tuple[float, ...]
-    made: Mapping[str, Any]
+    other_seeds: tuple[float, ...]  # bits/dim of the row's other seeds
+    made: Mapping[str, Any]  # environment of the stored training, by the names of `ENVIRONMENT`
     made_again: Mapping[str, Any]
-    maps_made: Mapping[str, Any]
+    maps_made: Mapping[str, Any]  # environment of the maps that it read, empty without maps
     maps_made_again: Mapping[str, Any]
-    other_tables: tuple[int, ...]
+    other_tables: tuple[int, ...]  # splits whose index tables differ: another model was trained
 
     @property
     def equal(self) -> bool:
-        """True if all measures came out equal to the last bit, except times."""
-        return all(one.equal for one in self.comparisons)
+        """True if all compared measures are equal to the last bit."""
+        return all(comparison.equal for comparison in self.comparisons)
 
     @property
     def bits_per_dim(self) -> Comparison:
         """Bits/dim of the test part."""
-        return next(one for one in self.comparisons if one.name == BITS_PER_DIM)
+        return next(c for c in self.comparisons if c.name == BITS_PER_DIM)
 
     @property
     def spread(self) -> float | None:
-        """Standard deviation over the row's other seeds; None where they are too few."""
+        """Standard deviation over the row's other seeds; None if there are too few."""
         return statistics.stdev(self.other_seeds) if len(self.other_seeds) >= 3 else None
 
     @property
     def same_environment(self) -> bool:
-        """True if equal bits are due."""
+        """True if the bits must be equal."""
         pairs = (self.made, self.made_again), (self.maps_made, self.maps_made_again)
-        return all(then.get(name) == now.get(name) for then, now in pairs for name in SAME_BITS)
+        return all(then.get(name) == now.get(name) for then, now in pairs for name in DECISIVE)
 
     @property
     def outcome(self) -> str:
-        """What came out, in the words of `lcma reproduce`."""
+        """How the trainings compare, in the words of `lcma reproduce`."""
         if self.equal:
             return "equal to the last bit"
         if self.same_environment:
@@ -150,7 +142,7 @@ class Reproduction:
 
     @property
     def good(self) -> bool:
-        """True if it came out as well as can be asked for in this environment."""
+        """True if the difference is as small as this environment allows."""
         return self.outcome.startswith(("equal", "within"))
 
 
@@ -168,36 +160,36 @@ def reproduce(
         store: The database that has the result.
         place: Where the data are.
         start: The first characters of the trial's id.
-        tolerance: The largest difference in bits/dim that is good where too few seeds are stored.
-        progress: Called with the number of training steps that are done, and of all.
+        tolerance: The largest good difference in bits/dim where too few seeds are stored.
+        progress: Called with the number of training steps that are done, and of all steps.
 
     Raises:
-        UserError: The trial has no result, its data or a plug-in are not here, or it cannot be
-            trained again.
+        UserError: The trial has no result, its data or a plug-in are missing here, or training it
+            again fails.
     """
     if not (math.isfinite(tolerance) and tolerance >= 0):
         raise UserError(f"--tolerance {tolerance} makes no sense: give 0 or more bits/dim")
-    one, prepared = _find_result(store, place, find_trial_id(store, start))
-    trial, device = _rebuild_trial(store, one), choose_device(store, one)
-    stored = _Left(store, one)
-    # What is removed may belong to a worker that was killed, and has not ended yet.
+    facts, prepared = _find_result(store, place, find_trial_id(store, start))
+    trial, device = _rebuild_trial(store, facts), choose_device(store, facts)
+    stored = _Outcome(store, facts)
+    # Cleaning up may fail while a worker that was killed has not ended yet.
     temporary = tempfile.TemporaryDirectory(prefix="lcma-reproduce-", ignore_cleanup_errors=True)
     with temporary as folder:
-        own = Place(str(Path(folder, "again.db")), Path(folder, "runs"), place.data)
-        with db.connect(own.db) as store_again:
-            _train(store_again, own, trial, prepared, device, progress)
-            again = _Left(store_again, one)
-    # A bound of other draws, which `lcma measure` may have left, is another measure.
-    draws = [left.measures.get("bound_draws") for left in (stored, again)]
-    apart = {*TIMES, *(BOUND if draws[0] != draws[1] else ())}
-    names = sorted((stored.measures.keys() & again.measures.keys()) - apart)
+        temporary_place = Place(str(Path(folder, "again.db")), Path(folder, "runs"), place.data)
+        with db.connect(temporary_place.db) as store_again:
+            _train(store_again, temporary_place, trial, prepared, device, progress)
+            again = _Outcome(store_again, facts)
+    # A bound with another number of draws, as `lcma measure` may store, is another measure.
+    draws = [outcome.measures.get("bound_draws") for outcome in (stored, again)]
+    skipped = {*TIMES, *(BOUND if draws[0] != draws[1] else ())}
+    names = sorted((stored.measures.keys() & again.measures.keys()) - skipped)
     comparisons = tuple(Comparison(stored.measures[n], again.measures[n]) for n in names)
     dimensions = math.prod(prepared.manifest.shape)
-    largest = max(comparisons, key=lambda one: one.in_bits_per_dim(dimensions))
-    row = {name: getattr(one, name) for name in ROW}
-    beside = store.view("results", **row, protocol=PLAIN.name)
+    largest = max(comparisons, key=lambda comparison: comparison.in_bits_per_dim(dimensions))
+    row = {name: getattr(facts, name) for name in ROW}
+    seeds = store.view("results", **row, protocol=PLAIN.name)
     return Reproduction(
-        trial=one,
+        trial=facts,
         comparisons=comparisons,
         uncompared=tuple(
             sorted((stored.measures.keys() | again.measures.keys()) - {*names, *TIMES})
@@ -207,7 +199,7 @@ def reproduce(
         tolerance=tolerance,
         device=device,
         threads=trial.recipe.optimization.threads,
-        other_seeds=tuple(beside.bits_per_dim[beside.seed != one.seed]),
+        other_seeds=tuple(seeds.bits_per_dim[seeds.seed != facts.seed]),
         made=stored.made,
         made_again=again.made,
         maps_made=stored.maps_made,
@@ -218,21 +210,21 @@ def reproduce(
     )
 
 
-class _Left:
-    """What a training left in a database: measures by name, the environments in which it and its
-    maps were made, and the digest of each index table by its split."""
+class _Outcome:
+    """What a training stored: measures by name, the environments of the training and of its maps,
+    and the digest of each split's index table."""
 
-    def __init__(self, store: Store, one: JobFacts) -> None:
-        result = store.result(one.subject, one.data_digest, PLAIN.name)
+    def __init__(self, store: Store, facts: JobFacts) -> None:
+        result = store.result(facts.subject, facts.data_digest, PLAIN.name)
         assert result is not None
         self.measures = {measure.name: measure for measure in result.measures}
-        self.made, self.maps_made = _read_environment(store, one.job_id), dict[str, Any]()
-        if one.pretraining_id is not None:
-            of_maps = PlannedJob.of_pretraining(
-                one.pretraining_id, one.data_digest, budget=one.budget or 0
+        self.made, self.maps_made = _read_environment(store, facts.job_id), dict[str, Any]()
+        if facts.pretraining_id is not None:
+            segment = PlannedJob.of_pretraining(
+                facts.pretraining_id, facts.data_digest, budget=facts.budget or 0
             )
-            self.maps_made = _read_environment(store, of_maps.id)
-        tables = db.select_view("maps", trial_id=one.subject, data_digest=one.data_digest)
+            self.maps_made = _read_environment(store, segment.id)
+        tables = db.select_view("maps", trial_id=facts.subject, data_digest=facts.data_digest)
         self.tables: dict[int, str] = {row.split: row.digest for row in store.rows(tables)}
 
 
@@ -249,12 +241,12 @@ def choose_reproducible(
     number: int | None,
     seed: int,
 ) -> list[str]:
-    """Return trials with a result, of a sweep or all, or a number of them at random.
+    """Return the ids of trials with a result, of all sweeps or one, or a random sample of them.
 
-    The same seed chooses the same of the same database.
+    The same seed chooses the same trials of the same database.
 
     Raises:
-        UserError: There are none or fewer, or one of them cannot be trained again here.
+        UserError: There are fewer, or one of them cannot be trained again here.
     """
     if number is not None and number < 1:
         raise UserError(f"--sample {number} makes no sense: give 1 or more trials")
@@ -269,57 +261,57 @@ def choose_reproducible(
             if trials
             else "there is no such result yet: `lcma status` shows what is under way"
         )
-    # By hashes, so that trials that are added leave the order of the others.
+    # Sorted by hash, so that trials that are added later do not change the order of the others.
     trials.sort(key=lambda trial: content_id("sample", {"seed": seed, "trial": trial}))
     trials = trials[:number]
-    for trial in trials:  # before the first one trains
-        one, _ = _find_result(store, place, trial)
-        _rebuild_trial(store, one)
+    for trial in trials:  # refused before the first one trains
+        _rebuild_trial(store, _find_result(store, place, trial)[0])
     return trials
 
 
 def _find_result(store: Store, place: Place, trial_id: str) -> tuple[JobFacts, data.PreparedSet]:
-    """Return a trial with a result, of several that on the data here."""
+    """Return a trial with a result, preferably on the data here, and its data."""
     facts = store.job_facts(trial_ids=[trial_id])
-    known = [o for o in facts if store.result(o.subject, o.data_digest, PLAIN.name)]
-    if not known:
+    jobs = [job for job in facts if store.result(job.subject, job.data_digest, PLAIN.name)]
+    if not jobs:
         raise UserError(f"trial {trial_id} has no result yet: `lcma why {trial_id[:8]}` says why")
-    name = known_sets.set_name(known[0].dataset, known[0].variant)
+    name = known_sets.set_name(jobs[0].dataset, jobs[0].variant)
     here = data.load(name, place.data).manifest.digest
-    one = next((one for one in known if one.data_digest == here), known[0])
-    return one, load_data(place, one)
+    job = next((job for job in jobs if job.data_digest == here), jobs[0])
+    return job, load_data(place, job)
 
 
-def _rebuild_trial(store: Store, one: JobFacts) -> Trial:
-    """Return the trial as a sweep would plan it. Raises UserError if that is another one here."""
-    options = {k: v for k, v in parse_object(one.map_options or "{}").items() if k != "rule"}
-    recipe, rule, pretraining = load_recipe(store, one), one.factorization_or_kind, None
-    made_with = read_environment_of(store, one.job_id).get("code_version")
+def _rebuild_trial(store: Store, facts: JobFacts) -> Trial:
+    """Return the trial as a sweep would plan it. Raises UserError if it gets another id here."""
+    options = {k: v for k, v in parse_object(facts.map_options or "{}").items() if k != "rule"}
+    recipe, rule, pretraining = load_recipe(store, facts), facts.factorization_or_kind, None
+    made_with = read_environment_of(store, facts.job_id).get("code_version")
     other = "" if made_with == read_code_version()[0] else f", or take lcma {made_with}"
     another = UserError(
-        f"trial {one.trial_id} is another one here: name in LCMA_PLUGINS the plug-in that its "
+        f"trial {facts.trial_id} is another one here: name in LCMA_PLUGINS the plug-in that its "
         f"flow or rule is from, as it was{other}"
     )
     try:
         recipe = recipe.model_copy(update={"maps": MapOptions.model_validate(options)})
     except ValidationError:
         raise another from None
-    if one.pretraining_id is not None:
-        of = one.dataset, one.variant, rule, one.seed, one.budget or 0
-        pretraining = make_pretraining(recipe, *of)
+    if facts.pretraining_id is not None:
+        pretraining = make_pretraining(
+            recipe, facts.dataset, facts.variant, rule, facts.seed, facts.budget or 0
+        )
     trial = Trial(
         recipe=recipe,
-        profile=one.profile,
-        dataset=one.dataset,
-        variant=one.variant,
+        profile=facts.profile,
+        dataset=facts.dataset,
+        variant=facts.variant,
         factorization=rule,
-        seed=one.seed,
-        budget=one.budget,
+        seed=facts.seed,
+        budget=facts.budget,
         pretraining=pretraining,
         rule=factorizations.version(rule),
     )
     here = {plugin.version for plugin in plugins.loaded()}
-    if trial.id != one.trial_id or not trial.plugins <= here:
+    if trial.id != facts.trial_id or not trial.plugins <= here:
         raise another
     return trial
 
@@ -334,42 +326,39 @@ def _train(
 ) -> None:
     """Train the pretraining, if there is one, and then the trial."""
 
-    def make_work(job: PlannedJob, subject: Trial | Pretraining) -> Work:
-        return Work(
+    digest = prepared.manifest.digest
+    job = PlannedJob.of_trial(trial.id, digest, steps=trial.recipe.training.steps)
+    steps: list[tuple[PlannedJob, Trial | Pretraining]] = [(job, trial)]
+    if trial.pretraining is not None and trial.budget is not None:
+        job = PlannedJob.of_pretraining(trial.pretraining.id, digest, budget=trial.budget)
+        steps.insert(0, (job, trial.pretraining))
+    store.register(make_registration([trial], [prepared], [job for job, _ in steps]))
+    works = [
+        Work(
             job,
             subject,
             place,
             owner="reproduction",
             device=device,
+            after=steps[0][0].id if number else None,
             gpus=1.0 if device == "cuda" else 0.0,
             plugins=plugins.loaded(plugins_of(trial)),
             keep=Keep(weights=False),
         )
+        for number, (job, subject) in enumerate(steps)
+    ]
 
-    digest = prepared.manifest.digest
-    job = PlannedJob.of_trial(trial.id, digest, steps=trial.recipe.training.steps)
-    works = [make_work(job, trial)]
-    if trial.pretraining is not None and trial.budget is not None:
-        job = PlannedJob.of_pretraining(trial.pretraining.id, digest, budget=trial.budget)
-        works.insert(0, make_work(job, trial.pretraining))
-    store.register(make_registration([trial], [prepared], [work.job for work in works]))
-    left, total = list(works), sum(work.job.steps for work in works)
+    def show(state: Progress) -> None:
+        done = sum(work.job.steps for work in works[: state.ended])
+        done += sum(job.step for job in state.running)
+        progress(done, sum(work.job.steps for work in works))
+
     executor = LocalExecutor(1, per_gpu=1 if device == "cuda" else None)
     try:
-        executor.submit(left[:1])
-        while left:
-            for finished in executor.wait(POLL_SECONDS):
-                report = finished.report
-                if report is None or report.ending != "done":
-                    lines = (finished.crash if report is None else report.message).strip()
-                    ending = "crashed" if report is None else report.ending
-                    why = (lines.splitlines() or [ending])[-1]
-                    raise UserError(
-                        f"trial {trial.id} could not be trained again ({ending}): {why}"
-                    )
-                if left := left[1:]:
-                    executor.submit(left[:1])
-            jobs = store.jobs([work.job_id for work in works])
-            progress(sum(job.step for job in jobs.values()), total)
+        reports = Launch(store, works, executor, Callback(show)).run()
     finally:
         executor.close(kill=True)
+    for report in reports.values():
+        if report.ending != "done":
+            why = (report.message.strip().splitlines() or [report.ending])[-1]
+            raise UserError(f"trial {trial.id} could not be trained again ({report.ending}): {why}")
