@@ -1,9 +1,8 @@
-"""What a launch starts next: `choose_tasks`, a function of jobs as they were read, free slots and a
-cap.
+"""What a launch starts next: `choose_tasks`, a function of the jobs, the free slots and the cap.
 
-It reads no clock and no database, and changes nothing. Jobs are dealt over slots that are free:
-they are not submitted before, so that more valuable ones can come first, and others can join their
-stacks. A job that needs another one waits here until that has ended.
+It reads no clock and no database, and changes nothing. Jobs are submitted only when slots are free,
+so that more valuable jobs can overtake them and others can join their stacks. A job that needs
+another job is submitted only after that has ended.
 """
 
 import math
@@ -21,19 +20,18 @@ from lcma.sweeps.expansion import Pretraining, Trial
 from lcma.sweeps.recipe import STACK_LEAST
 
 WINDOW = 64
-"""Most tasks that wait in an executor for the machines that it may get for them."""
+"""Most tasks that wait in an executor for the machines that they may bring."""
 
 MOST = 12
-"""Most members of a stack, on CPUs and on GPUs."""
+"""Most members of a stack."""
 
 
 class Candidate(NamedTuple):
-    """A job that can be in a stack of its shape: the step that it stands at, and how many members
-    such a stack may have."""
+    """A job for a stack."""
 
-    shape: Hashable
-    step: int = 0
-    most: int = MOST
+    shape: Hashable  # what the members of its stack have in common
+    step: int = 0  # that it has reached
+    most: int = MOST  # members that its stack may have
 
 
 ALONE = Candidate(None, most=1)
@@ -42,37 +40,23 @@ ALONE = Candidate(None, most=1)
 
 @dataclass(frozen=True)
 class Jobs:
-    """The jobs of a launch as a round of the driver found them."""
+    """The jobs of a launch in a round of the driver, by their ids."""
 
-    order: "Order"
-    """The unfinished ones."""
-
-    kinds: Sequence[Work]
-    """A work for each need that they have."""
-
-    candidates: Mapping[str, Candidate]
-    """Those that are trained in stacks."""
-
-    grown: Mapping[str, Work]
-    """The works of those that need more memory than at first."""
-
-    in_flight: Mapping[str, Sequence[str]]
-    """Those in the executor, each with the jobs of its task."""
-
-    running: Mapping[str, str]
-    """Those that run, here or in another launch, and the stacks that they are in or themselves."""
-
-    held: AbstractSet[str]
-    """Those whose leases nobody may take."""
-
-    resting: AbstractSet[str]
-    """Those that are not tried again yet."""
-
-    segments: Sequence[JobFacts | PlannedJob]
-    """Segments that other launches hold: longer ones of their pretrainings cannot be claimed."""
+    order: "Order"  # unfinished jobs
+    kinds: Sequence[Work]  # an unfinished work for each need
+    candidates: Mapping[str, Candidate]  # jobs that are trained in stacks
+    grown: Mapping[str, Work]  # works that need more memory than at first
+    in_flight: Mapping[str, Sequence[str]]  # jobs in the executor, and all jobs of their task
+    running: Mapping[str, str]  # jobs that run in any launch, and their stacks, or else themselves
+    held: AbstractSet[str]  # jobs whose leases nobody may take
+    resting: AbstractSet[str]  # jobs that pause before they are tried again
+    segments: Sequence[JobFacts | PlannedJob]  # segments that other launches hold
 
     def can_start(self, job: PlannedJob) -> bool:
-        """Return whether a job that waits for no other may be submitted."""
+        """Return whether a job that waits for no other may be submitted.
+
+        A segment may not while another launch holds a shorter one of its pretraining.
+        """
         return not (
             job.id in self.in_flight
             or job.id in self.held
@@ -85,7 +69,7 @@ class Jobs:
         )
 
     def iterate_ready(self) -> Iterator[Work]:
-        """Iterate over the works that can start, most valuable first."""
+        """Yield the works that can start, most valuable first."""
         for work in self.order:
             if self.can_start(work.job):
                 yield self.grown.get(work.job_id, work)
@@ -98,17 +82,15 @@ def choose_tasks(
     cap: int | None = None,
     grows: bool = False,
 ) -> list[list[Work]]:
-    """Choose the tasks to start now, each a work or a stack of several, most valuable first.
+    """Choose the tasks to start now, each one work or a stack of works, most valuable first.
 
     Args:
         jobs: The jobs.
-        count_free: How many tasks like a work would start at once, after tasks like others; None if
-            that is not known. Where nothing is in the executor one does, whatever it says, so that
-            nothing waits for ever.
-        cap: Most tasks of the sweep at once, over all launches: those in the executor count, and
-            those of jobs that others hold. None for no limit.
-        grows: Whether tasks that wait bring machines. Then full stacks, which nobody could join any
-            more, need no free slot, up to `WINDOW`.
+        count_free: `Executor.free_slots`. If the executor is empty a task starts whatever this
+            returns, so that nothing waits for ever.
+        cap: Most tasks of the sweep at once, over all launches; None for no limit.
+        grows: Whether waiting tasks may bring machines. Then up to `WINDOW` full stacks, which no
+            other job could join, need no free slot.
     """
     tasks = {tuple(job_ids) for job_ids in jobs.in_flight.values()}
     elsewhere = {
@@ -121,7 +103,7 @@ def choose_tasks(
     chosen: list[list[Work]] = []
 
     def count_slots(work: Work) -> tuple[int, bool]:
-        """Return how many tasks like a work may start, and whether they would wait for machines."""
+        """Return how many tasks with this need may start, and whether they wait for machines."""
         free = count_free(work, [task[0] for task in chosen]) or 0
         free = max(free, 0 if tasks or chosen else 1)
         if free > 0 or not grows:
@@ -145,7 +127,7 @@ def choose_tasks(
         stacks += [[works[position] for position in stack] for stack in dealt]
     for stack in sorted(stacks, key=lambda stack: rank[stack[0].job_id]):
         need = stack[0].need
-        if chosen and chosen[-1][0].need != need:  # which may have taken its slots
+        if chosen and chosen[-1][0].need != need:  # that task may have taken its slots
             slots[need] = count_slots(stack[0])
         left, waits = slots[need]
         is_full = len(stack) == jobs.candidates.get(stack[0].job_id, ALONE).most
@@ -156,15 +138,14 @@ def choose_tasks(
 
 
 def find_shapes(jobs: Iterable[tuple[PlannedJob, Trial | Pretraining]]) -> dict[str, Hashable]:
-    """Return the shapes of those jobs that are trained in stacks, by their ids: all that the
-    members of a stack have in common.
+    """Return by job id the shapes of the jobs that are trained in stacks.
 
     Pretrainings of one shape differ in the seed, trials in the seed, the factorization and the
     options of its maps.
     """
-    # Jobs share their recipes, and hashing one is expensive.
-    known: dict[tuple[type, int], str] = {}
-    found: dict[str, Hashable] = {}
+    # Jobs share recipe objects, and hashing one is expensive.
+    recipe_ids: dict[tuple[type, int], str] = {}
+    shapes: dict[str, Hashable] = {}
     for job, subject in jobs:
         recipe, key = subject.recipe, (type(subject), id(subject.recipe))
         if isinstance(subject, Trial):
@@ -173,28 +154,28 @@ def find_shapes(jobs: Iterable[tuple[PlannedJob, Trial | Pretraining]]) -> dict[
             form = subject.form
         if form == "data" or not recipe.optimization.stacked:
             continue
-        if key not in known:  # a pretraining has what concerns it of the recipe
+        if key not in recipe_ids:
             is_trial = isinstance(subject, Trial)
-            known[key] = recipe.id if is_trial else recipe.pretraining_part_id
-        shape = job.kind, recipe.model.flow, subject.set_name, known[key], form
-        found[job.id] = *shape, job.budget, job.data_digest
-    return found
+            recipe_ids[key] = recipe.id if is_trial else recipe.pretraining_part_id
+        shape = job.kind, recipe.model.flow, subject.set_name, recipe_ids[key], form
+        shapes[job.id] = *shape, job.budget, job.data_digest
+    return shapes
 
 
 def deal(members: Sequence[Candidate], slots: int, *, full: bool = False) -> list[list[int]]:
-    """Deal members, most valuable first, over free slots as evenly as their shapes allow.
+    """Deal members over free slots as evenly as their shapes allow.
 
-    Those that stand at one step come together where that leaves the stacks even. Up to
-    `STACK_LEAST` are not parted, since each part would be filled up with copies.
+    Members at the same step come together if the stacks stay even. Up to `STACK_LEAST` members stay
+    together, since each smaller stack would be filled up with copies.
 
     Args:
-        members: The members.
+        members: The members, most valuable first.
         slots: How many stacks can start.
-        full: Deal stacks of as many members as they may have, and no smaller ones.
+        full: Deal only stacks of as many members as they may have.
 
     Returns:
-        At most so many stacks, each of one shape, as positions in ``members``, in the order of
-        their most valuable members. Members for which no slot is left are in none.
+        Up to ``slots`` stacks of one shape each, as positions in ``members``, in the order of their
+        most valuable members. Members for which no slot is left are in none.
     """
     alike = defaultdict[tuple[Hashable, int], list[int]](list)
     members = members[: MOST * slots]
@@ -214,10 +195,10 @@ def deal(members: Sequence[Candidate], slots: int, *, full: bool = False) -> lis
 
 
 class Order:
-    """The unfinished jobs of a launch; those of them that wait for no other, most valuable first.
+    """The unfinished jobs of a launch, most valuable first.
 
-    Segments come first, those with most trials behind them at the top; then trials that read maps;
-    then the others. Equals stay in the order of the plan.
+    Segments come first, by the number of trials that need them; then trials that read maps; then
+    other trials. Equals stay in the order of the plan.
     """
 
     def __init__(self, works: Sequence[Work]) -> None:
@@ -239,27 +220,27 @@ class Order:
                 self._behind.setdefault(work.after, []).append(work.job_id)
 
     def __iter__(self) -> Iterator[Work]:
-        """Iterate over those that wait for no other. None may be removed meanwhile."""
+        """Iterate over the works that wait for no other job. None may be removed meanwhile."""
         return (self._works[place] for place in self._ready)
 
     def list_unfinished(self) -> list[str]:
-        """Return the ids of all of them."""
+        """Return the ids of all unfinished jobs."""
         return list(self._places)
 
     def remove(self, job_id: str) -> list[str]:
-        """Remove a job that has ended; return the ids of those that waited for it."""
+        """Remove a job that has ended; return the ids of the jobs that waited for it."""
         place = self._places.pop(job_id)
         at = bisect_left(self._ready, place)
         if self._ready[at : at + 1] == [place]:
             del self._ready[at]
-        freed = [one for one in self._behind.pop(job_id, ()) if one in self._places]
-        for one in freed:
-            insort(self._ready, self._places[one])
+        freed = [waiting for waiting in self._behind.pop(job_id, ()) if waiting in self._places]
+        for waiting in freed:
+            insort(self._ready, self._places[waiting])
         return freed
 
 
 def _count_trials_behind(works: Sequence[Work]) -> Counter[str]:
-    """Count the trials that wait for each segment, or for one that goes on from it."""
+    """Count the trials that need each segment, at once or by way of longer segments."""
     after = {work.job_id: work.after for work in works}
     behind: Counter[str] = Counter()
     for work in works:

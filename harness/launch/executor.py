@@ -11,12 +11,9 @@ from lcma.harness.work.units import Report, Work
 
 
 class ClusterLostError(Exception):
-    """Raised by `Executor.wait` if the cluster is gone, so that no task can begin or end.
+    """Raised by `Executor.wait` if the cluster is gone, so that no task can begin or end."""
 
-    ``released`` of the launch's jobs keep their last checkpoint.
-    """
-
-    released = 0
+    released = 0  # jobs of the launch that keep their last checkpoint
 
 
 Lost = Literal["error", "process", "memory", "node", "taken", "device"]
@@ -25,33 +22,33 @@ Lost = Literal["error", "process", "memory", "node", "taken", "device"]
 
 @dataclass(frozen=True)
 class Finished:
-    """A job whose task ended: with its report, or without one, and then ``crash`` says why.
+    """A job whose task ended, with its report, or without one and then with the reason.
 
-    ``lost`` says what was lost with a task without a report:
+    A task without a report has lost
 
-    - ``error``: nothing else, the task raised an error;
+    - ``error``: nothing, it raised an error;
     - ``process``: its process, which is known to be dead;
     - ``memory``: its process, which its node killed because memory ran out;
     - ``node``: its node, so that nothing is known of its process;
     - ``taken``: its node, which was told to end, and its processes with it;
     - ``device``: its device, as the attempt's own report says.
-
-    ``host`` is the name of the host that it ran on, where others could have run it.
     """
 
     job_id: str
     report: Report | None
-    crash: str = ""
+    crash: str = ""  # the reason why there is no report
     lost: Lost = "error"
-    host: str = ""
+    host: str = ""  # the host that ran it, if others could have run it
 
 
 class Executor(ABC):
-    """A place that runs `run_body`. A task is one piece of work, or several that are trained as one
-    stack; a job is in one task at a time."""
+    """A place that runs tasks, each one work or the works of a stack.
+
+    A job is in one task at a time.
+    """
 
     grows = False
-    """Whether it takes tasks that wait for a slot, which may bring it more machines."""
+    """Whether waiting tasks may bring more machines, so that they need no free slot."""
 
     aside: frozenset[str] = frozenset()
     """The hosts that get no tasks."""
@@ -73,44 +70,43 @@ class Executor(ABC):
         return False
 
     def set_aside(self, hosts: Collection[str]) -> None:
-        """Let none but tasks that are on their way run on these hosts, until the next call."""
+        """Give no more tasks to these hosts, and tasks again to all others."""
         self.aside = frozenset(hosts)
 
     @abstractmethod
     def submit(self, works: Sequence[Work]) -> None:
-        """Start a task, for which a slot is free unless the executor `grows`, or none is known.
+        """Start a task: one work, or a stack of works that all need what the first one needs.
 
-        All members of a stack need what the first one needs.
+        A slot must be free, unless the executor `grows` or does not know its free slots.
         """
 
     @abstractmethod
     def wait(self, seconds: float) -> list[Finished]:
-        """Return the jobs of the tasks that ended, after waiting at most ``seconds`` for the first.
-
-        A job whose own process was lost has no report.
-        """
+        """Return the jobs of finished tasks, after waiting up to ``seconds`` for the first task."""
 
     def free_slots(self, work: Work, before: Sequence[Work] = ()) -> int | None:
-        """Return how many tasks that need what the work needs would start at once, after tasks of
-        other works; None if that is not known."""
+        """Return how many tasks with the need of ``work`` would start at once after tasks with the
+        needs of ``before``; None if that is not known."""
         return None
 
     def lack(self, work: Work, *, aside: bool = False) -> str | None:
-        """Return in one line what the work needs that no present machine has, and what they have;
-        None if one has it, busy or not, and ``aside`` one that is set aside too."""
+        """Return in one line what the work needs and no machine has, and what they have.
+
+        None if a machine has it, busy or not. With ``aside`` hosts that are set aside count too.
+        """
         return None
 
     @abstractmethod
     def close(self, *, kill: bool) -> None:
-        """Stop everything; with ``kill`` without waiting for tasks in progress."""
+        """Stop everything; with ``kill`` without waiting for running tasks."""
 
 
 def run_body(works: Sequence[Work], is_ending: Callable[[], bool] | None = None) -> list[Report]:
-    """Run the works of a task; return a report for each. Trainings end with a checkpoint on
-    SIGTERM, or if the node ``is_ending``.
+    """Run the works of a task; return a report for each.
 
-    What runs them is imported by workers alone: a launch does without torch.
+    Trainings end with a checkpoint on SIGTERM, or once ``is_ending`` says that the node ends.
     """
+    # Only workers import it: a launch does not need torch.
     from lcma.harness.work.worker import run_works
 
     with expect_notice(is_ending):

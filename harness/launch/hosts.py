@@ -1,11 +1,10 @@
-"""The hosts of a launch that get no more of its trials, since something fails there.
+"""The hosts that get no more trials of a launch, since something fails there.
 
-What fails before a trial is claimed is the host's fault and never counts against the trial: a host
-without lcma, with other code, without the database's driver, with a PyTorch for CPUs.
-
-A device that fails in a trial is the host's fault too, and so are first steps that fail there in a
-row. Trials that failed so run elsewhere. Where they fail on another host too it was their own
-fault, and the host is taken back.
+- A failure before a trial is claimed is the host's fault, and never counts against the trial: the
+  host lacks lcma, has other code, lacks the database's driver, or has a PyTorch for CPUs.
+- A device that fails in a trial is the host's fault, and so are `ROW` first steps that fail there
+  in a row. These trials run elsewhere. If they fail on another host too, it was their own fault,
+  and the first host gets trials again.
 """
 
 from collections import Counter
@@ -20,19 +19,18 @@ ROW = 3
 
 
 class Hosts:
-    """A launch's view of its hosts: which are set aside, for as long as it runs.
-
-    Those with ``problems``, by their names, are from the start.
-    """
+    """The hosts of a launch; one that is set aside stays so until the launch ends."""
 
     def __init__(
         self, executor: Executor, note: Callable[[str], None], problems: Mapping[str, str]
     ) -> None:
+        """Set aside the hosts that have ``problems``, by their names."""
         self._executor, self._note = executor, note
-        self._aside: dict[str, str] = {}  # and why
-        self._blamed: dict[str, list[Hashable]] = {}  # what failed on each, one or more times
-        self._failed_on: dict[Hashable, Counter[str]] = {}
-        self._begun: set[Hashable] = set()  # recipes of which some host made steps
+        self._aside: dict[str, str] = {}  # by host, the reason
+        # A job or a recipe for each failure in a row.
+        self._blamed: dict[str, list[Hashable]] = {}
+        self._failed_on: dict[Hashable, Counter[str]] = {}  # by job or recipe
+        self._begun: set[Hashable] = set()  # recipes that made a step on some host
         for host, problem in problems.items():
             self.set_aside(host, problem)
 
@@ -48,7 +46,7 @@ class Hosts:
 
     def set_aside(self, host: str, why: str) -> None:
         """Give a host no more trials."""
-        if host in self._aside:  # of a task that was on its way there
+        if host in self._aside:  # by an earlier task that was on its way there
             return
         self._aside[host] = why
         self._executor.set_aside(self._aside)
@@ -57,11 +55,11 @@ class Hosts:
         )
 
     def can_spare(self, host: str) -> bool:
-        """Return whether another host could run trials that get none on this one."""
+        """Return whether another host could run the trials of this one."""
         return self._executor.count_machines() > (host not in self._aside)
 
     def blame(self, host: str, subject: Hashable, why: str, times: int = ROW) -> None:
-        """Note that what became of a job may be its host's fault, which `ROW` times in a row is."""
+        """Count failures of a job or recipe against a host; set it aside after `ROW` in a row."""
         if host in self._aside:
             return
         blamed = self._blamed.setdefault(host, [])
@@ -70,9 +68,9 @@ class Hosts:
             self.set_aside(host, why)
 
     def acquit(self, subject: Hashable) -> None:
-        """Take back the hosts that were set aside for what fails on others too."""
+        """Give trials again to hosts that were set aside for what fails on others too."""
         for host, blamed in self._blamed.items():
-            left = [one for one in blamed if one != subject]
+            left = [other for other in blamed if other != subject]
             if len(left) < ROW <= len(blamed):
                 del self._aside[host]
                 self._executor.set_aside(self._aside)
@@ -80,17 +78,16 @@ class Hosts:
             blamed[:] = left
 
     def note_steps(self, host: str, recipe: Hashable) -> None:
-        """Note that a host made steps of a recipe."""
+        """Note that a recipe made steps on a host."""
         self._begun.add(recipe)
         if host not in self._aside:
             self._blamed.pop(host, None)
 
     def excuse(self, host: str, job_id: str, recipe: Hashable, why: str) -> bool:
-        """Return whether a job that failed before its first step runs again, as its host may be to
-        blame.
+        """Return whether a job that failed before its first step runs again without a penalty.
 
-        It is not if the job, or a recipe of which nobody made steps, failed on two hosts, or the
-        job in a row on one.
+        It does not if it is at fault itself: a recipe that has not made a step anywhere failed on
+        two hosts, or the job failed on two hosts or `ROW` times on one.
         """
         begun = recipe in self._begun
         subject = job_id if begun else recipe

@@ -21,13 +21,15 @@ _Ended = tuple[list[Report], bool]
 
 
 class LocalExecutor(Executor):
-    """An executor with a number of slots, each a process, so that one's death touches no other.
-
-    With ``per_gpu`` each GPU of the machine has that many of the slots; work for a whole GPU takes
-    all slots of one.
-    """
+    """An executor with a process for each slot, so that the death of one touches no other."""
 
     def __init__(self, slots: int, per_gpu: int | None = None) -> None:
+        """Prepare the slots.
+
+        Args:
+            slots: The number of tasks at once.
+            per_gpu: The number of slots on each GPU. Work for a whole GPU takes all slots of one.
+        """
         self.per_gpu = per_gpu
         self._pools = [self._new_pool(slot) for slot in range(slots)]
         self._free = set(range(slots))
@@ -43,20 +45,20 @@ class LocalExecutor(Executor):
 
     def wait(self, seconds: float) -> list[Finished]:
         done, _ = wait(self._running, timeout=seconds, return_when=FIRST_COMPLETED)
-        return [one for future in done for one in self._collect(future)]
+        return [finished for future in done for finished in self._collect(future)]
 
     def free_slots(self, work: Work, before: Sequence[Work] = ()) -> int:
         free, count = set(self._free), 0
-        for one in before:
-            free -= set(self._find_slots(one, free))
+        for other in before:
+            free -= set(self._find_slots(other, free))
         while slots := self._find_slots(work, free):
             free -= set(slots)
             count += 1
         return count
 
     def _find_slots(self, work: Work, free: set[int]) -> list[int]:
-        """Return the first free slot, or those of the first free GPU for work that takes one whole;
-        [] if there is none."""
+        """Return the first free slot, or the slots of the first free GPU for work that takes it
+        whole; [] if there is none."""
         if self.per_gpu in (None, 1) or work.gpus < 1:
             return sorted(free)[:1]
         slots = range(len(self._pools))
@@ -97,7 +99,7 @@ class LocalExecutor(Executor):
         gpu = None if self.per_gpu is None else slot // self.per_gpu
         return ProcessPoolExecutor(
             1,
-            mp_context=get_context("spawn") if gpu is not None else _context(),
+            mp_context=get_context("spawn") if gpu is not None else _choose_context(),
             initializer=_start_worker,
             initargs=(dict(os.environ), gpu),
         )
@@ -107,24 +109,28 @@ _PRELOADED = "lcma.harness.launch.preloaded"
 """The module that imports what workers have imported when they start."""
 
 _LATE = ("LCMA_", "RAY_", "TUNE_", "CUBLAS_", "TORCHINDUCTOR_CACHE_", "COLUMNS", "PYTHONBREAKPOINT")
-"""Beginnings of the names of variables that no module reads while it is imported."""
+"""Prefixes of variables that no module reads while it is imported."""
 
-_OF_RAY = "/ray/thirdparty_files"
-"""End of what Ray puts at the front of sys.path when it is imported: nothing there is ours."""
+_RAY_FOLDER = "/ray/thirdparty_files"
+"""Suffix of a folder that Ray puts at the front of sys.path when it is imported; we need none of
+it."""
 
 _server_start: tuple[int, dict[str, str], list[str]] | None = None
-"""The process that started the fork server, and its environment and sys.path then."""
+"""The process that started the fork server, with its environment and sys.path at that time."""
 
 
-def _context() -> BaseContext:
-    """Return how workers start: forked from a server that has imported the bodies, which takes no
-    time; spawned if the server's environment or path is not what this process would give it now."""
+def _choose_context() -> BaseContext:
+    """Return how workers start.
+
+    They are forked from a server that has imported the bodies, which takes no time. They are
+    spawned if the server's environment or path differs from what this process would give it now.
+    """
     global _server_start
     if sys.platform != "linux":  # elsewhere libraries may not be used after a fork
         return get_context("spawn")
     # What a module reads while it is imported cannot be set afterwards.
     variables = {k: v for k, v in os.environ.items() if not k.startswith(_LATE)}
-    path = [entry for entry in sys.path if not entry.endswith(_OF_RAY)]
+    path = [entry for entry in sys.path if not entry.endswith(_RAY_FOLDER)]
     if _server_start is None:
         _server_start = os.getpid(), variables, path
     pid, same, former = _server_start
@@ -132,7 +138,7 @@ def _context() -> BaseContext:
         return get_context("spawn")
     context = get_context("forkserver")
     context.set_forkserver_preload([_PRELOADED])
-    # The server is a `python -c`, which would prefer modules of the current folder.
+    # The server is a `python -c`, which would prefer modules in the current folder.
     os.environ["PYTHONSAFEPATH"] = "1"
     try:
         forkserver.ensure_running()
@@ -158,15 +164,15 @@ def _kill(pool: ProcessPoolExecutor) -> None:
 
 
 def _start_worker(environment: dict[str, str], gpu: int | None) -> None:
-    """Take over the launching process's environment, leave interrupts to it, end with it, and keep
-    to one GPU."""
+    """Take over the launching process's environment, ignore interrupts, use one GPU, and end when
+    that process ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if environment != os.environ:
         os.environ.clear()
         os.environ.update(environment)
-    np.random.seed()  # a plug-in may draw from it, and forked workers would all draw the same
+    np.random.seed()  # else plug-ins that draw from it would draw the same in all forked workers
     if gpu is not None:
-        # the launch counted those that it may see
+        # The launch counted only visible GPUs.
         visible = os.environ.get("CUDA_VISIBLE_DEVICES")
         os.environ["CUDA_VISIBLE_DEVICES"] = visible.split(",")[gpu] if visible else str(gpu)
     parent = parent_process()

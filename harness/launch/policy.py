@@ -1,4 +1,4 @@
-"""What a launch may do, by its options and its spec: its cap, its limits of hours, its hosts."""
+"""The policy of a launch by its options and its spec: its cap, its limits of hours, its hosts."""
 
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -14,20 +14,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Limits:
-    """Limits of hours of a launch; None for no limit.
+    """Limits of hours of a launch; None for no limit. Lost attempts count too."""
 
-    ``device_hours`` are those of the launch, ``sweep_device_hours`` those of all launches of its
-    sweep, each with attempts that were lost. ``hours`` is the time of the launch by the wall, from
-    its begin in the database, by whose clock all of its processes go.
-    """
-
-    device_hours: float | None = None
-    sweep_device_hours: float | None = None
-    hours: float | None = None
+    device_hours: float | None = None  # of the launch
+    sweep_device_hours: float | None = None  # of all launches of its sweep
+    hours: float | None = None  # wall-clock time since the launch began, by the database's clock
 
 
 class LimitReachedError(Exception):
-    """A launch has ended at a limit with ``left`` of its jobs to do."""
+    """Raised when a launch ends at a limit, with ``left`` jobs to do."""
 
     def __init__(self, why: str, left: int) -> None:
         super().__init__(why)
@@ -36,15 +31,11 @@ class LimitReachedError(Exception):
 
 @dataclass(frozen=True)
 class LaunchPolicy:
-    """What a launch of a sweep may do: how many tasks at once, for how long, and on which hosts.
-
-    It began with the event of number ``begun``: earlier stop requests are not for it. At most
-    ``parallel`` jobs of the sweep run at once, over all launches; None for no limit.
-    """
+    """How many tasks a launch may run at once, for how long, and on which hosts."""
 
     sweep_id: str
-    begun: int = 0
-    parallel: int | None = None
+    begun: int = 0  # number of the event by which it began: earlier stop requests do not count
+    parallel: int | None = None  # most tasks of the sweep at once, over all launches
     limits: Limits = field(default_factory=Limits)
     hosts: "Hosts | None" = None
 

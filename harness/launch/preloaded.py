@@ -1,10 +1,10 @@
-"""What the server of which local workers are copies imports, once for all of them."""
+"""Imports of the fork server from which local workers are forked, made once for all of them."""
 
 import gc
 import importlib
 
-gc.disable()  # nearly all that imports make stays
+gc.disable()  # nearly all objects that imports make stay
 for name in ("lcma.harness.launch.executor", "lcma.harness.work.worker"):
     importlib.import_module(name)
-gc.freeze()  # a worker that looked at it for garbage would have to copy its pages
+gc.freeze()  # a collection in a worker would write to these objects, and so copy their pages
 gc.enable()

@@ -106,7 +106,7 @@ def test_a_longer_budget_continues_the_shorter_and_equals_a_run_of_its_own(
     assert run_work(alone).ending == "done"
     apart = db.connect(alone.place.db)
     assert apart.view("attempts").first_step.tolist() == [0]
-    key = {"pretraining_id": alone.pretraining.id, "budget": 20, "score": "cumulative"}
+    key = {"pretraining_id": alone.subject.id, "budget": 20, "score": "cumulative"}
     (chained,), (by_itself,) = store.maps(**key), apart.maps(**key)
     assert chained.digest == by_itself.digest
     assert np.array_equal(chained.standard_errors, by_itself.standard_errors)
