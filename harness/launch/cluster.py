@@ -1,4 +1,4 @@
-"""The executor on Ray: task bodies as Ray tasks. No other module of `run` touches Ray."""
+"""The executor on Ray: task bodies as Ray tasks. No other module of this folder touches Ray."""
 
 import atexit
 import contextlib
@@ -48,42 +48,42 @@ Value = TypeVar("Value")
 AUTH_MODE, TOKEN, TOKEN_PATH = "RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"
 """Ray's variables for who may use it."""
 
-LOOK_SECONDS, LOST_SECONDS = 2.0, 6.0
-"""Interval between looks at the head and the raylet of this machine, and time without an answer
-after which they are taken for dead."""
+CHECK_SECONDS, LOST_SECONDS = 2.0, 6.0
+"""Interval between checks of the head and of this machine's raylet, and time without an answer
+after which they count as dead."""
 
 ASK_SECONDS = 120.0
-"""Time that a node may take to start a worker and to answer whether it can use a place."""
+"""Time that a node gets to start a worker and to answer a `Question`."""
 
 WAIT_NODES_SECONDS = 300.0
-"""Time for which a launch waits for the nodes that it was told to wait for."""
+"""Time for which a launch waits for the nodes of ``--wait-nodes``."""
 
 LOSSES = 4
-"""Losses of its node or process after which Ray gives a repeatable call up."""
+"""Losses of its node or process after which Ray gives up a call of `run_each`."""
 
 END_SECONDS = 1.0
-"""Time after which a process ends that can compute nothing on its device any more."""
+"""Time after which a process ends whose device has failed."""
 
 NO_NODE_SECONDS = 120.0
-"""Time without a node for them after which repeatable calls are given up."""
+"""Time without an able node after which `run_each` gives up."""
 
 NODE_LABEL = "ray.io/node-id"
 """The label by which Ray names a node."""
 
 TOLD_TO_END = (1, 3, 4)
-"""Ray's reasons (`NodeDeathInfo`) of a node's death that are no fault: its raylet got SIGTERM, or
-an autoscaler drained it, as a spot machine that is taken away or as an idle one."""
+"""Reasons (Ray's `NodeDeathInfo`) of a node's death that are no fault: its raylet got SIGTERM, or
+an autoscaler drained it because it was preempted or idle."""
 
-OWN_TYPE = "node_"
-"""How the names begin that Ray gives to nodes of a cluster that was started by hand, each its own
-type; with an autoscaler they have the types of its configuration."""
+MANUAL_TYPE = "node_"
+"""Prefix of the types that Ray invents for nodes that were started by hand. An autoscaler's nodes
+have the types of its configuration."""
 
 BEGUN = "lcma-begun:"
-"""Before a task's id: the key under which Ray's store has the node on which the task has begun."""
+"""Prefix of a task's key in Ray's store, whose value is the node on which the task has begun."""
 
 
 class _JobConfig(JobConfig):
-    """Ray's, but for the current folder, from whose files its workers would import first."""
+    """Ray's configuration without the current folder, from which workers would import first."""
 
     def _serialize(self) -> str:
         own = {str(Path(path).absolute()) for path in sys.path}
@@ -93,9 +93,13 @@ class _JobConfig(JobConfig):
 
 
 class RayExecutor(Executor):
-    """An executor that makes each task one of Ray's."""
+    """An executor on a Ray cluster, or on a Ray of its own."""
 
     def __init__(self, resources: Resources, address: str | None) -> None:
+        """Connect to the cluster at an address, or start a Ray on this machine.
+
+        Raises UserError if that fails.
+        """
         # CPU tasks must not see the GPUs of their node, whatever Ray's default is.
         os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "1")
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
@@ -132,7 +136,7 @@ class RayExecutor(Executor):
                 "check the address, or leave --ray out" if address else "try again, or use --local"
             )
             raise UserError(f"cannot {where}: {first}; {remedy}") from None
-        # Lost nodes, with states of its processes: a launch says itself what it lost.
+        # Keep Ray from printing about lost nodes: a launch says itself what it lost.
         ray._private.worker.print_to_stdstream = lambda data, ignore_prefix: None
         run = _make_task(notes_node=address is not None)
         self._task: Any = ray.remote(max_retries=0, max_calls=0)(run)
@@ -140,18 +144,17 @@ class RayExecutor(Executor):
         self._several_gpus = False
         self._known_nodes: list[dict[str, Any]] = []
         self._asking: Future[Any] | None = None
-        self._looked = self._answered = time.monotonic()
+        self._checked = self._answered = time.monotonic()
         self._is_lost_cluster = False
         self._question: Question | None = None
         self._host_of: dict[str, str] = {}
-        self._able: set[str] = set()  # hosts that could run a task of the least need
-        # What each needs, and the nodes that were closed to it.
+        self._able: set[str] = set()  # hosts that can run a task, also lost ones
+        # By task its need and the ids of the nodes that it must avoid.
         self._placed: dict[Any, tuple[Mapping[str, float], Collection[str]]] = {}
         self._nodes()
 
     def check(self, threads: int) -> None:
-        """Raise UserError if no node of the cluster can ever run one task, nor one that Ray's
-        autoscaler could add."""
+        """Raise UserError if no node can ever run a task, nor one that an autoscaler could add."""
         self.need, self._able = self._need(threads), set()
         lack = self._lack(self.need)
         if lack is not None and not self._could_add(self.need):
@@ -161,9 +164,9 @@ class RayExecutor(Executor):
             )
 
     def wait_for_nodes(self, count: int) -> None:
-        """Wait until so many nodes are alive, the head too.
+        """Wait until ``count`` nodes, including the head, are alive.
 
-        Raises UserError if they do not come within `WAIT_NODES_SECONDS`.
+        Raises UserError after `WAIT_NODES_SECONDS`.
         """
         until = time.monotonic() + WAIT_NODES_SECONDS
         while (found := len(self._nodes())) < count:
@@ -195,7 +198,7 @@ class RayExecutor(Executor):
     def _need(
         self, threads: int, gpus: float = 0.0, memory_gb: float | None = None
     ) -> dict[str, float]:
-        """Return what a task holds: at least what the launch's resources say."""
+        """Return the resources of a task: at least those of the launch."""
         own = self.resources
         need = {"CPU": own.cpus or float(threads), "GPU": max(gpus, own.gpus or 0.0)}
         if memory := max(memory_gb or 0.0, own.memory_gb or 0.0):
@@ -220,18 +223,18 @@ class RayExecutor(Executor):
     def _could_add(self, need: Mapping[str, float]) -> bool:
         """Return whether Ray's autoscaler could add a node that meets a need.
 
-        Where Ray does not tell what nodes it could add, any may be one of those.
+        If Ray does not say which nodes it could add, it may be able to.
         """
         if self.address is None or _is_client():
             return False
         config = ray._private.state.state.get_cluster_config()
         if config is not None and config.node_group_configs:
-            groups = [one for one in config.node_group_configs if one.max_count]
-            return any(_meets({"Resources": dict(one.resources)}, need) for one in groups)
-        return any(not name.startswith(OWN_TYPE) for name in _read_node_types())
+            groups = [group for group in config.node_group_configs if group.max_count]
+            return any(_meets({"Resources": dict(group.resources)}, need) for group in groups)
+        return any(not name.startswith(MANUAL_TYPE) for name in _read_node_types())
 
     def hosts(self) -> list[str]:
-        """Return the machines that may run a task, and this one, by name and address."""
+        """Return the names and addresses of the machines that may run a task, and of this one."""
         alive = self._nodes()
         here = socket.gethostname()
         more = (
@@ -240,14 +243,14 @@ class RayExecutor(Executor):
         return sorted({*map(_name_host, alive), *more})
 
     def total(self, resource: str) -> float:
-        """Return the amount of a resource that all nodes have together, such as 'CPU'."""
+        """Return the total amount of a resource of all nodes, such as 'CPU'."""
         return sum(float(node["Resources"].get(resource, 0.0)) for node in self._nodes())
 
     def count_machines(self) -> int:
         return sum(_meets(node, self.need) for node in self._open_nodes())
 
     def ask(self, question: Question) -> list[Answer]:
-        """Return the answer of each node that could run a task; none of a node lost meanwhile."""
+        """Return the answer of each node that could run a task, except of nodes that are lost."""
         if self.address is None:
             return super().ask(question)
         self._question = question
@@ -262,14 +265,14 @@ class RayExecutor(Executor):
                 asked[ref] = node["NodeID"]
         late, until = list(asked), time.monotonic() + ASK_SECONDS
         while late and time.monotonic() < until:
-            _, late = ray.wait(late, num_returns=len(late), timeout=LOOK_SECONDS)
+            _, late = ray.wait(late, num_returns=len(late), timeout=CHECK_SECONDS)
             alive = {node["NodeID"] for node in self._nodes()}
             late = [ref for ref in late if asked[ref] in alive]
         answers = (_read_answer(r, self._host_of[node], r in late) for r, node in asked.items())
         return list(filter(None, answers))
 
     def is_closed(self) -> bool:
-        """Return whether every host that could run a task is set aside, were it lost too."""
+        """Return whether every host that could run a task is set aside, lost hosts included."""
         self._nodes()
         return bool(self.aside) and self._able <= self.aside and not self._could_add(self.need)
 
@@ -277,13 +280,16 @@ class RayExecutor(Executor):
         return [n for n in self._nodes() if self._host_of[n["NodeID"]] not in self.aside]
 
     def _recall(self) -> None:
-        """Take back tasks that no node may run any more, since all that may are lost, if one may
-        now, as of a host that was taken back: which may is decided when a task is submitted."""
-        barred = {ref: one for ref, one in self._placed.items() if one[1]}
-        nodes, opened = (self._nodes(), self._open_nodes()) if barred else ([], [])
-        for ref, (need, closed) in barred.items():
+        """Cancel tasks that must avoid all able nodes, if one of these gets tasks again.
+
+        The nodes that a task avoids are fixed when it is submitted. Its other nodes may be lost.
+        """
+        limited = {ref: placed for ref, placed in self._placed.items() if placed[1]}
+        nodes, open_nodes = (self._nodes(), self._open_nodes()) if limited else ([], [])
+        for ref, (need, avoided) in limited.items():
             able = [node for node in nodes if _meets(node, need)]
-            if {node["NodeID"] for node in able} <= set(closed) and any(n in opened for n in able):
+            is_stuck = {node["NodeID"] for node in able} <= set(avoided)
+            if is_stuck and any(node in open_nodes for node in able):
                 ray.cancel(ref)
 
     def submit(self, works: Sequence[Work]) -> None:
@@ -294,22 +300,25 @@ class RayExecutor(Executor):
     def run_each(
         self, body: Callable[..., Value], calls: Sequence[tuple[str, tuple[Any, ...]]]
     ) -> Iterator[Value]:
-        """Run a function for calls, each a title and arguments; yield what it returns, in no order.
+        """Run a function for calls, each a title and arguments; yield the results in any order.
 
-        A call whose node or process is lost is run again by Ray, so that it must be repeatable.
-        Raises UserError with what the function raises, for a call that was lost `LOSSES` times, and
-        where no node is left; and ClusterLostError.
+        Ray repeats a call whose node or process is lost, so that calls must be idempotent.
+
+        Raises:
+            UserError: The function raised an error, a call was lost `LOSSES` times, or no node is
+                left.
+            ClusterLostError: The cluster is gone.
         """
         refs = {}
         for title, arguments in calls:
             refs[self._start_task(self.need, title, (body, arguments), LOSSES - 1)] = title
-        had_place = time.monotonic()
+        had_node = time.monotonic()
         while refs:
             self._require_cluster()
-            ready, _ = ray.wait(list(refs), num_returns=1, timeout=LOOK_SECONDS)
+            ready, _ = ray.wait(list(refs), num_returns=1, timeout=CHECK_SECONDS)
             if ready or self.count_machines() or self._could_add(self.need):
-                had_place = time.monotonic()
-            elif time.monotonic() - had_place > NO_NODE_SECONDS:
+                had_node = time.monotonic()
+            elif time.monotonic() - had_node > NO_NODE_SECONDS:
                 title = next(iter(refs.values()))
                 why = f"for {NO_NODE_SECONDS:.0f} s: see `ray status`, and try again"
                 raise UserError(f"no node is left that can {title}, {why}")
@@ -330,11 +339,12 @@ class RayExecutor(Executor):
     def _start_task(
         self, need: Mapping[str, float], title: str, call: tuple[Any, Any], max_retries: int = 0
     ) -> Any:
-        """Start a task that holds what is needed, on a node that is not set aside."""
+        """Start a task with its resources, on a node that is not set aside."""
         gpus, hosts = need["GPU"], self._host_of.items()
-        closed = [node_id for node_id, host in hosts if host in self.aside]
-        # A process keeps the first GPU that it computed on, whichever the next task is granted, and
-        # a node that comes may have several.
+        avoided = [node_id for node_id, host in hosts if host in self.aside]
+        # A process stays on the first GPU that it computed on, whichever GPU the next task gets, so
+        # that on nodes with several GPUs each task needs a fresh process. A node that is still to
+        # come may have several.
         fresh = gpus and (self._several_gpus or self._lack(need) is not None)
         task = (self._fresh_task if fresh else self._task).options(
             num_cpus=need["CPU"],
@@ -342,10 +352,10 @@ class RayExecutor(Executor):
             memory=need.get("memory"),
             name=title,
             max_retries=max_retries,
-            label_selector={NODE_LABEL: f"!in({','.join(closed)})"} if closed else None,
+            label_selector={NODE_LABEL: f"!in({','.join(avoided)})"} if avoided else None,
         )
         ref = task.remote(pickle.dumps(call))
-        self._placed[ref] = need, closed
+        self._placed[ref] = need, avoided
         return ref
 
     def wait(self, seconds: float) -> list[Finished]:
@@ -355,7 +365,7 @@ class RayExecutor(Executor):
         ready, _ = ray.wait(list(self._works), num_returns=1, timeout=seconds)
         if ready:
             ready, _ = ray.wait(list(self._works), num_returns=len(self._works), timeout=0)
-        return [one for ref in ready for one in self._collect(ref)]
+        return [finished for ref in ready for finished in self._collect(ref)]
 
     def close(self, *, kill: bool) -> None:
         if self._is_lost_cluster:
@@ -369,14 +379,12 @@ class RayExecutor(Executor):
         _set_variables(self._before)
 
     def _require_cluster(self) -> None:
-        """Raise ClusterLostError once the head, or the raylet here, has not answered for a while.
-
-        Ray itself would end this process after a minute, or wait for ever.
-        """
+        """Raise ClusterLostError once the head or the raylet here has not answered for a while."""
+        # Ray itself would end this process after a minute, or wait for ever.
         now = time.monotonic()
-        if now - self._looked < LOOK_SECONDS:
+        if now - self._checked < CHECK_SECONDS:
             return
-        self._looked = now
+        self._checked = now
         if (dead := self._find_dead()) is None:
             self._answered = now
             self._recall()
@@ -386,7 +394,7 @@ class RayExecutor(Executor):
             raise ClusterLostError(f"{where} is lost, {dead} does not answer")
 
     def _find_dead(self) -> str | None:
-        """Return which of the processes that a launch cannot do without does not answer."""
+        """Return which process that a launch needs does not answer; None if all do."""
         if not self._head_answers():
             return "its head"
         node = ray._private.worker._global_node
@@ -406,16 +414,14 @@ class RayExecutor(Executor):
             return True
         host, _, port = node.gcs_address.rpartition(":")
         try:
-            socket.create_connection((host, int(port)), timeout=LOOK_SECONDS).close()
+            socket.create_connection((host, int(port)), timeout=CHECK_SECONDS).close()
         except OSError:
             return False
         return True
 
     def _ask_head(self, ask: Callable[[], Value], otherwise: Value) -> Value:
-        """Return what the head says, or ``otherwise`` if it does not answer for a while.
-
-        It may die while it is asked: then Ray waits for it, for a minute, and ends this process.
-        """
+        """Return what the head says, or ``otherwise`` if it does not answer for a while."""
+        # If the head dies during the call, Ray waits for a minute and then ends this process.
         if not self._head_answers():
             return otherwise
         self._asking = answer = _start_thread(ask)
@@ -426,11 +432,11 @@ class RayExecutor(Executor):
 
     def _nodes(self) -> list[dict[str, Any]]:
         nodes = self._ask_head(ray.nodes, self._known_nodes)
-        found = self._known_nodes = [n for n in nodes if n["Alive"]]
-        self._host_of |= {n["NodeID"]: _name_host(n) for n in found}
-        self._able |= {_name_host(n) for n in found if _meets(n, self.need)}
-        self._several_gpus |= any(n["Resources"].get("GPU", 0.0) > 1 for n in found)
-        return found
+        alive = self._known_nodes = [n for n in nodes if n["Alive"]]
+        self._host_of |= {n["NodeID"]: _name_host(n) for n in alive}
+        self._able |= {_name_host(n) for n in alive if _meets(n, self.need)}
+        self._several_gpus |= any(n["Resources"].get("GPU", 0.0) > 1 for n in alive)
+        return alive
 
     def _collect(self, ref: Any) -> list[Finished]:
         job_ids = [work.job_id for work in self._works.pop(ref)]
@@ -448,22 +454,22 @@ class RayExecutor(Executor):
         return [Finished(report.job_id, report, host=host) for report in reports]
 
     def _describe_loss(self, ref: Any, error: RayError) -> tuple[Lost, str, str]:
-        """Return what was lost with a task, why, and the host of a process that was lost alone."""
+        """Return what was lost with a task, why, and the host if only a process was lost."""
         lost, why = _classify_loss(error), type(error).__name__
         if isinstance(error, RayTaskError):
             why = str(error).strip().splitlines()[-1]
-        if lost == "node" and (found := re.search("node ID: ([0-9a-f]+)", str(error))):
-            why = self._host_of.get(found[1], why)
-            word = "" if _is_client() else self._ask_head(lambda: _find_word(found[1]), "")
-            if word:
-                return "taken", f"{why}: {word}", ""
+        if lost == "node" and (match := re.search("node ID: ([0-9a-f]+)", str(error))):
+            why = self._host_of.get(match[1], why)
+            notice = "" if _is_client() else self._ask_head(lambda: _find_notice(match[1]), "")
+            if notice:
+                return "taken", f"{why}: {notice}", ""
         if lost in ("process", "memory") and self._question is not None:
             return lost, why, self._host_of.get(self._ask_head(lambda: _pop_node(ref), ""), "")
         return lost, why, ""
 
 
 def _start_thread(ask: Callable[[], Value]) -> Future[Value]:
-    """Call a function in a thread that keeps no process from ending, should it hang for ever."""
+    """Call a function in a thread that, even if it hangs, lets the process end."""
     answer = Future[Value]()
 
     def wait() -> None:
@@ -476,9 +482,9 @@ def _start_thread(ask: Callable[[], Value]) -> Future[Value]:
     return answer
 
 
-def _find_word(node_id: str) -> str:
-    """Return why a node that died was told to end, by Ray's word; '' if it was not."""
-    for node in ray.nodes():  # type: ignore[no-untyped-call]  # Ray types it not
+def _find_notice(node_id: str) -> str:
+    """Return why Ray says that a dead node was told to end; '' if it was not."""
+    for node in ray.nodes():  # type: ignore[no-untyped-call]  # Ray has no types for it
         if node["NodeID"] == node_id and node.get("DeathReason") in TOLD_TO_END:
             return str(node.get("DeathReasonMessage") or "it was told to end").rstrip(".")
     draining = ray._private.state.state.get_draining_nodes()
@@ -486,24 +492,24 @@ def _find_word(node_id: str) -> str:
 
 
 def _is_client() -> bool:
-    """Return whether this process is a client of Ray (ray://), which sees less of it."""
+    """Return whether this process is a Ray client (ray://), which sees less of the cluster."""
     return ray._private.worker._global_node is None
 
 
 def _read_node_types() -> Iterator[str]:
-    """Iterate over the types of this cluster's nodes, by Ray's autoscalers, old and new."""
-    from ray.autoscaler.v2.sdk import get_cluster_status  # takes a while, and is seldom needed
+    """Yield the types of this cluster's nodes, by Ray's old and new autoscaler."""
+    from ray.autoscaler.v2.sdk import get_cluster_status  # slow to import, and seldom needed
 
     status = internal_kv._internal_kv_get(ray_constants.DEBUG_AUTOSCALING_STATUS)
     report = (json.loads(status) if status else {}).get("autoscaler_report") or {}
     yield from (report.get("node_type_mapping") or {}).values()
-    found = get_cluster_status(ray.get_runtime_context().gcs_address)
-    for node in (*found.active_nodes, *found.idle_nodes):
-        yield node.ray_node_type_name or OWN_TYPE
+    cluster = get_cluster_status(ray.get_runtime_context().gcs_address)
+    for node in (*cluster.active_nodes, *cluster.idle_nodes):
+        yield node.ray_node_type_name or MANUAL_TYPE
 
 
 def _pop_node(ref: Any) -> str:
-    """Return on which node a task had begun that was lost; '' if it had not, or is not known."""
+    """Return the node on which a lost task had begun; '' if it had not begun or is not known."""
     key = BEGUN + ref.task_id().hex()
     node = internal_kv._internal_kv_get(key)
     internal_kv._internal_kv_del(key)
@@ -511,14 +517,14 @@ def _pop_node(ref: Any) -> str:
 
 
 def _make_token() -> None:
-    """Let the Ray that is started here ask for a token that its processes alone have.
+    """Let the Ray that is started here require a token that only its processes have.
 
-    By itself Ray writes one into a file that everyone can read. Modes and tokens that the user has
-    set are left alone.
+    By itself Ray writes a token into a file that everyone can read. Modes and tokens that the user
+    has set stay.
     """
     mode = os.environ.get(AUTH_MODE, "token")
-    own = mode == "token" and not {TOKEN, TOKEN_PATH} & os.environ.keys()
-    token = secrets.token_hex(32) if own else os.environ.get(TOKEN)
+    needs_token = mode == "token" and not {TOKEN, TOKEN_PATH} & os.environ.keys()
+    token = secrets.token_hex(32) if needs_token else os.environ.get(TOKEN)
     _set_variables({AUTH_MODE: mode, TOKEN: token})
 
 
@@ -528,14 +534,14 @@ def _set_variables(values: Mapping[str, str | None]) -> None:
             os.environ.pop(name, None)
         else:
             os.environ[name] = value
-    remembered: Any = ray._raylet
-    remembered.Config.initialize("")
-    remembered.AuthenticationTokenLoader.instance().reset_cache()
+    raylet: Any = ray._raylet  # it has remembered the values of before
+    raylet.Config.initialize("")
+    raylet.AuthenticationTokenLoader.instance().reset_cache()
 
 
 @contextlib.contextmanager
 def _on_loopback() -> Iterator[None]:
-    """Let a Ray that is started listen on this machine's own address alone, as it does on macOS."""
+    """Let a Ray that is started listen only on the loopback address, as it does on macOS."""
     before = ray_constants.ENABLE_RAY_CLUSTER
     ray_constants.ENABLE_RAY_CLUSTER = False
     try:
@@ -545,14 +551,14 @@ def _on_loopback() -> Iterator[None]:
 
 
 def _make_task(*, notes_node: bool) -> Callable[..., tuple[str, Any, str]]:
-    """Return the function that Ray runs. It travels whole, so that it can report from a node that
-    has no lcma, or another one.
+    """Return the function that Ray runs.
 
-    It ``notes_node`` on which it runs before anything else: Ray does not say where a process died.
+    It travels by value, so that it can report from a node with no lcma or another version. With
+    ``notes_node`` it first stores on which node it runs: Ray does not say where a process died.
     """
 
     def run(content: bytes) -> tuple[str, Any, str]:
-        """Return the node, what the body returned, and why if it could not."""
+        """Return the node, the body's result or None, and then the reason."""
         import contextlib
         import pickle
         import traceback
@@ -569,7 +575,7 @@ def _make_task(*, notes_node: bool) -> Callable[..., tuple[str, Any, str]]:
             try:
                 body, arguments = pickle.loads(content)  # noqa: S301 - the driver's own bytes
                 return node, body(*arguments), ""
-            except Exception as error:  # noqa: BLE001 - of the node as it is
+            except Exception as error:  # noqa: BLE001 - whatever is wrong with the node is reported
                 plain = type(error).__name__ == "UserError"
                 why = str(error) if plain else traceback.format_exception_only(error)[-1]
                 return node, None, why.strip().splitlines()[-1]
@@ -578,23 +584,21 @@ def _make_task(*, notes_node: bool) -> Callable[..., tuple[str, Any, str]]:
 
 
 _passed: set[str] = set()
-"""The launches of which this process has found that its machine can do their work, by their
-questions' folders."""
+"""The folders of the questions that this process has answered without a problem, one a launch."""
 
 
 def _run_on_node(question: Question | None, works: Sequence[Work]) -> list[Report]:
-    """Run the works of a task as `run_body` does, once this machine has been asked, which may have
-    joined since the launch began.
+    """Check this machine, which may have joined since the launch began, and run a task's works.
 
-    What is unreachable for now is waited for by the works themselves. Raises UserError, with
-    nothing begun, if it cannot do them.
+    The works themselves wait for what is only unreachable. Raises UserError, with nothing begun, if
+    the machine cannot do them.
     """
     raylet = os.getppid()
 
     def is_ending() -> bool:
         return os.getppid() != raylet or _is_draining()
 
-    if _is_ending_process:  # of an earlier task, of which Ray does not know
+    if _is_ending_process:  # an earlier task's device failed, which Ray does not know
         return [Report(work.job_id, "elsewhere") for work in works]
     if question is not None and question.folder not in _passed:
         try:
@@ -619,7 +623,7 @@ _is_ending_process = False
 
 
 def _end_process_soon() -> None:
-    """End this process once Ray has what it returns."""
+    """End this process once Ray has its result."""
     global _is_ending_process
     _is_ending_process = True
     timer = threading.Timer(END_SECONDS, os._exit, (0,))
@@ -628,7 +632,7 @@ def _end_process_soon() -> None:
 
 
 def _is_draining() -> bool:
-    """Return whether Ray takes this process's node away, as at the end of a spot machine."""
+    """Return whether Ray is draining this process's node, such as a preempted spot machine."""
     try:
         return (
             ray.get_runtime_context().get_node_id() in ray._private.state.state.get_draining_nodes()
@@ -641,24 +645,24 @@ def _answer(question: Question, host: str, gpus: int) -> Answer:
     # Ray hides the GPUs from a task that holds none; its process gets no other task.
     if question.device == "cuda" and not os.environ.get("CUDA_VISIBLE_DEVICES"):
         os.environ.pop("CUDA_VISIBLE_DEVICES", None)
-        if own := _read_first_environment().get("CUDA_VISIBLE_DEVICES"):
-            os.environ["CUDA_VISIBLE_DEVICES"] = own
-    import lcma.harness.work.worker  # noqa: F401 - what any task here needs
+        if devices := _read_first_environment().get("CUDA_VISIBLE_DEVICES"):
+            os.environ["CUDA_VISIBLE_DEVICES"] = devices
+    import lcma.harness.work.worker  # noqa: F401 - tasks need it, so that a failure is reported now
 
     return answer_question(question, host, gpus)
 
 
 def _read_first_environment() -> dict[str, str]:
-    """Return the variables with which this process was started by its raylet."""
+    """Return the environment with which the raylet started this process."""
     try:
         pairs = Path("/proc/self/environ").read_bytes().split(b"\0")
-    except OSError:  # no Linux
+    except OSError:  # not on Linux
         return {}
     return dict(os.fsdecode(pair).split("=", 1) for pair in pairs if b"=" in pair)
 
 
 def _leave_lost_cluster() -> None:
-    """End what is left of a Ray that was started here, and keep Ray from waiting for it."""
+    """End the rest of a Ray that was started here, and keep Ray from waiting for it."""
     node = ray._private.worker._global_node
     if node is not None and node.head:
         node.kill_all_processes(check_alive=False, allow_graceful=False)
@@ -666,7 +670,7 @@ def _leave_lost_cluster() -> None:
 
 
 def _read_answer(ref: Any, host: str, late: bool) -> Answer | None:
-    """Return the node's answer, or one with the problem if it timed out; None if it is lost."""
+    """Return a node's answer, which is a problem if the node is late; None if the node is lost."""
     if late:
         return Answer(host, problem=_describe_silence(host))
     try:
@@ -678,15 +682,15 @@ def _read_answer(ref: Any, host: str, late: bool) -> Answer | None:
     if answer is None:
         text = f"host {host} cannot run lcma ({why}): install the same version on every node"
         return Answer(host, problem=text)
-    found: Answer = answer
-    return found
+    typed: Answer = answer
+    return typed
 
 
 def _describe_silence(host: str) -> str:
     return (
         f"host {host} did not report within {ASK_SECONDS:.0f} s whether it can use the place of "
-        "the checkpoints: if it is busy, launch again when it is less so; else see whether --runs "
-        "(LCMA_RUNS) hangs there"
+        "the checkpoints: if it is busy, launch again later; else see whether --runs (LCMA_RUNS) "
+        "hangs there"
     )
 
 
@@ -709,7 +713,7 @@ def _classify_loss(error: RayError) -> Lost:
 
 
 def _count_fits(node: Mapping[str, float], need: Mapping[str, float]) -> int:
-    """Return how many tasks of a need fit on a node; a share of a GPU is one of one GPU."""
+    """Return how many tasks of a need fit on a node; no share of a GPU spans two GPUs."""
     counts = [math.floor(node.get(k, 0.0) / v + 1e-9) for k, v in need.items() if v and k != "GPU"]
     if share := need.get("GPU", 0.0):
         counts.append(math.floor(node.get("GPU", 0.0)) * math.floor(1 / share + 1e-9))
@@ -721,7 +725,7 @@ def _amount(resource: str, value: float) -> str:
 
 
 def _require_reachable(address: str) -> None:
-    """Raise UserError if nothing listens at the address: Ray itself would try for minutes."""
+    """Raise UserError if nothing listens at the address, where Ray itself would try for minutes."""
     host, _, port = address.removeprefix("ray://").rpartition(":")
     if not host and port in ("auto", "local"):
         return
@@ -736,10 +740,8 @@ def _require_reachable(address: str) -> None:
 
 
 def _find_token_problem(error: BaseException | None) -> str | None:
-    """Return what is wrong with the cluster's token; None if the error is about something else.
-
-    Ray says it in the error or in one of its causes.
-    """
+    """Return the problem with the cluster's token, by an error or its causes; None if there is
+    none."""
     while error is not None:
         text = f"{type(error).__name__}: {error}"
         _, found, why = text.rpartition("AuthenticationError: ")

@@ -1,4 +1,4 @@
-"""Measures of kept weights of trained trials, in this process or on the nodes of a cluster."""
+"""Measures of the kept weights of trials, taken in this process or on the nodes of a cluster."""
 
 import re
 from collections import defaultdict
@@ -31,19 +31,19 @@ from lcma.sweeps.plugins import Plugin
 from lcma.sweeps.spec import Resources
 
 ReportFunction = Callable[[str, int, int], None]
-"""Called with what is counted, and how many of how many are done."""
+"""Called with what is counted, how many are done, and how many there are."""
 
 _VARYING = re.compile(r"[0-9a-f]{8,}|\d+")
-"""What reasons of one kind differ in: ids and numbers."""
+"""Ids and numbers, in which reasons of one kind differ."""
 
 
 @dataclass(frozen=True)
 class Measured:
-    """A trial's result that has a measure; ``new`` if it was taken now."""
+    """A trial's result with a measure."""
 
     trial: JobFacts
     result: db.Result
-    new: bool
+    new: bool  # whether the measure was taken now
 
 
 def measure_trials(
@@ -61,81 +61,84 @@ def measure_trials(
 ) -> tuple[dict[str, list[Measured]], list[str]]:
     """Take measures of the kept weights of trials, and store them.
 
-    What is there already is served. A trial that fails keeps none of the others from being
-    measured.
+    A stored measure is not taken again. If one trial fails, the others are still measured.
 
     Args:
         store: The database.
-        place: Where it, the weights and the data are, for all nodes.
-        trials: What is measured, in the order of what is returned.
+        place: Where the database, the weights and the data are, for all nodes.
+        trials: The trials.
         names: The measures.
         options: Those of `make_measure`.
-        ray: The address of a cluster's head, or `auto`, on whose nodes each measure of a trial is
-            a task; a node that lacks what is needed gets none, and a task that is lost runs
-            elsewhere. None for this process, one trial after the other.
-        gpus: GPUs of a task (0 to 1), by default one if a trial was trained on one.
-        any_code: Let nodes with other code than here measure too.
+        ray: The address of a cluster's head, or `auto`: each measure of a trial is a task on one of
+            its nodes. A node that lacks something gets none, and a lost task runs elsewhere. None
+            for this process, one trial after the other.
+        gpus: GPUs of a task (0 to 1); by default one if a trial was trained on one.
+        any_code: Let nodes measure that have other code than this process.
         stage: Shows what is being done before the first task on nodes.
         report: Called with progress.
 
     Returns:
-        What was found by each measure, and a line for each reason why trials cannot have it.
+        By measure the results in the order of ``trials``, and a line for each reason why trials
+        cannot be measured.
 
     Raises:
         UserError: No trial can have a measure, or no node can measure.
-        ClusterLostError: The cluster is gone; what was measured is stored.
-        LaunchInterrupted: A signal ended it; what was measured is stored.
+        ClusterLostError: The cluster is gone; the measures taken so far are stored.
+        LaunchInterrupted: A signal ended it; the measures taken so far are stored.
     """
     options = options or {}
     measures = {name: make_measure(name, **options) for name in names}
     failed = {name: dict[str, str]() for name in names}
     left = list[tuple[str, JobFacts]]()
     for name, measure in measures.items():
-        for one in trials:
-            if find_measured(store, one, measure) is None:
+        for trial in trials:
+            if find_measured(store, trial, measure) is None:
                 try:
-                    require_measurable(store, place, one, measure)
-                    left.append((name, one))
+                    require_measurable(store, place, trial, measure)
+                    left.append((name, trial))
                 except UserError as error:
-                    failed[name][one.job_id] = _describe_of_trial(error)
+                    failed[name][trial.job_id] = _describe_trial_error(error)
         if len(failed[name]) == len(trials):
             raise UserError("; ".join(_describe_failures(failed[name], trials)))
-    calls = [(place, one, plugins.loaded(), name, options) for name, one in left]
+    calls = [(place, trial, plugins.loaded(), name, options) for name, trial in left]
     with ExitStack() as block:
         if ray is None or not left:
             answers = _measure_here(calls, report)
         else:
-            own = [one for _, one in left]
+            unmeasured = [trial for _, trial in left]
             if gpus is None:
-                gpus = float(any(was_on_gpu(store, one) for one in own))
-            threads = [weights.load_recipe(store, one).optimization.threads for one in own]
-            needs = Resources(gpus=gpus), max(threads)
-            started = Workers(*needs, stage, {"ray": ray, "any_code": any_code})
-            workers = block.enter_context(started)
-            sets = {known_sets.set_name(o.dataset, o.variant): o.data_digest for o in own}
-            workers.require(place, sets)
-            titles = (f"measure {name} of trial {one.trial_id}" for name, one in left)
-            given = ((*call, workers.owner) for call in calls)
+                gpus = float(any(was_on_gpu(store, trial) for trial in unmeasured))
+            recipes = [weights.load_recipe(store, trial) for trial in unmeasured]
+            threads = max(recipe.optimization.threads for recipe in recipes)
+            workers = block.enter_context(
+                Workers(Resources(gpus=gpus), threads, stage, {"ray": ray, "any_code": any_code})
+            )
+            workers.require(
+                place,
+                {known_sets.set_name(t.dataset, t.variant): t.data_digest for t in unmeasured},
+            )
+            titles = (f"measure {name} of trial {trial.trial_id}" for name, trial in left)
+            arguments = ((*call, workers.owner) for call in calls)
             from lcma.harness.launch.cluster import RayExecutor
 
             assert isinstance(workers.executor, RayExecutor)
-            answers = workers.executor.run_each(_measure, [*zip(titles, given, strict=True)])
+            answers = workers.executor.run_each(_measure, [*zip(titles, arguments, strict=True)])
         for done, (name, job_id, reason) in enumerate(answers, start=1):
             report(f"measuring {name}, trials", done, len(left))
             if reason:
                 failed[name][job_id] = reason
-    found = {
+    measured = {
         name: [
-            Measured(one, result, new=(name, one) in left)
-            for one in trials
-            if one.job_id not in failed[name] and (result := find_measured(store, one, measure))
+            Measured(trial, result, new=(name, trial) in left)
+            for trial in trials
+            if trial.job_id not in failed[name] and (result := find_measured(store, trial, measure))
         ]
         for name, measure in measures.items()
     }
     lines = [line for name in names for line in _describe_failures(failed[name], trials)]
-    if not any(found.values()):
+    if not any(measured.values()):
         raise UserError("; ".join(lines))
-    return found, lines
+    return measured, lines
 
 
 _Call = tuple[Place, JobFacts, tuple[Plugin, ...], str, dict[str, Any]]
@@ -144,41 +147,41 @@ _Call = tuple[Place, JobFacts, tuple[Plugin, ...], str, dict[str, Any]]
 def _measure_here(calls: Sequence[_Call], report: ReportFunction) -> Iterator[tuple[str, str, str]]:
     owner = new_owner()
     for number, call in enumerate(calls, start=1):
-        what, done = f"trial {number} of {len(calls)} ({describe_trial(call[1])}), images", 0
+        title, done = f"trial {number} of {len(calls)} ({describe_trial(call[1])}), images", 0
 
-        def seen(count: int, total: int, what: str = what) -> None:
+        def seen(count: int, total: int, title: str = title) -> None:
             nonlocal done
             done += count
-            report(what, done, total)
+            report(title, done, total)
 
         yield _measure(*call, owner, seen)
 
 
 def _measure(
     place: Place,
-    one: JobFacts,
-    wanted: Sequence[Plugin],
+    trial: JobFacts,
+    needed: Sequence[Plugin],
     name: str,
     options: dict[str, Any],
     owner: str,
     seen: Callable[[int, int], None] = lambda count, total: None,
 ) -> tuple[str, str, str]:
-    """Measure a trial, here or on a node; return measure, job and why that failed."""
-    plugins.load(wanted)
+    """Measure a trial, here or on a node; return the measure, the job, and '' or an error."""
+    plugins.load(needed)
     measure = make_measure(name, **options)
     with db.connect(place.db, create=False) as store:
         require_same_measures(store.measure_kinds(), list_measures())
         try:
-            measure_trial(store, place, one, measure, owner=owner, progress=seen)
+            measure_trial(store, place, trial, measure, owner=owner, progress=seen)
         except UserError as error:
-            return name, one.job_id, _describe_of_trial(error)
-    return name, one.job_id, ""
+            return name, trial.job_id, _describe_trial_error(error)
+    return name, trial.job_id, ""
 
 
-def _describe_of_trial(error: UserError) -> str:
-    """Return why one trial cannot be measured.
+def _describe_trial_error(error: UserError) -> str:
+    """Return why a trial cannot be measured.
 
-    Raises what the others would raise too: the database or the storage is away.
+    Raises an error that concerns all trials: the database or the storage is unreachable.
     """
     if isinstance(error, (db.Unavailable, UnreachableError)):
         raise error
@@ -186,14 +189,14 @@ def _describe_of_trial(error: UserError) -> str:
 
 
 def _describe_failures(reasons: Mapping[str, str], trials: Sequence[JobFacts]) -> list[str]:
-    """Return a line for each kind of reason; of one trial the reason alone."""
+    """Return a line for each kind of reason; for a single trial only the reason."""
     if len(trials) == 1:
         return [*reasons.values()]
     kinds = defaultdict[str, list[str]](list)
     for reason in reasons.values():
         kinds[_VARYING.sub("", reason)].append(reason)
     return [
-        f"{len(some)} of {format_count(len(trials), 'trial')} cannot be measured"
-        f"{', the first since' if some[1:] else ':'} {some[0]}"
-        for some in kinds.values()
+        f"{len(alike)} of {format_count(len(trials), 'trial')} cannot be measured"
+        f"{', the first since' if alike[1:] else ':'} {alike[0]}"
+        for alike in kinds.values()
     ]

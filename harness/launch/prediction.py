@@ -1,15 +1,15 @@
 """Prediction of the device hours of a plan, from how long jobs of the same shape took before.
 
 *Device hours* are the hours for which tasks hold their device: wall-clock time, times the share of
-a GPU where they hold one.
+a GPU if they hold one.
 
-Jobs are *of the same shape* if they train the same model (flow, image size, architecture) in
-batches of the same size, with the same precision, threads and stacking, on CPUs or on the same
-share of a GPU. A flow without splits is another one than with them. What such jobs took that ended
-well gives the time of a step, and that of all the rest (data, evaluation, maps) for each image of
-the data set. Of both the median counts, and the 10 % and 90 % quantiles give a range. They are
-summed as if all of the work went as fast or as slow as these, since what slows down one task mostly
-slows down those beside it. Hours lost to failures are not included.
+Jobs are *of the same shape* if they train the same model (flow, image size, architecture, with or
+without splits) in batches of the same size, with the same precision, threads and stacking, on CPUs
+or on the same share of a GPU. The attempts by which such jobs were done give the time of a step,
+and the time of all the rest (data, evaluation, maps) for each image of the data set. The median of
+each is the expected value, and the 10 % and 90 % quantiles give a range. The ends of the range are
+summed, since what slows down one task mostly slows down those beside it. Hours lost to failures are
+not included.
 """
 
 import json
@@ -36,7 +36,7 @@ What = Literal["pretraining", "training"]
 
 @dataclass(frozen=True)
 class Hours:
-    """An amount of device hours, expected and as a range."""
+    """A number of device hours, with a range."""
 
     expected: float
     low: float
@@ -45,66 +45,56 @@ class Hours:
 
 @dataclass(frozen=True)
 class PredictedPart:
-    """The jobs of a plan that have one shape and data set, with their steps in all.
-
-    So many ``attempts`` of the database ``source``, on these ``devices``, give the ``hours``; there
-    are none where no job of this shape is known.
-    """
+    """The jobs of a plan with one shape and data set."""
 
     what: What
     flow: str
     dataset: str
     jobs: int
-    steps: int
-    attempts: int = 0
-    source: str | None = None
-    devices: tuple[str, ...] = ()
-    hours: Hours | None = None
+    steps: int  # of all these jobs
+    attempts: int = 0  # from which the hours are predicted
+    source: str | None = None  # database that has the attempts
+    devices: tuple[str, ...] = ()  # on which they ran
+    hours: Hours | None = None  # None if no attempt of this shape is known
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """The predicted hours of what is left of a plan, in parts.
-
-    ``share`` is that of a GPU which a task holds, 0 on CPUs.
-    """
+    """The predicted hours of what is left of a plan."""
 
     parts: tuple[PredictedPart, ...]
-    share: float = 0.0
+    share: float = 0.0  # of a GPU that a task holds, 0 on CPUs
 
     @property
     def unknown(self) -> tuple[PredictedPart, ...]:
-        """The parts whose shape is not known."""
+        """The parts without a prediction."""
         return tuple(part for part in self.parts if part.hours is None)
 
     @property
     def hours(self) -> Hours | None:
-        """The sum over all parts that are known; None if none is."""
+        """The sum over all parts with a prediction; None if none has one."""
         known = [part.hours for part in self.parts if part.hours is not None]
         if not known:
             return None
         return Hours(
-            expected=sum(one.expected for one in known),
-            low=sum(one.low for one in known),
-            high=sum(one.high for one in known),
+            expected=sum(hours.expected for hours in known),
+            low=sum(hours.low for hours in known),
+            high=sum(hours.high for hours in known),
         )
 
 
 _Shape = tuple[str, str]
-"""The parts of the recipe that `_describe_recipe` gives, and the form of the flow.
-
-It is 'split' or 'none' of a training, that of a pretraining, and '' for any, which is taken where
-there is no job of the same form.
-"""
+"""What `_describe_recipe` gives of a recipe, and the form of the flow: 'split' or 'none' for a
+training, the form of a pretraining, or '' for any, which counts if no job has the same form."""
 
 
 @dataclass(frozen=True)
-class _Timed:
-    """Device seconds of an attempt: of a step, and of all the rest, on so many images."""
+class _TimedAttempt:
+    """The device seconds of an attempt."""
 
-    step: float | None
-    rest: float
-    images: int
+    step: float | None  # seconds of a step
+    rest: float  # seconds of all but the steps
+    images: int  # of its data set
     device: str
 
 
@@ -113,11 +103,11 @@ def predict_hours(plan: Plan, histories: Mapping[str, Store], gpus: float) -> Pr
 
     Args:
         plan: The plan.
-        histories: Databases with earlier jobs, by name. Of each shape the first counts that has it.
+        histories: Databases with earlier jobs, by name. The first that has a shape counts.
         gpus: GPUs that each task gets, 0 on CPUs.
     """
     groups: dict[tuple[What, _Shape, str, str], list[int]] = defaultdict(list)
-    recipes: dict[int, str] = {}  # jobs share their recipes, and writing one out is expensive
+    recipes: dict[int, str] = {}  # jobs share recipe objects, and describing one is expensive
     for subject, form, steps in _list_left(plan):
         recipe = subject.recipe
         if id(recipe) not in recipes:
@@ -134,7 +124,12 @@ def predict_hours(plan: Plan, histories: Mapping[str, Store], gpus: float) -> Pr
     for (what, shape, flow, dataset), left in groups.items():
         part = PredictedPart(what, flow, dataset, len(left), sum(left))
         shapes, images = (shape, (shape[0], "")), plan.images.get(dataset)
-        known = ((name, of[one]) for one in shapes for name, of in timed.items() if one in of)
+        known = (
+            (name, attempts[key])
+            for key in shapes
+            for name, attempts in timed.items()
+            if key in attempts
+        )
         if (first := next(known, None)) is not None:
             part = _predict_part(part, *first, images)
         parts.append(part)
@@ -142,23 +137,24 @@ def predict_hours(plan: Plan, histories: Mapping[str, Store], gpus: float) -> Pr
 
 
 def _predict_part(
-    part: PredictedPart, source: str, attempts: Sequence[_Timed], images: int | None
+    part: PredictedPart, source: str, attempts: Sequence[_TimedAttempt], images: int | None
 ) -> PredictedPart:
-    # Images that are not prepared, None, count as those of the attempts.
-    steps = [one.step for one in attempts if one.step is not None]
-    rests = [one.rest * (images or one.images) / one.images for one in attempts]
+    # A data set that is not prepared (None) counts as large as that of each attempt.
+    steps = [attempt.step for attempt in attempts if attempt.step is not None]
+    rests = [attempt.rest * (images or attempt.images) / attempt.images for attempt in attempts]
     step, rest = np.percentile(steps, QUANTILES), np.percentile(rests, QUANTILES)
     low, expected, high = ((part.steps * step + part.jobs * rest) / 3600).tolist()
-    hours, devices = Hours(expected, low, high), tuple(sorted({one.device for one in attempts}))
+    devices = tuple(sorted({attempt.device for attempt in attempts}))
+    hours = Hours(expected, low, high)
     return replace(part, attempts=len(attempts), source=source, devices=devices, hours=hours)
 
 
 def _describe_recipe(body: str) -> str:
-    """Return the parts of a recipe, given as JSON, that the time of a step depends on."""
+    """Return the parts of a recipe (JSON) on which the time of a step depends."""
     content = parse_object(body)
-    given = content.get("optimization")
-    kept = ("batch", "threads", "stacked", "autocast", "compile")
-    optimization = {name: given.get(name) for name in kept} if isinstance(given, dict) else None
+    section = content.get("optimization")
+    names = ("batch", "threads", "stacked", "autocast", "compile")
+    optimization = {k: section.get(k) for k in names} if isinstance(section, dict) else None
     return canonical_json({"model": content.get("model"), "optimization": optimization})
 
 
@@ -183,12 +179,13 @@ def _list_left(plan: Plan) -> Iterator[tuple[Trial | Pretraining, str, int]]:
 
 def _read_history(
     store: Store, flows: Collection[str], recipes: Collection[str], gpus: float
-) -> Mapping[_Shape, list[_Timed]]:
-    """Read what jobs with these parts of recipes took, on as many GPUs."""
-    bodies = {one.id: one.body for one in store.recipes(flows=flows).values()}
-    alike = {key: one for key, body in bodies.items() if (one := _describe_recipe(body)) in recipes}
+) -> Mapping[_Shape, list[_TimedAttempt]]:
+    """Read the times of jobs with these recipes (`_describe_recipe`) on this share of a GPU."""
+    bodies = {recipe.id: recipe.body for recipe in store.recipes(flows=flows).values()}
+    described = {recipe_id: _describe_recipe(body) for recipe_id, body in bodies.items()}
+    alike = {recipe_id: recipe for recipe_id, recipe in described.items() if recipe in recipes}
     batches = {key: json.loads(bodies[key])["optimization"]["batch"] for key in alike}
-    found: dict[_Shape, list[_Timed]] = defaultdict(list)
+    timed: dict[_Shape, list[_TimedAttempt]] = defaultdict(list)
     for job in _read_durations(store, alike):
         share = round((job.gpu_seconds or 0.0) / (job.seconds or 1.0), 3)
         if share != round(gpus, 3):
@@ -199,17 +196,21 @@ def _read_history(
         if job.images_per_second and steps > 0:
             trained = min(job.seconds, steps * batches[job.recipe_id] / job.images_per_second)
             step = held * trained / steps
-        attempt = _Timed(step, held * (job.seconds - trained), job.images, job.device)
-        for key in (job.form, ""):
-            found[alike[job.recipe_id], key].append(attempt)
-    return {k: some for k, some in found.items() if any(one.step is not None for one in some)}
+        attempt = _TimedAttempt(step, held * (job.seconds - trained), job.images, job.device)
+        for form in (job.form, ""):
+            timed[alike[job.recipe_id], form].append(attempt)
+    return {
+        shape: attempts
+        for shape, attempts in timed.items()
+        if any(attempt.step is not None for attempt in attempts)
+    }
 
 
 def _read_durations(store: Store, recipe_ids: Collection[str]) -> list[Any]:
-    """Read the attempts by which jobs of these recipes were done, and on which device."""
+    """Read the attempts by which jobs of these recipes were done, with their devices."""
     split = sa.case((trials.c.factorization == "none", "none"), else_="split")
-    # Of a segment the last attempt: with the job's state as a condition, SQLite would go
-    # through all that are done.
+    # For a segment this is its last attempt. SQLite would read all done jobs if their state were
+    # a condition.
     rows: list[Any] = []
     for subjects, form, subject_id, attempt_id in (
         (trials, split, jobs.c.trial_id, jobs.c.done_attempt_id),

@@ -1,7 +1,7 @@
-"""Checks that every machine of a launch can do its work, before its first task.
+"""Checks before the first task of a launch that every machine can do its work.
 
-A launch keeps a folder in the place of checkpoints while it runs. It writes a file there, which
-each machine reads, and reads the file that each machine writes. All of them are removed.
+While it runs, a launch keeps a folder in the place of checkpoints. It writes a file there, which
+each machine reads, and reads the file that each machine writes. In the end it removes them.
 """
 
 import secrets
@@ -22,10 +22,12 @@ from lcma.harness.version import read_code_version
 from lcma.harness.work.units import PROBE_FOLDER
 from lcma.sweeps.errors import UserError
 
-OURS = "launch"
+LAUNCH_FILE = "launch"
 """The name of the launching process's test file."""
 
-SHARED = "give --runs (LCMA_RUNS) a folder that all hosts see, or a URL such as s3://BUCKET/PREFIX"
+SHARE_ADVICE = (
+    "give --runs (LCMA_RUNS) a folder that all hosts see, or a URL such as s3://BUCKET/PREFIX"
+)
 """The remedy for a place that is not shared."""
 
 Code = tuple[str, str | None]
@@ -36,35 +38,31 @@ Code = tuple[str, str | None]
 class Question:
     """A request to a machine to check all that the launch's work needs.
 
-    That is a folder in the place, the database, data sets by their hashes, the code, None for any,
-    and a device for PyTorch. Ray itself lets in no node and no launch with another Python.
+    Python's version is not among it: Ray itself refuses nodes and launches with another one.
     """
 
     place: Place
-    folder: str
-    sets: Mapping[str, str]
+    folder: str  # of the launch, in the place of checkpoints
+    sets: Mapping[str, str]  # by data set the hash of its content
     device: Literal["cpu", "cuda"] = "cpu"
-    code: Code | None = None
+    code: Code | None = None  # None for any
 
 
 @dataclass(frozen=True)
 class Answer:
-    """A machine's answer: the file that it put into the folder, or the problem in one line.
-
-    A problem that is ``passing``, such as a database that is unreachable, may be over soon.
-    """
+    """A machine's answer to a question."""
 
     host: str
-    file: str = ""
-    problem: str = ""
-    passing: bool = False
+    file: str = ""  # that it put into the folder
+    problem: str = ""  # in one line
+    passing: bool = False  # whether the problem may be over soon, as an unreachable database
 
 
 def answer_question(question: Question, host: str = "", gpus: int = 0) -> Answer:
-    """Check this machine, whose name for the launch is ``host``.
+    """Check this machine, which the launch calls ``host``.
 
-    Something is computed on the first ``gpus`` of the GPUs that this process sees. A process that
-    trains afterwards computes nothing before: its libraries must be set up first.
+    With ``gpus`` above 0 the process computes on the first GPUs that it sees. A process that trains
+    later must not: it has to set up its libraries before it computes.
     """
     host = host or socket.gethostname()
     try:
@@ -75,7 +73,7 @@ def answer_question(question: Question, host: str = "", gpus: int = 0) -> Answer
         return Answer(host, problem=str(error))
     except StorageError as error:
         passing = isinstance(error, UnreachableError)
-        return Answer(host, problem=f"on host {host}: {error}; or {SHARED}", passing=passing)
+        return Answer(host, problem=f"on host {host}: {error}; or {SHARE_ADVICE}", passing=passing)
     try:
         db.exists(question.place.db)
     except UserError as error:
@@ -92,8 +90,7 @@ def answer_question(question: Question, host: str = "", gpus: int = 0) -> Answer
 class Preflight:
     """The checks of a launch, from the first question to `close`.
 
-    Without ``any_code`` machines with other code than this process's have a problem. ``problems``
-    are those of machines that were asked, by their names.
+    Unless ``any_code`` is set, other code than that of this process is a problem.
     """
 
     def __init__(
@@ -106,36 +103,38 @@ class Preflight:
     ) -> None:
         code = None if any_code else read_code_version()
         name = PROBE_FOLDER + secrets.token_hex(8)
-        self.problems: dict[str, str] = {}
+        self.problems: dict[str, str] = {}  # by host, of the machines that were asked
         self.question = Question(place, name, sets, device, code)
         self._place = storage.open_folder(place.runs)
         self._folder = self._place.subfolder(name)
         self._missing = _find_missing(place.runs)
         try:
-            self._folder.put(lambda out: out.write(b"here"), lambda digest: OURS)
-        except BaseException:  # an interruption too: the folder goes with it
+            self._folder.put(lambda out: out.write(b"here"), lambda digest: LAUNCH_FILE)
+        except BaseException:  # also an interruption
             self.close()
             raise
 
     def require_machines(self, ask: Callable[[Question], Sequence[Answer]]) -> None:
-        """Ask all machines, and keep the problems of those that have one which does not pass.
+        """Ask all machines, and keep the problems that are not passing.
 
-        Raises UserError with the first problem if no machine is without one, and StorageError.
+        Raises UserError with the first problem if all machines have one, and StorageError.
         """
         answers = ask(self.question)
-        seen = {file.name for file in self._folder.files()} if answers else set()
-        found = {one.host: one.problem or self._check_seen(one, seen) for one in answers}
-        problems = {host: problem for host, problem in found.items() if problem}
-        if problems and len(problems) == len(found):
+        files = {file.name for file in self._folder.files()} if answers else set()
+        checked = {
+            answer.host: answer.problem or self._check_seen(answer, files) for answer in answers
+        }
+        problems = {host: problem for host, problem in checked.items() if problem}
+        if problems and len(problems) == len(checked):
             more = len(problems) - 1
             have = "has" if more == 1 else "have"
             others = f" ({format_count(more, 'more host')} {have} a problem)" if more else ""
             raise UserError(next(iter(problems.values())) + others)
-        passing = {one.host for one in answers if one.passing}
+        passing = {answer.host for answer in answers if answer.passing}
         self.problems = {host: why for host, why in problems.items() if host not in passing}
 
     def close(self) -> None:
-        """Remove the files, and what the launch made for them."""
+        """Remove the files, and the folders that the launch made for them."""
         with suppress(StorageError):
             for file in self._folder.files():
                 self._folder.remove(file.name)
@@ -143,17 +142,17 @@ class Preflight:
         for path in self._missing:
             storage.open_folder(path).remove_if_empty()
 
-    def _check_seen(self, one: Answer, seen: set[str]) -> str:
-        if one.file in seen:
+    def _check_seen(self, answer: Answer, files: set[str]) -> str:
+        if answer.file in files:
             return ""
         return (
-            f"the launch does not see what host {one.host} wrote in {self._place.name}, "
-            f"which is not shared: {SHARED}"
+            f"the launch does not see what host {answer.host} wrote in {self._place.name}, "
+            f"which is not shared: {SHARE_ADVICE}"
         )
 
 
 def require_here(runs: Path | str) -> None:
-    """Raise UserError if this process cannot write and read the place, or no other one sees it."""
+    """Raise UserError if this process cannot write and read the place, or no other sees it."""
     place = storage.open_folder(runs)
     if place.is_process_local:
         raise UserError(
@@ -162,7 +161,7 @@ def require_here(runs: Path | str) -> None:
         )
     preflight = Preflight(Place("", runs, Path()), {}, any_code=True)
     try:
-        place.subfolder(preflight.question.folder).read(OURS)
+        place.subfolder(preflight.question.folder).read(LAUNCH_FILE)
     finally:
         preflight.close()
 
@@ -172,10 +171,10 @@ class _ProblemError(Exception):
 
 
 def _check_code(question: Question, host: str) -> str:
-    if question.code is None or (found := read_code_version()) == question.code:
+    if question.code is None or (code := read_code_version()) == question.code:
         return ""
     return (
-        f"host {host} has other code, {_describe_code(found)}, than the launch, "
+        f"host {host} has other code, {_describe_code(code)}, than the launch, "
         f"{_describe_code(question.code)}: install the same on every node, or give "
         "--any-code"
     )
@@ -209,23 +208,23 @@ def _check_devices(question: Question, host: str, gpus: int) -> str:
 
 
 def _check_place(question: Question, host: str) -> str:
-    """Return the name of the file that was written. Raises StorageError and _ProblemError."""
+    """Return the name of the file that this machine wrote. Raises StorageError, _ProblemError."""
     place = storage.open_folder(question.place.runs)
     folder = place.subfolder(question.folder)
     try:
-        folder.read(OURS)
+        folder.read(LAUNCH_FILE)
     except MissingFileError:
         raise _ProblemError(
             f"host {host} does not see what the launch wrote in {place.name}, which is not "
-            f"shared: {SHARED}"
+            f"shared: {SHARE_ADVICE}"
         ) from None
-    file = f"{secrets.token_hex(8)}"
+    file = secrets.token_hex(8)
     folder.put(lambda out: out.write(b"here"), lambda digest: file)
     return file
 
 
 def _find_missing(runs: Path | str) -> list[Path]:
-    """Return the parts of a local folder's path that do not exist, the folder itself first."""
+    """Return the missing folders of a local path, the innermost first."""
     if isinstance(runs, str):
         return []
     return [path for path in (runs, *runs.parents) if not path.exists()]

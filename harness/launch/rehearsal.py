@@ -11,11 +11,11 @@ from lcma.sweeps.plugins import describe_failure
 
 
 def rehearse_plugins(plan: Plan) -> list[str]:
-    """Fill the tables of every plug-in rule, build every plug-in flow, initialize it on two images
-    of noise and check its likelihood and its inverse.
+    """Make the tables of every plug-in rule; build every plug-in flow, initialize it on two noise
+    images, and check its likelihood and its inverse.
 
-    Returns lines that say what of the flows could not be checked. Raises UserError naming the
-    plug-in if something fails or is wrong.
+    Returns a line for each check of a flow that could not be made. Raises UserError with the name
+    of the plug-in if a check fails.
     """
     tried, notes = set[tuple[str, str]](), dict[str, list[str]]()
     for trial in plan.expansion.trials:
@@ -27,7 +27,7 @@ def rehearse_plugins(plan: Plan) -> list[str]:
 
 
 def _rehearse(trial: Trial, notes: dict[str, list[str]]) -> None:
-    """Try what plug-ins add to a trial; ``notes`` are those of the forms that were checked."""
+    """Try the plug-ins of a trial; ``notes`` has the lines of each form of a flow by now."""
     import torch
 
     from lcma import models
@@ -43,7 +43,7 @@ def _rehearse(trial: Trial, notes: dict[str, list[str]]) -> None:
     facts = REGISTERED[model.flow]
     if facts.plugin is None:
         return
-    # Tables change nothing in a flow's layers, so those of its conventional rule will do.
+    # Other tables do not change a flow's layers, so that its conventional rule is enough.
     forms = ["none" if rule == "none" else normalize(facts.conventional)]
     try:
         flows = [models.build(model, rule, seed=trial.seed, maps=maps)]

@@ -1,6 +1,6 @@
-"""Curves as TensorBoard's event files, kept up to date beside the display of a launch.
+"""Curves as TensorBoard's event files, kept up to date while a launch runs.
 
-Each job, a trial or a segment of a pretraining, is one run of TensorBoard with one file.
+Each job, a trial or a segment of a pretraining, is one TensorBoard run with one file.
 """
 
 import os
@@ -29,9 +29,9 @@ def plot_curves(
     store: Store,
     job_ids: Sequence[str],
 ) -> Iterator[Display]:
-    """Provide a display that also writes the curves of a launch's jobs to a folder.
+    """Provide a display that also writes the curves of a launch's jobs to a folder, if given.
 
-    They are complete when the block ends without an error. Without a folder it is the same display.
+    The curves are complete when the block ends without an error.
     """
     if folder is None:
         yield display
@@ -45,7 +45,7 @@ def plot_curves(
 class Plotting:
     """A display that passes everything to another one and keeps event files up to date.
 
-    A failure of the files does not fail the launch: it is noted once, and the next update retries.
+    If files cannot be written, it notes that once and retries at the next update.
     """
 
     def __init__(
@@ -59,17 +59,17 @@ class Plotting:
         self._problem = ""
 
     def write(self, job_ids: Collection[str]) -> None:
-        """Write what the database has of these jobs and their files have not."""
+        """Write the points of these jobs that their files lack."""
         self._last_write = time.monotonic()
         try:
             if not self._files:
                 facts = self._store.job_facts(self._job_ids)
-                self._files = {one.job_id: _EventFile(self._folder / _name(one)) for one in facts}
+                self._files = {job.job_id: _EventFile(self._folder / _name(job)) for job in facts}
             curves = defaultdict[str, list[Curve]](list)
             for curve in self._store.curves(sorted(self._files.keys() & job_ids)):
                 curves[curve.job_id].append(curve)
-            for job_id, some in curves.items():
-                self._files[job_id].update(some, self._store)
+            for job_id, job_curves in curves.items():
+                self._files[job_id].update(job_curves, self._store)
             self._ended.difference_update(job_ids)
         except (UserError, OSError) as error:
             why = f"{self._folder}: {error.strerror}" if isinstance(error, OSError) else str(error)
@@ -94,7 +94,7 @@ class Plotting:
 
 
 class _EventFile:
-    """The event file of a job: made anew by each launch, then appended to."""
+    """The event file of a job: each launch begins a new one and appends to it."""
 
     def __init__(self, folder: Path) -> None:
         self._folder, self._path = folder, folder
@@ -102,11 +102,11 @@ class _EventFile:
         self._last_steps: dict[str, int] = {}
 
     def update(self, curves: Sequence[Curve], store: Store) -> None:
-        """Append what is new. Raises OSError and UserError."""
+        """Append new points. Raises OSError and UserError."""
         total = sum(curve.points for curve in curves)
         if self._points not in (None, total):
             self._append(curves, store)
-        if self._points != total:  # the first time, or older points came late
+        if self._points != total:  # the first update, or the database got points of earlier steps
             self._begin()
             self._append(curves, store)
 
@@ -124,13 +124,12 @@ class _EventFile:
     def _append(self, curves: Sequence[Curve], store: Store) -> None:
         from tensorboardX.summary import scalar
 
-        points, self._points = self._points or 0, None  # until all are written
+        points, self._points = self._points or 0, None  # unknown until all are written
         with self._path.open("ab") as file:
             for curve in curves:
                 last = self._last_steps.get(curve.name, -1)
-                found = store.points([curve.key], after=last).get(curve.key, [])
-                for step, value in found:
-                    if step <= curve.last_step:  # points may have come since
+                for step, value in store.points([curve.key], after=last).get(curve.key, []):
+                    if step <= curve.last_step:  # later points came after the curve was read
                         file.write(_frame(step=step, summary=scalar(curve.name, value)))
                         points, last = points + 1, step
                 self._last_steps[curve.name] = last
@@ -138,7 +137,8 @@ class _EventFile:
 
 
 def _frame(**event: Any) -> bytes:
-    """Return an event as a record of a file; `SummaryWriter` hangs for ever when the disk fails."""
+    """Return an event as a record of a file."""
+    # Written here, since tensorboardX's `SummaryWriter` hangs for ever when the disk fails.
     from tensorboardX.proto.event_pb2 import Event
     from tensorboardX.record_writer import masked_crc32c
 

@@ -1,4 +1,4 @@
-"""The workers of a launch or a tuning, and the checks before anything is changed."""
+"""The workers of a launch or a study, and the checks before anything is changed."""
 
 import signal
 import tempfile
@@ -22,11 +22,11 @@ from lcma.sweeps.errors import UserError
 from lcma.sweeps.spec import Resources, Spec
 
 Stage = Callable[[str], AbstractContextManager[object]]
-"""Shows what is being done during a block."""
+"""A context manager that shows during a block what is being done."""
 
 
 class LaunchInterrupted(KeyboardInterrupt):
-    """A launch was ended by SIGINT or SIGTERM; ``released`` jobs of it keep their last
+    """Raised when SIGINT or SIGTERM ends a launch; ``released`` of its jobs keep their last
     checkpoint."""
 
     def __init__(self, number: int, released: int = 0) -> None:
@@ -37,26 +37,25 @@ class LaunchInterrupted(KeyboardInterrupt):
 def resolve_resources(
     spec: Spec, *, gpus: float | None, parallel: int | None, ray: str | None
 ) -> Resources:
-    """Return the resources of one trial, with the given options in place of the spec's.
+    """Return the resources of one trial: those of the spec, replaced by options that are given.
 
     Raises UserError if a GPU is needed, this machine has none, and no cluster is named.
     """
     gpus = spec.gpus if gpus is None else gpus
     parallel = spec.resources.parallel if parallel is None else parallel
-    found = spec.resources.model_copy(update={"gpus": gpus, "parallel": parallel})
-    if found.gpus and ray is None:
+    if gpus and ray is None:
         import torch
 
         if not torch.cuda.is_available():
             raise UserError(
-                f"a trial asks for {found.gpus:g} GPU, and this machine has none that "
+                f"a trial asks for {gpus:g} GPU, and this machine has none that "
                 f"PyTorch can use: give --gpus 0, or a cluster with --ray ADDRESS"
             )
-    return found
+    return spec.resources.model_copy(update={"gpus": gpus, "parallel": parallel})
 
 
 def missing_data(spec: Spec, place: Place) -> list[str]:
-    """Return the sets to be prepared. Raises UserError for one that needs the user's files."""
+    """Return the data sets to prepare. Raises UserError for one that needs the user's files."""
     missing = []
     for known in lcma.harness.data.list_sets(place.data):
         if known.name not in spec.matrix.dataset:
@@ -71,7 +70,7 @@ def missing_data(spec: Spec, place: Place) -> list[str]:
 
 
 def check_writable(place: Place, **others: Path | None) -> None:
-    """Raise UserError if a folder cannot be made or written; none is made yet."""
+    """Raise UserError if a folder cannot be made or written. No folder is made."""
     folders = {"data": place.data}
     if isinstance(place.runs, Path):
         folders["runs"] = place.runs
@@ -81,9 +80,9 @@ def check_writable(place: Place, **others: Path | None) -> None:
         if folder is not None:
             folders[option] = folder.absolute()
     for option, folder in folders.items():
-        there = next(p for p in (folder, *folder.parents) if p.exists())
+        existing = next(path for path in (folder, *folder.parents) if path.exists())
         try:
-            with tempfile.TemporaryFile(dir=there):
+            with tempfile.TemporaryFile(dir=existing):
                 pass
         except OSError as error:
             raise UserError(
@@ -92,7 +91,7 @@ def check_writable(place: Place, **others: Path | None) -> None:
 
 
 def check_shared(place: Place, hosts: list[str]) -> None:
-    """Raise UserError if workers are on machines that cannot all write the database."""
+    """Raise UserError if the workers' machines cannot all write the database."""
     database = db.locate(place.db)
     if database.one_host and len(hosts) > 1:
         shown = ", ".join(hosts[:3]) + (", ..." if len(hosts) > 3 else "")
@@ -103,11 +102,11 @@ def check_shared(place: Place, hosts: list[str]) -> None:
 
 
 class Workers:
-    """An executor that runs during a block, by the ``options`` of a launch or of a tuning.
+    """An executor that runs during a block, by the options of a launch or a study.
 
-    SIGINT and SIGTERM end the block with LaunchInterrupted, if it runs in the main thread: at once,
-    or when `deferred_signals` says. If the block ends by an error and ``store`` is set, the jobs
-    of its ``owner`` are released.
+    In the main thread SIGINT and SIGTERM end the block with LaunchInterrupted, at once or as
+    `deferred_signals` says. If the block ends with an error and ``store`` is set, the jobs of
+    ``owner`` are released.
     """
 
     def __init__(
@@ -123,27 +122,26 @@ class Workers:
         self._defers, self._signal = False, 0
 
     def __enter__(self) -> Self:
-        if threading.current_thread() is threading.main_thread():  # other threads cannot
+        if threading.current_thread() is threading.main_thread():  # no other can handle signals
             self._handlers = {s: signal.getsignal(s) for s in (signal.SIGINT, signal.SIGTERM)}
         self._handle(self._interrupt)
         try:
             count = self.options.get("wait_nodes")
-            more = f", waiting for {format_count(count, 'node')}" if count else ""
-            with self.stage(f"starting workers{more}"):
+            waiting = f", waiting for {format_count(count, 'node')}" if count else ""
+            with self.stage(f"starting workers{waiting}"):
                 self.executor = _make_executor(self.resources, self.threads, self.options)
         except BaseException as error:
-            if isinstance(error, SystemExit):  # Ray's answer to SIGTERM while it starts
+            if isinstance(error, SystemExit):  # Ray's handler of SIGTERM while Ray starts
                 error = LaunchInterrupted(signal.SIGTERM)
             self.__exit__(type(error), error, None)
             raise error from None
-        self._handle(self._interrupt)  # Ray has put its own in place
+        self._handle(self._interrupt)  # again: Ray has installed its own handlers
         return self
 
     def prepare(self, plan: Plan, place: Place, missing: list[str]) -> tuple[db.Store, Plan]:
-        """Prepare the data and the database for a plan; return the store, and the plan with the
-        data that were missing.
+        """Prepare the missing data sets and the database; return the store and the plan with them.
 
-        Raises UserError, with nothing changed, if no machine can run its trials.
+        Raises UserError, with nothing changed, if no machine can run the plan's trials.
         """
         self.require(place, plan.digests)
         store = db.connect(place.db)
@@ -156,13 +154,13 @@ class Workers:
         return store, plan
 
     def require(self, place: Place, sets: Mapping[str, str]) -> None:
-        """Ask the machines for all that work needs, and for data sets by their hashes.
+        """Ask all machines whether they have what work needs, and the data sets with these hashes.
 
-        Raises UserError if no machine has it.
+        Raises UserError if no machine has all of it.
         """
         assert self.executor is not None
         check_shared(place, self.executor.hosts())
-        self.executor.set_aside(())  # all are asked again once data are prepared
+        self.executor.set_aside(())  # all machines are asked again once data are prepared
         nodes = format_count(self.executor.count_machines(), "node")
         with self.stage(f"asking {nodes} for code, database, checkpoints and data"):
             self._end_preflight()
@@ -189,12 +187,12 @@ class Workers:
         self._handle(signal.SIG_IGN)
         cause = error
         if isinstance(error, SystemError) and error.__cause__ is not None:
-            cause = error.__cause__  # Ray's compiled part wraps what a signal's handler raises
-        released, early = 0, error is not None
+            cause = error.__cause__  # Ray's compiled part wraps what a signal handler raises
+        released, failed = 0, error is not None
         if self.executor is not None:
-            self.executor.close(kill=early)
+            self.executor.close(kill=failed)
         self._end_preflight()
-        if early and self.store is not None:
+        if failed and self.store is not None:
             with suppress(UserError):
                 released = self.store.release(self.owner)
         for number, handler in self._handlers.items():
@@ -206,10 +204,8 @@ class Workers:
 
     @contextmanager
     def deferred_signals(self) -> Iterator[None]:
-        """Let signals wait for `require_uninterrupted` in a block, but for SIGINT after another.
-
-        Python may swallow what a handler raises, where it runs in a callback.
-        """
+        """Let signals in a block wait for `require_uninterrupted`, except a second SIGINT."""
+        # Python may swallow what a handler raises that happens to run in a callback.
         self._defers = True
         try:
             yield
@@ -218,12 +214,12 @@ class Workers:
             self._defers = False
 
     def require_uninterrupted(self) -> None:
-        """End the block with the signal that has come, if one has."""
+        """Raise LaunchInterrupted if a signal has come."""
         if self._signal:
             raise LaunchInterrupted(self._signal)
 
     def _interrupt(self, number: int, frame: FrameType | None) -> None:
-        # Slurm and what it runs both pass SIGTERM on; whoever presses Ctrl-C again insists.
+        # SIGTERM may come twice, from Slurm and from its step; a second Ctrl-C is meant.
         if not self._defers or (self._signal and number == signal.SIGINT):
             raise LaunchInterrupted(number)
         self._signal = self._signal or number
@@ -250,7 +246,7 @@ def _make_executor(resources: Resources, threads: int, options: Mapping[str, Any
     try:
         executor.wait_for_nodes(options.get("wait_nodes") or 0)
         executor.check(threads)
-    except BaseException:  # of a signal too
+    except BaseException:  # also that of a signal
         executor.close(kill=True)
         raise
     return executor

@@ -118,7 +118,7 @@ def test_a_short_budget_after_a_long_one_does_not_use_the_longer_checkpoint(regi
     short, long = (n for n in works if n.job.kind == "pretraining")
     assert run_work(long).ending == "done"
     assert run_work(short).ending == "done"
-    maps = store.maps(pretraining_id=short.pretraining.id, score="cumulative")
+    maps = store.maps(pretraining_id=short.subject.id, score="cumulative")
     assert [item.budget for item in maps] == [10, 20]
     assert maps[0].digest != maps[1].digest
 

@@ -127,7 +127,7 @@ def test_a_busy_node_is_waited_for_in_sight_and_named_with_the_remedy(
         return nullcontext()
 
     place = Place("postgresql://nobody@127.0.0.1:1/none", tmp_path / "runs", tmp_path)
-    said = "did not report within 0 s .*: if it is busy, launch again when it is less so; else see "
+    said = "did not report within 0 s .*: if it is busy, launch again later; else see "
     with (
         Workers(Resources(), 1, stage, {"ray": cluster.address}) as workers,
         pytest.raises(UserError, match=said),

@@ -189,7 +189,7 @@ def test_a_snapshot_that_cannot_be_written_costs_no_map(
     at_step({9: bucket.off})
     assert worker.run_work(short).ending == "done"
     assert "checkpoints were not written" in store.view("attempts").message[0]
-    assert store.maps(pretraining_id=short.pretraining.id, budget=10, score="cumulative")
+    assert store.maps(pretraining_id=short.subject.id, budget=10, score="cumulative")
     bucket.on()
     at_step({})
     assert worker.run_work(long).ending == "done"
