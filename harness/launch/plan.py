@@ -37,22 +37,22 @@ SLICE = 10_000
 """Most trials and jobs that one transaction registers."""
 
 NOTE_SECONDS = 10.0
-"""Interval between lines about the progress of a registration."""
+"""Interval between notes on the progress of a registration."""
 
 SpecLike = str | os.PathLike[str] | Mapping[str, Any] | Spec
 
 Losses = dict[tuple[str, int | None], str]
-"""By pretraining and budget, the state of the lost segment in the way of its maps."""
+"""By pretraining and budget the state of the lost segment that keeps its maps from being made."""
 
 HERE, REFERENCE = "here", "reference"
-"""The names of the database that is planned against, and of the one that comes with the package."""
+"""The names of the database of a plan, and of the one that comes with the package."""
 
 Status = Literal["new", "there", "running", "diverged", "failed", "blocked", "same", "invalid"]
 
 
 @dataclass(frozen=True)
 class PlannedCell:
-    """A cell of the matrix, its status, and a note on that."""
+    """A cell of the matrix with its status and a note on it."""
 
     cell: Cell
     status: Status
@@ -79,7 +79,7 @@ class PlannedPretraining:
     """The number of trials that read its maps."""
 
     lost: Mapping[int, str]
-    """By budget whose maps cannot be made, the state of the lost segment in their way."""
+    """Budgets whose maps cannot be made, with the state of the lost segment."""
 
     @property
     def left(self) -> tuple[int, ...]:
@@ -89,31 +89,35 @@ class PlannedPretraining:
 
 @dataclass(frozen=True)
 class PlannedStep:
-    """A job of a plan, its subject, and the id of the job that it waits for."""
+    """A job of a plan."""
 
     job: PlannedJob
     subject: Trial | Pretraining
-    after: str | None
+    after: str | None  # id of the job that it waits for
 
 
 @dataclass(frozen=True)
 class Plan:
-    """The work that a launch of a spec would do.
-
-    ``digests`` are the content hashes of prepared data sets, by name; ``steps`` is the task graph
-    on those, jobs that unblock others first; ``jobs`` are those of the steps' jobs that the
-    database has, by id. ``images`` are how many the prepared data sets have. ``power`` is what its
-    seeds could show, where that was asked for.
-    """
+    """The work that a launch of a spec would do."""
 
     expansion: Expansion
     cells: tuple[PlannedCell, ...]
     pretrainings: tuple[PlannedPretraining, ...]
+
     digests: Mapping[str, str] = field(default_factory=dict)
+    """By name the content hashes of the data sets that are prepared."""
+
     steps: tuple[PlannedStep, ...] = ()
+    """The task graph on prepared data sets: a job comes after the one that it waits for."""
+
     jobs: Mapping[str, Job] = field(default_factory=dict)
+    """By id the jobs of the steps that the database has."""
+
     images: Mapping[str, int] = field(default_factory=dict)
+    """By name the number of images of the data sets that are prepared."""
+
     power: "tuple[Power, ...]" = ()
+    """What its seeds could show; only `lcma.plan` and `lcma plan` compute it."""
 
     @property
     def spec(self) -> Spec:
@@ -126,12 +130,12 @@ class Plan:
         """Return a row for each cell: what it is, its status, and a note."""
         import pandas as pd
 
-        of_cell = ["flow", "dataset", "factorization", "budget", "seed"]
+        keys = ["flow", "dataset", "factorization", "budget", "seed"]
         rows = [
-            (*(getattr(c.cell, name) for name in of_cell), c.status, c.note, c.trial_id)
+            (*(getattr(c.cell, name) for name in keys), c.status, c.note, c.trial_id)
             for c in self.cells
         ]
-        names = [*of_cell, "status", "note", "trial_id"]
+        names = [*keys, "status", "note", "trial_id"]
         return pd.DataFrame(rows, columns=names).astype({"budget": "Int64"})
 
     def _repr_html_(self) -> str:
@@ -154,7 +158,7 @@ class Plan:
 
     @property
     def unprepared(self) -> list[str]:
-        """The data sets that are not prepared, so that nothing stored can be matched to them."""
+        """The data sets that are not prepared, so that no stored result can be of them."""
         return [name for name in _set_names(self.expansion) if name not in self.digests]
 
     @property
@@ -164,18 +168,18 @@ class Plan:
 
     @property
     def lost(self) -> int:
-        """Trials that ended without a result, or wait for a pretraining that did."""
-        counted = self.count()
-        return counted["failed"] + counted["diverged"] + counted["blocked"]
+        """The number of trials that ended without a result, or need a pretraining that did."""
+        counts = self.count()
+        return counts["failed"] + counts["diverged"] + counts["blocked"]
 
     @property
     def trainings_left(self) -> int:
-        """Trials that a launch would run or wait for."""
+        """The number of trials that a launch would run or wait for."""
         return sum(c.status in ("new", "running") for c in self.cells)
 
     @property
     def pretrainings_left(self) -> int:
-        """Pretrainings with maps that a launch would make or wait for."""
+        """The number of pretrainings whose maps a launch would make or wait for."""
         return sum(bool(p.left) for p in self.pretrainings)
 
 
@@ -196,40 +200,40 @@ def read_spec(
 
 
 def open_existing(place: Place) -> Store | None:
-    """Open the database if it exists. Raises UserError if its URL names none that could."""
+    """Open the database if it exists. Raises UserError if its URL is invalid."""
     return db.connect(place.db, create=False) if db.exists(place.db) else None
 
 
 def list_histories(store: Store | None) -> dict[str, Store]:
-    """Return the databases whose earlier results tell how far seeds spread and how long jobs take.
+    """Return the databases from which the spread of seeds and the time of jobs are estimated.
 
-    These are the one that is planned against, "here", and then the "reference" if it can be opened.
+    These are the plan's own, "here", and then the "reference" if it can be opened.
     """
-    found = {} if store is None else {HERE: store}
+    histories = {} if store is None else {HERE: store}
     with suppress(UserError):
         reference = db.connect(f"sqlite:///{open_reference()}", create=False)
         if store is not None and store.url == reference.url:
             return {REFERENCE: store}
-        found[REFERENCE] = reference
-    return found
+        histories[REFERENCE] = reference
+    return histories
 
 
 def make_plan(spec: Spec, place: Place, store: Store | None) -> Plan:
-    """Plan a spec against a database; without one, everything is new."""
+    """Plan a spec against a database. Without a database everything is new."""
     if store is not None:
         require_same_measures(store.measure_kinds(), list_measures())
     return plan_expansion(expand(spec, preparable=preparable_sets(place)), place, store)
 
 
 def preparable_sets(place: Place) -> list[str]:
-    """Return the names of the data sets that can be prepared here, or are."""
+    """Return the names of the data sets that are prepared here or can be."""
     return [known.name for known in data.list_sets(place.data)]
 
 
 def plan_expansion(expansion: Expansion, place: Place, store: Store | None) -> Plan:
-    """Plan an expansion against a database; without one, everything is new.
+    """Plan an expansion against a database. Without a database everything is new.
 
-    Raises UserError for a batch of more images than there are to train on.
+    Raises UserError if a batch is larger than the training part.
     """
     manifests = {
         name: data.load(name, place.data).manifest
@@ -246,7 +250,7 @@ def plan_expansion(expansion: Expansion, place: Place, store: Store | None) -> P
 
 def _make_steps(expansion: Expansion, digests: Mapping[str, str]) -> tuple[PlannedStep, ...]:
     """Build the task graph: segments in a chain, then trials, those that read maps last."""
-    found: list[PlannedStep] = []
+    steps: list[PlannedStep] = []
     segments: dict[tuple[str, int], str] = {}
     for pid, (pretraining, budgets) in expansion.pretrainings.items():
         digest, after = digests.get(pretraining.set_name), None
@@ -254,7 +258,7 @@ def _make_steps(expansion: Expansion, digests: Mapping[str, str]) -> tuple[Plann
             continue
         for budget in budgets:
             job = PlannedJob.of_pretraining(pretraining.id, digest, budget=budget)
-            found.append(PlannedStep(job, pretraining, after))
+            steps.append(PlannedStep(job, pretraining, after))
             after = segments[pid, budget] = job.id
     reading_maps: list[PlannedStep] = []
     for trial in expansion.trials:
@@ -263,68 +267,67 @@ def _make_steps(expansion: Expansion, digests: Mapping[str, str]) -> tuple[Plann
             continue
         job = PlannedJob.of_trial(trial.id, digest, steps=trial.recipe.training.steps)
         if trial.pretraining is None or trial.budget is None:
-            found.append(PlannedStep(job, trial, None))
+            steps.append(PlannedStep(job, trial, None))
         else:
             reading_maps.append(
                 PlannedStep(job, trial, segments[trial.pretraining.id, trial.budget])
             )
-    return (*found, *reading_maps)
+    return (*steps, *reading_maps)
 
 
 def update_plan(plan: Plan, store: Store | None) -> Plan:
-    """Return the plan with the states that its jobs have in the database."""
+    """Return the plan with the current states of its jobs in the database."""
     expansion = plan.expansion
     jobs = store.jobs([step.job.id for step in plan.steps]) if store else {}
     now = store.now() if store and any(job.state == "running" for job in jobs.values()) else 0.0
     reruns = store.reruns() if store else {}
-    of_trials: dict[str, Job] = {}
-    of_segments: dict[tuple[str, int | None], Job] = {}
+    trial_jobs: dict[str, Job] = {}
+    segment_jobs: dict[tuple[str, int | None], Job] = {}
     for step in plan.steps:
         if (job := jobs.get(step.job.id)) is None:
             continue
         if isinstance(step.subject, Trial):
-            of_trials[step.subject.id] = job
+            trial_jobs[step.subject.id] = job
         else:
-            of_segments[step.subject.id, step.job.budget] = job
+            segment_jobs[step.subject.id, step.job.budget] = job
     users = Counter(t.pretraining.id for t in expansion.trials if t.pretraining)
     pretrainings = tuple(
         PlannedPretraining(
             pretraining,
             budgets,
-            tuple(b for b in budgets if _is_done(of_segments.get((pid, b)))),
+            tuple(b for b in budgets if _is_done(segment_jobs.get((pid, b)))),
             users[pid],
-            _find_losses({b: of_segments.get((pid, b)) for b in budgets}),
+            _find_losses({b: segment_jobs.get((pid, b)) for b in budgets}),
         )
         for pid, (pretraining, budgets) in expansion.pretrainings.items()
     )
     lost: Losses = {
-        (one.pretraining.id, budget): state
-        for one in pretrainings
-        for budget, state in one.lost.items()
+        (planned.pretraining.id, budget): state
+        for planned in pretrainings
+        for budget, state in planned.lost.items()
     }
     cells = tuple(
-        _note_rerun(_plan_cell(cell, of_trials, lost, now), of_trials, reruns)
+        _note_rerun(_plan_cell(cell, trial_jobs, lost, now), trial_jobs, reruns)
         for cell in expansion.cells
     )
     return replace(plan, cells=cells, pretrainings=pretrainings, jobs=jobs)
 
 
 def find_unmeasured(plan: Plan, store: Store | None) -> tuple[list[PluginMeasure], list[JobFacts]]:
-    """Return the measures of loaded plug-ins that results lack which are there already, and the
-    trials that lack any."""
-    there = [cell.cell.trial for cell in plan.cells if cell.status == "there" and cell.cell.trial]
-    keys = {(trial.id, plan.digests[trial.set_name]) for trial in there}
-    lacked, lacking = list[PluginMeasure](), set[str]()
+    """Return the measures of plug-ins that earlier results lack, and the trials of these results."""
+    done = [cell.cell.trial for cell in plan.cells if cell.status == "there" and cell.cell.trial]
+    keys = {(trial.id, plan.digests[trial.set_name]) for trial in done}
+    measures, trial_ids = list[PluginMeasure](), set[str]()
     if store is None or not keys:
-        return lacked, []
-    for one in plugin_measures():
-        rows = store.view("measures", measure=[one.name])
+        return measures, []
+    for measure in plugin_measures():
+        rows = store.view("measures", measure=[measure.name])
         missing = keys - set(zip(rows.trial_id, rows.data_digest, strict=True))
         if missing:
-            lacked.append(one)
-            lacking |= {trial_id for trial_id, _ in missing}
-    facts = store.job_facts(trial_ids=lacking)
-    return lacked, [one for one in facts if (one.trial_id, one.data_digest) in keys]
+            measures.append(measure)
+            trial_ids |= {trial_id for trial_id, _ in missing}
+    facts = store.job_facts(trial_ids=trial_ids)
+    return measures, [job for job in facts if (job.trial_id, job.data_digest) in keys]
 
 
 def register_plan(
@@ -332,10 +335,9 @@ def register_plan(
 ) -> str:
     """Write everything that a launch of the plan needs into the database; return the sweep's id.
 
-    Every data set must have been prepared when the plan was made; its bars are measured unless
-    they were. A large plan is written in slices, so that others can write in between, and ``note``
-    is called with a line about progress now and then. One that was cut short is completed by the
-    next launch.
+    Every data set must have been prepared when the plan was made. Bars of a data set that are
+    missing are measured. A large plan is written in slices, so that others can write in between,
+    with notes on the progress. The next launch completes a registration that was cut short.
     """
     _require_prepared(plan)
     prepared = {name: data.load(name, place.data) for name in _set_names(plan.expansion)}
@@ -353,12 +355,12 @@ def register_plan(
         bars=tuple(bar for p in prepared.values() for bar in _bar_rows(p)),
     )
     noted, done = time.monotonic(), 0
-    for some in whole.slices(SLICE):
-        store.register(some)
-        done += len(some.trials) + len(some.members) + len(some.jobs)
+    for part in whole.slices(SLICE):
+        store.register(part)
+        done += len(part.trials) + len(part.members) + len(part.jobs)
         if time.monotonic() - noted >= NOTE_SECONDS:
-            of = len(whole.trials) + len(whole.members) + len(whole.jobs)
-            note(f"registered {100 * done // of} % of {len(jobs)} jobs")
+            rows = len(whole.trials) + len(whole.members) + len(whole.jobs)
+            note(f"registered {100 * done // rows} % of {len(jobs)} jobs")
             noted = time.monotonic()
     return sweep.id
 
@@ -366,7 +368,7 @@ def register_plan(
 def make_registration(
     trials: Sequence[Trial], prepared: Iterable[data.PreparedSet], jobs: Iterable[PlannedJob]
 ) -> Registration:
-    """Return all that the jobs of some trials and their pretrainings need in a database."""
+    """Return all rows that these trials, their pretrainings and these jobs need in a database."""
     shared = {t.pretraining.id: t.pretraining for t in trials if t.pretraining}
     return Registration(
         recipes=tuple(_recipe_rows(trials)),
@@ -410,10 +412,13 @@ def make_works(
 
 
 def plugins_of(subject: Trial | Pretraining) -> set[str]:
-    """Return the plug-ins that it needs, and those whose measures are taken of every trial."""
+    """Return the versions of the plug-ins that a subject needs.
+
+    A trial also needs those with measures, which are taken of every trial.
+    """
     versions = set(subject.plugins)
     if isinstance(subject, Trial):
-        versions |= {one.version for one in plugin_measures() if one.version is not None}
+        versions |= {measure.version for measure in plugin_measures() if measure.version}
     return versions
 
 
@@ -441,13 +446,13 @@ def require_valid(plan: Plan, *, skip_invalid: bool) -> None:
 
 
 def count_slots(resources: Resources, threads: int) -> int:
-    """Return how many trials of so many threads the CPUs that this process may use run at once."""
+    """Return how many trials with so many threads run at once on this process's CPUs."""
     share = resources.cpus if resources.cpus is not None else threads
     return max(1, int(count_cpus() // share))
 
 
 def check_compilable(expansion: Expansion, resources: Resources) -> None:
-    """Raise UserError for recipes that compile if trials run on CPUs."""
+    """Raise UserError if a recipe compiles and trials run on CPUs."""
     if not resources.gpus and any(t.recipe.optimization.compile for t in expansion.trials):
         raise UserError(
             "`optimization.compile: true` is for GPUs, and these trials run on CPUs: "
@@ -458,12 +463,12 @@ def check_compilable(expansion: Expansion, resources: Resources) -> None:
 def _require_batches(expansion: Expansion, manifests: Mapping[str, data.Manifest]) -> None:
     trained: list[Trial | Pretraining] = [*expansion.trials]
     trained += (pretraining for pretraining, _ in expansion.pretrainings.values())
-    for one in trained:
-        batch, manifest = one.recipe.optimization.batch, manifests.get(one.set_name)
+    for subject in trained:
+        batch, manifest = subject.recipe.optimization.batch, manifests.get(subject.set_name)
         if manifest is not None and batch > manifest.counts.train:
             raise UserError(
                 f"`optimization.batch` of {batch} is more than the {manifest.counts.train} "
-                f"training images of {one.set_name}: give at most as many"
+                f"training images of {subject.set_name}: give at most as many"
             )
 
 
@@ -482,10 +487,10 @@ def _plan_cell(cell: Cell, jobs: Mapping[str, Job], lost: Losses, now: float) ->
         or job.state == "pending"
         or (job.state == "running" and not leases.is_held(job.lease_until, now))
     ):
-        of = cell.trial.pretraining
-        why = lost.get((of.id, cell.trial.budget)) if of else None
-        if why:
-            return PlannedCell(cell, "blocked", f"its pretraining {why}; launch with --retry")
+        pretraining = cell.trial.pretraining
+        state = lost.get((pretraining.id, cell.trial.budget)) if pretraining else None
+        if state:
+            return PlannedCell(cell, "blocked", f"its pretraining {state}; launch with --retry")
         note = f"goes on from step {job.step}" if job and job.step else ""
         return PlannedCell(cell, "new", note)
     if job.state == "done":
@@ -510,11 +515,12 @@ def _note_rerun(
 
 
 def _find_losses(segments: Mapping[int, Job | None]) -> dict[int, str]:
-    """Return the budgets whose maps cannot be made, with the state of the lost segment in the way.
+    """Return the budgets whose maps cannot be made, with the state of the lost segment.
 
-    A segment goes on from the longest before it that is done. ``segments`` ascend by budget.
+    ``segments`` ascend by budget.
     """
     losses, state = dict[int, str](), ""
+    # A segment goes on from the longest one before it that is done.
     for budget, segment in segments.items():
         if _is_done(segment):
             state = ""
@@ -526,18 +532,18 @@ def _find_losses(segments: Mapping[int, Job | None]) -> dict[int, str]:
 
 
 def _recipe_rows(trials: Sequence[Trial]) -> Iterable[db.RecipeRow]:
-    """Return every recipe of the trials, and every part that their pretrainings have, once."""
-    # Trials share their recipes, and hashing one is expensive.
-    used = {id(one.recipe): (one.recipe, one.profile) for one in trials}
-    shared = [(one.pretraining, one.profile) for one in trials if one.pretraining]
-    mapped = {(id(one.recipe), one.form): (one, profile) for one, profile in shared}
-    rows = [_recipe_row(recipe, profile) for recipe, profile in used.values()]
-    rows += [_part_row(one, profile) for one, profile in mapped.values()]
+    """Return a row for each recipe, and one for each part of a recipe that pretrainings have."""
+    # Trials share recipe objects, and hashing one is expensive.
+    recipes = {id(trial.recipe): (trial.recipe, trial.profile) for trial in trials}
+    shared = [(trial.pretraining, trial.profile) for trial in trials if trial.pretraining]
+    parts = {(id(p.recipe), p.form): (p, profile) for p, profile in shared}
+    rows = [_recipe_row(recipe, profile) for recipe, profile in recipes.values()]
+    rows += [_part_row(pretraining, profile) for pretraining, profile in parts.values()]
     return {row.id: row for row in rows}.values()
 
 
 def _part_row(pretraining: Pretraining, profile: str) -> db.RecipeRow:
-    """Return the row of what a pretraining depends on of its recipe."""
+    """Return the row of the part of a recipe on which a pretraining depends."""
     row = replace(
         _recipe_row(pretraining.recipe, profile),
         id=pretraining.recipe_id,
@@ -545,15 +551,16 @@ def _part_row(pretraining: Pretraining, profile: str) -> db.RecipeRow:
         body=pretraining.recipe_body,
         steps=0,
     )
-    # The same row for all flows and profiles, which share what is measured of the data.
+    # All flows and profiles share the measured data, and so this row.
     return row if pretraining.form != "data" else replace(row, profile="data", conventional=None)
 
 
 def _recipe_row(recipe: Recipe, profile: str) -> db.RecipeRow:
-    own = catalog.flows()[recipe.model.flow]
     try:
         conventional = factorizations.canonical(
-            "conventional", conventional=own, splits=recipe.model.splits
+            "conventional",
+            conventional=catalog.flows()[recipe.model.flow],
+            splits=recipe.model.splits,
         )
     except factorizations.ImpossibleError:
         conventional = None
