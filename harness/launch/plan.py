@@ -314,7 +314,7 @@ def update_plan(plan: Plan, store: Store | None) -> Plan:
 
 
 def find_unmeasured(plan: Plan, store: Store | None) -> tuple[list[PluginMeasure], list[JobFacts]]:
-    """Return the measures of plug-ins that earlier results lack, and the trials of these results."""
+    """Return the plug-ins' measures that earlier results lack, and the trials of these results."""
     done = [cell.cell.trial for cell in plan.cells if cell.status == "there" and cell.cell.trial]
     keys = {(trial.id, plan.digests[trial.set_name]) for trial in done}
     measures, trial_ids = list[PluginMeasure](), set[str]()
