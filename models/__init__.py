@@ -1,6 +1,6 @@
-"""Normalizing flows for images whose log-determinant is known dimension by dimension.
+"""Normalizing flows for images, with the log-determinant of every dimension.
 
-Names are imported when they are first used, so that tables of dimensions come without PyTorch.
+Each name is imported at its first use, so that index tables can be made without PyTorch.
 """
 
 import importlib

@@ -1,7 +1,7 @@
-"""Nonlinearities with their slopes, from which vector-Jacobian products are made.
+"""Nonlinearities that return their slopes too, for vector-Jacobian products.
 
-PyTorch's own backward of SiLU computes the slope anew, exponential included, for each product; a
-power series takes many at one point.
+A power series takes many products at one point. PyTorch's backward of SiLU would compute the slope,
+with its exponential, again for each of them.
 """
 
 from typing import Any
@@ -15,25 +15,25 @@ from torch.autograd.function import once_differentiable
 class _Silu(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor) -> tuple[Tensor, Tensor]:
-        share = x.sigmoid()
-        y = x * share
-        ctx.save_for_backward(y, share)
+        sigmoid = x.sigmoid()
+        y = x * sigmoid
+        ctx.save_for_backward(y, sigmoid)
         ctx.set_materialize_grads(False)
-        return y, torch.addcmul(share, y, 1 - share)
+        return y, torch.addcmul(sigmoid, y, 1 - sigmoid)
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, of_y: Tensor | None, of_slope: Tensor | None) -> Tensor | None:
-        y, share = ctx.saved_tensors
-        rest = 1 - share
-        slope = torch.addcmul(share, y, rest)
-        found = None if of_y is None else of_y * slope
-        if of_slope is not None:
-            # The slope's own: rest (share + slope - y share).
-            curvature = slope.add_(share).addcmul_(y, share, value=-1).mul_(rest)
-            bent = curvature.mul_(of_slope)
-            found = bent if found is None else found.add_(bent)
-        return found
+    def backward(ctx: Any, grad_y: Tensor | None, grad_slope: Tensor | None) -> Tensor | None:
+        y, sigmoid = ctx.saved_tensors
+        rest = 1 - sigmoid
+        slope = torch.addcmul(sigmoid, y, rest)
+        gradient = None if grad_y is None else grad_y * slope
+        if grad_slope is not None:
+            # The derivative of the slope is rest (sigmoid + slope - y sigmoid).
+            curvature = slope.add_(sigmoid).addcmul_(y, sigmoid, value=-1).mul_(rest)
+            part = curvature.mul_(grad_slope)
+            gradient = part if gradient is None else gradient.add_(part)
+        return gradient
 
 
 class _Elu(torch.autograd.Function):
@@ -47,33 +47,34 @@ class _Elu(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, of_y: Tensor | None, of_slope: Tensor | None) -> Tensor | None:
+    def backward(ctx: Any, grad_y: Tensor | None, grad_slope: Tensor | None) -> Tensor | None:
         (y,) = ctx.saved_tensors
         slope = 1 + y.clamp(max=0)
-        found = None if of_y is None else of_y * slope
-        if of_slope is not None:
-            bent = of_slope * slope * (y < 0)
-            found = bent if found is None else found.add_(bent)
-        return found
+        gradient = None if grad_y is None else grad_y * slope
+        if grad_slope is not None:
+            part = grad_slope * slope * (y < 0)
+            gradient = part if gradient is None else gradient.add_(part)
+        return gradient
 
 
 def silu(x: Tensor) -> tuple[Tensor, Tensor]:
-    """Return x sigmoid(x) and its slope, of x's shape; both can be differentiated once."""
+    """Return x sigmoid(x) and its slope, both of the shape of x and differentiable once."""
     y, slope = _Silu.apply(x)  # type: ignore[no-untyped-call]
     return y, slope
 
 
 def elu(x: Tensor) -> tuple[Tensor, Tensor]:
-    """Return max(x, exp(x) - 1) and its slope, of x's shape; both can be differentiated once."""
+    """Return ELU(x) and its slope, both of the shape of x and differentiable once."""
     y, slope = _Elu.apply(x)  # type: ignore[no-untyped-call]
     return y, slope
 
 
 def lipswish_gains(sharpness: Tensor) -> tuple[Tensor, Tensor]:
-    """Return (before, after) with LipSwish(x) = after * silu(before * x) for a ``sharpness`` b.
+    """Return the gains (before, after) with which LipSwish(x) = after * silu(before * x).
 
-    LipSwish is x sigmoid(softplus(b) x) / 1.1 (Chen et al. 2019, section 4); its slope is at most
-    0.99986 for every b. The two gains can be folded into the maps around it.
+    LipSwish is x sigmoid(softplus(b) x) / 1.1 with the ``sharpness`` b (Chen et al. 2019, section
+    4). Its slope is at most 0.99986 for every b. The gains can be folded into the linear maps
+    around it.
     """
     before = F.softplus(sharpness)
     return before, 1 / (1.1 * before)

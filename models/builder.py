@@ -17,9 +17,11 @@ from lcma.sweeps.factorizations import ImpossibleError
 from lcma.sweeps.recipe import Model
 
 Parts = Callable[..., tuple[list[Layer], Prior]]
-"""Function that builds a flow's layers from a model and its tables: one for each split, or None
-for no split (NMS). It returns the layers from data to noise, each split with its prior, and the
-prior of what stays to the end. A flow whose facts say ``flat_nms`` also takes ``flat``."""
+"""Function (model, tables) that builds the layers of a flow.
+
+It gets an index table for each split, or None for a flow without splits (NMS). It returns the
+layers from data to noise, each split with its prior, and the prior of the dimensions that stay. For
+a flow with `flat_nms` it also takes the keyword `flat`."""
 
 
 def build(
@@ -33,24 +35,24 @@ def build(
 ) -> Flow:
     """Build the flow of a factorization, with weights drawn from a seed.
 
-    The global generator is left as it was. Flows that differ in their tables alone start from the
-    same weights, so that comparisons can be paired by seed.
+    Flows of one model and seed start from the same weights whatever their factorization, so that
+    comparisons can be paired by seed. The global generator is left as it was.
 
     Args:
         model: The flow, the size of its images, its number of splits and its architecture.
         factorization: A canonical name such as `checkerboard-even`, or a word such as `LLH`.
         seed: Seed of the weights.
-        table_seed: Seed of random tables, by default ``seed``.
+        table_seed: Seed of random tables; ``seed`` by default.
         maps: For words, one contribution map (C, H, W) per split; see `make_tables`.
         order: For words, the order of a window's two dimensions inside a half.
 
     Returns:
-        A flow on the CPU, in training mode, with no data-dependent starting values yet (see
-        `Flow.initialize`).
+        A flow on the CPU, in training mode. Before it is used, `Flow.initialize` sets the starting
+        values that depend on data.
 
     Raises:
         ImpossibleError: If the flow cannot be built.
-        UserError: If a plug-in's function does not return layers and a prior.
+        UserError: If the function of a plug-in does not return layers and a prior.
 
     Example:
         >>> from lcma.sweeps import catalog
@@ -62,13 +64,25 @@ def build(
     if factorization == "none":
         return _assemble(model, None, seed)
     shape = (model.channels, model.size, model.size)
-    chosen = seed if table_seed is None else table_seed
-    found = make_tables(factorization, shape, model.splits, seed=chosen, maps=maps, order=order)
-    return build_from_tables(model, found, seed=seed)
+    if table_seed is None:
+        table_seed = seed
+    tables = make_tables(
+        factorization, shape, model.splits, seed=table_seed, maps=maps, order=order
+    )
+    return _assemble(model, tables, seed)
 
 
 def build_from_tables(model: Model, tables: Sequence[SplitTable], *, seed: int) -> Flow:
-    """Build the flow with these tables, one for each split, as `build` does."""
+    """Build a flow from index tables of your own.
+
+    Args:
+        model: As for `build`.
+        tables: An index table for each split, such as `make_tables` returns.
+        seed: Seed of the weights.
+
+    Returns:
+        A flow as `build` returns it.
+    """
     return _assemble(model, tables, seed)
 
 
@@ -78,12 +92,15 @@ def build_nms(model: Model, *, seed: int, form: Literal["squeezed", "flat"] = "s
     Args:
         model: As for `build`.
         seed: Seed of the weights.
-        form: With ``squeezed`` the tensor is squeezed where a split would be, and nothing is
-            factored out; with ``flat`` all blocks work at the size of the image, the paper's
-            literal s x s x c.
+        form: `squeezed` puts a squeeze at the place of each split. `flat` squeezes nothing between
+            the scales, so that every scale works at the size of the image: the paper's s x s x c,
+            read literally.
+
+    Returns:
+        A flow as `build` returns it.
 
     Raises:
-        ImpossibleError: If the flow has no such form.
+        ImpossibleError: If the flow has no flat form.
 
     Example:
         >>> from lcma.sweeps import catalog
@@ -95,38 +112,38 @@ def build_nms(model: Model, *, seed: int, form: Literal["squeezed", "flat"] = "s
 
 
 def _assemble(
-    model: Model, found: Sequence[SplitTable] | None, seed: int, *, flat: bool = False
+    model: Model, tables: Sequence[SplitTable] | None, seed: int, *, flat: bool = False
 ) -> Flow:
     facts = REGISTERED[model.flow]
-    parts = _PARTS.get(model.flow, facts.parts)
-    if parts is None:
+    build_parts = _PARTS.get(model.flow, facts.parts)
+    if build_parts is None:
         raise ImpossibleError(f"nothing builds the flow {model.flow}")
     if flat and not facts.flat_nms:
         raise ImpossibleError(f"{model.flow} has no flat form")
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        # Only a flow that has a flat form is asked for it.
-        built = parts(model, found, **({"flat": True} if flat else {}))
-        layers, prior = built if facts.plugin is None else _checked(built, model, found)
+        # Functions of flows without a flat form do not take `flat`.
+        parts = build_parts(model, tables, **({"flat": True} if flat else {}))
+        layers, prior = parts if facts.plugin is None else _check_parts(parts, model, tables)
         return Flow(layers, prior, (model.channels, model.size, model.size))
 
 
-def _checked(
-    built: Any, model: Model, found: Sequence[SplitTable] | None
+def _check_parts(
+    parts: Any, model: Model, tables: Sequence[SplitTable] | None
 ) -> tuple[list[Layer], Prior]:
-    """Return what a plug-in's function built. Raises UserError if it is not as `Parts` says."""
+    """Return what the function of a plug-in returned. Raises UserError if that breaks `Parts`."""
     plugin = REGISTERED[model.flow].plugin
     where = f"the flow {model.flow} ({plugin})"
-    pair = isinstance(built, tuple) and len(built) == 2
-    if not pair or not isinstance(built[0], list) or not isinstance(built[1], Prior):
+    pair = isinstance(parts, tuple) and len(parts) == 2
+    if not pair or not isinstance(parts[0], list) or not isinstance(parts[1], Prior):
         raise UserError(f"{where}: its function must return a list of layers and a prior")
-    layers, prior = built
-    strange = next((layer for layer in layers if not isinstance(layer, Layer)), None)
-    if strange is not None:
-        raise UserError(f"{where}: a {type(strange).__name__} is no Layer of models.layers")
+    layers, prior = parts
+    for layer in layers:
+        if not isinstance(layer, Layer):
+            raise UserError(f"{where}: a {type(layer).__name__} is no Layer of models.layers")
     ends = [layer for layer in layers if layer.ends_block]
-    if len(ends) != model.splits or any(isinstance(e, Split) == (found is None) for e in ends):
-        wanted = "PassAll" if found is None else "Split"
+    if len(ends) != model.splits or any(isinstance(e, Split) == (tables is None) for e in ends):
+        wanted = "PassAll" if tables is None else "Split"
         raise UserError(f"{where}: give one {wanted} for each of the {model.splits} splits")
     return layers, prior
 

@@ -1,4 +1,4 @@
-"""The check of a flow's layers against dense Jacobians and their own inverses, in float64."""
+"""Check the layers of a flow against dense Jacobians and their own inverses, in float64."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,35 +16,37 @@ from lcma.sweeps.errors import UserError, describe_error
 from lcma.sweeps.recipe import Model
 
 LOG_DET_TOLERANCE = 1e-6
-"""Error of a log-determinant in nats per dimension; constants in float32 stay below."""
+"""Largest error of a log-determinant, in nats per dimension. Constants in float32 stay below it."""
 
 INVERSE_TOLERANCE = 1e-4
-"""Error of an inverse relative to the largest value, 1 at least; iterations stay below."""
+"""Largest error of an inverse, relative to the largest value (at least 1). Inverses by iteration
+stay below it."""
 
 SIZES, MOST_SPLITS = (8, 16), 3
-"""Images for which a flow is built, and the splits that they have room for."""
+"""Height and width of the images for which a flow is built, and its most splits."""
 
 _ROWS = 128
-"""Rows of a Jacobian that are computed at once."""
+"""Rows of a Jacobian in one backward pass."""
+
+_REMEDY = "correct it, see docs/extending.md#a-flow"
 
 
 def check_flow(model: Model, factorization: str, *, seed: int = 0) -> list[str]:
-    """Hold each layer's log-determinant against its dense Jacobian, and its inverse against x.
+    """Compare each layer's log-determinant with its dense Jacobian, and its inverse with its input.
 
-    The flow is built in float64 for the smallest images for which it can be, of 8x8 or 16x16, with
-    three splits at most, and initialized on noise. Its weights are moved a little, since a layer
-    that starts as the identity hides what is wrong with it.
+    The flow is built in float64, for 8x8 images or else 16x16 ones, with at most three splits, and
+    initialized on noise.
 
     Args:
         model: The flow and its architecture.
         factorization: A canonical name that needs no maps.
-        seed: Seed of weights and images.
+        seed: Seed of the weights and the images.
 
     Returns:
-        Lines that say what was not checked.
+        A line for each part that could not be checked, with the reason.
 
     Raises:
-        UserError: If a log-determinant or an inverse is wrong, or fails.
+        UserError: If a log-determinant or an inverse is wrong, or computing it fails.
 
     Example:
         >>> from lcma.sweeps import catalog
@@ -68,23 +70,20 @@ def check_flow(model: Model, factorization: str, *, seed: int = 0) -> list[str]:
             return [f"{where} was not checked: it cannot be built for {reason}"]
         try:
             with torch.no_grad():
-                wrong, unknown = _compare(flow)
+                mistake, notes = _compare(flow)
         except KeyboardInterrupt:
             raise
         except BaseException as error:
-            wrong = f"its check in float64 fails: {describe_error(error)}"
-            raise UserError(f"{where}: {wrong}; {_REMEDY}") from error
-    if wrong is not None:
-        raise UserError(f"{where}: {wrong}; {_REMEDY}")
-    return [f"{where}: {what}" for what in unknown]
-
-
-_REMEDY = "correct it, see docs/extending.md#a-flow"
+            mistake = f"its check in float64 fails: {describe_error(error)}"
+            raise UserError(f"{where}: {mistake}; {_REMEDY}") from error
+    if mistake is not None:
+        raise UserError(f"{where}: {mistake}; {_REMEDY}")
+    return [f"{where}: {note}" for note in notes]
 
 
 @contextmanager
 def _float64() -> Iterator[None]:
-    """Make new tensors float64 for the time of a block: what layers create in passing too."""
+    """Make new tensors float64 within a block, including those that layers create on the way."""
     before = torch.get_default_dtype()
     torch.set_default_dtype(torch.float64)
     try:
@@ -105,6 +104,7 @@ def _build(model: Model, factorization: str, seed: int) -> Flow:
     flow.initialize(_draw_images(flow, 16))
     with torch.no_grad():
         for weights in flow.parameters():
+            # A layer that starts as the identity would hide a wrong log-determinant.
             inputs = weights[0].numel() if weights.dim() else 1
             weights.add_(0.1 / inputs**0.5 * torch.randn_like(weights))
     flow.eval().before_evaluation()
@@ -116,7 +116,7 @@ def _draw_images(flow: Flow, count: int) -> Tensor:
 
 
 def _compare(flow: Flow) -> tuple[str | None, list[str]]:
-    """Return what is wrong with the first part that is, and what is not known of the others."""
+    """Return the first mistake, or None, and a note for each part that could not be checked."""
     z = _draw_images(flow, 4)
     passed: list[tuple[str, Layer, Tensor, Tensor]] = []
     drawn: list[str] = []
@@ -125,38 +125,38 @@ def _compare(flow: Flow) -> tuple[str | None, list[str]]:
         name = f"layer {number} ({type(layer).__name__})"
         if isinstance(layer, Split):
             z, left = layer.cut(z)
-            wrong = _compare_log_det(_Density(layer.prior, z[:1]), torch.randn_like(left), drawn)
-            if wrong is not None:
-                return f"the prior of {name}, a map of normal noise, {wrong}", []
+            mistake = _compare_log_det(_Density(layer.prior, z[:1]), torch.randn_like(left), drawn)
+            if mistake is not None:
+                return f"the prior of {name}, a map of normal noise, {mistake}", []
             continue
         y, _ = layer(z.clone())
         if not y.isfinite().all():
             notes.append(f"not checked from {name} on: its values are not finite")
             break
-        wrong = _compare_log_det(layer, z, drawn)
-        if wrong is not None:
-            return f"{name} {wrong}", []
+        mistake = _compare_log_det(layer, z, drawn)
+        if mistake is not None:
+            return f"{name} {mistake}", []
         passed.append((name, layer, z, y))
         z = y
     else:
-        wrong = _compare_log_det(_Density(flow.prior, None), torch.randn_like(z), drawn)
-        if wrong is not None:
-            return f"the last prior, a map of normal noise, {wrong}", []
-    flow.encode(_draw_images(flow, 4))  # an inverse must not live on what forward left behind
+        mistake = _compare_log_det(_Density(flow.prior, None), torch.randn_like(z), drawn)
+        if mistake is not None:
+            return f"the last prior, a map of normal noise, {mistake}", []
+    flow.encode(_draw_images(flow, 4))  # an inverse must not depend on the last forward
     for name, layer, x, y in passed:
         back = layer.inverse(y.clone())
         worst = int((back - x).abs().nan_to_num(nan=torch.inf).argmax())
-        found, given = float(back.flatten()[worst]), float(x.flatten()[worst])
-        if not abs(found - given) <= INVERSE_TOLERANCE * max(1.0, float(x.abs().max())):
-            return f"the inverse of {name} gives {found:.6g} where its input was {given:.6g}", []
+        inverted, value = float(back.flatten()[worst]), float(x.flatten()[worst])
+        if not abs(inverted - value) <= INVERSE_TOLERANCE * max(1.0, float(x.abs().max())):
+            return f"the inverse of {name} gives {inverted:.6g} where its input was {value:.6g}", []
     if drawn:
         names = ", ".join(sorted(set(drawn)))
-        notes.append(f"not checked is the log-determinant of {names}, which is drawn")
+        notes.append(f"the log-determinant of {names} is drawn, so it was not checked")
     return None, notes
 
 
 class _Density(Layer):
-    """A prior as the layer that maps standard normal noise to its latents."""
+    """A prior as a layer that maps standard normal noise to its latents."""
 
     def __init__(self, prior: Prior, kept: Tensor | None) -> None:
         super().__init__()
@@ -169,41 +169,37 @@ class _Density(Layer):
 
 
 def _compare_log_det(layer: Layer, x: Tensor, drawn: list[str]) -> str | None:
-    """Return how the log-determinant of the first x (B, C, H, W) is wrong; None if it is not.
+    """Return what is wrong with the log-determinant of the first of x (B, C, H, W), or None.
 
-    The name of a layer whose log-determinant is drawn is added to ``drawn``.
+    If the log-determinant is drawn, the layer's name is added to ``drawn``.
     """
     y, contribution = layer(x.clone())
-    again, other = layer(x.clone())
-    if contribution is None or other is None:
-        contribution = other = torch.zeros_like(y)
+    again, contribution_again = layer(x.clone())
+    if contribution is None or contribution_again is None:
+        contribution = contribution_again = torch.zeros_like(y)
     if contribution.shape[1:] != y.shape[1:]:
         shapes = f"{tuple(contribution.shape[1:])} for an output {tuple(y.shape[1:])}"
         return f"reports a contribution {shapes}: give one for each dimension"
-    if not all(
-        torch.allclose(*pair, equal_nan=True) for pair in ((y, again), (contribution, other))
-    ):
+    pairs = ((y, again), (contribution, contribution_again))
+    if not all(torch.allclose(*pair, equal_nan=True) for pair in pairs):
         if type(layer) is not Dequantize:
             part = layer.prior if isinstance(layer, _Density) else layer
             drawn.append(type(part).__name__)
         return None
-    found = float(contribution[0].sum())
-    dense = float(torch.linalg.slogdet(_jacobian(layer, x[:1])).logabsdet)
-    if abs(found - dense) <= LOG_DET_TOLERANCE * max(x[0].numel(), abs(dense)):
+    reported = float(contribution[0].sum())
+    dense = float(torch.linalg.slogdet(_compute_jacobian(layer, x[:1])).logabsdet)
+    if abs(reported - dense) <= LOG_DET_TOLERANCE * max(x[0].numel(), abs(dense)):
         return None
-    return f"reports a log-determinant of {found:.6g} nats where its Jacobian has {dense:.6g}"
+    return f"reports a log-determinant of {reported:.6g} nats where its Jacobian has {dense:.6g}"
 
 
-def _jacobian(layer: Layer, x: Tensor) -> Tensor:
-    """Return the Jacobian (D, D) at one input (1, C, H, W): row i is the gradient of output i.
-
-    Each row is a backward pass of a copy of the input, since images of a batch do not meet.
-    """
-    size = x.numel()
+def _compute_jacobian(layer: Layer, x: Tensor) -> Tensor:
+    """Return the Jacobian (D, D) at one input (1, C, H, W): row i is the gradient of output i."""
     rows = []
-    for chosen in torch.split(torch.eye(size, dtype=x.dtype), _ROWS):
-        copies = x.expand(len(chosen), *x.shape[1:]).clone().requires_grad_()
+    for basis in torch.split(torch.eye(x.numel(), dtype=x.dtype), _ROWS):
+        # Images of a batch do not affect each other: copy k gets the gradient of one output.
+        copies = x.expand(len(basis), *x.shape[1:]).clone().requires_grad_()
         with torch.enable_grad():
-            y, _ = layer(copies.clone())  # which a layer may change in place
-            rows.append(torch.autograd.grad(y.flatten(1), copies, chosen)[0].flatten(1))
+            y, _ = layer(copies.clone())  # a layer may change its input in place
+            rows.append(torch.autograd.grad(y.flatten(1), copies, basis)[0].flatten(1))
     return torch.cat(rows)

@@ -17,22 +17,20 @@ Share = Literal["output", "sorted", "uniform"]
 
 
 @dataclass(frozen=True)
-class _Deviation:
-    """A convention's difference from uniform shares, (C,), with the W that it belongs to."""
-
-    weight: Tensor
+class _Deviations:
+    weight: Tensor  # W (C, C)
     share: Share
-    deviation: Tensor
+    values: Tensor  # (C,), each channel's share minus the uniform one
 
-
-def _same(one: Tensor, other: Tensor) -> bool:
-    alike = one.dtype == other.dtype and one.device == other.device
-    return alike and torch.equal(one, other)
+    def belong_to(self, weight: Tensor, share: Share) -> bool:
+        same = self.weight
+        alike = (same.dtype, same.device, self.share) == (weight.dtype, weight.device, share)
+        return alike and torch.equal(same, weight)
 
 
 @torch.no_grad()
-def _deviation(weight: Tensor, share: Share) -> Tensor:
-    # On the CPU: small singular value decompositions are slow on a GPU.
+def _compute_deviations(weight: Tensor, share: Share) -> Tensor:
+    # On the CPU, because a GPU is slow at small singular value decompositions.
     rotation, scales, _ = torch.linalg.svd(weight.cpu().double())
     shares: Tensor = scales.log()
     if share == "output":
@@ -41,28 +39,33 @@ def _deviation(weight: Tensor, share: Share) -> Tensor:
 
 
 class InvertibleConv1x1(Layer):
-    """Invertible 1x1 convolution: y = W x at every pixel, W (C, C), orthogonal at the start.
+    """Invertible 1x1 convolution: y = W x at every pixel, with W (C, C), orthogonal at the start.
 
-    ``dense``: W is the parameter. ``plu``: W = P L (U + diag(sign exp(log_scale))), with P and
-    the signs fixed, L unit lower and U strictly upper triangular (equation 10); L, log_scale and
-    U lie below, on and above the diagonal of one matrix, ``factors``.
+    W mixes the channels, so a convention shares out log|det W| among them at each pixel. The
+    attribute `share` names it:
 
-    W mixes channels, so its log-determinant for each pixel, log|det W|, is shared out by a
-    convention, ``share``. In evaluation: `output` gives channel c half the entry cc of
-    log(W Wᵀ), `sorted` gives channel c the c-th largest log singular value (the LCMA paper's
-    words), `uniform` gives log|det W| / C to each. All of them add up to log|det W|, and in
-    training, where only their sum counts, the shares are uniform.
+    - `output`: channel c gets half of the entry (c, c) of log(W Wᵀ).
+    - `sorted`: channel c gets the c-th largest log singular value, as the LCMA paper words it.
+    - `uniform`: each channel gets log|det W| / C.
+
+    All shares add up to log|det W|. In training only this sum counts, and the shares are uniform.
+
+    Args:
+        channels: C.
+        form: `dense`: the parameter is W. `plu`: W = P L (U + diag(sign exp(log_scale))) (equation
+            10), with fixed P and signs, L unit lower and U strictly upper triangular. One matrix
+            `factors` holds L below, log_scale on and U above its diagonal.
     """
 
     permutation: Tensor
     sign: Tensor
-    _one: Tensor
+    _identity: Tensor
 
     def __init__(self, channels: int, form: Form = "plu") -> None:
         super().__init__()
         self.form = form
         self.share: Share = "output"
-        self._last: _Deviation | None = None
+        self._deviations: _Deviations | None = None  # of the last evaluation
         weight = torch.linalg.qr(torch.randn(channels, channels)).Q
         if form == "dense":
             self.weight = nn.Parameter(weight.contiguous())
@@ -70,7 +73,7 @@ class InvertibleConv1x1(Layer):
         self.factors = nn.Parameter(torch.zeros(channels, channels))
         self.register_buffer("permutation", torch.eye(channels))
         self.register_buffer("sign", torch.ones(channels))
-        self.register_buffer("_one", torch.eye(channels), persistent=False)
+        self.register_buffer("_identity", torch.eye(channels), persistent=False)
         self.set_matrix(weight)
 
     @torch.no_grad()
@@ -93,27 +96,28 @@ class InvertibleConv1x1(Layer):
     def _matrix_and_log_det(self) -> tuple[Tensor, Tensor]:
         """Return W (C, C) and log|det W|, a scalar."""
         if self.form == "dense":
-            # A determinant in float32 is worth few digits.
+            # In float32 a determinant has few correct digits.
             log_det: Tensor = torch.linalg.slogdet(self.weight.double()).logabsdet
             return self.weight, log_det.to(self.weight.dtype)
-        factors, one, log_scale = self.factors, self._one, self.factors.diagonal()
+        factors, log_scale = self.factors, self.factors.diagonal()
         upper = factors.triu(1) + (self.sign * log_scale.exp()).diag()
-        return self.permutation @ ((factors.tril(-1) + one) @ upper), log_scale.sum()
+        lower = factors.tril(-1) + self._identity
+        return self.permutation @ (lower @ upper), log_scale.sum()
 
-    def _shares(self, weight: Tensor, log_det: Tensor) -> Tensor:
+    def _share_out(self, weight: Tensor, log_det: Tensor) -> Tensor:
         """Return each channel's share of log|det W| at a pixel, (C,)."""
         uniform = (log_det / len(weight)).expand(len(weight))
         if self.training or self.share == "uniform":
             return uniform
-        last, weight = self._last, weight.detach()
-        if last is None or last.share != self.share or not _same(last.weight, weight):
-            last = _Deviation(weight.clone(), self.share, _deviation(weight, self.share))
-            self._last = last
-        return uniform + last.deviation
+        last, weight = self._deviations, weight.detach()
+        if last is None or not last.belong_to(weight, self.share):
+            values = _compute_deviations(weight, self.share)
+            last = self._deviations = _Deviations(weight.clone(), self.share, values)
+        return uniform + last.values
 
     def forward(self, x: Tensor, generator: torch.Generator | None = None) -> tuple[Tensor, Tensor]:
         weight, log_det = self._matrix_and_log_det()
-        shares = self._shares(weight, log_det).view(1, -1, 1, 1)
+        shares = self._share_out(weight, log_det).view(1, -1, 1, 1)
         return conv2d(x, weight.view(*weight.shape, 1, 1), None), shares.expand(1, *x.shape[1:])
 
     def inverse(self, y: Tensor) -> Tensor:
@@ -125,14 +129,14 @@ class InvertibleConv1x1(Layer):
 
 
 @contextmanager
-def sharing(flow: nn.Module, share: Share) -> Iterator[None]:
-    """Make every 1x1 convolution of a flow use a convention of shares, for the time of a block."""
-    found = [m for m in flow.modules() if isinstance(m, InvertibleConv1x1)]
-    before = [layer.share for layer in found]
-    for layer in found:
+def use_share(flow: nn.Module, share: Share) -> Iterator[None]:
+    """Make every 1x1 convolution of a flow follow the convention ``share`` within a block."""
+    layers = [m for m in flow.modules() if isinstance(m, InvertibleConv1x1)]
+    shares = [layer.share for layer in layers]
+    for layer in layers:
         layer.share = share
     try:
         yield
     finally:
-        for layer, old in zip(found, before, strict=True):
+        for layer, old in zip(layers, shares, strict=True):
             layer.share = old

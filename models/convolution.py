@@ -1,4 +1,4 @@
-"""The convolutions of Glow's nets and priors (openai/glow), with a border channel and a gain."""
+"""The convolution of Glow's nets and priors (openai/glow): it has a border channel and a gain."""
 
 from functools import lru_cache
 
@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from lcma.models.stacked import conv2d
 
 RATE = 3.0
-"""Factor of a gain's logarithm, which makes it learn faster than its neighbours."""
+"""Factor by which a gain's logarithm is multiplied, so that it learns faster than other weights."""
 
 
 def respond_to_border(kernel: Tensor, height: int, width: int) -> Tensor:
@@ -18,11 +18,11 @@ def respond_to_border(kernel: Tensor, height: int, width: int) -> Tensor:
     Returns (1, outputs, height, width), which is 0 where the kernel does not reach the padding.
     """
     pad = kernel.shape[-1] // 2
-    return F.conv2d(_bordered(height, width, pad, kernel.dtype, kernel.device), kernel)
+    return F.conv2d(_make_border(height, width, pad, kernel.dtype, kernel.device), kernel)
 
 
 @lru_cache(maxsize=64)
-def _bordered(
+def _make_border(
     height: int, width: int, pad: int, dtype: torch.dtype, device: torch.device
 ) -> Tensor:
     inside = torch.zeros(1, 1, height, width, dtype=dtype, device=device)
@@ -30,13 +30,18 @@ def _bordered(
 
 
 class GainedConv(nn.Module):
-    """A convolution with a gain: (conv(x) + shift) exp(3 log_gain) for each channel.
+    """A convolution with a gain per channel: y = (conv(x) + shift) exp(3 log_gain).
 
     It maps (B, inputs, H, W) to (B, outputs, H, W).
 
-    Where the kernel is wider than 1 the input is padded by zeros and has one channel more, 1 in
-    the padding and 0 inside, so that the net sees where the image ends. With ``started_by_data``
-    shift and gain are an actnorm: a first batch leaves with mean 0 and variance 1.
+    Args:
+        inputs: Channels of x.
+        outputs: Channels of y.
+        kernel: Height and width of the kernel. If it is wider than 1, x is padded with zeros and
+            gets one more channel, 1 in the padding and 0 inside: it shows where the image ends.
+        std: Standard deviation of the weights at the start.
+        started_by_data: Let `initialize` set shift and gain as an actnorm does, so that the first
+            batch is mapped to mean 0 and variance 1.
     """
 
     started: Tensor
@@ -57,7 +62,7 @@ class GainedConv(nn.Module):
             self.register_buffer("started", torch.tensor(False))
 
     def forward(self, x: Tensor) -> Tensor:
-        # The gain is folded into the weights: they are smaller than what they make.
+        # The gain multiplies the weights, which are smaller than the output.
         gain = (RATE * self.log_gain).exp()
         scale = gain.view(-1, 1, 1, 1)
         out = conv2d(x, self.weight * scale, self.shift * gain, self.pad)
@@ -67,7 +72,7 @@ class GainedConv(nn.Module):
 
     @torch.no_grad()
     def initialize(self, x: Tensor) -> None:
-        """Set shift and gain from a first batch; does nothing the second time."""
+        """Set shift and gain from a first batch (B, inputs, H, W); later calls do nothing."""
         if not self.started_by_data or bool(self.started):
             return
         self.shift.zero_()

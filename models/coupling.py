@@ -1,4 +1,4 @@
-"""Couplings of RealNVP (Dinh et al. 2017, section 3) and their residual nets."""
+"""RealNVP's couplings (Dinh et al. 2017, section 3) and their residual nets."""
 
 import math
 from typing import Literal
@@ -8,17 +8,18 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lcma.models.layers import Layer
-from lcma.models.norm import Transformed
+from lcma.models.norm import ChangedPart
 from lcma.models.stacked import conv2d, weight_norm
 
 Start = Literal["torch", "released"]
 
 
 class NormalizedConv(nn.Module):
-    """A weight-normalized convolution (Salimans and Kingma 2016): (B, inputs, H, W) to
-    (B, outputs, H, W), the kernel of each output a direction times a ``magnitude``.
+    """A weight-normalized convolution (Salimans and Kingma 2016).
 
-    A learned magnitude starts at kernel / sqrt(6), as in the released code; otherwise it stays 1.
+    It maps (B, inputs, H, W) to (B, outputs, H, W). The kernel of each output is a unit direction
+    times a magnitude. A ``learned`` magnitude starts at kernel / sqrt(6), as in the released code;
+    otherwise it stays 1.
     """
 
     def __init__(
@@ -33,7 +34,8 @@ class NormalizedConv(nn.Module):
 
     @torch.no_grad()
     def start_as_released(self) -> None:
-        """Draw the direction as the released code does, whatever the kernel, with biases of 0."""
+        """Draw the direction as the released code does, and set the bias to 0."""
+        # The released bound does not depend on the size of the kernel.
         bound = math.sqrt(2 / self.direction.shape[1])
         self.direction.uniform_(-bound, bound)
         if self.bias is not None:
@@ -48,16 +50,16 @@ def _net_norm(kind: str, channels: int) -> nn.Module:
     if kind == "none":
         return nn.Identity()
     norm = nn.BatchNorm2d(channels, eps=1e-4)
-    norm.weight.requires_grad_(False)  # the released code has a learned shift and no scale
+    norm.weight.requires_grad_(False)  # the released code learns a shift and no scale
     return norm
 
 
 class _Block(nn.Module):
     def __init__(self, width: int, norm: str) -> None:
         super().__init__()
-        bare = norm == "none"
         self.norm1, self.norm2 = _net_norm(norm, width), _net_norm(norm, width)
-        self.conv1 = NormalizedConv(width, width, 3, learned=False, bias=bare)
+        # A batch norm would subtract the bias again.
+        self.conv1 = NormalizedConv(width, width, 3, learned=False, bias=norm == "none")
         self.conv2 = NormalizedConv(width, width, 3, learned=True)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -67,10 +69,20 @@ class _Block(nn.Module):
 
 
 class CouplingNet(nn.Module):
-    """Net of a coupling as in the released code, (B, inputs, H, W) to (B, outputs, H, W).
+    """Net of a coupling as in the released code, from (B, inputs, H, W) to (B, outputs, H, W).
 
-    Norm, concat(h, -h), ReLU, 3x3 stem, residual blocks; 1x1 skip convolutions from the stem
-    and from every block are summed, then norm, ReLU, 1x1.
+    Norm, concatenation of h and -h, ReLU, 3x3 stem, residual blocks. The stem and every block have
+    a 1x1 skip convolution; their sum goes through norm, ReLU and a 1x1 convolution.
+
+    Args:
+        inputs: Channels of x.
+        outputs: Channels of the result.
+        width: Channels of all hidden layers.
+        blocks: Number of residual blocks.
+        norm: `batch` or `none`, inside the net.
+        gain: Factor by which the normalized input is multiplied.
+        mask: Append a mask (1, 1, H, W) to the input as one more channel.
+        start: Initial weights: PyTorch's (`torch`) or those of the released code (`released`).
     """
 
     def __init__(
@@ -124,7 +136,7 @@ class CouplingNet(nn.Module):
 
 
 def shift_and_scale(x: Tensor, shift: Tensor, log_scale: Tensor | None) -> Tensor:
-    """Return (x + shift) exp(log_scale), or x + shift where the coupling is additive."""
+    """Return (x + shift) exp(log_scale), or x + shift if ``log_scale`` is None."""
     return x + shift if log_scale is None else (x + shift) * log_scale.exp()
 
 
@@ -134,11 +146,24 @@ def unscale_and_unshift(y: Tensor, shift: Tensor, log_scale: Tensor | None) -> T
 
 
 class CheckerboardCoupling(Layer):
-    """Coupling of a checkerboard: y = (x + t) exp(s) where (row + column) % 2 == ``parity``, given
-    the other positions; y = x + t there if ``additive``."""
+    """Checkerboard coupling: y = (x + t) exp(s) at the changed positions, y = x at the others.
+
+    The positions with (row + column) % 2 == ``parity`` are changed; shift t and log-scale s are
+    computed from the others. If ``additive``, s is 0.
+
+    Example:
+        >>> import torch
+        >>> coupling = CheckerboardCoupling(3, 8, 1, width=4, blocks=0, norm="none")
+        >>> x = torch.randn(2, 3, 8, 8)
+        >>> y, contribution = coupling(x)
+        >>> y.shape, contribution.shape
+        (torch.Size([2, 3, 8, 8]), torch.Size([2, 3, 8, 8]))
+        >>> torch.allclose(coupling.inverse(y), x, atol=1e-5)
+        True
+    """
 
     changed: Tensor
-    given: Tensor
+    fixed: Tensor
 
     def __init__(
         self,
@@ -157,7 +182,7 @@ class CheckerboardCoupling(Layer):
         grid = torch.arange(size)
         changed = ((grid[:, None] + grid) % 2 == parity).float().view(1, 1, size, size)
         self.register_buffer("changed", changed, persistent=False)
-        self.register_buffer("given", 1 - changed, persistent=False)
+        self.register_buffer("fixed", 1 - changed, persistent=False)
         outputs = channels if additive else 2 * channels
         self.net = CouplingNet(
             channels, outputs, width, blocks, norm, gain=2.0, mask=True, start=start
@@ -165,63 +190,65 @@ class CheckerboardCoupling(Layer):
         self.additive = additive
         if not additive:
             self.scale = nn.Parameter(torch.zeros(()))
-        self.transformed = Transformed(channels, 0, channels, changed)
+        self.changed_part = ChangedPart(channels, 0, channels, changed)
 
     def shrunk_parameters(self) -> list[nn.Parameter]:
         return [*self.net.magnitudes(), *([] if self.additive else [self.scale])]
 
-    def _shift_and_log_scale(self, given: Tensor) -> tuple[Tensor, Tensor | None]:
-        found = self.net(given, self.given) * self.changed
+    def _shift_and_log_scale(self, fixed: Tensor) -> tuple[Tensor, Tensor | None]:
+        out = self.net(fixed, self.fixed) * self.changed
         if self.additive:
-            return found, None
-        h, t = found.chunk(2, dim=1)
+            return out, None
+        h, t = out.chunk(2, dim=1)
         return t, self.scale * h.tanh()
 
     def forward(
         self, x: Tensor, generator: torch.Generator | None = None
     ) -> tuple[Tensor, Tensor | None]:
-        shift, log_scale = self._shift_and_log_scale(x * self.given)
+        shift, log_scale = self._shift_and_log_scale(x * self.fixed)
         return shift_and_scale(x, shift, log_scale), log_scale
 
     def inverse(self, y: Tensor) -> Tensor:
-        return unscale_and_unshift(y, *self._shift_and_log_scale(y * self.given))
+        return unscale_and_unshift(y, *self._shift_and_log_scale(y * self.fixed))
 
     def extra_repr(self) -> str:
         return f"{'odd' if self.parity else 'even'} positions change, {self.net.extra_repr()}"
 
 
 class HalfCoupling(Layer):
-    """Coupling of channels: y = (x + shift) exp(log_scale) on one half of them, given the other;
-    base class.
+    """Channel coupling: y = (x + t) exp(s) on one half of the channels, y = x on the other.
 
-    The ``second`` half is changed, or the first.
+    Base class; a subclass computes shift t and log-scale s from the fixed half.
     """
 
     second = True
+    """Whether the second half of the channels changes, or the first."""
 
-    def _shift_and_log_scale(self, given: Tensor) -> tuple[Tensor, Tensor | None]:
+    def _shift_and_log_scale(self, fixed: Tensor) -> tuple[Tensor, Tensor | None]:
         raise TypeError(f"{type(self).__name__} changes nothing")
 
-    def _halves(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Return what is given and what is changed."""
+    def _split_channels(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the fixed and the changed half."""
         first, second = x.chunk(2, dim=1)
         return (first, second) if self.second else (second, first)
 
-    def _merge(self, given: Tensor, changed: Tensor) -> Tensor:
-        return torch.cat((given, changed) if self.second else (changed, given), dim=1)
+    def _merge_channels(self, fixed: Tensor, changed: Tensor) -> Tensor:
+        return torch.cat((fixed, changed) if self.second else (changed, fixed), dim=1)
 
     def forward(
         self, x: Tensor, generator: torch.Generator | None = None
     ) -> tuple[Tensor, Tensor | None]:
-        given, changed = self._halves(x)
-        shift, log_scale = self._shift_and_log_scale(given)
-        y = self._merge(given, shift_and_scale(changed, shift, log_scale))
-        return y, None if log_scale is None else self._merge(torch.zeros_like(given), log_scale)
+        fixed, changed = self._split_channels(x)
+        shift, log_scale = self._shift_and_log_scale(fixed)
+        y = self._merge_channels(fixed, shift_and_scale(changed, shift, log_scale))
+        if log_scale is None:
+            return y, None
+        return y, self._merge_channels(torch.zeros_like(fixed), log_scale)
 
     def inverse(self, y: Tensor) -> Tensor:
-        given, changed = self._halves(y)
-        shift, log_scale = self._shift_and_log_scale(given)
-        return self._merge(given, unscale_and_unshift(changed, shift, log_scale))
+        fixed, changed = self._split_channels(y)
+        shift, log_scale = self._shift_and_log_scale(fixed)
+        return self._merge_channels(fixed, unscale_and_unshift(changed, shift, log_scale))
 
     def extra_repr(self) -> str:
         half, net = "second" if self.second else "first", self.get_submodule("net")
@@ -229,7 +256,16 @@ class HalfCoupling(Layer):
 
 
 class ChannelCoupling(HalfCoupling):
-    """RealNVP's coupling of channels; y = x + shift on the changed half if ``additive``."""
+    """RealNVP's channel coupling; its log-scale is 0 if ``additive``.
+
+    Example:
+        >>> import torch
+        >>> coupling = ChannelCoupling(4, second=True, width=4, blocks=0, norm="none")
+        >>> x = torch.randn(2, 4, 8, 8)
+        >>> y, contribution = coupling(x)
+        >>> torch.equal(y[:, :2], x[:, :2]), contribution.shape
+        (True, torch.Size([2, 4, 8, 8]))
+    """
 
     def __init__(
         self,
@@ -252,13 +288,13 @@ class ChannelCoupling(HalfCoupling):
         self.additive = additive
         if not additive:
             self.scale = nn.Parameter(torch.ones(()))
-        self.transformed = Transformed(channels, half if second else 0, half)
+        self.changed_part = ChangedPart(channels, half if second else 0, half)
 
     def shrunk_parameters(self) -> list[nn.Parameter]:
         return self.net.magnitudes()
 
-    def _shift_and_log_scale(self, given: Tensor) -> tuple[Tensor, Tensor | None]:
+    def _shift_and_log_scale(self, fixed: Tensor) -> tuple[Tensor, Tensor | None]:
         if self.additive:
-            return self.net(given), None
-        h, t = self.net(given).chunk(2, dim=1)
+            return self.net(fixed), None
+        h, t = self.net(fixed).chunk(2, dim=1)
         return t, self.scale * h.tanh()

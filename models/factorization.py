@@ -1,7 +1,7 @@
-"""Index tables for every factorization: which half of the dimensions each split factors out.
+"""Index tables for every factorization: which half of the dimensions leaves at each split.
 
-Windows are 2x2, positions in raster order p = 2 dr + dq. Identity of dimensions is kept by
-gathering integer ids along with the data, never by arithmetic on indices of later scales.
+Windows are 2x2, with positions in raster order: p = 2 dr + dq. To know which dimension is where,
+integer ids are gathered like the data; no code computes with indices of later scales.
 """
 
 from collections.abc import Sequence
@@ -31,25 +31,28 @@ Order = Literal["raster", "rank"]
 
 @dataclass(frozen=True)
 class SplitTable:
-    """Index table of a split: flat indices into (C, H, W) of what stays and what is factored out.
+    """Index table of a split of a tensor (C, H, W) into two halves (2C, H/2, W/2).
 
-    ``kept`` and ``left`` have shape (2C, H/2, W/2) and together are a partition of
-    0 .. C*H*W - 1. For the rules that take two of every window, channel k*C + c holds the k-th of
-    each window's two of colour c, in raster order unless stated otherwise.
+    The two halves hold each flat index 0 .. C*H*W - 1 once. If a rule takes two positions of every
+    window, channel k*C + c of a half holds the k-th of the two in each window of channel c, in
+    raster order unless stated otherwise.
     """
 
     kept: Ints
+    """Flat indices of the dimensions that stay, (2C, H/2, W/2)."""
+
     left: Ints
+    """Flat indices of the dimensions that leave, (2C, H/2, W/2)."""
 
     @property
     def input_shape(self) -> Shape:
-        """(C, H, W) of what is split."""
+        """(C, H, W) of the tensor that is split."""
         c, h, w = self.kept.shape
         return (c // 2, 2 * h, 2 * w)
 
     @property
     def permutation(self) -> Ints:
-        """Kept, then left, flattened to (C*H*W,)."""
+        """`kept`, then `left`, flattened to (C*H*W,)."""
         return np.concatenate([self.kept.ravel(), self.left.ravel()])
 
 
@@ -66,19 +69,23 @@ def make_tables(
     """Return the index table of each split (step 3 of Algorithm 1).
 
     Args:
-        name: A canonical factorization.
-        shape: (C, H, W) of the images.
+        name: A canonical factorization, such as `checkerboard-even` or the word `LLH`.
+        shape: (C, H, W) of the images; H and W are multiples of 2^splits.
         splits: Number of splits.
-        seed: Seed of `random`, `random-local`, `random-lattice` and rules of plug-ins that read it.
-        maps: For words and other rules that read maps, one map per split, (C, H, W) in input
-            coordinates; that of split l is read at the dimensions that are still there.
-        order: Order of a window's two dimensions inside a half, for words and rules that rank
-            windows by maps.
-        given: Tables of the first splits; the factorization fills those after them.
+        seed: Seed of `random`, `random-local`, `random-lattice` and of rules of plug-ins that read
+            one.
+        maps: For words and other rules that read maps: one map per split, in nats, (C, H, W) in
+            input coordinates. Each is read at the dimensions that are left before its split.
+        order: Order of a window's two dimensions inside a half, for rules that rank windows:
+            `raster`, or `rank` with the higher contribution first.
+        given: Tables of the first splits. The factorization makes the tables of the other splits.
+
+    Returns:
+        One table per split, those in ``given`` first.
 
     Raises:
-        ValueError: If maps are missing or of another shape.
-        UserError: If a plug-in's rule does not give two halves.
+        ValueError: If maps are missing or of another shape, or if ``name`` makes no tables.
+        UserError: If the rule of a plug-in does not return two halves.
 
     Example:
         >>> (table,) = make_tables("checkerboard-even", (1, 2, 2), 1)
@@ -92,7 +99,7 @@ def make_tables(
         raise ValueError(f"{name} needs {splits} maps of shape {shape}")
     word = as_word(name, splits)
     ids = np.arange(np.prod(shape), dtype=np.int64).reshape(shape)
-    found = list(given)
+    tables = list(given)
     for table in given:
         ids = ids.ravel()[table.kept]
     for split in range(len(given), splits):
@@ -104,39 +111,42 @@ def make_tables(
             table = table_from_map(values, word[split], order)
         elif name in MAP_RULES:
             assert values is not None
-            table = _by_map_rule(name, values, shape[0], order)
+            table = _map_rule_table(name, values, shape[0], order)
         elif pair := pattern_pair(name, split):
-            table = _lattice([_pair_positions(pair)], ids.shape)
+            table = _lattice_table([_order_positions(pair)], ids.shape)
         elif name in RULES:
-            table = _by_rule(RULES[name], ids.shape, split, seed, values)
+            table = _plugin_table(RULES[name], ids.shape, split, seed, values)
         elif name == "random":
-            table = _random(ids.shape, seed, split)
+            table = _random_table(ids.shape, seed, split)
         elif name == "random-local":
-            table = _random_local(ids.shape, seed, split)
+            table = _random_local_table(ids.shape, seed, split)
         elif name == "random-lattice":
-            drawn = _generator(seed, split).randint(len(PAIRS), size=shape[0], dtype=np.int64)
-            table = _lattice([_pair_positions(PAIRS[k]) for k in drawn], ids.shape)
+            drawn = _make_generator(seed, split).randint(len(PAIRS), size=shape[0], dtype=np.int64)
+            table = _lattice_table([_order_positions(PAIRS[k]) for k in drawn], ids.shape)
         elif name == "channel":
-            table = _channel(ids.shape)
+            table = _channel_table(ids.shape)
         else:
             raise ValueError(f"{name} makes no tables: name a rule such as checkerboard-even")
-        found.append(table)
+        tables.append(table)
         ids = ids.ravel()[table.kept]
-    return found
+    return tables
 
 
-def surviving_ids(found: Sequence[SplitTable], shape: Shape) -> list[Ints]:
-    """Return the input ids present before each split and after the last, in their local layout."""
+def surviving_ids(tables: Sequence[SplitTable], shape: Shape) -> list[Ints]:
+    """Return the ids of the input dimensions that are left before each split and after the last.
+
+    ``shape`` is (C, H, W) of the images. Each array has the layout of the tensor at that place.
+    """
     ids = [np.arange(np.prod(shape), dtype=np.int64).reshape(shape)]
-    for table in found:
+    for table in tables:
         ids.append(ids[-1].ravel()[table.kept])
     return ids
 
 
-def ranks(values: NDArray[np.floating]) -> Ints:
-    """Rank the positions of each window from the highest to the lowest value.
+def rank_windows(values: NDArray[np.floating]) -> Ints:
+    """Return the positions of each window of (C, H, W) from high to low, (C, H/2, W/2, 4).
 
-    In a tie the earlier position is higher. values (C, H, W) -> (C, H/2, W/2, 4).
+    Of two equal values the earlier position counts as higher.
     """
     return np.argsort(-windows(values), axis=-1, kind="stable").astype(np.int64)
 
@@ -144,150 +154,155 @@ def ranks(values: NDArray[np.floating]) -> Ints:
 def table_from_map(
     values: NDArray[np.floating], letter: str, order: Order = "raster"
 ) -> SplitTable:
-    """Return the table of one letter of a word (section 4).
+    """Return the table of one letter of a word (the LCMA paper, section 4).
 
-    L factors out the two low contributions of each window, H the two high ones. ``values`` are
-    contributions of the dimensions still there, (C, H, W). Inside a half a window's two are in
-    raster order, or the higher one first (``rank``).
+    Args:
+        values: Contributions of the dimensions that are left, (C, H, W).
+        letter: `L` lets the two low contributions of each window leave, `H` the two high ones.
+        order: As for `make_tables`.
     """
-    ranked = ranks(values)
+    ranked = rank_windows(values)
     high, low = ranked[..., :2], ranked[..., 2:]
     if order == "raster":
         high, low = np.sort(high, axis=-1), np.sort(low, axis=-1)
     kept, left = (high, low) if letter == "L" else (low, high)
-    return _local(kept, left, values.shape)
+    return _table_from_positions(kept, left, values.shape)
 
 
-def tied_windows(values: NDArray[np.floating]) -> float:
-    """Return the share of windows whose ranks two and three are tied, so that order decides."""
+def tied_share(values: NDArray[np.floating]) -> float:
+    """Return the share of windows whose second and third value are equal, so that order decides."""
     ordered = np.sort(windows(values), axis=-1)
     return float(np.mean(ordered[..., 1] == ordered[..., 2]))
 
 
 def windows(values: NDArray[Any]) -> NDArray[Any]:
-    """Return the 2x2 windows of (C, H, W): (C, H/2, W/2, 4), positions in raster order."""
+    """Return the 2x2 windows of (C, H, W) as (C, H/2, W/2, 4), positions in raster order."""
     c, h, w = values.shape
     grid = values.reshape(c, h // 2, 2, w // 2, 2)
     return grid.transpose(0, 1, 3, 2, 4).reshape(c, h // 2, w // 2, 4)
 
 
-def _local(kept: Ints, left: Ints, shape: tuple[int, ...]) -> SplitTable:
-    """Return the table of window positions (C, H/2, W/2, 2)."""
+def _flat_indices(shape: tuple[int, ...]) -> Ints:
+    """Return the flat index into (C, H, W) of each position of each window, (C, H/2, W/2, 4)."""
+    return windows(np.arange(np.prod(shape), dtype=np.int64).reshape(shape))
+
+
+def _table_from_positions(kept: Ints, left: Ints, shape: tuple[int, ...]) -> SplitTable:
+    """Return the table of the positions in each window that stay and leave, (C, H/2, W/2, 2)."""
     c, h, w = shape
-    index = windows(np.arange(c * h * w).reshape(shape)).astype(np.int64)
+    indices = _flat_indices(shape)
 
-    def half(positions: Ints) -> Ints:
-        picked = np.take_along_axis(index, positions, axis=-1)
-        return np.moveaxis(picked, -1, 0).reshape(2 * c, h // 2, w // 2)
+    def lay_out(positions: Ints) -> Ints:
+        chosen = np.take_along_axis(indices, positions, axis=-1)
+        return np.moveaxis(chosen, -1, 0).reshape(2 * c, h // 2, w // 2)
 
-    return SplitTable(half(kept), half(left))
+    return SplitTable(lay_out(kept), lay_out(left))
 
 
-def _pair_positions(pair: str) -> list[int]:
-    """Return the four positions of a window a b over c d: the pair, which stays, then the rest."""
+def _order_positions(pair: str) -> list[int]:
+    """Return the positions of a window a b over c d: first the pair, which stays, then the rest."""
     return ["abcd".index(position) for position in (*pair, *sorted({*"abcd"} - {*pair}))]
 
 
-def _lattice(positions: Sequence[Sequence[int]], shape: tuple[int, ...]) -> SplitTable:
-    """Return the table that takes of every window of a colour the same two.
+def _lattice_table(positions: Sequence[Sequence[int]], shape: tuple[int, ...]) -> SplitTable:
+    """Return the table that keeps the same two positions in every window of a colour.
 
-    ``positions`` has for each colour the four positions of a window, the two that stay first;
-    channel k*C + c is of colour c.
+    ``positions`` has, for each colour, the four positions of a window, the two that stay first.
     """
     c, h, w = shape
+    # Colours repeat: channel k*C + c is of colour c.
     chosen = np.array(positions, dtype=np.int64)[np.arange(c) % len(positions), None, None]
     kept, left = (
         np.broadcast_to(half, (c, h // 2, w // 2, 2)) for half in (chosen[..., :2], chosen[..., 2:])
     )
-    return _local(kept, left, shape)
+    return _table_from_positions(kept, left, shape)
 
 
-def _by_map_rule(name: str, values: NDArray[np.float64], colours: int, order: Order) -> SplitTable:
-    """Return the table of one of `MAP_RULES` for the contributions still there, (C, H, W)."""
+def _map_rule_table(
+    name: str, values: NDArray[np.float64], colours: int, order: Order
+) -> SplitTable:
+    """Return the table of one of `MAP_RULES` for the contributions that are left, (C, H, W)."""
     if name == "low-lattice":
-        return _low_lattice(values, colours, order)
+        return _low_lattice_table(values, colours, order)
     if name == "low-tied":
         by_colour = values.reshape(-1, colours, *values.shape[1:])
         tied = np.broadcast_to(by_colour.mean(axis=1, keepdims=True), by_colour.shape)
         return table_from_map(tied.reshape(values.shape), "L", order)
-    return _low_global(values)
-
-
-def _low_lattice(values: NDArray[np.float64], colours: int, order: Order) -> SplitTable:
-    """Return the table that keeps of each colour the pair that `low` keeps in most windows.
-
-    In a tie the pair that is first in `PAIRS` is kept.
-    """
-    kept = np.sort(ranks(values)[..., :2], axis=-1)
-    positions = []
-    for colour in range(colours):
-        pairs, counts = np.unique(kept[colour::colours].reshape(-1, 2), axis=0, return_counts=True)
-        stays = pairs[counts.argmax()].tolist()
-        halves = [stays, [p for p in range(4) if p not in stays]]
-        if order == "rank":
-            means = windows(values[colour::colours]).reshape(-1, 4).mean(axis=0)
-            halves = [sorted(half, key=lambda p: -means[p]) for half in halves]
-        positions.append([*halves[0], *halves[1]])
-    return _lattice(positions, values.shape)
-
-
-def _low_global(values: NDArray[np.floating]) -> SplitTable:
-    """Return the table that factors out the low half of all dimensions (C, H, W).
-
-    In a tie the earlier one is higher, as in a window. The layout is that of `table_from_mask`.
-    """
+    # low-global: the low half of all dimensions leaves; of equal values the earlier one stays.
     kept = np.zeros(values.size, dtype=bool)
     kept[np.argsort(-values, axis=None, kind="stable")[: values.size // 2]] = True
     return table_from_mask(kept.reshape(values.shape))
 
 
-def _channel(shape: tuple[int, ...]) -> SplitTable:
-    c, h, w = shape
-    index = windows(np.arange(c * h * w).reshape(shape)).astype(np.int64)
-    squeezed = np.moveaxis(index, -1, 1).reshape(4 * c, h // 2, w // 2)
+def _low_lattice_table(values: NDArray[np.float64], colours: int, order: Order) -> SplitTable:
+    """Return the table that keeps, for each colour, the pair that `low` keeps in most windows."""
+    kept = np.sort(rank_windows(values)[..., :2], axis=-1)
+    positions = []
+    for colour in range(colours):
+        pairs, counts = np.unique(kept[colour::colours].reshape(-1, 2), axis=0, return_counts=True)
+        stays = pairs[counts.argmax()].tolist()  # of equal counts the first in the order of PAIRS
+        halves = [stays, [p for p in range(4) if p not in stays]]
+        if order == "rank":
+            means = windows(values[colour::colours]).reshape(-1, 4).mean(axis=0)
+            halves = [sorted(half, key=lambda p: -means[p]) for half in halves]
+        positions.append([*halves[0], *halves[1]])
+    return _lattice_table(positions, values.shape)
+
+
+def _channel_table(shape: tuple[int, ...]) -> SplitTable:
+    c = shape[0]
+    squeezed = _squeeze(_flat_indices(shape))
     return SplitTable(squeezed[: 2 * c], squeezed[2 * c :])
 
 
-def _generator(seed: int, split: int) -> np.random.RandomState:
-    # RandomState and not Generator: NumPy promises that its streams never change.
+def _squeeze(values: NDArray[Any]) -> NDArray[Any]:
+    """Return windows (C, H/2, W/2, 4) as (4C, H/2, W/2), as `lcma.models.layers.Squeeze` does."""
+    c, h, w, _ = values.shape
+    return np.moveaxis(values, -1, 1).reshape(4 * c, h, w)
+
+
+def _make_generator(seed: int, split: int) -> np.random.RandomState:
+    # NumPy promises that the streams of RandomState never change; those of Generator may.
     return np.random.RandomState([seed, split])
 
 
-def _random(shape: tuple[int, ...], seed: int, split: int) -> SplitTable:
+def _random_table(shape: tuple[int, ...], seed: int, split: int) -> SplitTable:
     c, h, w = shape
-    halves = _generator(seed, split).permutation(c * h * w).astype(np.int64)
+    halves = _make_generator(seed, split).permutation(c * h * w).astype(np.int64)
     kept, left = halves.reshape(2, 2 * c, h // 2, w // 2)
     return SplitTable(kept, left)
 
 
-def _random_local(shape: tuple[int, ...], seed: int, split: int) -> SplitTable:
+def _random_local_table(shape: tuple[int, ...], seed: int, split: int) -> SplitTable:
     c, h, w = shape
-    draws = _generator(seed, split).random_sample((c, h // 2, w // 2, 4))
+    draws = _make_generator(seed, split).random_sample((c, h // 2, w // 2, 4))
     order = np.argsort(draws, axis=-1)
-    return _local(np.sort(order[..., :2], axis=-1), np.sort(order[..., 2:], axis=-1), shape)
+    kept, left = np.sort(order[..., :2], axis=-1), np.sort(order[..., 2:], axis=-1)
+    return _table_from_positions(kept, left, shape)
 
 
 def table_from_mask(kept: NDArray[np.bool_]) -> SplitTable:
     """Return the table of a mask (C, H, W) that is True for the half that stays.
 
-    Where it takes two of each window, the layout is that of `SplitTable`. Otherwise, where it takes
-    as many of each window over all channels, the order is that of `channel`; otherwise it is
-    that of the flat index. Raises ValueError where it is not a half.
+    If the mask keeps two positions of each window of each channel, the layout is that of
+    `SplitTable`. If it keeps as many in each window over all channels, the order is that of the
+    rule `channel`. Otherwise it is that of the flat index.
+
+    Raises:
+        ValueError: If the mask does not keep half of the dimensions.
     """
     c, h, w = kept.shape
     if 2 * int(kept.sum()) != kept.size:
         raise ValueError(f"{int(kept.sum())} of {kept.size} dimensions stay: half of them must")
-    inside = windows(kept)
-    index = windows(np.arange(kept.size).reshape(kept.shape)).astype(np.int64)
-    if (inside.sum(axis=-1) == 2).all():
-        order = np.argsort(~inside, axis=-1, kind="stable")
-        return _local(order[..., :2], order[..., 2:], kept.shape)
+    stays = windows(kept)
+    if (stays.sum(axis=-1) == 2).all():
+        order = np.argsort(~stays, axis=-1, kind="stable")
+        return _table_from_positions(order[..., :2], order[..., 2:], kept.shape)
     half = (2 * c, h // 2, w // 2)
-    over = np.moveaxis(inside, -1, 1).reshape(4 * c, h // 2, w // 2)
-    if (over.sum(axis=0) == 2 * c).all():
-        order = np.argsort(~over, axis=0, kind="stable")
-        squeezed = np.moveaxis(index, -1, 1).reshape(over.shape)
-        ordered = np.take_along_axis(squeezed, order, axis=0)
+    squeezed = _squeeze(stays)
+    if (squeezed.sum(axis=0) == 2 * c).all():
+        order = np.argsort(~squeezed, axis=0, kind="stable")
+        ordered = np.take_along_axis(_squeeze(_flat_indices(kept.shape)), order, axis=0)
         return SplitTable(ordered[: 2 * c], ordered[2 * c :])
     return SplitTable(
         np.flatnonzero(kept).astype(np.int64).reshape(half),
@@ -295,26 +310,27 @@ def table_from_mask(kept: NDArray[np.bool_]) -> SplitTable:
     )
 
 
-def _by_rule(
+def _plugin_table(
     rule: FactorizationRule,
     shape: tuple[int, ...],
     split: int,
     seed: int,
     values: NDArray[np.float64] | None,
 ) -> SplitTable:
-    """Return the table of a plug-in's rule. Raises UserError naming it if it gives none."""
+    """Return the table of a rule of a plug-in. Raises UserError if the rule is wrong."""
     where = f"the factorization {rule.name} ({rule.plugin}) at split {split + 1} of {tuple(shape)}"
-    read = None if values is None else values.view()
-    if read is not None:
-        read.flags.writeable = False
+    if values is not None:
+        values = values.view()
+        values.flags.writeable = False
 
     def fill(seed: int) -> SplitTable:
-        return _as_table(rule.fill(tuple(shape), split + 1, seed, read), shape)
+        return _check_table(rule.fill(tuple(shape), split + 1, seed, values), shape)
 
-    given = seed if rule.reads == "seed" else 0
+    if rule.reads != "seed":
+        seed = 0
     try:
-        table, again = fill(given), fill(given)
-        # A rule that does not read the seed must not answer by it either.
+        table, again = fill(seed), fill(seed)
+        # The answer of a rule that is not declared to read the seed must not depend on it.
         other = again if rule.reads == "seed" else fill(1)
     except KeyboardInterrupt:
         raise
@@ -325,8 +341,8 @@ def _by_rule(
         raise UserError(f"{where}: {text}") from error
     if not np.array_equal(table.permutation, again.permutation):
         raise UserError(
-            f"{where}: called twice it gave two answers; draw from `seed` alone, and declare the "
-            'rule with reads="seed"'
+            f"{where}: two calls returned different answers; draw only from `seed`, and declare "
+            'the rule with reads="seed"'
         )
     if not np.array_equal(table.permutation, other.permutation):
         raise UserError(
@@ -336,19 +352,20 @@ def _by_rule(
     return table
 
 
-def _as_table(given: Any, shape: tuple[int, ...]) -> SplitTable:
+def _check_table(answer: Any, shape: tuple[int, ...]) -> SplitTable:
+    """Return the table of a rule's answer. Raises ValueError if the answer is not a half."""
     c, h, w = shape
-    if isinstance(given, np.ndarray) and given.dtype == bool:
-        if given.shape != tuple(shape):
-            raise ValueError(f"its mask has the shape {given.shape}, not {tuple(shape)}")
-        return table_from_mask(given)
-    if not isinstance(given, tuple) or len(given) != 2:
+    if isinstance(answer, np.ndarray) and answer.dtype == bool:
+        if answer.shape != tuple(shape):
+            raise ValueError(f"its mask has the shape {answer.shape}, not {tuple(shape)}")
+        return table_from_mask(answer)
+    if not isinstance(answer, tuple) or len(answer) != 2:
         raise ValueError(
-            f"it gave a {type(given).__name__}: give a boolean mask of what stays, or the pair "
-            f"(kept, left) of index arrays"
+            f"it returned a {type(answer).__name__}: return a boolean mask of what stays, or the "
+            f"pair (kept, left) of index arrays"
         )
     half = (2 * c, h // 2, w // 2)
-    kept, left = (np.asarray(part) for part in given)
+    kept, left = (np.asarray(part) for part in answer)
     if kept.shape != half or left.shape != half:
         raise ValueError(f"its halves have the shapes {kept.shape} and {left.shape}, not {half}")
     if not all(np.issubdtype(part.dtype, np.integer) for part in (kept, left)):

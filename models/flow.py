@@ -1,4 +1,4 @@
-"""A flow as a flat list of layers and a prior: likelihood, contributions, sampling, coding."""
+"""A flow as a flat list of layers and a prior: likelihood, contributions, latents and samples."""
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
@@ -14,35 +14,46 @@ from lcma.models.split import Split
 
 @dataclass(frozen=True)
 class Likelihood:
-    """Log-likelihood of each image of a batch in nats, shape (B,), as the sum of its two parts."""
+    """The two parts of each image's log-likelihood, in nats, each of shape (B,)."""
 
     log_det: Tensor
+    """Log-determinant from the integer image to its latents."""
+
     log_prior: Tensor
+    """Log-density of all latents under their priors."""
 
     @property
     def log_prob(self) -> Tensor:
-        """Log-likelihood in nats, (B,)."""
+        """Log-likelihood in nats, (B,): the sum of both parts."""
         return self.log_det + self.log_prior
 
 
 @dataclass(frozen=True)
 class Contributions:
-    """Per-dimension log-determinant in nats, (B, C, H, W) in input coordinates.
+    """Log-determinant of each dimension of a batch, in nats.
 
-    ``at_splits`` holds what has accumulated up to each split (Algorithm 1), ``total`` at the
-    end; ``log_det_at_splits`` and ``log_det`` are the scalars (B,), accumulated apart.
-    ``values_at_splits`` are the dimensions' own values there, in input coordinates too.
+    Tensors (B, C, H, W) are in input coordinates: each number is at its dimension's place in the
+    image. Dimensions that have left keep the number with which they left.
     """
 
     at_splits: list[Tensor]
+    """Per split, the log-determinant accumulated before it (step 2 of Algorithm 1)."""
+
     values_at_splits: list[Tensor]
+    """Per split, the value of each dimension before it."""
+
     total: Tensor
+    """Log-determinant accumulated over all layers."""
+
     log_det_at_splits: list[Tensor]
+    """Per split, the scalar log-determinant (B,), summed by layers and not over `at_splits`."""
+
     log_det: Tensor
+    """Scalar log-determinant (B,) of all layers, summed in the same way."""
 
 
 class _LayerList(nn.ModuleList):
-    """A ModuleList that is known to hold layers."""
+    """A ModuleList whose items are typed as layers."""
 
     def __iter__(self) -> Iterator[Layer]:
         for module in super().__iter__():
@@ -53,12 +64,12 @@ class _LayerList(nn.ModuleList):
 class Flow(nn.Module):
     """An invertible map from integer images (B, C, H, W), values 0..255, to latents.
 
-    The layers are applied in order from data to noise. A `Split` factors out half of the
-    dimensions, which get its own prior.
+    The layers are applied in order from data to noise. Each `Split` lets half of the dimensions
+    leave and holds their prior.
 
     Args:
-        layers: From data to noise.
-        prior: Prior of what stays to the end.
+        layers: The layers, from data to noise.
+        prior: Prior of the dimensions that stay to the end.
         shape: (C, H, W) of the images.
 
     Example:
@@ -101,10 +112,10 @@ class Flow(nn.Module):
 
         Args:
             x: Integer images (B, C, H, W), values 0..255, in the flow's dtype.
-            generator: Source of the dequantization noise, by default the global one.
-            at_splits: A list to which the log-determinants accumulated up to each split are
-                appended, summed over the images, (C, H, W) in the layout of the split's input.
-                They have no gradient, and preprocessing is left out, as in a contribution map.
+            generator: Source of the dequantization noise; the global one by default.
+            at_splits: A list to which this call appends, for each split, the log-determinant
+                accumulated before it, summed over the images: (C, H, W) in the layout of the
+                split's input, without gradient and without preprocessing, as in a contribution map.
 
         Returns:
             Log-determinant and log-prior in nats, each (B,); `bits_per_dim` converts their sum.
@@ -127,16 +138,15 @@ class Flow(nn.Module):
                 if at_splits is not None:
                     ledger = layer.reorder(ledger)
                     if contribution is not None and layer.scored:
-                        each = len(x) // len(contribution)  # it may be the same of every image
-                        ledger = ledger + each * contribution.detach().sum(0, keepdim=True)
+                        # A contribution (1, C, H, W) is that of every image.
+                        copies = len(x) // len(contribution)
+                        ledger = ledger + copies * contribution.detach().sum(0, keepdim=True)
         log_prior = log_prior + self.prior.log_prob(z, None).flatten(1).sum(1)
         return Likelihood(log_det.expand(len(x)), log_prior)
 
     def bits_per_dim(self, log_prob: Tensor) -> Tensor:
-        """Convert a log-likelihood in nats to bits per dimension, same shape.
-
-        No constant stands here: the dequantization's share is in its own log-determinant.
-        """
+        """Convert a log-likelihood in nats to bits per dimension, of the same shape."""
+        # The 8 bits of an integer are not added here: `Dequantize` has log(256) in its own log-det.
         return -log_prob / (self.dimensions * math.log(2))
 
     def contributions(
@@ -144,12 +154,12 @@ class Flow(nn.Module):
     ) -> Contributions:
         """Return each dimension's log-determinant, cumulative up to each split and at the end.
 
-        This is step 2 of Algorithm 1, before the mean over the training set.
+        A contribution map (step 2 of Algorithm 1) is the mean of these over the training set.
 
         Args:
             x: Integer images (B, C, H, W), values 0..255.
-            generator: Source of the dequantization noise, by default the global one.
-            scored: Leave the preprocessing out, as in a contribution map; otherwise the total
+            generator: Source of the dequantization noise; the global one by default.
+            scored: Leave out the preprocessing, as a contribution map does. If False, the total
                 sums to the whole log-determinant.
 
         Returns:
@@ -158,47 +168,49 @@ class Flow(nn.Module):
         batch = len(x)
         z, ids = x, self.ids(x.device)
         ledger: Tensor = torch.zeros((batch, *self.shape), device=x.device, dtype=self.dtype)
-        gone = torch.zeros((batch, self.dimensions), device=x.device, dtype=self.dtype)
-        gone_values = torch.zeros_like(gone)
+        # Dimensions that have left: their log-determinant and value, at their place in the image.
+        left_ledger = torch.zeros((batch, self.dimensions), device=x.device, dtype=self.dtype)
+        left_values = torch.zeros_like(left_ledger)
         log_det = torch.zeros(batch, device=x.device, dtype=self.dtype)
         at_splits: list[Tensor] = []
         values: list[Tensor] = []
         scalars: list[Tensor] = []
 
-        def in_place(here: Tensor, before: Tensor) -> Tensor:
-            full = before.clone()
-            full[:, ids.flatten()] = here.flatten(1)
+        def to_input_layout(stayed: Tensor, left: Tensor) -> Tensor:
+            full = left.clone()
+            full[:, ids.flatten()] = stayed.flatten(1)
             return full.view(-1, *self.shape)
 
         for layer in self.layers:
             if layer.ends_block:
-                at_splits.append(in_place(ledger, gone))
-                values.append(in_place(z, gone_values))
+                at_splits.append(to_input_layout(ledger, left_ledger))
+                values.append(to_input_layout(z, left_values))
                 scalars.append(log_det)
             if isinstance(layer, Split):
-                z, left_values = layer.cut(z)
-                ledger, left = layer.cut(ledger)
-                ids, left_ids = layer.cut(ids)
-                gone[:, left_ids.flatten()] = left.flatten(1)
-                gone_values[:, left_ids.flatten()] = left_values.flatten(1)
+                z, leaving_values = layer.cut(z)
+                ledger, leaving = layer.cut(ledger)
+                ids, leaving_ids = layer.cut(ids)
+                left_ledger[:, leaving_ids.flatten()] = leaving.flatten(1)
+                left_values[:, leaving_ids.flatten()] = leaving_values.flatten(1)
                 continue
             z, contribution = layer(z, generator)
             ledger, ids = layer.reorder(ledger), layer.reorder(ids)
             if contribution is not None and (layer.scored or not scored):
                 ledger = ledger + contribution
                 log_det = log_det + contribution.flatten(1).sum(1)
-        return Contributions(at_splits, values, in_place(ledger, gone), scalars, log_det)
+        total = to_input_layout(ledger, left_ledger)
+        return Contributions(at_splits, values, total, scalars, log_det)
 
     def encode(self, x: Tensor, generator: torch.Generator | None = None) -> list[Tensor]:
         """Map images to latents.
 
         Args:
             x: Integer images (B, C, H, W), values 0..255.
-            generator: Source of the dequantization noise, by default the global one.
+            generator: Source of the dequantization noise; the global one by default.
 
         Returns:
-            What is factored out at each split, in order, then what stays to the end; their shapes
-            are (B, c, h, w) by `latent_shapes`.
+            The dimensions that leave at each split, in order, then those that stay to the end.
+            Each is (B, c, h, w), with (c, h, w) from `latent_shapes`.
         """
         latents, z = [], x
         for layer in self.layers:
@@ -211,10 +223,10 @@ class Flow(nn.Module):
 
     def decode(self, latents: Sequence[Tensor]) -> Tensor:
         """Map latents, as `encode` returns them, to integer images (B, C, H, W), values 0..255."""
-        rest = list(latents)
-        z = rest.pop()
+        remaining = list(latents)
+        z = remaining.pop()
         for layer in reversed(list(self.layers)):
-            z = layer.join(z, rest.pop()) if isinstance(layer, Split) else layer.inverse(z)
+            z = layer.join(z, remaining.pop()) if isinstance(layer, Split) else layer.inverse(z)
         return z
 
     def sample(
@@ -222,21 +234,23 @@ class Flow(nn.Module):
     ) -> Tensor:
         """Draw integer images (count, C, H, W), values 0..255.
 
-        An inverse may overflow far from what was learned: such entries are 0, or 255.
+        Far from the training data an inverse may overflow; such entries are 0 or 255.
 
         Args:
             count: Number of images.
-            generator: Source of the priors' noise, by default the global one.
-            temperature: Factor of the noise of every prior.
+            generator: Source of the priors' noise; the global one by default.
+            temperature: Factor by which the noise of every prior is multiplied.
         """
         return self.sample_checked(count, generator, temperature=temperature)[0]
 
     def sample_checked(
         self, count: int, generator: torch.Generator | None = None, *, temperature: float = 1.0
     ) -> tuple[Tensor, Tensor]:
-        """Draw images as `sample` does, and return which of them overflowed too, (count,).
+        """Draw images as `sample` does.
 
-        An image has overflowed if any value on its way was not finite.
+        Returns:
+            The images (count, C, H, W), and a boolean (count,) that is True where any value on the
+            way from noise to image was not finite.
         """
         like = next(self.parameters())
         shape = torch.Size((count, *self.latent_shapes[-1]))
@@ -254,7 +268,12 @@ class Flow(nn.Module):
 
     @torch.no_grad()
     def initialize(self, x: Tensor, generator: torch.Generator | None = None) -> None:
-        """Set every data-dependent starting value from a first batch x (B, C, H, W)."""
+        """Set all data-dependent starting values.
+
+        Args:
+            x: A first batch of integer images (B, C, H, W), values 0..255.
+            generator: Source of the dequantization noise; the global one by default.
+        """
         z = x
         for layer in self.layers:
             if isinstance(layer, Split):
@@ -264,17 +283,17 @@ class Flow(nn.Module):
                 z, _ = layer(z, generator)
 
     def before_step(self) -> None:
-        """Prepare the layers for a training step, such as by power iteration."""
+        """Prepare the layers for a training step (power iteration of residual blocks)."""
         for layer in self.layers:
             layer.before_step()
 
     def before_evaluation(self) -> None:
-        """Prepare the layers for evaluation, such as by power iteration to tolerance."""
+        """Prepare the layers for evaluation (power iteration to convergence)."""
         for layer in self.layers:
             layer.before_evaluation()
 
     def shrunk_parameters(self) -> list[nn.Parameter]:
-        """Return the parameters in a recipe's L2 term."""
+        """Return the parameters whose squares are summed in a recipe's L2 term."""
         return [p for layer in self.layers for p in layer.shrunk_parameters()]
 
     @property
@@ -283,20 +302,20 @@ class Flow(nn.Module):
         return next(self.parameters()).dtype
 
     def ids(self, device: torch.device | None = None) -> Tensor:
-        """Return the identity of each dimension, 0 .. D-1, as one image (1, C, H, W)."""
+        """Return the id of each dimension, 0 .. D-1 in raster order, as one image (1, C, H, W)."""
         return torch.arange(self.dimensions, device=device).view(1, *self.shape)
 
     @property
     def latent_ids(self) -> list[Tensor]:
-        """Input dimension at each place of each latent of `encode`, each (1, c, h, w)."""
-        found, ids = [], self.ids(next(self.parameters()).device)
+        """For each latent of `encode`, the input dimension at each of its places, (1, c, h, w)."""
+        latents, ids = [], self.ids(next(self.parameters()).device)
         for layer in self.layers:
             if isinstance(layer, Split):
                 ids, left = layer.cut(ids)
-                found.append(left)
+                latents.append(left)
             else:
                 ids = layer.reorder(ids)
-        return [*found, ids]
+        return [*latents, ids]
 
     @property
     def latent_shapes(self) -> list[torch.Size]:

@@ -28,9 +28,10 @@ Scale = Literal["sigmoid", "exp", "additive"]
 
 
 class GlowNet(nn.Module):
-    """Net of a coupling: 3x3, ReLU, 1x1, ReLU, 3x3 that starts at zero.
+    """Net of a coupling, from (B, inputs, H, W) to (B, outputs, H, W).
 
-    It maps (B, inputs, H, W) to (B, outputs, H, W).
+    3x3, ReLU, 1x1, ReLU, and a 3x3 convolution that starts at zero. With ``actnorm`` the first
+    two convolutions have one, else only a bias.
     """
 
     def __init__(self, inputs: int, outputs: int, width: int, *, actnorm: bool) -> None:
@@ -40,7 +41,7 @@ class GlowNet(nn.Module):
         self.last = GainedConv(width, outputs, 3, std=0.0)
         if not actnorm:
             for conv in (self.first, self.middle):
-                conv.log_gain.requires_grad_(False)  # a bias alone
+                conv.log_gain.requires_grad_(False)
 
     def forward(self, x: Tensor) -> Tensor:
         out: Tensor = self.last(self.middle(self.first(x).relu_()).relu_())
@@ -57,10 +58,19 @@ class GlowNet(nn.Module):
 
 
 class GlowCoupling(HalfCoupling):
-    """Glow's coupling, of the second half of the channels: y = (x + shift) scale.
+    """Glow's coupling: y = (x + shift) scale on the second half of the channels.
 
-    Even channels of the net are the shift; odd ones h give the scale, sigmoid(h + 2) or exp(h).
-    With the scale ``additive`` all channels are the shift, and y = x + shift.
+    Even channels of the net are the shift. Odd channels h give the scale: sigmoid(h + 2) or exp(h).
+    If ``scale`` is `additive`, all channels of the net are the shift, and y = x + shift.
+
+    Example:
+        >>> import torch
+        >>> coupling = GlowCoupling(4, width=8)
+        >>> x = torch.randn(2, 4, 8, 8)
+        >>> coupling.initialize(x)
+        >>> y, contribution = coupling(x)
+        >>> torch.equal(y[:, :2], x[:, :2]), contribution.shape
+        (True, torch.Size([2, 4, 8, 8]))
     """
 
     def __init__(
@@ -71,8 +81,8 @@ class GlowCoupling(HalfCoupling):
         self.scale = scale
         self.net = GlowNet(half, half if scale == "additive" else channels, width, actnorm=actnorm)
 
-    def _shift_and_log_scale(self, given: Tensor) -> tuple[Tensor, Tensor | None]:
-        h = self.net(given)
+    def _shift_and_log_scale(self, fixed: Tensor) -> tuple[Tensor, Tensor | None]:
+        h = self.net(fixed)
         if self.scale == "additive":
             return h, None
         shift, raw = h.unflatten(1, (-1, 2)).unbind(2)
@@ -83,35 +93,36 @@ class GlowCoupling(HalfCoupling):
 
 
 def build_layers(model: Model, tables: Sequence[SplitTable] | None) -> tuple[list[Layer], Prior]:
-    """Build the layers from integers to noise, and the prior of what stays.
+    """Build the layers from data to noise, and the prior of the dimensions that stay.
 
-    Without ``tables`` nothing is factored out (NMS).
+    Without ``tables`` the flow has no splits (NMS).
     """
     arch = model.architecture
     assert isinstance(arch, GlowArchitecture)
 
     def scale(channels: int) -> list[Layer]:
-        """Squeeze and steps, for (C, H, W) with this C."""
-        mixed = 4 * channels
-        found: list[Layer] = [Squeeze()]
+        squeezed = 4 * channels
+        steps: list[Layer] = [Squeeze()]
         for _ in range(arch.steps):
-            found += [
-                ChannelNorm(mixed, rate=RATE),
-                InvertibleConv1x1(mixed, arch.conv1x1),
-                GlowCoupling(mixed, width=arch.width, actnorm=arch.net_actnorm, scale=arch.scale),
+            steps += [
+                ChannelNorm(squeezed, rate=RATE),
+                InvertibleConv1x1(squeezed, arch.conv1x1),
+                GlowCoupling(
+                    squeezed, width=arch.width, actnorm=arch.net_actnorm, scale=arch.scale
+                ),
             ]
-        return found
+        return steps
 
     channels = model.channels
-    found = preprocess(model)
+    layers = preprocess(model)
     for split in range(model.splits):
-        found += [*scale(channels), Unsqueeze()]
+        layers += [*scale(channels), Unsqueeze()]
         channels *= 4 if tables is None else 2
-        found.append(
+        layers.append(
             PassAll() if tables is None else Split(tables[split], ConditionalNormal(channels))
         )
-    found += scale(channels)
+    layers += scale(channels)
     if not arch.learned_top:
-        return found, StandardNormal()
+        return layers, StandardNormal()
     top = 4 * channels
-    return found, PlaceNormal(top) if arch.top == "place" else LearnedNormal((top, 1, 1))
+    return layers, PlaceNormal(top) if arch.top == "place" else LearnedNormal((top, 1, 1))

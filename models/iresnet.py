@@ -14,9 +14,9 @@ from lcma.sweeps.recipe import Model
 
 
 def build_layers(model: Model, tables: Sequence[SplitTable] | None) -> tuple[list[Layer], Prior]:
-    """Build the layers from integers to noise, and the prior of what stays.
+    """Build the layers from data to noise, and the prior of the dimensions that stay.
 
-    Without ``tables`` nothing is factored out (NMS).
+    Without ``tables`` the flow has no splits (NMS).
     """
     arch = model.architecture
     assert isinstance(arch, IResNetArchitecture)
@@ -30,9 +30,8 @@ def build_layers(model: Model, tables: Sequence[SplitTable] | None) -> tuple[lis
     fixed_point = FixedPoint(arch.inverse_tolerance, arch.inverse_max_iterations)
 
     def scale(channels: int, size: int, *, first: bool) -> list[Layer]:
-        """Squeeze and blocks, for (channels, size, size)."""
         squeezed = 4 * channels
-        found: list[Layer] = [Squeeze()]
+        blocks: list[Layer] = [Squeeze()]
         for k in range(arch.blocks):
             net = conv_net(
                 squeezed,
@@ -42,16 +41,16 @@ def build_layers(model: Model, tables: Sequence[SplitTable] | None) -> tuple[lis
                 arch.activation,
                 first=first and k == 0,
             )
-            found += [ChannelNorm(squeezed), ResidualBlock(net, estimator, power, fixed_point)]
-        return found
+            blocks += [ChannelNorm(squeezed), ResidualBlock(net, estimator, power, fixed_point)]
+        return blocks
 
     channels, size = model.channels, model.size
-    found = preprocess(model)
+    layers = preprocess(model)
     for split in range(model.splits):
-        found += [*scale(channels, size, first=split == 0), Unsqueeze()]
+        layers += [*scale(channels, size, first=split == 0), Unsqueeze()]
         size //= 2
         channels *= 4 if tables is None else 2
         prior = LearnedNormal((channels, size, size))
-        found.append(PassAll() if tables is None else Split(tables[split], prior))
-    found += scale(channels, size, first=model.splits == 0)
-    return found, LearnedNormal((4 * channels, size // 2, size // 2))
+        layers.append(PassAll() if tables is None else Split(tables[split], prior))
+    layers += scale(channels, size, first=model.splits == 0)
+    return layers, LearnedNormal((4 * channels, size // 2, size // 2))

@@ -1,4 +1,4 @@
-"""The interface of layers, and the layers that only prepare or rearrange."""
+"""The interface of layers, and the layers that only preprocess or rearrange."""
 
 import math
 
@@ -13,11 +13,8 @@ from lcma.sweeps.recipe import Model
 class Layer(nn.Module):
     """An invertible step from data towards noise; base class of all layers.
 
-    ``forward`` maps x (B, C, H, W) to y and to the *contribution*: the log-determinant in nats
-    that each dimension of y received, of shape (B, C, H, W) or (1, C, H, W), in the layout of
-    y; None where it is zero throughout. The scalar log-determinant is its sum, never computed
-    apart. ``inverse`` undoes forward. ``reorder`` moves any tensor of x's shape as the layer
-    moves dimensions: ids and accumulated contributions follow the data through it.
+    A layer of your own overrides `forward` and `inverse`, and `reorder` if it moves dimensions:
+    ids and accumulated contributions follow the data through `reorder`.
     """
 
     scored: bool = True
@@ -33,10 +30,12 @@ class Layer(nn.Module):
 
         Args:
             x: Input (B, C, H, W).
-            generator: Source of noise, by default the global one.
+            generator: Source of noise; the global one by default.
 
         Returns:
-            y and the contribution in nats, in the layout of y; None where it is zero throughout.
+            y, and the *contribution*: the log-determinant in nats that each dimension of y
+            received, in the layout of y, of shape (B, C, H, W), or (1, C, H, W) if it is the same
+            for every image, or None if it is zero. The layer's log-determinant is its sum.
         """
         del generator
         return self.reorder(x), None
@@ -46,28 +45,28 @@ class Layer(nn.Module):
         raise TypeError(f"{type(self).__name__} has no inverse")
 
     def reorder(self, t: Tensor) -> Tensor:
-        """Move a tensor of x's shape from x's layout into y's; here nothing moves."""
+        """Move a tensor from the layout of x to that of y; by default nothing moves."""
         return t
 
     def shrunk_parameters(self) -> list[nn.Parameter]:
-        """Return the parameters in a recipe's L2 term."""
+        """Return the parameters whose squares are summed in a recipe's L2 term."""
         return []
 
     def initialize(self, x: Tensor) -> None:
-        """Set data-dependent starting values from a first batch x (B, C, H, W)."""
+        """Set data-dependent starting values from this layer's first input x (B, C, H, W)."""
 
     def before_step(self) -> None:
-        """Prepare a training step, such as by power iteration; called once before each."""
+        """Prepare a training step; called once before each."""
 
     def before_evaluation(self) -> None:
-        """Prepare evaluation, such as by power iteration to tolerance; called once before it."""
+        """Prepare evaluation; called once before it."""
 
 
 class Dequantize(Layer):
-    """Uniform dequantization: integers 0..levels-1 to [0, 1), (x + u) / levels with u ~ U(0, 1).
+    """Uniform dequantization: y = (x + u) / levels in [0, 1), with u ~ U(0, 1).
 
-    Its contribution, -log(levels) for every dimension, turns the density into bits/dim of the
-    integers; no other place knows the constant.
+    x holds integers 0..levels-1. The contribution of every dimension is -log(levels), so the flow's
+    density is one of integers; no other code knows this constant.
 
     Example:
         >>> import torch
@@ -102,7 +101,7 @@ class Dequantize(Layer):
 
 
 class Center(Layer):
-    """Shift of [0, 1) to [-.5, .5)."""
+    """Shift from [0, 1) to [-0.5, 0.5): y = x - 0.5."""
 
     scored = False
 
@@ -116,7 +115,10 @@ class Center(Layer):
 
 
 class Logit(Layer):
-    """Map of [0, 1] to logit(a + (1 - 2a) x), with a = .05 as in RealNVP's released code."""
+    """Logit of [0, 1]: y = logit(alpha + (1 - 2 alpha) x).
+
+    The default alpha is that of RealNVP's released code.
+    """
 
     scored = False
 
@@ -166,13 +168,13 @@ class Unsqueeze(Layer):
 
 
 class PassAll(Squeeze):
-    """Stand-in for a split in a flow without splits (NMS): squeezes, and all dimensions pass."""
+    """Stand-in for a split in a flow without splits (NMS): a squeeze that all dimensions pass."""
 
     ends_block = True
 
 
 class PassFlat(Layer):
-    """Stand-in for a split in the flat form of NMS: changes nothing."""
+    """Stand-in for a split in the flat form of NMS: the identity."""
 
     ends_block = True
 
@@ -181,5 +183,5 @@ class PassFlat(Layer):
 
 
 def preprocess(model: Model) -> list[Layer]:
-    """Return the first layers of a flow: dequantization, and a model's map of [0, 1)."""
+    """Return the first two layers of a flow: dequantization, and the model's map of [0, 1)."""
     return [Dequantize(), Logit() if model.preprocess == "logit" else Center()]

@@ -1,12 +1,11 @@
-"""Linear maps whose Lipschitz constant is known.
+"""Linear maps with a bounded Lipschitz constant.
 
-A map W is divided by max(1, sigma / c), so that its spectral norm sigma is at most c (Behrmann et
-al. 2019, section 2.1; Chen et al. 2019, appendix D). Sigma is the norm of the operator that acts
-on a feature map of this size, not that of a reshaped kernel.
+The weight W of a map is divided by max(1, sigma / c), where sigma is its spectral norm, so that the
+norm is at most c (Behrmann et al. 2019, section 2.1; Chen et al. 2019, appendix D). The norm is
+that of the operator on feature maps of one size, not that of the reshaped kernel.
 """
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -17,50 +16,58 @@ EVALUATION_TOLERANCE = 1e-5
 EVALUATION_ITERATIONS = 500
 
 GPU_ITERATIONS = 5
-"""Most iterations of a training step on a GPU, as many as i-ResNet makes. They are launched before
-it is known which was the last one."""
+"""Most iterations before a training step on a GPU, as many as i-ResNet makes. All are launched,
+because the host would have to wait for the device to know when to stop."""
 
 CPU_LAYOUT = torch.channels_last
-"""Layout of a convolution's weight on a CPU, and so of all that follows: the fastest there. Sums
-have another order in it than in that of a GPU."""
+"""Memory format of a convolution's weight on a CPU, which its output takes over: the fastest there.
+It changes the order of sums, so the bits differ from those of the default format."""
 
 
 @dataclass(frozen=True)
 class PowerIteration:
-    """Settings of the power iteration of a training step.
+    """Settings of the power iteration before a training step.
 
-    It ends when sigma grows by less than ``tolerance`` (relative) in an iteration, and after
-    ``iterations`` at most; with ``tolerance`` 0 it makes exactly ``iterations``.
-
-    Sigma grows towards the norm from below; where the largest singular values are close to each
-    other, or ``v`` is a singular vector of another one, it stops short of it by more than the
-    tolerance.
+    Sigma approaches the norm from below. If the largest singular values are close to each other, or
+    ``v`` is the singular vector of a smaller one, the iteration ends further below the norm than
+    ``tolerance``.
     """
 
     iterations: int
+    """Most iterations."""
+
     tolerance: float = 0.0
+    """Relative change of sigma at which the iteration ends; 0 for exactly ``iterations``."""
 
 
-def _direction(x: Tensor, length: Tensor, otherwise: Tensor) -> Tensor:
-    """x with length 1, or ``otherwise`` where x is zero."""
-    return torch.where(length > 0, x / length, otherwise)
+def _normalize(x: Tensor, length: Tensor, fallback: Tensor) -> Tensor:
+    """Return x / ``length``, or ``fallback`` if the length is 0."""
+    return torch.where(length > 0, x / length, fallback)
 
 
 class NormedMap(nn.Module):
-    """A linear map with a bias, its spectral norm held at or below ``coefficient``.
+    """A linear map with a bias whose spectral norm is at most ``coefficient``; base class.
 
-    Buffers: ``u`` and ``v``, the left and right singular vectors found so far (one output and
-    one input of the map), and ``sigma``, the norm found by the last iteration. The weight that
-    acts, `normalized`, takes its sigma from u, v and the present weight, so that gradients pass
-    through it. Call `iterate` after weights have changed.
+    Call `iterate` after the weight has changed.
+
+    Args:
+        weight: A tensor of the shape of the weight, which this draws.
+        coefficient: The bound c of the norm.
+        input_shape: Shape of one input, without the batch.
+        output_shape: Shape of one output.
     """
 
-    u: Tensor
-    v: Tensor
-    sigma: Tensor
+    u: Tensor  # (1, *output_shape), the left singular vector that iterations have found
+    v: Tensor  # (1, *input_shape), the right one
+    sigma: Tensor  # (), the norm that the last iteration found
 
     def __init__(
-        self, weight: Tensor, *, coefficient: float, given: tuple[int, ...], made: tuple[int, ...]
+        self,
+        weight: Tensor,
+        *,
+        coefficient: float,
+        input_shape: tuple[int, ...],
+        output_shape: tuple[int, ...],
     ) -> None:
         super().__init__()
         self.coefficient = coefficient
@@ -68,69 +75,75 @@ class NormedMap(nn.Module):
         bound = math.sqrt(1 / weight[0].numel())  # PyTorch's own start, as in both papers' codes
         nn.init.uniform_(self.weight, -bound, bound)
         self.bias = nn.Parameter(torch.empty(len(weight)).uniform_(-bound, bound))
-        self.register_buffer("v", F.normalize(torch.randn(1, math.prod(given))).view(1, *given))
-        self.register_buffer("u", torch.zeros(1, *made))
+        v = F.normalize(torch.randn(1, math.prod(input_shape))).view(1, *input_shape)
+        self.register_buffer("v", v)
+        self.register_buffer("u", torch.zeros(1, *output_shape))
         self.register_buffer("sigma", torch.zeros(()))
         self.iterate(1)
 
     def operator(self, x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
-        """Map x (B, ...) by ``weight``."""
+        """Map x (B, *input_shape) by ``weight``."""
         raise TypeError(f"{type(self).__name__} maps nothing")
 
     def adjoint(self, y: Tensor, weight: Tensor) -> Tensor:
-        """Map y (B, ...) by the transpose of ``weight``."""
+        """Map y (B, *output_shape) by the transpose of ``weight``."""
         raise TypeError(f"{type(self).__name__} maps nothing")
 
     @torch.no_grad()
     def iterate(self, iterations: int, tolerance: float = 0.0) -> None:
-        """Iterate as `PowerIteration` says."""
+        """Update u, v and sigma by at most ``iterations`` iterations; see `PowerIteration`."""
         u, v, sigma = self.u, self.v, self.sigma
         for _ in range(iterations):
             before = sigma
             u, v, sigma = self._iterate_once(u, v)
-            # Compared only with a tolerance: on a GPU this waits for the device.
+            # Only with a tolerance, since this comparison makes the host wait for a GPU.
             if tolerance and float((sigma - before).abs()) <= tolerance * float(sigma):
                 break
-        self._set([u, v, sigma])
+        self._set_state([u, v, sigma])
 
     @torch.no_grad()
     def iterate_without_waiting(self, iterations: int, tolerance: float) -> None:
-        """Iterate as `iterate` does, to the same bits, without waiting for the device: it makes all
-        iterations and keeps what was found by the last one that was needed."""
-        found, u, v = [], self.u, self.v
+        """Do what `iterate` does, to the same bits, without waiting for a GPU.
+
+        All iterations are made; then the state at which `iterate` would have ended is kept.
+        """
+        states, u, v = [], self.u, self.v
         for _ in range(iterations):
             u, v, sigma = self._iterate_once(u, v)
-            found.append((u, v, sigma))
-        us, vs, sigmas = (torch.stack(each) for each in zip(*found, strict=True))
+            states.append((u, v, sigma))
+        us, vs, sigmas = (torch.stack(tensors) for tensors in zip(*states, strict=True))
         before = torch.cat([self.sigma[None], sigmas[:-1]])
-        # In float64, as Python compares the numbers of a CPU.
+        # In float64, because `iterate` compares Python floats.
         ended = (sigmas - before).abs().double() <= tolerance * sigmas.double()
         ended[-1:].fill_(True)
         first = ended.byte().argmax(dim=0, keepdim=True)
-        self._set([each.index_select(0, first)[0] for each in (us, vs, sigmas)])
+        self._set_state([tensor.index_select(0, first)[0] for tensor in (us, vs, sigmas)])
 
     def _iterate_once(self, u: Tensor, v: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Return u, v and sigma after an iteration."""
         image = self.operator(v, self.weight)
-        u = _direction(image, image.norm(), u)
+        u = _normalize(image, image.norm(), u)
         image = self.adjoint(u, self.weight)
         sigma = image.norm()
-        return u, _direction(image, sigma, v), sigma
+        return u, _normalize(image, sigma, v), sigma
 
-    def _set(self, found: Sequence[Tensor]) -> None:
-        torch._foreach_copy_([self.u, self.v, self.sigma], list(found))
+    def _set_state(self, state: list[Tensor]) -> None:
+        torch._foreach_copy_([self.u, self.v, self.sigma], state)
 
     def before_step(self, power: PowerIteration) -> None:
-        """Iterate before a training step; on a GPU at most `GPU_ITERATIONS` with a tolerance,
-        and the next step goes on from there."""
+        """Iterate before a training step.
+
+        On a GPU, an iteration with a tolerance makes at most `GPU_ITERATIONS`; that before the next
+        step continues it.
+        """
         if power.tolerance and self.sigma.device.type != "cpu":
-            most = min(power.iterations, GPU_ITERATIONS)
-            self.iterate_without_waiting(most, power.tolerance)
+            iterations = min(power.iterations, GPU_ITERATIONS)
+            self.iterate_without_waiting(iterations, power.tolerance)
         else:
             self.iterate(power.iterations, power.tolerance)
 
     def normalized(self) -> Tensor:
-        """Return the weight that acts; it equals the parameter where sigma is small enough."""
+        """Return the weight divided by max(1, sigma / coefficient)."""
+        # From u, v and the weight, not from the buffer, so that gradients pass through sigma.
         sigma = (self.u * self.operator(self.v, self.weight)).sum()
         return self.weight / (sigma / self.coefficient).clamp(min=1.0)
 
@@ -139,21 +152,22 @@ class NormedMap(nn.Module):
 
 
 class NormedConv(NormedMap):
-    """A convolution with stride 1 and zero padding, (B, inputs, H, W) to (B, outputs, H, W).
+    """A convolution with zero padding, from (B, inputs, H, W) to (B, outputs, H, W).
 
-    ``size`` is (H, W). For a 1x1 kernel the operator's norm is that of the matrix at any size.
+    ``size`` is (H, W), for which the norm is bounded.
     """
 
     def __init__(
         self, inputs: int, outputs: int, kernel: int, size: tuple[int, int], coefficient: float
     ) -> None:
         self.pad = kernel // 2
-        where = (1, 1) if kernel == 1 else size
+        # A 1x1 kernel is one matrix at every pixel: its norm does not depend on the size.
+        size = (1, 1) if kernel == 1 else size
         super().__init__(
             torch.empty(outputs, inputs, kernel, kernel),
             coefficient=coefficient,
-            given=(inputs, *where),
-            made=(outputs, *where),
+            input_shape=(inputs, *size),
+            output_shape=(outputs, *size),
         )
 
     def normalized(self) -> Tensor:
@@ -175,8 +189,8 @@ class NormedLinear(NormedMap):
         super().__init__(
             torch.empty(outputs, inputs),
             coefficient=coefficient,
-            given=(inputs,),
-            made=(outputs,),
+            input_shape=(inputs,),
+            output_shape=(outputs,),
         )
 
     def operator(self, x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:

@@ -1,4 +1,4 @@
-"""Normalization between couplings, on the entries that the last coupling transformed."""
+"""Normalizations between couplings, of the entries that the last coupling changed."""
 
 from dataclasses import dataclass
 
@@ -10,27 +10,24 @@ from lcma.models.layers import Layer
 
 
 @dataclass(frozen=True)
-class Transformed:
-    """The entries that a coupling changes: a range of channels, and there a spatial mask.
+class ChangedPart:
+    """The entries that a coupling changes: a range of channels, and a mask of their positions."""
 
-    ``mask`` is (1, 1, H, W) with 1 at changed positions, or None for all positions.
-    """
-
-    total: int
-    first: int
-    count: int
-    mask: Tensor | None = None
+    total: int  # channels of the coupling
+    first: int  # the first channel that changes
+    count: int  # the number of channels that change
+    mask: Tensor | None = None  # (1, 1, H, W), 1 at positions that change; None for all
 
 
 class PartialNorm(Layer):
-    """Normalization y = (x + shift) exp(log_scale) on the transformed entries, x elsewhere.
+    """Normalization: y = (x + shift) exp(log_scale) on the changed entries, y = x elsewhere.
 
-    The contribution is the log-scale there, (1, C, H, W).
+    Base class. The contribution is the log-scale, (1, C, H, W), with 0 elsewhere.
     """
 
     mask: Tensor | None
 
-    def __init__(self, part: Transformed) -> None:
+    def __init__(self, part: ChangedPart) -> None:
         super().__init__()
         self.part = part
         self.register_buffer("mask", part.mask, persistent=False)
@@ -40,7 +37,7 @@ class PartialNorm(Layer):
         return chosen if self.mask is None else chosen * self.mask
 
     def _spread(self, per_channel: Tensor, x: Tensor) -> Tensor:
-        """(count,) to (1, C, H, W), zero at the entries left alone."""
+        """Return (count,) as (1, C, H, W), with 0 at the entries that do not change."""
         after = self.part.total - self.part.first - self.part.count
         if self.part.first or after:
             per_channel = F.pad(per_channel, (self.part.first, after))
@@ -50,7 +47,7 @@ class PartialNorm(Layer):
         return padded * self.mask
 
     def _parameters_for(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Shift and log-scale, each (count,)."""
+        """Return shift and log-scale, each (count,)."""
         raise TypeError(f"{type(self).__name__} has no parameters")
 
     def forward(self, x: Tensor, generator: torch.Generator | None = None) -> tuple[Tensor, Tensor]:
@@ -67,12 +64,13 @@ class PartialNorm(Layer):
 
 
 class ActNorm(PartialNorm):
-    """Learned shift and scale, started so that a first batch leaves with mean 0, variance 1.
+    """Actnorm: learned shift and log-scale per channel.
 
-    The log-scale is ``rate`` times the parameter; Glow's is 3, which makes it learn faster.
+    `initialize` sets them so that the first batch is mapped to mean 0 and variance 1. The log-scale
+    is ``rate`` times its parameter; Glow's rate is 3, so that it learns faster than other weights.
     """
 
-    def __init__(self, part: Transformed, eps: float = 1e-6, rate: float = 1.0) -> None:
+    def __init__(self, part: ChangedPart, eps: float = 1e-6, rate: float = 1.0) -> None:
         super().__init__(part)
         self.eps, self.rate = eps, rate
         self.shift = nn.Parameter(torch.zeros(part.count))
@@ -84,6 +82,7 @@ class ActNorm(PartialNorm):
     @torch.no_grad()
     def initialize(self, x: Tensor) -> None:
         chosen = self._select(x)
+        # The mean over all positions includes the zeros of those that do not change.
         share = 1.0 if self.mask is None else float(self.mask.mean())
         mean = chosen.mean((0, 2, 3)) / share
         variance = chosen.square().mean((0, 2, 3)) / share - mean.square()
@@ -92,12 +91,24 @@ class ActNorm(PartialNorm):
 
 
 class ChannelNorm(ActNorm):
-    """Actnorm over all channels. Once started it stays as it is, weights from a file included."""
+    """Actnorm of all channels, which only the first call of `initialize` sets.
+
+    Weights that are loaded count as set.
+
+    Example:
+        >>> import torch
+        >>> norm = ChannelNorm(3)
+        >>> x = 5 + 2 * torch.randn(16, 3, 8, 8)
+        >>> norm.initialize(x)
+        >>> y, contribution = norm(x)
+        >>> torch.allclose(y.mean((0, 2, 3)), torch.zeros(3), atol=1e-5), contribution.shape
+        (True, torch.Size([1, 3, 8, 8]))
+    """
 
     started: Tensor
 
     def __init__(self, channels: int, *, rate: float = 1.0) -> None:
-        super().__init__(Transformed(channels, 0, channels), rate=rate)
+        super().__init__(ChangedPart(channels, 0, channels), rate=rate)
         self.register_buffer("started", torch.tensor(False))
 
     @torch.no_grad()
@@ -110,14 +121,14 @@ class ChannelNorm(ActNorm):
 class FlowBatchNorm(PartialNorm):
     """RealNVP's batch norm: batch moments in training, their running average in evaluation.
 
-    As in the released code the moments of a checkerboard part include the zeros at the
-    positions left alone, and there is no learned scale.
+    As in the released code, no scale is learned, and the moments of a checkerboard include the
+    zeros at the positions that do not change. ``rate`` is the weight of a batch in the average.
     """
 
     running_mean: Tensor
     running_variance: Tensor
 
-    def __init__(self, part: Transformed, eps: float = 1e-4, rate: float = 0.1) -> None:
+    def __init__(self, part: ChangedPart, eps: float = 1e-4, rate: float = 0.1) -> None:
         super().__init__(part)
         self.eps, self.rate = eps, rate
         self.register_buffer("running_mean", torch.zeros(part.count))
@@ -129,7 +140,7 @@ class FlowBatchNorm(PartialNorm):
             mean = chosen.mean((0, 2, 3))
             variance = chosen.var((0, 2, 3), correction=0)
             with torch.no_grad():
-                # In place, lerp has no rule in `torch.vmap`.
+                # Not lerp_, which has no rule for `torch.vmap`.
                 self.running_mean.copy_(self.running_mean.lerp(mean, self.rate))
                 self.running_variance.copy_(self.running_variance.lerp(variance, self.rate))
         else:

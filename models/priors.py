@@ -1,4 +1,4 @@
-"""Priors of what a split factors out and of what stays to the end."""
+"""Priors of the dimensions that leave at a split and of those that stay to the end."""
 
 import math
 
@@ -9,22 +9,27 @@ from lcma.models.convolution import RATE, GainedConv, respond_to_border
 
 
 class Prior(nn.Module):
-    """Density of a latent z (B, C, H, W) given what stays, element by element; base class."""
+    """Density of a latent z (B, C, H, W), element by element; base class."""
 
     def log_prob(self, z: Tensor, kept: Tensor | None) -> Tensor:
         """Return the log-density of each element of a latent.
 
         Args:
             z: Latent (B, C, H, W).
-            kept: What stays at the split (B, C, H, W), None for the last prior.
+            kept: The dimensions that stay at the split (B, C, H, W); None for the last prior.
 
         Returns:
-            Log-density in nats, shape of z.
+            Log-density in nats, of the shape of z.
         """
         raise TypeError(f"{type(self).__name__} has no density")
 
     def sample(self, noise: Tensor, kept: Tensor | None) -> Tensor:
-        """Return the latent for standard normal ``noise`` (B, C, H, W), given ``kept``."""
+        """Return the latent (B, C, H, W) that the prior makes of noise.
+
+        Args:
+            noise: Standard normal noise (B, C, H, W).
+            kept: As for `log_prob`.
+        """
         raise TypeError(f"{type(self).__name__} cannot be sampled")
 
 
@@ -45,10 +50,10 @@ class StandardNormal(Prior):
 
 
 class Normal(Prior):
-    """N(mean, exp(log_scale)²) for every dimension, of whatever a subclass computes; base class."""
+    """N(mean, exp(log_scale)²) for every dimension; base class."""
 
     def mean_and_log_scale(self, like: Tensor, kept: Tensor | None) -> tuple[Tensor, Tensor]:
-        """Return both for a latent of the shape of ``like``, given ``kept``."""
+        """Return both, each broadcastable to the shape of the latent ``like``, given ``kept``."""
         raise TypeError(f"{type(self).__name__} has no mean")
 
     def log_prob(self, z: Tensor, kept: Tensor | None = None) -> Tensor:
@@ -62,10 +67,11 @@ class Normal(Prior):
 
 
 class LearnedNormal(Normal):
-    """Both learned, N(0, 1) at the start.
+    """A normal with learned mean and log-scale; N(0, 1) at the start.
 
-    ``shape`` broadcasts against (C, H, W): (C, 1, 1) for a pair for each channel (Glow's last
-    prior with ``top: channel``), (C, H, W) for a pair for each dimension (i-ResNet).
+    Args:
+        shape: Shape of both: (C, 1, 1) for a pair per channel (Glow's last prior with
+            `top: channel`), (C, H, W) for a pair per dimension (i-ResNet).
     """
 
     def __init__(self, shape: tuple[int, int, int]) -> None:
@@ -78,11 +84,11 @@ class LearnedNormal(Normal):
 
 
 class PlaceNormal(Normal):
-    """Both learned for each channel and place (Glow's released last prior).
+    """A normal whose learned mean and log-scale depend on the place (Glow's released last prior).
 
-    They are a 3x3 convolution of zeros with a border of ones, plus a shift, times exp(3 log_gain):
-    places at the border differ from those inside, in nine kinds. The first half of the outputs is
-    the mean, the second the log-scale; all are zero at the start.
+    h = (conv(0) + shift) exp(3 log_gain), where conv is a 3x3 convolution that sees ones in the
+    padding. So h takes nine values per channel: inside, at four edges and in four corners. The
+    first half of the channels of h is the mean, the second the log-scale; both start at 0.
     """
 
     def __init__(self, channels: int) -> None:
@@ -98,10 +104,10 @@ class PlaceNormal(Normal):
 
 
 class ConditionalNormal(Normal):
-    """Both a convolution of what stays (Glow's splits).
+    """A normal whose mean and log-scale are a 3x3 convolution of what stays (Glow's splits).
 
-    Even channels of the 3x3 convolution are the mean, odd ones the log-scale; it is zero at the
-    start. ``channels`` are those of either half.
+    Even channels of the convolution are the mean, odd ones the log-scale; it starts at 0.
+    ``channels`` is the number of channels of each half of the split.
     """
 
     def __init__(self, channels: int) -> None:
@@ -118,6 +124,6 @@ class ConditionalNormal(Normal):
 def standard_noise(
     shape: torch.Size, like: Tensor, generator: torch.Generator | None, temperature: float
 ) -> Tensor:
-    """Draw ``temperature`` times standard normal noise, in the dtype of ``like`` on its device."""
+    """Draw standard normal noise times ``temperature``, with dtype and device of ``like``."""
     noise = torch.randn(shape, generator=generator, dtype=like.dtype, device=like.device)
     return temperature * noise

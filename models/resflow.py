@@ -24,7 +24,7 @@ from lcma.sweeps.recipe import Model
 
 
 class DimensionNorm(Layer):
-    """Actnorm with a shift and a scale for each dimension of images (C, H, W)."""
+    """Actnorm with a shift and a scale for each of the ``dimensions`` C*H*W of an image."""
 
     def __init__(self, dimensions: int) -> None:
         super().__init__()
@@ -49,9 +49,9 @@ def _as_channels(x: Tensor) -> Tensor:
 
 
 def build_layers(model: Model, tables: Sequence[SplitTable] | None) -> tuple[list[Layer], Prior]:
-    """Build the layers from integers to noise, and the prior of what stays.
+    """Build the layers from data to noise, and the prior of the dimensions that stay.
 
-    Without ``tables`` nothing is factored out (NMS).
+    Without ``tables`` the flow has no splits (NMS).
     """
     arch = model.architecture
     assert isinstance(arch, ResidualFlowArchitecture)
@@ -69,13 +69,12 @@ def build_layers(model: Model, tables: Sequence[SplitTable] | None) -> tuple[lis
         return ResidualBlock(net, estimator, power, fixed_point)
 
     def scale(channels: int, size: int, *, first: bool) -> list[Layer]:
-        """Return blocks for (channels, size, size), within a squeeze where all scales have one."""
-        found: list[Layer] = []
+        blocks: list[Layer] = []
         if arch.squeeze_first:
             channels, size = 4 * channels, size // 2
-            found.append(Squeeze())
+            blocks.append(Squeeze())
         if first:
-            found.append(ChannelNorm(channels))
+            blocks.append(ChannelNorm(channels))
         for k in range(arch.blocks):
             net = conv_net(
                 channels,
@@ -85,24 +84,24 @@ def build_layers(model: Model, tables: Sequence[SplitTable] | None) -> tuple[lis
                 arch.activation,
                 first=first and k == 0,
             )
-            found += [block(net), ChannelNorm(channels)]
-        return found
+            blocks += [block(net), ChannelNorm(channels)]
+        return blocks
 
     channels, size = model.channels, model.size
-    found = preprocess(model)
+    layers = preprocess(model)
     for split in range(model.splits):
-        found += scale(channels, size, first=split == 0)
+        layers += scale(channels, size, first=split == 0)
         if arch.squeeze_first:
-            found.append(Unsqueeze())
+            layers.append(Unsqueeze())
         size //= 2
-        found.append(PassAll() if tables is None else Split(tables[split], StandardNormal()))
+        layers.append(PassAll() if tables is None else Split(tables[split], StandardNormal()))
         channels *= 4 if tables is None else 2
-    found += scale(channels, size, first=model.splits == 0)
+    layers += scale(channels, size, first=model.splits == 0)
     dimensions, widths = channels * size**2, [arch.fc_width] * 2
     for _ in range(arch.fully_connected):
         maps = [
             NormedLinear(inputs, outputs, arch.coefficient)
             for inputs, outputs in zip([dimensions, *widths], [*widths, dimensions], strict=True)
         ]
-        found += [block(FlatNet(maps, arch.activation)), DimensionNorm(dimensions)]
-    return found, StandardNormal()
+        layers += [block(FlatNet(maps, arch.activation)), DimensionNorm(dimensions)]
+    return layers, StandardNormal()

@@ -31,44 +31,49 @@ Activation = Literal["elu", "lipswish"]
 
 @dataclass(frozen=True)
 class Estimator:
-    """Settings of the estimator of a block's log-determinant.
-
-    Training: ``terms`` terms of the power series, and where ``roulette_mean`` is given a Poisson
-    number of further ones, weighted so that the estimate has no bias; one probe of the kind
-    ``probe``. Its gradient is that of the estimate itself, or with ``neumann`` the Neumann
-    series'. Evaluation: ``eval_terms`` terms, Rademacher probes.
-    """
+    """Settings of the estimator of a block's log-determinant, a power series."""
 
     terms: int
+    """Terms in training."""
+
     roulette_mean: float | None = None
+    """Mean of the Poisson number of further terms in training, weighted so that the estimate has no
+    bias (Russian roulette); None for no further terms."""
+
     probe: Probe = "gaussian"
+    """Distribution of the probe in training; evaluation takes Rademacher probes."""
+
     neumann: bool = True
+    """Whether the gradient is the Neumann series; else the estimate is differentiated."""
+
     eval_terms: int = 20
+    """Terms in evaluation."""
 
 
 @dataclass(frozen=True)
 class FixedPoint:
-    """Settings of the inverse's iteration.
-
-    It ends when no entry changes by more than ``tolerance``, or by more than rounding does, and
-    after ``max_iterations`` at the latest.
-    """
+    """Settings of the fixed-point iteration of a block's inverse."""
 
     tolerance: float = 1e-6
+    """The iteration ends when no entry changes by more than this or the rounding error."""
+
     max_iterations: int = 200
 
 
 _Stage = tuple[NormedMap, Tensor, Tensor, bool]
-"""A map, the weight and bias that act, and whether a nonlinearity stands before it."""
+"""A map, its weight, its bias, and whether a nonlinearity precedes it."""
 
 
 class ResidualNet(nn.Module):
-    """The net g of a block: linear maps, each behind a 1-Lipschitz nonlinearity.
+    """The net g of a residual block: linear maps, each preceded by a 1-Lipschitz nonlinearity.
 
-    It maps (B, ...) to the same shape.
+    It maps (B, ...) to the same shape. `tensors` computes the normalized weights once; `apply_to`
+    and `linearize` take them any number of times.
 
-    ``first`` leaves out the nonlinearity before the first map. `tensors` computes everything
-    that g depends on, so that normalized weights are computed once for many uses of `apply_to`.
+    Args:
+        maps: The linear maps, in order.
+        activation: The nonlinearity.
+        first: Leave out the nonlinearity before the first map.
     """
 
     def __init__(
@@ -91,12 +96,12 @@ class ResidualNet(nn.Module):
             yield module
 
     def tensors(self) -> list[Tensor]:
-        """Return normalized weights and biases map by map, then what nonlinearities learn."""
-        found = [t for each in self.normed for t in (each.normalized(), each.bias)]
-        return [*found, *(self.sharpness or ())]
+        """Return each map's normalized weight and bias, then the sharpness of each LipSwish."""
+        maps = [t for layer in self.normed for t in (layer.normalized(), layer.bias)]
+        return [*maps, *(self.sharpness or ())]
 
-    def _stages(self, tensors: Sequence[Tensor]) -> tuple[Tensor | None, list[_Stage]]:
-        """Return the factor of x (None for 1) and the maps, with LipSwish's gains folded in."""
+    def _make_stages(self, tensors: Sequence[Tensor]) -> tuple[Tensor | None, list[_Stage]]:
+        """Return a factor of x (None for 1) and the maps, with the gains of LipSwish folded in."""
         count = len(self.maps)
         weights, biases = list(tensors[: 2 * count : 2]), list(tensors[1 : 2 * count : 2])
         gain = None
@@ -108,38 +113,40 @@ class ResidualNet(nn.Module):
             else:
                 gain = before
         stages = [
-            (each, weight, bias, bool(k) or not self.first)
-            for k, (each, weight, bias) in enumerate(zip(self.normed, weights, biases, strict=True))
+            (layer, weight, bias, k > 0 or not self.first)
+            for k, (layer, weight, bias) in enumerate(
+                zip(self.normed, weights, biases, strict=True)
+            )
         ]
         return gain, stages
 
     def apply_to(self, x: Tensor, tensors: Sequence[Tensor]) -> Tensor:
-        """Return g(x) with these `tensors`."""
-        gain, stages = self._stages(tensors)
-        bend = F.elu if self.activation == "elu" else F.silu
+        """Return g(x) with ``tensors`` from `tensors`."""
+        gain, stages = self._make_stages(tensors)
+        activate = F.elu if self.activation == "elu" else F.silu
         h = x if gain is None else gain * x
-        for each, weight, bias, bent in stages:
-            h = each.operator(bend(h) if bent else h, weight, bias)
+        for layer, weight, bias, activated in stages:
+            h = layer.operator(activate(h) if activated else h, weight, bias)
         return h
 
     def linearize(self, x: Tensor, tensors: Sequence[Tensor]) -> tuple[Tensor, Vjp]:
-        """Return g(x) with these `tensors`, and the map from w (B, ...) to w^T J at x.
+        """Return g(x), and the function that maps w (B, ...) to w^T J, with J the Jacobian at x.
 
-        Both can be differentiated once. The slopes of the nonlinearities are computed once for
-        all products, and no graph has to be walked for one of them.
+        Both can be differentiated once.
         """
-        gain, stages = self._stages(tensors)
-        bend = activations.elu if self.activation == "elu" else activations.silu
+        # The slopes are computed once for all products, and no product walks a graph.
+        gain, stages = self._make_stages(tensors)
+        activate = activations.elu if self.activation == "elu" else activations.silu
         h = x if gain is None else gain * x
         slopes: list[Tensor | None] = []
-        for each, weight, bias, bent in stages:
-            h, slope = bend(h) if bent else (h, None)
+        for layer, weight, bias, activated in stages:
+            h, slope = activate(h) if activated else (h, None)
             slopes.append(slope)
-            h = each.operator(h, weight, bias)
+            h = layer.operator(h, weight, bias)
 
         def vjp(w: Tensor) -> Tensor:
-            for (each, weight, _, _), slope in zip(stages[::-1], slopes[::-1], strict=True):
-                w = each.adjoint(w, weight)
+            for (layer, weight, _, _), slope in zip(stages[::-1], slopes[::-1], strict=True):
+                w = layer.adjoint(w, weight)
                 if slope is not None:
                     w = w * slope
             return w if gain is None else w * gain
@@ -151,14 +158,14 @@ class ResidualNet(nn.Module):
 
     def extra_repr(self) -> str:
         maps = (
-            f"{len(each.weight)} {'x'.join(map(str, each.weight.shape[2:]))}".rstrip()
-            for each in self.normed
+            f"{len(layer.weight)} {'x'.join(map(str, layer.weight.shape[2:]))}".rstrip()
+            for layer in self.normed
         )
         return f"{self.activation}, maps to {', '.join(maps)}"
 
 
 class FlatNet(ResidualNet):
-    """A net g on flattened images (B, C H W)."""
+    """A net g whose maps work on flattened images (B, C*H*W)."""
 
     def apply_to(self, x: Tensor, tensors: Sequence[Tensor]) -> Tensor:
         return super().apply_to(x.flatten(1), tensors).view_as(x)
@@ -177,7 +184,10 @@ def conv_net(
     *,
     first: bool = False,
 ) -> ResidualNet:
-    """Return the net 3x3, 1x1, 3x3 with ``width`` feature maps, for (B, channels, size, size)."""
+    """Return a net of a 3x3, a 1x1 and a 3x3 convolution, for (B, channels, size, size).
+
+    ``width`` is the number of channels between them.
+    """
     widths, kernels = (channels, width, width, channels), (3, 1, 3)
     maps = [
         NormedConv(inputs, outputs, kernel, (size, size), coefficient)
@@ -187,16 +197,28 @@ def conv_net(
 
 
 class ResidualBlock(Layer):
-    """Residual block y = x + g(x) on images (B, C, H, W).
+    """Residual block y = x + g(x) on images (B, C, H, W), with Lip(g) < 1.
 
-    In evaluation the contribution is v * (v^T J - v^T J^2 / 2 + ...), whose mean over probes v
-    is the diagonal of log(I + J), up to the bias of ``eval_terms`` terms; averaged over
-    ``probes`` of them, and differentiable. In training its sum over the batch has the value and
-    the gradient of the estimator. The gradient is computed in the forward pass, which needs no
-    memory for the series (Chen et al. 2019, section 3.3), on the condition that every element of
-    the contribution has the same upstream gradient, as it has where the objective is a mean over
-    images; otherwise backward raises ValueError.
-    ``memory_saving`` False lifts the condition.
+    In evaluation the contribution is v * (v^T J - v^T J^2 / 2 + ...) with ``eval_terms`` terms,
+    where J is the Jacobian of g. Its mean over probes v is the diagonal of log(I + J), up to the
+    bias of the cut series; `probes` is the number of probes that are averaged.
+
+    In training the sum of the contribution over the batch has the value and the gradient of the
+    `Estimator`. The Neumann gradient is computed in the forward pass, which keeps no graph of the
+    series in memory (Chen et al. 2019, section 3.3). This needs the same upstream gradient for
+    every element of the contribution, as with a mean over images; for any other objective,
+    backward raises ValueError, and `memory_saving` must be False.
+
+    Example:
+        >>> import torch
+        >>> net = conv_net(3, 8, 16, 0.9, "elu")
+        >>> block = ResidualBlock(net, Estimator(5), PowerIteration(5)).eval()
+        >>> x = torch.randn(2, 3, 8, 8)
+        >>> y, contribution = block(x)
+        >>> y.shape, contribution.shape
+        (torch.Size([2, 3, 8, 8]), torch.Size([2, 3, 8, 8]))
+        >>> torch.allclose(block.inverse(y), x, atol=1e-4)
+        True
     """
 
     def __init__(
@@ -212,8 +234,7 @@ class ResidualBlock(Layer):
         self.fixed_point = fixed_point or FixedPoint()
         self.probes, self.eval_terms = 1, estimator.eval_terms
         self.memory_saving = True
-        self.last_iterations = 0
-        """Number of iterations of the last `inverse`."""
+        self.last_iterations = 0  # of `inverse`
 
     def forward(self, x: Tensor, generator: torch.Generator | None = None) -> tuple[Tensor, Tensor]:
         if not self.training:
@@ -228,11 +249,15 @@ class ResidualBlock(Layer):
     def estimate(
         self, x: Tensor, probes: Sequence[Tensor], weights: Sequence[float]
     ) -> tuple[Tensor, Tensor]:
-        """Return y and the contribution for given probes, averaged, and weights of terms 1 .. n.
+        """Return y and the contribution, averaged over probes.
 
-        The Neumann gradient has one term more, J^0 to J^n: in the mean over probes it is the
-        gradient of the power series of n + 1 terms where the weights are 1.
+        Args:
+            x: Input (B, C, H, W).
+            probes: Tensors of the shape of x, with entries of mean 0 and variance 1.
+            weights: Weights of the terms 1 .. n of the series.
         """
+        # The Neumann gradient has terms J^0 .. J^n, so with weights 1 it is, in the mean over
+        # probes, the gradient of the power series of n + 1 terms.
         tensors = self.net.tensors()
         neumann = self.training and self.estimator.neumann and torch.is_grad_enabled()
         if neumann and self.memory_saving:
@@ -242,24 +267,26 @@ class ResidualBlock(Layer):
             return x + g, contribution
         g, vjp = self.net.linearize(x, tensors)
         if neumann:
-            contribution, gradient = _neumann(vjp, probes, weights)
+            contribution, gradient = _sum_neumann(vjp, probes, weights)
             return x + g, contribution + (gradient - gradient.detach())
-        return x + g, _log_diagonal(vjp, probes, weights)
+        y = x + g
+        terms = [sum_series(vjp, probe, weights)[0] for probe in probes]
+        return y, torch.stack(terms).mean(0) if len(terms) > 1 else terms[0]
 
     @torch.no_grad()
     def inverse(self, y: Tensor) -> Tensor:
-        """Return the fixed point of x = y - g(x), started at y.
+        """Return the fixed point of x = y - g(x), by iterations that start at y.
 
-        `last_iterations` says how it went; the error is at most c / (1-c) times the last change, in
-        the Euclidean norm, for a Lipschitz constant c.
+        Its Euclidean error is at most c / (1 - c) times the last change, where c is the Lipschitz
+        constant of g. `last_iterations` is set to the number of iterations.
         """
         tensors = self.net.tensors()
         rounding = 4 * torch.finfo(y.dtype).eps * float(y.abs().max())
         x = y
-        for made in range(1, self.fixed_point.max_iterations + 1):
-            moved = y - self.net.apply_to(x, tensors)
-            self.last_iterations, change = made, float((moved - x).abs().max())
-            x = moved
+        for iteration in range(1, self.fixed_point.max_iterations + 1):
+            update = y - self.net.apply_to(x, tensors)
+            self.last_iterations, change = iteration, float((update - x).abs().max())
+            x = update
             if change <= max(self.fixed_point.tolerance, rounding):
                 break
         return x
@@ -271,21 +298,18 @@ class ResidualBlock(Layer):
         return self.net.extra_repr()
 
     def before_step(self) -> None:
-        for each in self.net.normed:
-            each.before_step(self.power)
+        for layer in self.net.normed:
+            layer.before_step(self.power)
 
     def before_evaluation(self) -> None:
-        for each in self.net.normed:
-            each.iterate(EVALUATION_ITERATIONS, EVALUATION_TOLERANCE)
+        for layer in self.net.normed:
+            layer.iterate(EVALUATION_ITERATIONS, EVALUATION_TOLERANCE)
 
 
-def _log_diagonal(vjp: Vjp, probes: Sequence[Tensor], weights: Sequence[float]) -> Tensor:
-    found = [sum_series(vjp, probe, weights)[0] for probe in probes]
-    return torch.stack(found).mean(0) if len(found) > 1 else found[0]
-
-
-def _neumann(vjp: Vjp, probes: Sequence[Tensor], weights: Sequence[float]) -> tuple[Tensor, Tensor]:
-    """Return the series' terms, and a tensor whose sum has the Neumann estimator as gradient."""
+def _sum_neumann(
+    vjp: Vjp, probes: Sequence[Tensor], weights: Sequence[float]
+) -> tuple[Tensor, Tensor]:
+    """Return the contribution, and a tensor whose sum has the Neumann estimate as its gradient."""
     terms = gradient = torch.zeros_like(probes[0])
     for probe in probes:
         with torch.no_grad():
@@ -296,11 +320,7 @@ def _neumann(vjp: Vjp, probes: Sequence[Tensor], weights: Sequence[float]) -> tu
 
 
 class _Neumann(torch.autograd.Function):
-    """g(x), and the series' terms, whose gradient is the Neumann estimator's.
-
-    The gradient of the log-determinant is computed here and kept; the graph that it took is
-    gone when forward returns. The graph of g alone stays for its own gradient.
-    """
+    """g(x), and the contribution with the Neumann estimate as its gradient."""
 
     @staticmethod
     def forward(
@@ -314,25 +334,28 @@ class _Neumann(torch.autograd.Function):
         inputs = [t.detach().requires_grad_() for t in (x, *tensors)]
         with torch.enable_grad():
             g, vjp = net.linearize(inputs[0], inputs[1:])
-            terms, gradient = _neumann(vjp, probes, weights)
+            terms, gradient = _sum_neumann(vjp, probes, weights)
             total = gradient.sum()
-        ctx.kept = torch.autograd.grad(total, inputs, retain_graph=True, allow_unused=True)
+        # Computed here, so that the graph of the series is freed when this returns. The graph of g
+        # is retained for the gradient of g.
+        ctx.gradients = torch.autograd.grad(total, inputs, retain_graph=True, allow_unused=True)
         ctx.g, ctx.inputs = g, inputs
         return g.detach(), terms
 
     @staticmethod
     def backward(ctx: Any, *upstream: Tensor) -> tuple[Tensor | None, ...]:
-        of_g, of_terms = upstream
-        factor = _common(of_terms)
-        plain = torch.autograd.grad(ctx.g, ctx.inputs, of_g, allow_unused=True)
-        both = [_added(a, b, factor) for a, b in zip(plain, ctx.kept, strict=True)]
+        grad_g, grad_terms = upstream
+        factor = _find_common_value(grad_terms)
+        plain = torch.autograd.grad(ctx.g, ctx.inputs, grad_g, allow_unused=True)
+        both = [_add_scaled(a, b, factor) for a, b in zip(plain, ctx.gradients, strict=True)]
         return (None, None, None, *both)
 
 
-def _common(upstream: Tensor) -> Tensor:
-    """Return the one number that all elements are, ()."""
+def _find_common_value(upstream: Tensor) -> Tensor:
+    """Return the value () of all elements. Raises ValueError if they differ."""
     first = upstream[(0,) * upstream.dim()]
-    # A sum's gradient is one number expanded: then nothing need be read, which on a GPU waits.
+    # The gradient of a sum is an expanded scalar. Then its elements need not be compared, for which
+    # the host would wait for a GPU.
     expanded = not any(upstream.stride())
     if not expanded and not bool((upstream == first).all()):
         raise ValueError(
@@ -342,7 +365,8 @@ def _common(upstream: Tensor) -> Tensor:
     return first
 
 
-def _added(plain: Tensor | None, kept: Tensor | None, factor: Tensor) -> Tensor | None:
-    if kept is None:
-        return plain
-    return kept * factor if plain is None else torch.addcmul(plain, kept, factor)
+def _add_scaled(a: Tensor | None, b: Tensor | None, factor: Tensor) -> Tensor | None:
+    """Return a + factor * b, where None is 0."""
+    if b is None:
+        return a
+    return b * factor if a is None else torch.addcmul(a, b, factor)

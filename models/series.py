@@ -1,7 +1,7 @@
 """Estimators of log det(I + J) from vector-Jacobian products (Chen et al. 2019, section 3).
 
-log det(I + J) is the sum over k >= 1 of (-1)^(k+1) tr(J^k) / k. With a probe v of mean 0 and
-covariance I, tr(J^k) is the mean of v^T J^k v, and diag(J^k) that of v * (v^T J^k).
+log det(I + J) is the sum over k >= 1 of (-1)^(k+1) tr(J^k) / k. For a random probe v of mean 0 and
+covariance I, tr(J^k) is the mean of v^T J^k v, and diag(J^k) is the mean of v * (v^T J^k).
 """
 
 import math
@@ -15,11 +15,11 @@ from torch import Tensor
 Probe = Literal["gaussian", "rademacher"]
 
 Vjp = Callable[[Tensor], Tensor]
-"""From w (B, ...) to w^T J, image by image."""
+"""Function from w (B, ...) to w^T J of each image."""
 
 
 def draw_probe(like: Tensor, kind: Probe, generator: torch.Generator | None) -> Tensor:
-    """Draw a probe of the shape, dtype and device of ``like``; its entries have variance 1."""
+    """Draw a probe with the shape, dtype and device of ``like``; its entries have variance 1."""
     shape, dtype, device = like.shape, like.dtype, like.device
     if kind == "gaussian":
         return torch.randn(shape, generator=generator, dtype=dtype, device=device)
@@ -41,35 +41,46 @@ def poisson_tail(mean: float, least: int) -> float:
 
 
 def roulette_weights(exact: int, further: int, mean: float) -> tuple[float, ...]:
-    """Return the weights of the terms 1 .. exact + further, ``further`` drawn from Poisson(mean).
+    """Return the weights of the terms 1 .. exact + further of a series under Russian roulette.
 
-    They are 1 / P(N >= k - exact), which makes the sum unbiased for the infinite series
-    (equation 6).
+    ``further`` is a draw of N ~ Poisson(mean). With the weights 1 / P(N >= k - exact) the sum is an
+    unbiased estimate of the infinite series (equation 6).
     """
     return tuple(1 / poisson_tail(mean, k - exact) for k in range(1, exact + further + 1))
 
 
-_ON_HOST = WeakKeyDictionary[torch.Generator, torch.Generator]()
-"""The host's generator beside each of a GPU."""
+_HOST_GENERATORS = WeakKeyDictionary[torch.Generator, torch.Generator]()
+"""For each generator of a GPU, one on the host with the same seed."""
 
 
 def draw_poisson(mean: float, generator: torch.Generator | None) -> int:
-    """Draw from Poisson(mean), by the seed of a GPU's generator on the host: the program goes on
-    by this number, and would wait for one of the device."""
+    """Draw from Poisson(mean) on the host."""
+    # The number decides what is launched next, so the host would wait for one drawn on a GPU.
     if generator is not None and generator.device.type != "cpu":
-        if generator not in _ON_HOST:
-            _ON_HOST[generator] = torch.Generator().manual_seed(generator.initial_seed())
-        generator = _ON_HOST[generator]
+        if generator not in _HOST_GENERATORS:
+            _HOST_GENERATORS[generator] = torch.Generator().manual_seed(generator.initial_seed())
+        generator = _HOST_GENERATORS[generator]
     return int(torch.poisson(torch.tensor(mean, dtype=torch.float64), generator=generator))
 
 
 def sum_series(vjp: Vjp, probe: Tensor, weights: Sequence[float]) -> tuple[Tensor, Tensor]:
-    """Return two partial sums over one probe v, of its shape, with weights a_1 .. a_n.
+    """Return the partial sums of two series, each of the shape of the probe v.
 
-    [1] * n truncates the series after n terms. The first is the sum over k = 1 .. n of
-    a_k (-1)^(k+1) / k v * (v^T J^k): its sum over an image estimates log det(I + J). The second is
-    v^T plus the sum over k = 1 .. n of a_k (-1)^k v^T J^k: times dJ v it estimates the gradient of
-    log det(I + J) (equation 8).
+    The first is the sum over k = 1 .. n of a_k (-1)^(k+1) / k v * (v^T J^k). Summed over an image,
+    it estimates log det(I + J). The second is v^T plus the sum over k = 1 .. n of
+    a_k (-1)^k v^T J^k. Times dJ v, it estimates the gradient of log det(I + J) (equation 8).
+
+    Args:
+        vjp: The map from w to w^T J.
+        probe: v (B, ...).
+        weights: a_1 .. a_n; [1] * n cuts the series after n terms.
+
+    Example:
+        >>> import torch
+        >>> jacobian = torch.diag(torch.tensor([0.5, -0.2]))
+        >>> terms, _ = sum_series(lambda w: w @ jacobian, torch.ones(1, 2), [1.0] * 30)
+        >>> torch.allclose(terms[0], torch.tensor([1.5, 0.8]).log(), atol=1e-6)
+        True
     """
     power, neumann = probe, probe
     total = torch.zeros_like(probe)

@@ -1,4 +1,4 @@
-"""The split: a fixed permutation cut in two, the same layer for every factorization."""
+"""The split: a permutation that is cut in two. Factorizations differ only in its index table."""
 
 from typing import Any
 
@@ -13,14 +13,14 @@ from lcma.models.priors import Prior
 def _select(x: Tensor, index: Tensor) -> Tensor:
     if index.dim() == 1:
         return x.index_select(1, index)
-    return x.gather(2, index.unsqueeze(1).expand_as(x))
+    return x.gather(2, index.unsqueeze(1).expand_as(x))  # a stack: x (R, B, D), index (R, D)
 
 
 class _Gather(torch.autograd.Function):
-    """Select columns by a permutation; the gradient is a selection by its inverse.
+    """Selection of columns by a permutation, whose gradient is the selection by its inverse.
 
-    PyTorch's own gradient of index_select adds into a zero tensor, which is slower and, on
-    CUDA, not deterministic. In a stack of flows each has a permutation of its own.
+    PyTorch's own gradient of index_select adds into a tensor of zeros, which is slower and, on
+    CUDA, not deterministic.
     """
 
     @staticmethod
@@ -45,17 +45,20 @@ class _Gather(torch.autograd.Function):
 
 
 def gather(x: Tensor, index: Tensor, inverse: Tensor) -> Tensor:
-    """Select the columns of x (B, D) in the order of ``index`` (D,), a permutation."""
+    """Return the columns of x (B, D) in the order of the permutation ``index`` (D,).
+
+    ``inverse`` (D,) is the inverse permutation.
+    """
     selected: Tensor = _Gather.apply(x, index, inverse)  # type: ignore[no-untyped-call]
     return selected
 
 
 class Split(Layer):
-    """A layer that factors out half of the dimensions, by an index table, and holds their prior.
+    """A layer at which half of the dimensions leave, by an index table.
 
     Args:
-        table: Flat indices of what stays and what is factored out (section 4).
-        prior: Prior of what is factored out, given what stays.
+        table: Flat indices of the dimensions that stay and of those that leave.
+        prior: Prior of the dimensions that leave, given those that stay.
 
     Example:
         >>> import torch
@@ -85,25 +88,25 @@ class Split(Layer):
 
     @property
     def table(self) -> SplitTable:
-        """The index table."""
+        """The index table, copied from the buffers."""
         kept, left = self.index.cpu().numpy().reshape(2, *self.half_shape)
         return SplitTable(kept, left)
 
     @torch.no_grad()
     def set_table(self, table: SplitTable) -> None:
-        """Change the index table, in place."""
+        """Change the index table in place."""
         index = torch.from_numpy(table.permutation)
         self.index.copy_(index)
         self.inverse_index.copy_(torch.argsort(index))
 
     def cut(self, t: Tensor) -> tuple[Tensor, Tensor]:
-        """Cut a tensor (B, C, H, W) like the input into (kept, left), each (B, 2C, H/2, W/2)."""
+        """Cut a tensor (B, C, H, W) into (kept, left), each (B, 2C, H/2, W/2)."""
         moved = gather(t.flatten(1), self.index, self.inverse_index)
         kept, left = moved.chunk(2, dim=1)
         return kept.view(-1, *self.half_shape), left.view(-1, *self.half_shape)
 
     def join(self, kept: Tensor, left: Tensor) -> Tensor:
-        """Undo `cut`."""
+        """Return the tensor (B, C, H, W) that `cut` cuts into ``kept`` and ``left``."""
         moved = torch.cat([kept.flatten(1), left.flatten(1)], dim=1)
         joined = gather(moved, self.inverse_index, self.index)
         return joined.view(-1, *self.input_shape)

@@ -1,6 +1,6 @@
-"""What layers do otherwise where the flows of a stack are computed as one, by `torch.vmap`.
+"""Operations that differ if a stack of flows is computed as one, by `torch.vmap`.
 
-A layer calls `draw`, `conv2d` and `weight_norm`; for a flow alone they are PyTorch's own.
+Layers call `draw`, `conv2d` and `weight_norm`. For a single flow these are PyTorch's own.
 """
 
 from abc import ABC, abstractmethod
@@ -17,13 +17,13 @@ _in_stack = ContextVar("in a stack", default=False)
 
 
 def _is_in_stack() -> bool:
-    # A compiler cannot trace a context's variable, and nothing that is compiled is in a stack.
+    # A compiler cannot trace a context variable, and compiled code is never in a stack.
     return not torch.compiler.is_compiling() and _in_stack.get()
 
 
 @contextmanager
 def in_stack() -> Iterator[None]:
-    """Make the layers do what `torch.vmap` needs, for the time of a block."""
+    """Make the layers do what `torch.vmap` needs, within a block."""
     token = _in_stack.set(True)
     try:
         yield
@@ -32,55 +32,54 @@ def in_stack() -> Iterator[None]:
 
 
 Draw = Callable[[Tensor, torch.Generator | None], Tensor]
-"""Draws numbers of the shape of a tensor by a generator."""
+"""Function that draws random numbers of the shape of a tensor from a generator."""
 
 
 class Noise(ABC):
-    """A source of numbers in place of the generator that a layer's forward is given."""
+    """A source of random numbers that is passed to a layer's forward in place of a generator."""
 
     def as_generator(self) -> torch.Generator:
-        """Return this object as what layers say they take; they pass it on to `draw` alone."""
+        """Return this object, typed as a generator; layers only pass it on to `draw`."""
         return cast("torch.Generator", self)
 
     @abstractmethod
-    def draw(self, one: Draw, like: Tensor) -> Tensor:
-        """Return numbers of the shape of a tensor, as ``one`` draws them."""
+    def draw(self, function: Draw, like: Tensor) -> Tensor:
+        """Return numbers of the shape of ``like`` that ``function`` draws."""
 
 
 class GeneratorNoise(Noise):
-    """The numbers of a generator."""
+    """The random numbers of one generator."""
 
     def __init__(self, generator: torch.Generator) -> None:
         self._generator = generator
 
-    def draw(self, one: Draw, like: Tensor) -> Tensor:
-        return one(like, self._generator)
+    def draw(self, function: Draw, like: Tensor) -> Tensor:
+        return function(like, self._generator)
 
 
 class StackNoise(Noise):
-    """The numbers of a generator for each flow of a stack.
+    """The random numbers of a stack, whose row i draws from the generator ``rows[i]``.
 
-    ``torch.vmap`` takes no generators, so `draw` draws for each flow apart. The flow in row i gets
-    the numbers of generator ``rows[i]``.
+    Rows with the same generator get the same numbers.
     """
 
     def __init__(self, generators: Sequence[torch.Generator], rows: Sequence[int]) -> None:
         self._generators, self._rows = generators, rows
 
-    def draw(self, one: Draw, like: Tensor) -> Tensor:
-        """Return the numbers of each row, in the order of the rows; ``like`` has a row for each."""
-        drawn: list[Tensor | None] = [None] * len(self._generators)
+    def draw(self, function: Draw, like: Tensor) -> Tensor:
+        """Return the numbers of all rows, one after the other; ``like`` has a row for each."""
+        drawn: dict[int, Tensor] = {}
         for row, index in enumerate(self._rows):
-            if drawn[index] is None:
-                drawn[index] = one(like[row], self._generators[index])
-        return torch.stack([cast("Tensor", drawn[index]) for index in self._rows])
+            if index not in drawn:
+                drawn[index] = function(like[row], self._generators[index])
+        return torch.stack([drawn[index] for index in self._rows])
 
 
 class _InVmap(torch.autograd.Function):
-    """A function of all rows of a stack, by the rule that a subclass has for `torch.vmap`."""
+    """A function of all rows of a stack; a subclass has the rule for `torch.vmap`."""
 
     @staticmethod
-    def forward(*given: Any) -> Tensor:
+    def forward(*args: Any) -> Tensor:
         raise TypeError("this is for torch.vmap")
 
     @staticmethod
@@ -88,46 +87,46 @@ class _InVmap(torch.autograd.Function):
         pass
 
 
-class _Stacked(_InVmap):
-    """Numbers for each row."""
+class _DrawRows(_InVmap):
+    # `torch.vmap` takes no generators, so the numbers of all rows are drawn outside of it.
 
     @staticmethod
     def vmap(
-        info: Any, in_dims: tuple[Any, ...], like: Tensor, one: Draw, noise: Noise
+        info: Any, in_dims: tuple[Any, ...], like: Tensor, function: Draw, noise: Noise
     ) -> tuple[Tensor, int]:
         with torch.no_grad():
-            return noise.draw(one, like.movedim(in_dims[0], 0)), 0
+            return noise.draw(function, like.movedim(in_dims[0], 0)), 0
 
 
-def draw(one: Draw, like: Tensor, generator: torch.Generator | None) -> Tensor:
-    """Draw numbers with ``one``, by a generator or what stands for one.
+def draw(function: Draw, like: Tensor, generator: torch.Generator | None) -> Tensor:
+    """Draw random numbers of the shape of ``like``.
 
     Args:
-        one: Draws numbers of the shape of a tensor by a generator.
-        like: What the numbers are for.
-        generator: As a layer's forward was given it.
+        function: Draws numbers of the shape of a tensor from a generator.
+        like: A tensor of the shape that is wanted.
+        generator: The argument of the layer's forward: a generator, None, or a `Noise`.
     """
     if not isinstance(generator, Noise):
-        return one(like, generator)
+        return function(like, generator)
     if not _is_in_stack():
-        return generator.draw(one, like)
-    stacked: Tensor = _Stacked.apply(like, one, generator)
-    return stacked
+        return generator.draw(function, like)
+    numbers: Tensor = _DrawRows.apply(like, function, generator)
+    return numbers
 
 
 def weight_norm(direction: Tensor, magnitude: Tensor) -> Tensor:
     """Return kernels (outputs, inputs, K, K) with the lengths ``magnitude`` (outputs, 1, 1, 1)."""
     if _is_in_stack() and direction.device.type == "cpu":
         return direction * (magnitude / direction.square().sum((1, 2, 3), keepdim=True).sqrt())
-    # The operation behind torch's parametrization, whose machinery is 4 % of a step on a CPU.
+    # Not torch's parametrization of this operation, which costs 4 % of a step on a CPU.
     norm = _WeightNorm.apply if _is_in_stack() else torch._weight_norm
     weight: Tensor = norm(direction, magnitude, 0)
     return weight
 
 
 class _WeightNorm(_InVmap):
-    """Kernels of all rows at once: on a GPU in a fourth of the launches of what is written out,
-    whose bits the stacks of CPUs have."""
+    # The kernels of all rows at once. On a GPU this is a fourth of the launches of the formula
+    # in `weight_norm`, which stays on CPUs because its bits are those of stored results.
 
     @staticmethod
     def vmap(
@@ -138,38 +137,37 @@ class _WeightNorm(_InVmap):
         return weight.view(info.batch_size, -1, *weight.shape[1:]), 0
 
 
-MATRIX_PLACES = 64
-"""Places of an image from which on a stack's 1x1 convolution is a product of matrices."""
+MATRIX_PIXELS = 64
+"""Pixels of an image from which a stack computes a 1x1 convolution as a product of matrices."""
 
 GROUPED_SIZE = 2**18
-"""Numbers in a row's input or output up to which convolving all rows in groups is faster than one
-after the other, on a CPU; with numbers of channels that fill no vectors it never is."""
+"""Most numbers in a row's input or output for which a CPU convolves all rows in groups, which is
+faster than one row after the other."""
 
 
 def conv2d(x: Tensor, weight: Tensor, bias: Tensor | None, padding: int = 0) -> Tensor:
-    """Convolve images (B, inputs, H, W) by kernels (outputs, inputs, K, K).
-
-    In a stack the fastest of three ways is taken, by the shape of a row alone, so that its bits do
-    not depend on the number of rows.
-    """
+    """Convolve images (B, inputs, H, W) by kernels (outputs, inputs, K, K)."""
     if not _is_in_stack():
         return F.conv2d(x, weight, bias, padding=padding)
+    # A stack takes the fastest of three ways. Only the shape of a row decides which, so that its
+    # bits do not depend on the number of rows.
     outputs, inputs, kernel, _ = weight.shape
     batch, _, height, width = x.shape
-    if kernel == 1 and height * width >= MATRIX_PLACES:
-        found = weight.view(outputs, inputs) @ x.flatten(2)
+    if kernel == 1 and height * width >= MATRIX_PIXELS:
+        product = weight.view(outputs, inputs) @ x.flatten(2)
         if bias is not None:
-            found = found + bias[:, None]
-        return found.view(batch, outputs, height, width)
+            product = product + bias[:, None]
+        return product.view(batch, outputs, height, width)
     size = batch * max(inputs, outputs) * height * width
+    # Groups of channels that fill no vectors of 8 are slow at every size.
     if x.device.type == "cpu" and (inputs % 8 or outputs % 8 or size > GROUPED_SIZE):
-        in_turn: Tensor = _InTurn.apply(x, weight, bias, padding)  # type: ignore[no-untyped-call]
-        return in_turn
+        y: Tensor = _ConvolveRows.apply(x, weight, bias, padding)  # type: ignore[no-untyped-call]
+        return y
     return F.conv2d(x, weight, bias, padding=padding)
 
 
-class _InTurn(_InVmap):
-    """Convolutions of the rows one after the other."""
+class _ConvolveRows(_InVmap):
+    """Convolutions of the rows, one after the other."""
 
     @staticmethod
     def vmap(
@@ -185,5 +183,5 @@ class _InTurn(_InVmap):
                 return [tensor] * info.batch_size
             return tensor.unbind(dim)
 
-        own = zip(*map(unbind, (x, weight, bias), in_dims), strict=True)
-        return torch.stack([F.conv2d(i, w, b, padding=padding) for i, w, b in own]), 0
+        rows = zip(*map(unbind, (x, weight, bias), in_dims), strict=True)
+        return torch.stack([F.conv2d(i, w, b, padding=padding) for i, w, b in rows]), 0

@@ -229,7 +229,7 @@ def test_a_flow_that_is_right_passes(
 UNCHECKED = {
     "a log-determinant that is drawn": (
         {"[s, torch.zeros_like(s)]": "[s * torch.bernoulli(s * 0 + 0.5) * 2, torch.zeros_like(s)]"},
-        "not checked is the log-determinant of Coupling, which is drawn",
+        "the log-determinant of Coupling is drawn, so it was not checked",
     ),
     "values that are not finite": (FAR, "(Far) on: its values are not finite"),
     "a flow of one size": (

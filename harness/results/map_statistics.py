@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from lcma.db import MapStatistics, TableStatistics, overlap
 from lcma.models import SplitTable, make_tables
-from lcma.models.factorization import Map, Order, Shape, surviving_ids, tied_windows, windows
+from lcma.models.factorization import Map, Order, Shape, surviving_ids, tied_share, windows
 
 Mask = NDArray[np.bool_]
 Values = NDArray[np.floating]
@@ -71,7 +71,7 @@ def compute_map_statistics(values: Values, errors: Values, split: int, form: str
         rank_gap=gap,
         error_to_gap=None if error is None or gap == 0 else error / gap,
         unresolved=unresolved,
-        tied=tied_windows(laid_out),
+        tied=tied_share(laid_out),
     )
 
 
@@ -135,7 +135,7 @@ def compute_table_statistics(
                 channel_purity=float(np.mean([_largest_share(c.ravel()) for c in patterns])),
                 mask_share=None if read is None else compute_mask_share(read),
                 mask_share_by_chance=None if read is None else expected_mask_share(ids.shape),
-                tied=None if read is None else tied_windows(read),
+                tied=None if read is None else tied_share(read),
                 agreement=agreements[split],
             )
         )

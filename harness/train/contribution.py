@@ -13,7 +13,7 @@ from lcma.harness.train.batches import Images
 from lcma.harness.train.evaluate import CHUNK, OnImages, evaluation_mode, to_numpy
 from lcma.harness.train.scores import Accumulator, ScoredMap, assign_halves
 from lcma.models import Flow
-from lcma.models.conv1x1 import InvertibleConv1x1, Share, sharing
+from lcma.models.conv1x1 import InvertibleConv1x1, Share, use_share
 from lcma.models.residual import ResidualBlock
 from lcma.sweeps.recipe import MapOptions, Score
 
@@ -68,7 +68,7 @@ def measure_maps(
     measured: list[MeasuredMap] = []
     shares = conventions if mixes_channels else ("output",)
     for share in shares:
-        with sharing(flow, share):
+        with use_share(flow, share):
             measured += _measure(
                 flow, images, groups, count, share, lambda done: progress(done, count * len(shares))
             )

@@ -12,7 +12,7 @@ from safetensors import SafetensorError
 from torch import Tensor
 
 from lcma.models import Flow
-from lcma.models.factorization import ranks, table_from_mask, windows
+from lcma.models.factorization import rank_windows, table_from_mask, windows
 from lcma.models.split import Split
 from lcma.sweeps.recipe import OnlineOptions
 
@@ -154,7 +154,7 @@ def improve_windows(
     c, h, w = kept.shape
     map_windows, stays = windows(values).reshape(-1, 4), windows(kept).reshape(-1, 4)
     best = np.zeros_like(stays)
-    np.put_along_axis(best, ranks(values)[..., :2].reshape(-1, 2), True, axis=1)
+    np.put_along_axis(best, rank_windows(values)[..., :2].reshape(-1, 2), True, axis=1)
     gain = (map_windows * best).sum(1) - (map_windows * stays).sum(1)
     differ = np.flatnonzero((best != stays).any(1))
     limit = max(1, _round_down(share * len(stays)))

@@ -167,11 +167,11 @@ class _InputNoise(Noise):
         self.drawn: list[Tensor] = []
         self.draws: list[tuple[Draw, Tensor]] = []
 
-    def draw(self, one: Draw, like: Tensor) -> Tensor:
+    def draw(self, function: Draw, like: Tensor) -> Tensor:
         with self._recorder.paused():
-            drawn = self._noise.draw(one, like)
+            drawn = self._noise.draw(function, like)
             # The same shape without the memory.
-            self.draws.append((one, like.new_zeros(()).expand(like.shape)))
+            self.draws.append((function, like.new_zeros(()).expand(like.shape)))
         self._recorder.input(drawn)
         self.drawn.append(drawn)
         return drawn
@@ -183,7 +183,7 @@ class _DrawnNoise(Noise):
     def __init__(self, drawn: Sequence[Tensor]) -> None:
         self._drawn = iter(drawn)
 
-    def draw(self, one: Draw, like: Tensor) -> Tensor:
+    def draw(self, function: Draw, like: Tensor) -> Tensor:
         return next(self._drawn)
 
 

@@ -15,8 +15,8 @@ FLOWS = ("realnvp", "glow", "iresnet", "resflow")
 def test_the_flows_of_lcma_pass(flow: str, seed: int) -> None:
     model = catalog.recipe(flow, "photos8", "tiny").model
     assert model.size == 8
-    drawn = "the log-determinant of ResidualBlock, which is drawn"
-    expected = [f"the flow {flow}: not checked is {drawn}"] if flow in FLOWS[2:] else []
+    note = "the log-determinant of ResidualBlock is drawn, so it was not checked"
+    expected = [f"the flow {flow}: {note}"] if flow in FLOWS[2:] else []
     for factorization in (REGISTERED[flow].conventional, "random", "none"):
         assert check_flow(model, factorization, seed=seed) == expected
 

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from lcma.models.conv1x1 import Form, InvertibleConv1x1, Share, sharing
+from lcma.models.conv1x1 import Form, InvertibleConv1x1, Share, use_share
 
 FORMS: tuple[Form, ...] = ("plu", "dense")
 SHARES: tuple[Share, ...] = ("output", "sorted", "uniform")
@@ -127,8 +127,8 @@ def test_shares_follow_the_weights() -> None:
     np.testing.assert_allclose(shares_of(layer), values, atol=1e-10)
 
 
-def test_sharing_is_for_the_time_of_a_block() -> None:
+def test_use_share_is_for_the_time_of_a_block() -> None:
     flow = torch.nn.ModuleList([layer_of(drawn(k, 4, 4)) for k in range(2)])
-    with sharing(flow, "sorted"):
+    with use_share(flow, "sorted"):
         assert [layer.share for layer in flow] == ["sorted", "sorted"]
     assert [layer.share for layer in flow] == ["output", "output"]

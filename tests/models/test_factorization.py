@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 from lcma.models.factorization import (
     SplitTable,
     make_tables,
-    ranks,
+    rank_windows,
     surviving_ids,
     table_from_map,
-    tied_windows,
+    tied_share,
 )
 from lcma.sweeps.factorizations import DATA_RULES, FIXED, MAP_RULES, PAIRS, words
 
@@ -87,18 +87,18 @@ def test_a_table_worked_by_hand() -> None:
     found = table_from_map(values, "L")
     assert found.kept.ravel().tolist() == [0, 4, 3, 5], "channel k*C + c"
     assert found.left.ravel().tolist() == [1, 6, 2, 7]
-    assert ranks(values).tolist() == [[[[0, 3, 2, 1]]], [[[0, 1, 2, 3]]]]
+    assert rank_windows(values).tolist() == [[[[0, 3, 2, 1]]], [[[0, 1, 2, 3]]]]
 
 
 @given(st.data())
 @settings(max_examples=40, deadline=None)
-def test_tied_windows(data: st.DataObject) -> None:
+def test_share_of_tied_windows(data: st.DataObject) -> None:
     values = data.draw(tied_maps((2, 4, 4)))
     ties = 0
     for c, R, Q in itertools.product(range(2), range(2), range(2)):
         four = sorted(values[c, r, q] for r, q in window(R, Q))
         ties += four[1] == four[2]
-    assert tied_windows(values) == ties / 8
+    assert tied_share(values) == ties / 8
 
 
 RULES: dict[str, list[int]] = {

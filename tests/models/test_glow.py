@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from lcma.models import build, build_nms
-from lcma.models.conv1x1 import InvertibleConv1x1, sharing
+from lcma.models.conv1x1 import InvertibleConv1x1, use_share
 from lcma.models.glow import GlowCoupling, Scale
 from lcma.models.layers import Center, Dequantize, PassAll, Squeeze, Unsqueeze
 from lcma.models.norm import ChannelNorm
@@ -98,7 +98,7 @@ def test_shares_change_the_map_and_not_the_likelihood(unsplit: Any) -> None:
     with torch.no_grad():
         found = {}
         for share in ("output", "sorted", "uniform"):
-            with sharing(flow, share):
+            with use_share(flow, share):
                 found[share] = flow.contributions(images, unsplit.noise())
     plain = found.pop("output")
     for other in found.values():

@@ -6,35 +6,35 @@ import numpy as np
 import pytest
 import torch
 
-from lcma.models.norm import ActNorm, ChannelNorm, FlowBatchNorm, PartialNorm, Transformed
+from lcma.models.norm import ActNorm, ChangedPart, ChannelNorm, FlowBatchNorm, PartialNorm
 
 BOARD = (torch.arange(4)[:, None] + torch.arange(4)).remainder(2).double().view(1, 1, 4, 4)
 
 PARTS = {
-    "checkerboard": Transformed(3, 0, 3, BOARD),
-    "first half": Transformed(4, 0, 2),
-    "second half": Transformed(4, 2, 2),
+    "checkerboard": ChangedPart(3, 0, 3, BOARD),
+    "first half": ChangedPart(4, 0, 2),
+    "second half": ChangedPart(4, 2, 2),
 }
 
 
 @pytest.fixture(params=list(PARTS))
-def part(request: pytest.FixtureRequest) -> Transformed:
+def part(request: pytest.FixtureRequest) -> ChangedPart:
     return PARTS[request.param]
 
 
-def batch(part: Transformed, seed: int = 0) -> torch.Tensor:
+def batch(part: ChangedPart, seed: int = 0) -> torch.Tensor:
     drawn = np.random.RandomState(seed).normal(2.0, 3.0, (5, part.total, 4, 4))
     return torch.from_numpy(drawn)
 
 
-def changed(part: Transformed) -> torch.Tensor:
+def changed(part: ChangedPart) -> torch.Tensor:
     """(1, C, 4, 4) bool: the entries that the coupling transformed."""
     found = torch.zeros(1, part.total, 4, 4, dtype=torch.bool)
     found[:, part.first : part.first + part.count] = True
     return found if part.mask is None else found & (part.mask > 0)
 
 
-def naive_moments(part: Transformed, x: torch.Tensor) -> tuple[np.ndarray[Any, Any], ...]:
+def naive_moments(part: ChangedPart, x: torch.Tensor) -> tuple[np.ndarray[Any, Any], ...]:
     """Per channel mean and variance over batch and all positions, zeros at the others' included."""
     values = np.where(changed(part).numpy(), x.numpy(), 0.0)
     chosen = values[:, part.first : part.first + part.count]
@@ -42,7 +42,7 @@ def naive_moments(part: Transformed, x: torch.Tensor) -> tuple[np.ndarray[Any, A
 
 
 def test_batch_norm_uses_the_batch_in_training_and_the_average_in_evaluation(
-    part: Transformed,
+    part: ChangedPart,
 ) -> None:
     norm = FlowBatchNorm(part).double().train()
     running_mean, running_variance = np.zeros(part.count), np.ones(part.count)
@@ -86,7 +86,7 @@ def _check(
     assert torch.allclose(contribution, scales * where, rtol=1e-12, atol=1e-12)
 
 
-def test_actnorm_starts_with_mean_zero_and_variance_one_where_it_acts(part: Transformed) -> None:
+def test_actnorm_starts_with_mean_zero_and_variance_one_where_it_acts(part: ChangedPart) -> None:
     norm = ActNorm(part).double()
     x = batch(part)
     norm.initialize(x)
@@ -100,7 +100,7 @@ def test_actnorm_starts_with_mean_zero_and_variance_one_where_it_acts(part: Tran
     assert torch.equal(y[others], x[others])
 
 
-def test_actnorm_survives_a_constant_channel(part: Transformed) -> None:
+def test_actnorm_survives_a_constant_channel(part: ChangedPart) -> None:
     norm = ActNorm(part).double()
     norm.initialize(torch.full((5, part.total, 4, 4), 0.25, dtype=torch.float64))
     assert bool(torch.isfinite(norm.log_scale).all())

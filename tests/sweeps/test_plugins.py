@@ -243,7 +243,7 @@ WRONG_RULES = [
     ("raise GeneratorExit('out')", "of (3, 8, 8): line 7: GeneratorExit: out"),
     ("return np.ones(shape, dtype=bool)", "192 of 192 dimensions stay: half of them must"),
     ("return np.ones((2, 2), dtype=bool)", "its mask has the shape (2, 2), not (3, 8, 8)"),
-    ("return [1, 2]", "it gave a list: give a boolean mask"),
+    ("return [1, 2]", "it returned a list: return a boolean mask"),
     (
         "return np.arange(2), np.arange(2)",
         "its halves have the shapes (2,) and (2,), not (6, 4, 4)",
@@ -255,7 +255,7 @@ WRONG_RULES = [
     ("a = np.zeros((6, 4, 4)); return a, a", "its halves hold float64 and float64, not integers"),
     (
         "return np.random.permutation(np.arange(192) % 2).reshape(shape) > 0",
-        "called twice it gave two answers; draw from `seed` alone, and declare the rule with "
+        "two calls returned different answers; draw only from `seed`, and declare the rule with "
         'reads="seed"',
     ),
     (
