@@ -50,7 +50,7 @@ class CouplingNets(AbstractContextManager["CouplingNets"]):
             net.__dict__["forward"] = forward  # hides the method of the class
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, *exception: object) -> None:
         for net, _ in self._forwards:
             del net.__dict__["forward"]
 
