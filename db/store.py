@@ -805,9 +805,9 @@ class Store:
             ):
                 raise ValueError(f"the result is not of a trial that job {job_id} has done")
             if job.state == "running":
-                raise Conflict(f"trial {job.trial_id} is being run anew")
+                raise Conflict(f"trial {job.trial_id} is being rerun")
             if job.done_attempt_id != attempt_id:
-                raise Conflict(f"trial {job.trial_id} was run anew meanwhile")
+                raise Conflict(f"trial {job.trial_id} was rerun meanwhile")
             own = result.trial_id, result.data_digest
             stored = read_result(connection, *own, result.protocol)
             if stored is not None:

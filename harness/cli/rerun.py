@@ -85,8 +85,8 @@ def rerun(
     if more and not (yes or dry_run):
         summary = describe_choice(choice)
         if json or sys.stdin is None or not sys.stdin.isatty():
-            raise UserError(f"{summary} would run again: give --yes, or look with --dry-run")
-        console.print(Text(f"{summary} will run again"))
+            raise UserError(f"{summary} would be rerun: give --yes, or look with --dry-run")
+        console.print(Text(f"{summary} will be rerun"))
         if not typer.confirm("Go on?"):
             return
     commands = relaunch_commands(store, ids, db)

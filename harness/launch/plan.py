@@ -510,7 +510,7 @@ def _note_rerun(
         return planned
     stays = f"its result of {format_time(rerun.made)} stays"
     if rerun.state not in ("failed", "diverged"):
-        stays = f"to be run anew, {stays} until then"
+        stays = f"to be rerun, {stays} until then"
     return replace(planned, note="; ".join(filter(None, (stays, planned.note))))
 
 

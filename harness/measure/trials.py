@@ -63,7 +63,7 @@ def measure_trial(
     if job is None or job.done_attempt_id is None or of_training is None:
         raise UserError(f"trial {one.trial_id} has no result yet: launch it first")
     if job.state == "running":
-        raise UserError(f"trial {one.trial_id} is being run anew: try again when that has ended")
+        raise UserError(f"trial {one.trial_id} is being rerun: try again when that has ended")
     device = choose_device(store, one)
     stopwatch, started = Stopwatch(device, gpus=1.0), store.now()
     prepared = weights.load_data(place, one)

@@ -1,1 +1,1 @@
-"""Show people how jobs are: status, reasons and logs; stop launches and run jobs again."""
+"""What people do with running jobs: see status, reasons and logs, stop launches, rerun jobs."""

@@ -1,4 +1,4 @@
-"""Commands to type to go on with."""
+"""Suggested next commands, as a user would type them."""
 
 import os
 import shlex
@@ -31,23 +31,24 @@ def format_command(
     data: Path | None = None,
     plugins: Collection[str] = (),
 ) -> str:
-    """Return a command of `lcma` as it is typed in a shell.
+    """Return a command of `lcma` as a user types it in a shell.
 
     Args:
         *words: The command and its arguments.
-        db: The database that was given, None for that of the environment. A password is left out.
-        runs: The same of the place of checkpoints.
-        data: The same of the folder of data sets.
-        plugins: The files of plug-ins that it needs and that the environment may not name.
+        db: Value of --db, without its password; None leaves the option out.
+        runs: Value of --runs, likewise.
+        data: Value of --data, likewise.
+        plugins: Files of plug-ins that the command needs. They are added unless the environment
+            names them all.
     """
-    present = os.environ.get(PLUGINS_VARIABLE, "").split(os.pathsep)
+    named = os.environ.get(PLUGINS_VARIABLE, "").split(os.pathsep)
     variable = ""
-    if not set(plugins) <= {str(resolve_path(Path(one))) for one in present}:
+    if not set(plugins) <= {str(resolve_path(Path(path))) for path in named}:
         variable = f"{PLUGINS_VARIABLE}={shlex.quote(os.pathsep.join(plugins))} "
     options = []
     if db is not None:
-        named = db == REFERENCE
-        options += ["--db", db if named else locate(db).shown_url if is_url(db) else _absolute(db)]
+        path = db if db == REFERENCE else _absolute(db)
+        options += ["--db", locate(db).shown_url if is_url(db) else path]
     if runs is not None:
         options += ["--runs", hide_secrets(runs) if is_url(runs) else _absolute(runs)]
     if data is not None:
@@ -59,10 +60,10 @@ def format_measure_command(
     measure: str, trials: Iterable[JobFacts], *, db: str | None = None, runs: str | None = None
 ) -> str:
     """Return the command that takes a measure of the kept weights of trials."""
-    recipes = sorted({one.recipe_id for one in trials})
+    recipes = sorted({trial.recipe_id for trial in trials})
     where = [word for recipe in recipes for word in ("--where", f"recipe_id={recipe}")]
-    of = {one.plugin for one in plugin_measures() if one.name == measure}
-    files = [one.path for one in plugins.loaded() if one.path and one.name in of]
+    names = {known.plugin for known in plugin_measures() if known.name == measure}
+    files = [plugin.path for plugin in plugins.loaded() if plugin.path and plugin.name in names]
     return format_command("measure", measure, *where, db=db, runs=runs, plugins=files)
 
 
@@ -71,7 +72,7 @@ def _absolute(path: str | Path) -> str:
 
 
 def render_commands(commands: Iterable[str], lead: str = "Next") -> Iterator[Text]:
-    """Yield commands behind a word, each as a line of its own that can be copied whole."""
+    """Yield a line for each command, the first one after the word ``lead``."""
     for number, command in enumerate(commands):
         before = f"{lead}: " if number == 0 else " " * len(f"{lead}: ")
         yield Text(before).append(command, style="bold")
@@ -80,20 +81,25 @@ def render_commands(commands: Iterable[str], lead: str = "Next") -> Iterator[Tex
 def print_commands(console: Console, commands: Iterable[str], lead: str = "Next") -> None:
     """Print commands as `render_commands` shows them."""
     for line in render_commands(commands, lead):
-        console.print(line, soft_wrap=True)
+        console.print(line, soft_wrap=True)  # so that a command can be copied whole
 
 
 def relaunch_command(store: Store, sweep: Sweep, db: str | None) -> str:
-    """Return the command that launches a sweep, or a study, again, on the database that was given.
+    """Return the command that launches a sweep or study again.
 
-    It is the one that this user typed last on this host. Else a comment follows where the user
-    has to add something: the content of a sweep holds neither the path of its file nor the options
-    of its launch.
+    It is the last one that this user typed on this host. If there is none, it is made from the
+    stored sweep, which has neither the path of its file nor the options of its launch: a comment
+    says what the user has to add.
+
+    Args:
+        store: The database with the sweep.
+        sweep: The sweep or study.
+        db: Value of --db of the command.
     """
     user, _, host = user_name().rpartition("@")
-    typed = _split(_read_last_arguments(store, sweep.id, user, host))
-    if typed:
-        return format_command(*typed, db=db)
+    words = _split_arguments(_read_last_arguments(store, sweep.id, user, host))
+    if words:
+        return format_command(*words, db=db)
     command = "tune" if parse_object(sweep.spec).get("tune") else "launch"
     if sweep.name not in catalog.shipped_specs():
         comment = printable(f"  # the file of the sweep {sweep.name}")
@@ -107,14 +113,14 @@ def relaunch_command(store: Store, sweep: Sweep, db: str | None) -> str:
 
 
 def _read_last_arguments(store: Store, sweep_id: str, user: str, host: str) -> str:
-    # What others typed may have come with a merged database, and is nobody's to repeat here.
+    # Only this user's: a merged database may contain commands of others, which must not be run.
     own = {"sweep_id": sweep_id, "launched_by": user, "host": host}
     newest = sa.select(launches.c.arguments).filter_by(**own).order_by(launches.c.started.desc())
     return next((str(row.arguments or "") for row in store.rows(newest.limit(1))), "")
 
 
-def _split(arguments: str) -> list[str]:
-    # What was typed after `lcma`; [] where that is not known, as of a launch from Python.
+def _split_arguments(arguments: str) -> list[str]:
+    """Return the words after `lcma`; [] if they are unknown, as of a launch from Python."""
     try:
         words = shlex.split(arguments)
     except ValueError:
@@ -123,38 +129,39 @@ def _split(arguments: str) -> list[str]:
 
 
 def relaunch_commands(store: Store, job_ids: Collection[str], db: str | None) -> list[str]:
-    """Return the commands that launch these jobs again: of the newest sweeps that cover them.
+    """Return the commands that launch these jobs again, those of the newest sweeps with them.
 
-    A last line names a job that is in no sweep, if there is one.
+    If a job is in no sweep, the last command has a comment that names one such job.
     """
     left = set(job_ids)
-    by_sweep = _group_by_sweep(store, left)
+    jobs_by_sweep = _group_by_sweep(store, left)
+    sweeps = sorted(store.sweeps(), key=lambda sweep: (sweep.created or 0.0, sweep.id))
     commands = []
-    for sweep in sorted(store.sweeps(), key=lambda one: (one.created or 0.0, one.id), reverse=True):
-        if left & by_sweep[sweep.id]:
-            left -= by_sweep[sweep.id]
+    for sweep in reversed(sweeps):
+        if left & jobs_by_sweep[sweep.id]:
+            left -= jobs_by_sweep[sweep.id]
             commands.append(relaunch_command(store, sweep, db))
     if left:
         job = printable(min(left))[:8]
-        commands.append(f"{format_command('launch', 'SWEEP', db=db)}  # one with job {job}")
+        commands.append(f"{format_command('launch', 'SWEEP', db=db)}  # a sweep with job {job}")
     return commands
 
 
 def _group_by_sweep(store: Store, job_ids: Collection[str]) -> dict[str, set[str]]:
-    """Return which of the jobs each sweep has; it has the segments that its trials need."""
-    found = store.job_facts(job_ids)
-    segments = [one for one in found if one.kind == "pretraining"]
+    """Return which of the jobs belong to each sweep: its trials, and the segments they need."""
+    jobs = store.job_facts(job_ids)
+    segments = [job for job in jobs if job.kind == "pretraining"]
     readers = store.job_facts(
-        pretraining_ids={one.pretraining_id or "" for one in segments}, kind="trial"
+        pretraining_ids={segment.pretraining_id or "" for segment in segments}, kind="trial"
     )
-    needed = {one.trial_id or "": {one.job_id} for one in found if one.kind == "trial"}
+    needed = {job.trial_id or "": {job.job_id} for job in jobs if job.kind == "trial"}
     by_pretraining = defaultdict[str | None, list[JobFacts]](list)
-    for one in segments:
-        by_pretraining[one.pretraining_id].append(one)
+    for segment in segments:
+        by_pretraining[segment.pretraining_id].append(segment)
     for reader in readers:
-        for one in by_pretraining[reader.pretraining_id]:
-            if (one.budget or 0) <= (reader.budget or 0):
-                needed.setdefault(reader.trial_id or "", set()).add(one.job_id)
+        for segment in by_pretraining[reader.pretraining_id]:
+            if (segment.budget or 0) <= (reader.budget or 0):
+                needed.setdefault(reader.trial_id or "", set()).add(segment.job_id)
     by_sweep = defaultdict[str, set[str]](set)
     for member in store.memberships(needed):
         by_sweep[member.sweep_id] |= needed[member.trial_id]

@@ -17,8 +17,8 @@ from lcma.harness.place import Place
 from lcma.sweeps.errors import UserError
 from lcma.sweeps.spec import Resources
 
-LITTLE_DISK = 2 * 2**30
-"""Free bytes below which a folder's disk is remarked on."""
+MIN_FREE_BYTES = 2 * 2**30
+"""Free space of a folder's disk below which a check makes a note."""
 
 WORKERS_PER_CONNECTION = 3
 """As measured in benchmarks/README.md: 300 workers share 97 connections and lose no lease."""
@@ -26,17 +26,19 @@ WORKERS_PER_CONNECTION = 3
 
 @dataclass(frozen=True)
 class CheckResult:
-    """The result of one check. ``bad`` means that a launch would fail on it."""
+    """The result of one check."""
 
     what: str
-    verdict: Literal["good", "note", "bad"]
+    verdict: Literal["good", "note", "bad"]  # "bad": a launch would fail
     said: str
 
 
 def run_checks(place: Place, ray: str | None = None) -> list[CheckResult]:
     """Run all checks, in the order in which a launch would meet them.
 
-    ``ray`` is the address of a Ray cluster to check too.
+    Args:
+        place: The database and folders to check.
+        ray: Address of a Ray cluster to check too.
     """
     ray_results, workers = _check_ray(ray)
     return [
@@ -58,17 +60,11 @@ def _check_code() -> list[CheckResult]:
 
 def _check_devices() -> list[CheckResult]:
     cores = count_cpus()
-    found = [
-        CheckResult("cpu", "good", f"{cores} cores, {torch.backends.cpu.get_cpu_capability()}")
-    ]
+    cpu = CheckResult("cpu", "good", f"{cores} cores, {torch.backends.cpu.get_cpu_capability()}")
     if not torch.cuda.is_available():
-        return [
-            *found,
-            CheckResult("gpu", "note", "none that PyTorch can use; sweeps run on the CPU"),
-        ]
-    for index in range(torch.cuda.device_count()):
-        found.append(CheckResult("gpu", "good", torch.cuda.get_device_name(index)))
-    return found
+        return [cpu, CheckResult("gpu", "note", "none that PyTorch can use; sweeps run on the CPU")]
+    names = map(torch.cuda.get_device_name, range(torch.cuda.device_count()))
+    return [cpu, *(CheckResult("gpu", "good", name) for name in names)]
 
 
 def _check_database(place: Place, workers: tuple[int, str]) -> list[CheckResult]:
@@ -76,9 +72,7 @@ def _check_database(place: Place, workers: tuple[int, str]) -> list[CheckResult]
         database = db.locate(place.db)
         text = f"{database.name} ({database.version()})"
         if not database.identify().exists:
-            return [
-                CheckResult("database", "note", f"{text}: nothing yet; the first launch makes it")
-            ]
+            return [CheckResult("database", "note", f"{text}: none yet; the first launch makes it")]
         store = db.connect(place.db, create=False)
         counts = store.job_counts()
     except UserError as error:
@@ -92,36 +86,36 @@ def _check_connections(store: db.Store, workers: tuple[int, str]) -> list[CheckR
     connections = store.database.connections()
     if connections is None:
         return []
-    (most, used), (wanted, where) = connections, workers
-    # A worker holds a connection for a moment every few seconds, and tries again where none is
-    # free; the driver and a command that a user types hold one too.
-    enough_for = WORKERS_PER_CONNECTION * max(0, most - used - 2)
+    (limit, used), (wanted, where) = connections, workers
+    # A worker holds a connection for a moment every few seconds, and tries again if none is free.
+    # The driver and a command that a user types hold one each.
+    supported = WORKERS_PER_CONNECTION * max(0, limit - used - 2)
     text = (
-        f"{most} at most, {used} in use: enough for {enough_for} workers at once "
+        f"{limit} at most, {used} in use: enough for {supported} workers at once "
         f"(raise max_connections or use PgBouncer for more); {where} may run {wanted}"
     )
-    verdict: Literal["good", "note"] = "good" if enough_for >= wanted else "note"
+    verdict: Literal["good", "note"] = "good" if supported >= wanted else "note"
     return [CheckResult("connections", verdict, text)]
 
 
 def _check_folders(place: Place) -> list[CheckResult]:
-    found = []
-    for what, folder in (("runs", place.runs), ("data", place.data)):
+    results = []
+    for option, folder in (("runs", place.runs), ("data", place.data)):
         if isinstance(folder, str):
-            found.append(_check_runs_url(folder))
+            results.append(_check_runs_url(folder))
             continue
-        there = next(p for p in (folder, *folder.parents) if p.exists())
+        existing = next(path for path in (folder, *folder.parents) if path.exists())
         try:
-            with tempfile.TemporaryFile(dir=there):
+            with tempfile.TemporaryFile(dir=existing):
                 pass
         except OSError as error:
-            text = f"{folder} cannot be written ({error.strerror}): give --{what} DIR"
-            found.append(CheckResult(what, "bad", text))
+            text = f"{folder} cannot be written ({error.strerror}): give --{option} DIR"
+            results.append(CheckResult(option, "bad", text))
             continue
-        free = shutil.disk_usage(there).free
-        verdict: Literal["good", "note"] = "good" if free > LITTLE_DISK else "note"
-        found.append(CheckResult(what, verdict, f"{folder}, {free / 2**30:.1f} GiB free"))
-    return found
+        free = shutil.disk_usage(existing).free
+        verdict: Literal["good", "note"] = "good" if free > MIN_FREE_BYTES else "note"
+        results.append(CheckResult(option, verdict, f"{folder}, {free / 2**30:.1f} GiB free"))
+    return results
 
 
 def _check_runs_url(runs: str) -> CheckResult:
@@ -133,24 +127,22 @@ def _check_runs_url(runs: str) -> CheckResult:
 
 
 def _check_data_sets(place: Place) -> list[CheckResult]:
-    found = []
+    results = []
     for known in data.list_sets(place.data):
         if not (place.data / known.name).exists():
             continue
         try:
             data.load(known.name, place.data).verify()
         except UserError as error:
-            found.append(CheckResult("data set", "bad", str(error)))
+            results.append(CheckResult("data set", "bad", str(error)))
         else:
-            found.append(CheckResult("data set", "good", f"{known.name} is intact"))
-    none = CheckResult(
-        "data set", "note", "none prepared; launches prepare those that need no files"
-    )
-    return found or [none]
+            results.append(CheckResult("data set", "good", f"{known.name} is intact"))
+    none = "none prepared; launches prepare those that need no files"
+    return results or [CheckResult("data set", "note", none)]
 
 
 def _check_ray(address: str | None) -> tuple[list[CheckResult], tuple[int, str]]:
-    """Return the check of Ray, and how many workers could run, one for each core, and where."""
+    """Return the check of Ray; and how many workers could run, one for each core, and where."""
     here = count_cpus(), "this machine"
     version = f"version {importlib.metadata.version('ray')}"
     if address is None:

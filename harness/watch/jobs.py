@@ -1,4 +1,4 @@
-"""Names, leases and progress of jobs, as every command about running jobs prints them."""
+"""Names, leases and progress of jobs, as the commands about running jobs print them."""
 
 import re
 from collections.abc import Sequence
@@ -10,67 +10,67 @@ from lcma.harness.text import format_duration, format_time, printable, short_id
 from lcma.harness.work.log import EVALUATING, MAPPING, SAMPLING
 from lcma.sweeps.errors import UserError
 
-_WHAT = ("flow", "dataset", "factorization", "budget", "seed")
+_EXPERIMENT = ("flow", "dataset", "factorization", "budget", "seed")
 
-JOB = (
-    *("job_id", "kind", "trial_id", "pretraining_id", "data_digest", *_WHAT, "state", "step"),
+JOB_FIELDS = (
+    *("job_id", "kind", "trial_id", "pretraining_id", "data_digest", *_EXPERIMENT, "state", "step"),
     *("steps", "token", "attempt_id", "owner", "host", "lease_until", "updated"),
 )
-RUNNING = (
-    *("job_id", "kind", *_WHAT, "step", "steps", "owner", "host", "lease_until", "stack_id"),
+RUNNING_FIELDS = (
+    *("job_id", "kind", *_EXPERIMENT, "step", "steps", "owner", "host", "lease_until", "stack_id"),
     "message",
 )
-LOST = (
-    *("job_id", "kind", "state", *_WHAT, "step", "steps", "outcome", "message", "host"),
+LOST_FIELDS = (
+    *("job_id", "kind", "state", *_EXPERIMENT, "step", "steps", "outcome", "message", "host"),
     "decision",
 )
-"""What programs get of any job, of one that runs, and of one that failed or diverged."""
+"""The JSON of any job, of a running one, and of one that failed or diverged."""
 
-
-_SINCE = re.compile(rf": ((?:{EVALUATING}|{MAPPING}|{SAMPLING})(?:, \d+ of \d+ images)?)$")
+# The end of a log, with what a job does after its last step.
+_STAGE = re.compile(rf": ((?:{EVALUATING}|{MAPPING}|{SAMPLING})(?:, \d+ of \d+ images)?)$")
 
 
 def find_named_jobs(store: Store, start: str | None) -> tuple[list[JobFacts], str]:
-    """Return the jobs that `find_jobs` finds, or those of the trial that changed last.
+    """Return the jobs that `find_jobs` finds, or the one of the trial that changed last.
 
-    With them a line that says which trial that is; '' where one was named. Raises UserError as
-    `find_jobs` does, and where there is no trial yet.
+    The second value is a note that names this trial; '' if ``start`` is given. Raises UserError as
+    `find_jobs` does, and if there is no trial.
     """
     if start is not None:
         return find_jobs(store, start), ""
     latest = store.job_facts(kind="trial", limit=1)
     if not latest:
-        raise UserError("there is no trial yet: launch a sweep with `lcma launch demo`")
+        raise UserError("the database has no trial: launch a sweep, such as `lcma launch demo`")
     (job,) = latest
     return [job], f"the trial that changed last, {short_id(job.subject)}: {job_title(job)}"
 
 
-def job_as_dict(job: JobFacts, names: Sequence[str] = JOB) -> dict[str, Any]:
-    """Return some facts of a job as JSON values."""
+def job_as_dict(job: JobFacts, names: Sequence[str] = JOB_FIELDS) -> dict[str, Any]:
+    """Return the named facts of a job as JSON values."""
     return {name: getattr(job, name) for name in names}
 
 
-def lease_left(job: JobFacts, now: float) -> float:
-    """Return the seconds that the lease of a job still holds, below 0 if it is over; 0 without one.
+# In these functions `now` is Unix seconds by the database's clock.
 
-    ``now`` is the database's clock.
-    """
+
+def lease_seconds_left(job: JobFacts, now: float) -> float:
+    """Return how long the lease of a job still holds, below 0 if it is over; 0 without a lease."""
     return 0.0 if job.lease_until is None else leases.seconds_left(job.lease_until, now)
 
 
 def lease_is_over(job: JobFacts, now: float) -> bool:
-    """Return whether a job has a lease that has ended. ``now`` is the database's clock."""
+    """Return whether a job has a lease that has ended."""
     return job.lease_until is not None and leases.is_over(job.lease_until, now)
 
 
 def lease_is_ahead(job: JobFacts, now: float) -> bool:
-    """Return whether a job has a lease that was written by a clock that is ahead."""
+    """Return whether a clock that is ahead of the database's wrote the lease of a job."""
     until = job.lease_until
     return until is not None and not leases.is_credible(until, job.updated, now)
 
 
 def name_experiment(job: JobFacts) -> str:
-    """Return flow, data set, and factorization, or the kind of a job that has none."""
+    """Return flow, data set, and the factorization or, without one, the kind of a job."""
     return f"{job.flow} {job.dataset} {job.factorization_or_kind}"
 
 
@@ -81,36 +81,36 @@ def name_failed_job(job: JobFacts) -> str:
 
 
 def describe_step(job: JobFacts) -> str:
-    """Return the step of a running job, or what it does since all are made, as its log says."""
+    """Return the step of a running job; after the last one, what its log says that it does."""
     if job.step < job.steps:
         return f"step {job.step}/{job.steps}"
-    found = _SINCE.search(job.log_end or "")
-    return found[1] if found else EVALUATING if job.kind == "trial" else MAPPING
+    stage = _STAGE.search(job.log_end or "")
+    return stage[1] if stage else EVALUATING if job.kind == "trial" else MAPPING
 
 
 def describe_progress(job: JobFacts, now: float) -> str:
-    """Return step, host and lease of a running job, in one line."""
-    left = lease_left(job, now)
+    """Return step, host and lease of a running job in one line."""
+    left = lease_seconds_left(job, now)
     if lease_is_over(job, now):
         lease = f"lease over since {format_duration(-left)}"
     elif job.lease_until is not None and lease_is_ahead(job, now):
         seconds = format_duration(job.lease_until - job.updated)
-        lease = f"lease by a clock that is ahead: taken over once it stands still for {seconds}"
+        lease = f"lease by a clock that is ahead: taken over if not renewed for {seconds}"
     else:
         lease = f"lease {format_duration(left)} left"
-    return printable(f"{describe_step(job)}{on_host(job.host)}, {lease}")
+    return printable(f"{describe_step(job)}{format_host(job.host)}, {lease}")
 
 
-def on_host(host: str | None) -> str:
-    """Return ' on HOST'; '' where it is not known, as in a published database."""
+def format_host(host: str | None) -> str:
+    """Return ' on HOST'; '' if the host is unknown, as in a published database."""
     return f" on {host}" if host else ""
 
 
 def describe_rerun(rerun: Rerun) -> str:
-    """Return how far a rerun is, who asked for it and why, and what stays meanwhile, in a line."""
+    """Return who asked for a rerun and why, and which result stays, in one line."""
     ended = rerun.state in ("failed", "diverged")
-    state = "run anew" if ended or rerun.state == "running" else "to be run anew"
-    why = f" ({rerun.why})" if rerun.why else ""
+    state = "rerun" if ended or rerun.state == "running" else "to be rerun"
+    reason = f" ({rerun.why})" if rerun.why else ""
     made, until = format_time(rerun.made), "" if ended else " until then"
     stays = f"its result of {made} stays" if rerun.kind == "trial" else f"its maps of {made} stay"
-    return printable(f"{state}, asked for by {rerun.by or 'somebody'}{why}; {stays}{until}")
+    return printable(f"{state}, asked for by {rerun.by or 'somebody'}{reason}; {stays}{until}")

@@ -1,4 +1,4 @@
-"""Logs of attempts, and what is known of an attempt that ended without a report."""
+"""Logs of attempts, and what is known about an attempt that ended without a report."""
 
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -14,13 +14,18 @@ from lcma.db import Attempt, JobFacts, Store, leases
 from lcma.harness.results.lookup import job_title
 from lcma.harness.terminal import Console
 from lcma.harness.text import format_duration, format_time, printable, short_id
-from lcma.harness.watch.jobs import describe_progress, lease_is_over, lease_left, on_host
+from lcma.harness.watch.jobs import (
+    describe_progress,
+    format_host,
+    lease_is_over,
+    lease_seconds_left,
+)
 
-LOOK_SECONDS = 2.0
-"""Seconds between two looks at what runs."""
+POLL_SECONDS = 2.0
+"""Pause between two queries for the running attempt."""
 
-COMPARED = 8
-"""Lines by which the place in a log is found where showing it goes on."""
+OVERLAP_LINES = 8
+"""Last printed lines that are searched in a log to find where to continue."""
 
 STYLES = {
     "done": "green",
@@ -34,55 +39,53 @@ STYLES = {
 def select_attempts(
     attempts: Sequence[Attempt], jobs: Mapping[str, JobFacts], *, every: bool
 ) -> list[Attempt]:
-    """Return all attempts, or only the last one.
+    """Return all attempts, or only the last one: a running one, if there is one.
 
-    The last one is that which runs, if one does; evaluations of kept weights count only where
-    there is nothing else.
+    Evaluations of kept weights count only if there is nothing else.
     """
     if every:
         return list(attempts)
-    own = [attempt for attempt in attempts if attempt.protocol is None] or list(attempts)
+    trainings = [attempt for attempt in attempts if attempt.protocol is None] or list(attempts)
     running = [
         attempt
-        for attempt in own
+        for attempt in trainings
         if attempt.ended is None and jobs[attempt.job_id].state == "running"
     ]
-    return (running or own)[-1:]
+    return (running or trainings)[-1:]
 
 
 def render_attempt(
-    attempt: Attempt, job: JobFacts, now: float, shown: Sequence[str] = ()
+    attempt: Attempt, job: JobFacts, now: float, printed: Sequence[str] = ()
 ) -> RenderableType:
-    """Return heading, message and log of an attempt, or what is known where there is no log.
+    """Return heading, message and log of an attempt, or what is known if there is no log.
 
-    ``shown`` are lines of its log that were shown before.
+    Lines of the log that were already ``printed`` are left out.
     """
     lines = _render_heading(attempt, job, now)
     if attempt.message.strip():
         lines += [Text(printable(line)) for line in attempt.message.strip().splitlines()]
-    left = find_new_lines(_log_lines(attempt, job, now), shown)
-    return Group(*lines, *(Text(printable(line)) for line in left))
+    new = find_new_lines(_list_log_lines(attempt, job, now), printed)
+    return Group(*lines, *(Text(printable(line)) for line in new))
 
 
-def find_new_lines(lines: Sequence[str], shown: Sequence[str]) -> Sequence[str]:
-    """Return the lines after those that were shown, all where these are not found among them.
-
-    A log may have lost earlier lines meanwhile, so that its beginning says nothing.
-    """
-    if list(lines[: len(shown)]) == list(shown):  # so that a line may be repeated
-        return lines[len(shown) :]
-    last = list(shown[-COMPARED:])
+def find_new_lines(lines: Sequence[str], printed: Sequence[str]) -> Sequence[str]:
+    """Return the lines of a log after those already printed; all if these are not found in it."""
+    # A log that begins as before is compared whole, since it may repeat a line.
+    if list(lines[: len(printed)]) == list(printed):
+        return lines[len(printed) :]
+    # Else the log has lost its first lines: find the last printed ones, as near the end as can be.
+    last = list(printed[-OVERLAP_LINES:])
     for end in range(len(lines) if last else 0, 0, -1):
-        some = lines[max(0, end - len(last)) : end]
-        if list(some) == last[-len(some) :]:
+        candidate = lines[max(0, end - len(last)) : end]
+        if list(candidate) == last[-len(candidate) :]:
             return lines[end:]
     return lines
 
 
 def attempt_as_dict(attempt: Attempt, job: JobFacts, now: float) -> dict[str, Any]:
-    """Return an attempt as JSON values, with its job, and what is left of its lease in seconds."""
+    """Return an attempt as JSON values, with its job and the seconds left of its lease."""
     current = attempt.ended is None and attempt.token == job.token
-    left = lease_left(job, now) if current and job.lease_until is not None else None
+    left = lease_seconds_left(job, now) if current and job.lease_until is not None else None
     subject = {
         "kind": job.kind,
         "trial_id": job.trial_id,
@@ -97,22 +100,23 @@ def wait_for_attempt(
     console: Console,
     show_line: Callable[[str], None] = lambda line: None,
 ) -> list[str]:
-    """Wait for the end of the attempt that runs at one of the jobs, and show its progress.
+    """Wait until the running attempt at one of the jobs ends, and show its progress.
 
-    Return the lines of its log that were passed to ``show_line``, as they came.
-
-    If none runs, wait for the next one, or until all jobs have ended. Wait too while the database
-    is unreachable. Give the attempt up once its lease has been over for as long as it lasted.
+    If none runs, wait for the next one, or until all jobs have ended. Also wait while the database
+    is unreachable. Stop when the lease has been over for as long as it lasted.
 
     Args:
         store: The database.
         job_ids: The jobs of one trial or pretraining.
         console: Where to show progress: in place on a terminal, else a line for each change.
-        show_line: Called with each line of the log.
+        show_line: Called with each new line of the log.
+
+    Returns:
+        The lines that ``show_line`` was called with.
     """
     lines: list[str] = []
     status = console.status("") if console.is_terminal else None
-    shown, watched = "", None
+    last_key, watched = "", None
     with status or nullcontext():
         while True:
             try:
@@ -123,37 +127,37 @@ def wait_for_attempt(
                 job = next((job for job in running if (job.job_id, job.token) == watched), None)
                 if _is_over(store, job, now) if watched else _all_ended(jobs):
                     return lines
-                known = store.attempts(ids=[job.attempt_id or ""]) if job else []
-                log = next((one.log or "" for one in known), "")
+                attempts = store.attempts(ids=[job.attempt_id or ""]) if job else []
+                log = next((attempt.log or "" for attempt in attempts), "")
                 for new in find_new_lines(log.splitlines(), lines):
                     lines.append(new)
                     show_line(new)
-                line = _progress_line(jobs, job, now)
-                # Off a terminal a line is printed for each step, not for each second of a lease.
+                line = _describe_jobs(jobs, job, now)
+                # Without a terminal, a new step prints a line, and a new second of the lease none.
                 key = line if job is None else f"{job_title(job)} {job.step}"
             except db.Unavailable as error:
                 line = key = printable(error)
             if status is not None:
                 status.update(Text(line))
-            elif key != shown:
+            elif key != last_key:
                 console.print(Text(line), soft_wrap=True)
-            shown = key
-            time.sleep(LOOK_SECONDS)
+            last_key = key
+            time.sleep(POLL_SECONDS)
 
 
 def _render_heading(attempt: Attempt, job: JobFacts, now: float) -> list[RenderableType]:
     kind = "attempt" if attempt.protocol is None else f"evaluation ({attempt.protocol}), attempt"
     device = attempt.device if attempt.devices is None else f"{attempt.device} ({attempt.devices})"
     outcome = attempt.outcome or "running"
-    took = format_duration((attempt.ended if attempt.ended is not None else now) - attempt.started)
-    when = f"{format_time(attempt.started)}, for {took}"
+    seconds = (attempt.ended if attempt.ended is not None else now) - attempt.started
+    when = f"{format_time(attempt.started)}, for {format_duration(seconds)}"
     if attempt.ended is not None:
         started = format_time(attempt.started).removesuffix(" UTC")
-        when = f"{started} to {format_time(attempt.ended)}, {took}"
+        when = f"{started} to {format_time(attempt.ended)}, {format_duration(seconds)}"
     steps = f"steps {attempt.first_step} to {attempt.last_step} of {job.steps}"
     title = Text(printable(f"{kind} {attempt.token}: {job_title(job)}: "), style="bold")
     title.append(printable(outcome), style=STYLES.get(outcome, ""))
-    parts = [on_host(attempt.host).strip(), device, f"by {attempt.owner}"]
+    parts = [format_host(attempt.host).strip(), device, f"by {attempt.owner}"]
     where = "  " + ", ".join(filter(None, parts))
     if attempt.stack_id is not None:
         where += f", in stack {attempt.stack_id}"
@@ -164,9 +168,9 @@ def _render_heading(attempt: Attempt, job: JobFacts, now: float) -> list[Rendera
     ]
 
 
-def _log_lines(attempt: Attempt, job: JobFacts, now: float) -> list[str]:
+def _list_log_lines(attempt: Attempt, job: JobFacts, now: float) -> list[str]:
     lines = attempt.log.rstrip().splitlines() if attempt.log else []
-    if attempt.log is not None and attempt.cpu_seconds is not None:
+    if attempt.log is not None and attempt.cpu_seconds is not None:  # the report of its end is in
         return lines or ["(its log is empty)"]
     return [*lines, *_describe_unreported(attempt, job, now)]
 
@@ -175,29 +179,29 @@ def _describe_unreported(attempt: Attempt, job: JobFacts, now: float) -> list[st
     if attempt.protocol is not None:
         return ["(evaluations keep no log)"]
     if attempt.ended is None and attempt.token == job.token and job.lease_until is not None:
-        known = f"at step {attempt.last_step} when last heard of"
+        step = f"step {attempt.last_step} was the last one reported"
         if not lease_is_over(job, now):
-            return [f"(it runs: {known})"]
+            return [f"(it runs: {step})"]
         return [
-            f"(no report: {known}; its lease ended at {format_time(job.lease_until)}, "
+            f"(no report: {step}; its lease ended at {format_time(job.lease_until)}, "
             f"{format_duration(now - job.lease_until)} ago, and nobody has claimed the job since)"
         ]
-    return [f"(no report: {_describe_last_news(attempt)})"]
+    return [f"(no report: {_describe_end(attempt)})"]
 
 
-def _describe_last_news(attempt: Attempt) -> str:
-    at = f"at step {attempt.last_step}{on_host(attempt.host)} when last heard of"
+def _describe_end(attempt: Attempt) -> str:
+    step = f"step {attempt.last_step}{format_host(attempt.host)} was the last one reported"
     if attempt.ended is None:
-        return at
+        return step
     ended = format_time(attempt.ended)
     if attempt.outcome == "cancelled":
-        return f"{at}; its launch gave the job back at {ended}"
+        return f"{step}; its launch gave the job back at {ended}"
     if attempt.outcome != "node_lost":
-        return f"{at}; it ended at {ended}"
+        return f"{step}; it ended at {ended}"
     lease = "its lease"
     if attempt.lease_seconds is not None:
         lease += f" of {format_duration(attempt.lease_seconds)}"
-    return f"{at}; {lease} was over when the job was claimed anew at {ended}"
+    return f"{step}; {lease} was over when the job was claimed again at {ended}"
 
 
 def _is_over(store: Store, job: JobFacts | None, now: float) -> bool:
@@ -213,7 +217,7 @@ def _all_ended(jobs: Collection[JobFacts]) -> bool:
     return all(job.state not in ("pending", "running") for job in jobs)
 
 
-def _progress_line(jobs: Sequence[JobFacts], running: JobFacts | None, now: float) -> str:
+def _describe_jobs(jobs: Sequence[JobFacts], running: JobFacts | None, now: float) -> str:
     if running is not None:
         return f"{job_title(running)}: {describe_progress(running, now)}"
     first = next(job for job in jobs if job.state == "pending")

@@ -1,7 +1,7 @@
-"""Which jobs to run anew that are done, failed or diverged, and what depends on them."""
+"""The choice of jobs to rerun that are done or lost, and of the jobs that depend on them."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from rich.text import Text
@@ -17,39 +17,38 @@ from lcma.sweeps.errors import UserError, suggest
 
 @dataclass(frozen=True)
 class RerunChoice:
-    """Jobs to run anew: those that were ``named``, and ``more`` that depend on them.
+    """Jobs to rerun, and jobs that would be among them but are not done.
 
-    A pretraining of which a segment is run anew is so with all of its segments, and with all trials
-    that read its maps.
-    ``undone`` are jobs that would be among them and are not done.
+    If a segment of a pretraining is rerun, so are its other segments and all trials that read its
+    maps.
     """
 
-    named: tuple[JobFacts, ...]
-    more: tuple[JobFacts, ...]
-    undone: tuple[JobFacts, ...]
+    named: tuple[JobFacts, ...]  # by the user
+    more: tuple[JobFacts, ...]  # that depend on the named ones
+    undone: tuple[JobFacts, ...] = ()
 
     @property
     def ids(self) -> list[str]:
-        """The ids of all that is run anew."""
+        """The ids of all jobs to rerun."""
         return [job.job_id for job in (*self.named, *self.more)]
 
 
 def choose_reruns(
     store: Store, starts: Sequence[str], where: Filters, *, sweep_id: str | None
 ) -> RerunChoice:
-    """Return the jobs with a result that meet all of the given conditions.
+    """Return the jobs with a result that meet all conditions.
 
     Args:
         store: The database.
-        starts: First characters of the ids of trials, pretrainings or jobs; any if empty.
+        starts: First characters of the ids of trials, pretrainings or jobs; empty for all.
         where: Columns of `results`, each with the values that a result may have.
-        sweep_id: The sweep whose results count; any if None.
+        sweep_id: Sweep of the results; None for all.
 
     Raises:
-        UserError: Nothing is given, an id is unknown, or no result has these values.
+        UserError: There is no condition, an id is unknown, or no result has these values.
     """
     if not (starts or where or sweep_id):
-        raise UserError("nothing says what to run anew: give ids of trials, or --sweep NAME")
+        raise UserError("nothing to rerun is named: give ids of trials, or --sweep NAME")
     named = {job.job_id: job for start in starts for job in find_jobs(store, start)}
     if where or sweep_id:
         require_results(store, sweep_id, where)
@@ -57,89 +56,81 @@ def choose_reruns(
         keys = set(zip(frame.trial_id, frame.data_digest, strict=True))
         jobs = named or _by_id(store.job_facts(trial_ids={trial_id for trial_id, _ in keys}))
         named = {i: job for i, job in jobs.items() if (job.trial_id, job.data_digest) in keys}
-    segments = _segments(store, [job for job in named.values() if job.kind == "pretraining"])
-    every = {**_readers(store, segments.values()), **segments, **named}
-    done = [job for job in every.values() if job.state == "done"]
+    pretrainings = [job for job in named.values() if job.kind == "pretraining"]
+    segments = _read_related(store, pretrainings, "pretraining")
+    readers = _read_related(store, segments.values(), "trial")
+    jobs = {**readers, **segments, **named}
+    done = [job for job in jobs.values() if job.state == "done"]
     return RerunChoice(
         named=tuple(job for job in done if job.job_id in named),
         more=tuple(job for job in done if job.job_id not in named),
-        undone=tuple(job for job in every.values() if job.state != "done"),
+        undone=tuple(job for job in jobs.values() if job.state != "done"),
     )
 
 
 def _by_id(jobs: Iterable[JobFacts]) -> dict[str, JobFacts]:
-    return {one.job_id: one for one in jobs}
+    return {job.job_id: job for job in jobs}
 
 
-def _segments(store: Store, jobs: Iterable[JobFacts]) -> dict[str, JobFacts]:
-    """Return all segments of the pretrainings that these jobs belong to, or read maps of."""
-    return _read_alike(store, jobs, "pretraining")
-
-
-def _readers(store: Store, segments: Iterable[JobFacts]) -> Mapping[str, JobFacts]:
-    """Return the jobs of the trials that read maps of these segments' pretrainings."""
-    return _read_alike(store, segments, "trial")
-
-
-def _read_alike(store: Store, jobs: Iterable[JobFacts], kind: Kind) -> dict[str, JobFacts]:
-    keys = {(i, one.data_digest) for one in jobs if (i := one.pretraining_id) is not None}
-    found = store.job_facts(pretraining_ids={i for i, _ in keys}, kind=kind)
-    return _by_id(one for one in found if (one.pretraining_id, one.data_digest) in keys)
+def _read_related(store: Store, jobs: Iterable[JobFacts], kind: Kind) -> dict[str, JobFacts]:
+    """Return the segments, or the trials, of the pretrainings of these jobs, by id."""
+    keys = {(i, job.data_digest) for job in jobs if (i := job.pretraining_id) is not None}
+    related = store.job_facts(pretraining_ids={i for i, _ in keys}, kind=kind)
+    return _by_id(job for job in related if (job.pretraining_id, job.data_digest) in keys)
 
 
 def render_reruns(
-    chosen: RerunChoice, commands: Sequence[str], *, failed: bool, dry_run: bool
+    choice: RerunChoice, commands: Sequence[str], *, failed: bool, dry_run: bool
 ) -> Iterator[Text]:
-    """Yield what is put back to pending, or would be in a dry run, and what to type next."""
-    jobs = (*chosen.named, *chosen.more)
+    """Yield which jobs are put back to pending, or would be, and the commands to type next."""
+    jobs = (*choice.named, *choice.more)
     if dry_run:
         for job in jobs:
             lost = f"{job.outcome or 'no attempt'}: {name_failed_job(job)}"
             yield Text(printable(f"{short_id(job.subject)} {lost if failed else job_title(job)}"))
-    undone = describe_undone(chosen)
+    undone = describe_undone(choice)
     if undone:
         yield Text(undone)
     if not jobs:
-        lost = "again: no such job has failed or diverged"
-        yield Text(f"nothing to run {lost if failed else 'anew: no such job is done'}")
+        reason = "has failed or diverged" if failed else "is done"
+        yield Text(f"nothing to rerun: no such job {reason}")
         return
-    would = "would be put back to pending" if dry_run else "put back to pending"
-    yield Text(f"{describe_choice(chosen)} {would}")
+    verb = "would be put back to pending" if dry_run else "put back to pending"
+    yield Text(f"{describe_choice(choice)} {verb}")
     if not dry_run:
         yield from render_commands(commands)
 
 
-def describe_choice(chosen: RerunChoice) -> str:
+def describe_choice(choice: RerunChoice) -> str:
     """Return how many jobs there are of each kind or failure, and how many were not named."""
-    jobs = (*chosen.named, *chosen.more)
-    kinds = Counter("segment" if one.kind == "pretraining" else "trial" for one in jobs)
+    jobs = (*choice.named, *choice.more)
+    kinds = Counter("segment" if job.kind == "pretraining" else "trial" for job in jobs)
     counts = " and ".join(format_count(kinds[kind], kind) for kind in sorted(kinds))
-    if any(one.state != "done" for one in jobs):
-        outcomes = sorted(Counter(one.outcome or "no attempt" for one in jobs).items())
+    if any(job.state != "done" for job in jobs):
+        outcomes = sorted(Counter(job.outcome or "no attempt" for job in jobs).items())
         counts = ", ".join(f"{number} {printable(name)}" for name, number in outcomes)
-    more = f", {len(chosen.more)} more than named, for the maps" if chosen.more else ""
+    more = f", {len(choice.more)} more than named, for the maps" if choice.more else ""
     return f"{format_count(len(jobs), 'job')} ({counts}{more})"
 
 
-def describe_undone(chosen: RerunChoice) -> str:
-    """Return how many jobs stay as they are since they are not done; '' for none."""
-    states = Counter(job.state for job in chosen.undone)
+def describe_undone(choice: RerunChoice) -> str:
+    """Return how many jobs are left unchanged since they are not done; '' for none."""
+    states = Counter(job.state for job in choice.undone)
     if not states:
         return ""
     counts = ", ".join(f"{number} {state}" for state, number in sorted(states.items()))
-    stays = "stays as it is" if len(chosen.undone) == 1 else "stay as they are"
-    line = f"{format_count(len(chosen.undone), 'job')} {stays}, not done: {counts}"
+    stay = "is not done and stays as it is"
+    if len(choice.undone) > 1:
+        stay = "are not done and stay as they are"
+    line = f"{format_count(len(choice.undone), 'job')} {stay}: {counts}"
     stale = [
         short_id(job.subject)
-        for job in chosen.undone
+        for job in choice.undone
         if job.kind == "trial" and job.state == "running" and job.pretraining_id is not None
     ]
-    if stale and any(job.kind == "pretraining" for job in chosen.named):
+    if stale and any(job.kind == "pretraining" for job in choice.named):
         line += f"; with the former maps: lcma rerun {' '.join(stale)} when done"
     return line
-
-
-# Jobs that failed or diverged, and hosts
 
 
 def choose_lost_jobs(
@@ -150,15 +141,15 @@ def choose_lost_jobs(
     sweep_id: str | None,
     classes: Sequence[str],
 ) -> RerunChoice:
-    """Return the jobs that failed or diverged and meet all of the given conditions.
+    """Return the jobs that failed or diverged and meet all conditions.
 
     Args:
         store: The database.
-        ids: First characters of the ids of trials, pretrainings or jobs; any if empty. A trial
-            means the segments of the pretraining that its maps need too.
+        ids: First characters of the ids of trials, pretrainings or jobs; empty for all. A trial
+            also selects the segments of the pretraining that its maps need.
         filters: Columns of `results`, each with the values that a job may have.
-        sweep_id: The sweep that a job belongs to; any if None.
-        classes: Outcomes of the last attempt, of which a job has one; any if empty.
+        sweep_id: Sweep of the jobs; None for all.
+        classes: Outcomes that the last attempt may have; empty for all.
 
     Raises:
         UserError: A class or an id is unknown, or no such job has these values.
@@ -167,28 +158,28 @@ def choose_lost_jobs(
         if name not in FAILURES:
             hint = suggest(name, FAILURES, "there are")
             raise UserError(f"no failure class {printable(name)!r}: {hint}")
-    chosen: list[set[str]] = []
-    if sweep_id is not None:
-        chosen.append(set(store.job_ids(sweep_id)))
-    if ids:
-        chosen.append({job_id for start in ids for job_id in _with_segments(store, start)})
     lost = store.job_facts(states=("diverged", "failed"), order="updated")
-    named = (
-        job
-        for job in filter_records(lost, filters, "failed jobs")
-        if (not classes or job.outcome in classes) and all(job.job_id in some for some in chosen)
-    )
-    return RerunChoice(tuple(named), (), ())
+    jobs = filter_records(lost, filters, "failed jobs")
+    if classes:
+        jobs = [job for job in jobs if job.outcome in classes]
+    if sweep_id is not None:
+        sweep_jobs = set(store.job_ids(sweep_id))
+        jobs = [job for job in jobs if job.job_id in sweep_jobs]
+    if ids:
+        named = {job_id for start in ids for job_id in _find_with_segments(store, start)}
+        jobs = [job for job in jobs if job.job_id in named]
+    return RerunChoice(tuple(jobs), ())
 
 
-def _with_segments(store: Store, start: str) -> set[str]:
-    found = set()
+def _find_with_segments(store: Store, start: str) -> set[str]:
+    """Return the ids of the jobs with that beginning and of the segments that they need."""
+    ids = set()
     for job in find_jobs(store, start):
-        found.add(job.job_id)
+        ids.add(job.job_id)
         if job.kind == "trial" and job.pretraining_id is not None and job.budget is not None:
-            found |= {
+            ids |= {
                 segment.job_id
-                for segment in _segments(store, [job]).values()
+                for segment in _read_related(store, [job], "pretraining").values()
                 if segment.budget is not None and segment.budget <= job.budget
             }
-    return found
+    return ids

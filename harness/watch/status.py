@@ -1,4 +1,4 @@
-"""The state of a database's jobs, of all or of one sweep: read once, or watched until it ends."""
+"""The states of all jobs of a database or of a sweep, read once or watched until the sweep ends."""
 
 import time
 from collections.abc import Mapping, Sequence
@@ -32,41 +32,40 @@ from lcma.harness.terminal import Console
 from lcma.harness.text import format_count, format_duration, printable, short_id
 from lcma.harness.watch.commands import format_command
 from lcma.harness.watch.jobs import (
-    LOST,
-    RUNNING,
+    LOST_FIELDS,
+    RUNNING_FIELDS,
     describe_rerun,
     describe_step,
+    format_host,
     job_as_dict,
     lease_is_over,
-    lease_left,
+    lease_seconds_left,
     name_experiment,
     name_failed_job,
-    on_host,
 )
 
 MESSAGE_LENGTH = 100
 """Characters of a failure's message that a line shows."""
 
-MOST_RUNNING = MOST_LOST = 20
-"""Most lines about what runs, and about what failed or diverged."""
+MAX_RUNNING = MAX_LOST = 20
+"""Most lines about running jobs, and about jobs that failed or diverged."""
 
-LOOK_SECONDS = 5.0
-"""Seconds between two looks at a sweep that is watched."""
+POLL_SECONDS = 5.0
+"""Pause between two reads of a sweep that is watched."""
 
-BAR = 15
+BAR_LENGTH = 15
 """Characters of a bar of progress."""
 
+RATE_SECONDS = 3600.0
+"""Time before now over which the rates of a sweep are computed."""
 
-RECENT = 3600.0
-"""Seconds over which the rates of a sweep are taken."""
+MIN_RATE_SECONDS = 60.0
+"""Least time that a rate is computed over."""
 
-SHORTEST = 60.0
-"""Seconds from which on a number of trials makes a rate."""
+MAX_EVENTS = 5000
+"""Most events, from the last one back, that a rate is computed from."""
 
-LATEST = 5000
-"""Events that are looked at for what happened recently."""
-
-CELL = (
+CELL_COLUMNS = (
     *("flow", "dataset", "data_digest", "asked", "factorization", "budget", "map_options"),
     *("recipe_id", "planned", "done", "running", "pending", "blocked", "diverged", "failed", "why"),
 )
@@ -75,34 +74,27 @@ CELL = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rates:
-    """Speed of a sweep.
+    """Speed of a sweep."""
 
-    Attributes:
-        trials: Trials done in the last `seconds`.
-        seconds: An hour, or the time since work began in it.
-        steps_per_second: Training steps over all attempts that run, each since it started.
-        steps_left: Training steps that are not made, without those of lost jobs.
-    """
-
-    trials: int
-    seconds: float
-    steps_per_second: float
-    steps_left: int = 0
+    trials: int  # done in the last `seconds`
+    seconds: float  # an hour, or less if the work began within it
+    steps_per_second: float  # of training, the sum over running attempts of their means
+    steps_left: int = 0  # of training, without those of lost jobs
 
     @property
     def trials_per_hour(self) -> float:
-        """How many trials would be done in an hour as fast as this."""
-        return 3600.0 * self.trials / max(self.seconds, SHORTEST)
+        """Trials in an hour at this speed."""
+        return 3600.0 * self.trials / max(self.seconds, MIN_RATE_SECONDS)
 
     @property
     def seconds_left(self) -> float | None:
-        """How long the steps that are left take as fast as this; None while none is made."""
+        """Time for the steps that are left at this speed; None while nothing runs."""
         return self.steps_left / self.steps_per_second if self.steps_per_second else None
 
 
 @dataclass(frozen=True)
 class SweepProgress:
-    """How far the jobs of a sweep are, or of the whole database, and where they run."""
+    """Progress and hosts of the jobs of a sweep, or of the whole database."""
 
     name: str
     counts: JobCounts
@@ -112,38 +104,26 @@ class SweepProgress:
 
 @dataclass(frozen=True)
 class Status:
-    """The jobs of a sweep, or of the whole database, at one moment.
+    """The jobs of a sweep, or of the whole database, at one moment."""
 
-    Attributes:
-        sweep: The sweep; None for all jobs.
-        now: Unix seconds by the database's clock.
-        counts: Numbers of jobs.
-        progress: Of the sweep; else of each that is under way, or of the one launched last.
-        running: Jobs that run, those started first first.
-        failures: Jobs that failed or diverged.
-        stopping: Requests to stop, each with the number of jobs that its launches still hold.
-        reruns: The jobs that are to be run anew and are not done, by id.
-        cells: What each cell of the sweep has and lacks.
-        former: By the id of a sweep that another of its name has followed, the name and how many
-            trials wait that nobody has begun; without a sweep.
-        names: Names of sweeps by id; that of a sweep that a newer one hides is its id.
-    """
-
-    sweep: Sweep | None
-    now: float
+    sweep: Sweep | None  # None for all jobs
+    now: float  # Unix seconds by the database's clock
     counts: JobCounts
+    # Of the sweep; without one, of each sweep under way, else of the one launched last.
     progress: tuple[SweepProgress, ...]
-    running: tuple[JobFacts, ...]
-    failures: tuple[JobFacts, ...]
-    stopping: tuple[tuple[StopRequest, int], ...]
-    reruns: Mapping[str, Rerun]
-    cells: tuple[Any, ...]
+    running: tuple[JobFacts, ...]  # in the order of their starts
+    failures: tuple[JobFacts, ...]  # failed or diverged
+    stopping: tuple[tuple[StopRequest, int], ...]  # with how many jobs the launches still hold
+    reruns: Mapping[str, Rerun]  # by id, of jobs that are not done
+    cells: tuple[Any, ...]  # rows of `coverage`, of the sweep
+    # Sweeps replaced by a newer one of the same name, without a sweep: by id, the name and how
+    # many of their trials wait that have not started and that the newer one does not plan.
     former: Mapping[str, tuple[str, int]]
-    names: Mapping[str, str]
+    names: Mapping[str, str]  # of sweeps by id; the short id if a newer sweep has the name
 
     @property
     def ended(self) -> bool:
-        """Return whether nothing runs, and nothing is left that could start without a retry."""
+        """Whether nothing runs, and nothing is left that could start without a retry."""
         if self.sweep is not None:
             return not any(cell.running or cell.pending for cell in self.cells)
         states = self.counts.by_state
@@ -151,20 +131,20 @@ class Status:
 
 
 def read_status(store: Store, sweep: Sweep | None = None) -> Status:
-    """Read the state of a sweep's jobs, or of all."""
-    own = None if sweep is None else set(store.job_ids(sweep.id))
+    """Read the states of a sweep's jobs, or of all."""
+    job_ids = None if sweep is None else set(store.job_ids(sweep.id))
 
     def list_jobs(states: Sequence[State], order: Order) -> tuple[JobFacts, ...]:
-        found = store.job_facts(states=states, order=order)
-        return tuple(job for job in found if own is None or job.job_id in own)
+        jobs = store.job_facts(states=states, order=order)
+        return tuple(job for job in jobs if job_ids is None or job.job_id in job_ids)
 
     sweeps = [sweep] if sweep is not None else store.sweeps()
-    names = {one.id: one.name for one in sweeps}
+    names = {known.id: known.name for known in sweeps}
     running = list_jobs(["running"], "started")
-    shown: list[Sweep | None] = []
+    under_way: list[Sweep | None] = []
     former: dict[str, tuple[str, int]] = {}
     if sweep is None:
-        shown, former = _sort_sweeps(store, sweeps)
+        under_way, former = _sort_sweeps(store, sweeps)
         stopping = list_stop_requests(store)
     else:
         request = store.stop_request(sweep.id)
@@ -177,12 +157,12 @@ def read_status(store: Store, sweep: Sweep | None = None) -> Status:
         now=store.now(),
         counts=store.job_counts(None if sweep is None else sweep.id),
         progress=tuple(
-            _read_progress(store, one, running) for one in shown or sweeps[-1:] or [None]
+            _read_progress(store, shown, running) for shown in under_way or sweeps[-1:] or [None]
         ),
         running=running,
         failures=list_jobs(("diverged", "failed"), "updated"),
         stopping=tuple(stopping),
-        reruns={i: one for i, one in store.reruns().items() if own is None or i in own},
+        reruns={i: r for i, r in store.reruns().items() if job_ids is None or i in job_ids},
         cells=() if sweep is None else tuple(_list_cells(store, sweep.id)),
         former=former,
         names=names,
@@ -192,24 +172,26 @@ def read_status(store: Store, sweep: Sweep | None = None) -> Status:
 def _sort_sweeps(
     store: Store, sweeps: Sequence[Sweep]
 ) -> tuple[list[Sweep | None], dict[str, tuple[str, int]]]:
-    """Return the sweeps that are under way, and what waits of those that another one followed."""
+    """Return the sweeps under way, and `Status.former`."""
     last = {sweep.name: sweep.id for sweep in sweeps}
-    former, shown = dict[str, tuple[str, int]](), list[Sweep | None]()
+    former, under_way = dict[str, tuple[str, int]](), list[Sweep | None]()
     for sweep in sweeps:
         states, newest = store.job_counts(sweep.id).by_state, last[sweep.name]
         if states["running"] or (states["pending"] and newest == sweep.id):
-            shown.append(sweep)
+            under_way.append(sweep)
         elif states["pending"]:
-            own = sorted({*store.job_ids(sweep.id)} - {*store.job_ids(newest)})
-            waiting = [one for one in store.jobs(own).values() if one.trial_id and not one.token]
-            former |= {sweep.id: (sweep.name, len(waiting))} if waiting else {}
-    return shown, former
+            dropped = sorted({*store.job_ids(sweep.id)} - {*store.job_ids(newest)})
+            jobs = store.jobs(dropped).values()
+            # A token is given by the first claim, so a job without one has not started.
+            waiting = sum(bool(job.trial_id and not job.token) for job in jobs)
+            former |= {sweep.id: (sweep.name, waiting)} if waiting else {}
+    return under_way, former
 
 
 def _read_progress(store: Store, sweep: Sweep | None, running: Sequence[JobFacts]) -> SweepProgress:
     sweep_id = None if sweep is None else sweep.id
-    own = {job.job_id for job in running} if sweep is None else set(store.job_ids(sweep.id))
-    hosts = dict.fromkeys(job.host or "" for job in running if job.job_id in own)
+    job_ids = {job.job_id for job in running} if sweep is None else set(store.job_ids(sweep.id))
+    hosts = dict.fromkeys(job.host or "" for job in running if job.job_id in job_ids)
     name = "jobs" if sweep is None else sweep.name
     return SweepProgress(
         name, store.job_counts(sweep_id), read_rates(store, sweep_id), tuple(hosts)
@@ -217,10 +199,10 @@ def _read_progress(store: Store, sweep: Sweep | None, running: Sequence[JobFacts
 
 
 def _list_cells(store: Store, sweep_id: str) -> list[Any]:
-    """List what each cell of a sweep has and lacks, by data set, flow and factorization."""
+    """List the rows of `coverage` of a sweep, by data set, flow and factorization."""
     order = ("dataset", "flow", "asked", "budget", "recipe_id", "map_options", "data_digest")
     query = (
-        sa.select(*(coverage.c[name] for name in CELL))
+        sa.select(*(coverage.c[name] for name in CELL_COLUMNS))
         .where(coverage.c.sweep_id == sweep_id)
         .order_by(*(coverage.c[name].asc().nulls_first() for name in order))
     )
@@ -230,13 +212,13 @@ def _list_cells(store: Store, sweep_id: str) -> list[Any]:
 def list_stop_requests(store: Store) -> list[tuple[StopRequest, int]]:
     """List the requests to stop whose launches still hold jobs, and how many, oldest first.
 
-    Of several requests for one sweep, or for all, it is the last one.
+    Of several requests for one sweep, or for all sweeps, only the last one is listed.
     """
     stop, launch = events.alias("stop"), events.alias("launch")
-    meant = sa.or_(stop.c.sweep_id.is_(None), stop.c.sweep_id == launch.c.sweep_id)
+    same_sweep = sa.or_(stop.c.sweep_id.is_(None), stop.c.sweep_id == launch.c.sweep_id)
     query = (
         sa.select(stop.c.id, stop.c.time, stop.c.owner, stop.c.sweep_id, sa.func.count())
-        .join_from(stop, launch, sa.and_(launch.c.id < stop.c.id, meant))
+        .join_from(stop, launch, sa.and_(launch.c.id < stop.c.id, same_sweep))
         .join(jobs, jobs.c.owner == launch.c.owner)
         .where(stop.c.event == "stop", stop.c.job_id.is_(None))
         .where(launch.c.event == "launch", jobs.c.state == "running")
@@ -247,36 +229,44 @@ def list_stop_requests(store: Store) -> list[tuple[StopRequest, int]]:
         sweep_id: (StopRequest(event, time, by or "somebody", sweep_id), held)
         for event, time, by, sweep_id, held in store.rows(query)
     }
-    return sorted(last.values(), key=lambda one: one[0].event)
+    return sorted(last.values(), key=lambda request_and_held: request_and_held[0].event)
 
 
 def read_rates(store: Store, sweep_id: str | None = None, *, now: float | None = None) -> Rates:
-    """Read how fast a sweep went in the last hour, None for all jobs, and what is left."""
+    """Read the speed of a sweep in the last hour, and the steps that are left.
+
+    Args:
+        store: The database.
+        sweep_id: The sweep; None for all jobs.
+        now: Unix seconds; None for the database's clock.
+    """
     clock = store.now() if now is None else now
-    own = sa.true() if sweep_id is None else in_sweep(sweep_id)
+    selected = sa.true() if sweep_id is None else in_sweep(sweep_id)
     reached = sa.case((jobs.c.state == "done", jobs.c.steps), else_=jobs.c.step)
-    left = (  # segments of a pretraining go on from one another
+    # Grouped by training: a segment of a pretraining goes on from the one before, so the steps of
+    # segments must not be added.
+    left = (
         sa.select((sa.func.max(jobs.c.steps) - sa.func.max(reached)).label("steps"))
-        .where(jobs.c.state.in_(("pending", "running", "done")), own)
+        .where(jobs.c.state.in_(("pending", "running", "done")), selected)
         .group_by(sa.func.coalesce(jobs.c.pretraining_id, jobs.c.trial_id), jobs.c.data_digest)
         .subquery()
     )
-    latest = sa.select(events).order_by(events.c.id.desc()).limit(LATEST).subquery()
-    happened = store.rows(
+    latest = sa.select(events).order_by(events.c.id.desc()).limit(MAX_EVENTS).subquery()
+    recent = store.rows(
         sa.select(latest.c.time, latest.c.event, jobs.c.kind)
         .join_from(latest, jobs, jobs.c.id == latest.c.job_id)
-        .where(latest.c.time > clock - RECENT, own)
+        .where(latest.c.time > clock - RATE_SECONDS, selected)
     )
     steps = attempts.c.last_step, attempts.c.first_step
     running = store.rows(
         sa.select(*steps, attempts.c.started, jobs.c.updated)
         .join_from(jobs, attempts, attempts.c.id == jobs.c.attempt_id)
-        .where(jobs.c.state == "running", leases.is_held(jobs.c.lease_until, clock), own)
+        .where(jobs.c.state == "running", leases.is_held(jobs.c.lease_until, clock), selected)
     )
     ((steps_left,),) = store.rows(sa.select(sa.func.sum(left.c.steps)))
     return Rates(
-        trials=sum((event, kind) == ("done", "trial") for _, event, kind in happened),
-        seconds=clock - min((time for time, _, _ in happened), default=clock),
+        trials=sum((event, kind) == ("done", "trial") for _, event, kind in recent),
+        seconds=clock - min((time for time, _, _ in recent), default=clock),
         steps_per_second=sum(
             (last - first) / (updated - started)
             for last, first, started, updated in running
@@ -287,18 +277,20 @@ def read_rates(store: Store, sweep_id: str | None = None, *, now: float | None =
 
 
 def render_status(status: Status, *, db: str | None = None) -> Group:
-    """Return progress, running jobs, stop requests, and cells of a sweep or failures of all.
+    """Return progress, running jobs, stop requests, and a sweep's cells or else all failures.
 
-    ``db`` is the database as it was given, for the commands.
+    Args:
+        status: The status.
+        db: Value of --db of the commands.
     """
-    parts: list[RenderableType] = [_render_progress(one) for one in status.progress]
+    parts: list[RenderableType] = [_render_progress(progress) for progress in status.progress]
     if status.running:
         parts += _render_running(status.running, status.now)
-    for former, (name, waits) in status.former.items():
-        trials = "1 trial waits" if waits == 1 else f"{waits} trials wait"
+    for former, (name, waiting) in status.former.items():
+        trials = "1 trial waits" if waiting == 1 else f"{waiting} trials wait"
         drop = format_command("forget", short_id(former), db=db)
         parts.append(
-            Text(printable(f"older: {trials} of a former {name}: `{drop}` drops what nobody began"))
+            Text(printable(f"older: {trials} of a former {name}: `{drop}` drops unstarted trials"))
         )
     parts += [Text(line) for line in _describe_reruns(status.reruns)]
     if not (status.sweep and status.ended):
@@ -310,10 +302,10 @@ def render_status(status: Status, *, db: str | None = None) -> Group:
             parts += [Text(), Text(_describe_end(status, status.sweep, db), "bold")]
         return Group(*parts)
     if status.failures:
-        failures = status.failures[:MOST_LOST]
+        failures = status.failures[:MAX_LOST]
         parts += [Text(), *(Text(_describe_failure(job, status.reruns)) for job in failures)]
-        if len(status.failures) > MOST_LOST:
-            rest = f"and {len(status.failures) - MOST_LOST} more: --json lists them"
+        if len(status.failures) > MAX_LOST:
+            rest = f"and {len(status.failures) - MAX_LOST} more: --json lists them"
             parts.append(Text(rest))
     return Group(*parts)
 
@@ -326,22 +318,24 @@ def status_as_dict(status: Status) -> dict[str, Any]:
         "ended": status.ended,
         "jobs": asdict(status.counts),
         "progress": [
-            {"name": one.name, "jobs": asdict(one.counts), "hosts": one.hosts, **asdict(one.rates)}
-            for one in status.progress
+            {"name": part.name, "jobs": asdict(part.counts), "hosts": part.hosts}
+            | asdict(part.rates)
+            for part in status.progress
         ],
         "cells": [dict(cell._mapping) for cell in status.cells],
         "running": [
-            job_as_dict(job, RUNNING) | {"lease_seconds_left": lease_left(job, status.now)}
+            job_as_dict(job, RUNNING_FIELDS)
+            | {"lease_seconds_left": lease_seconds_left(job, status.now)}
             for job in status.running
         ],
-        "failures": [job_as_dict(failure, LOST) for failure in status.failures],
+        "failures": [job_as_dict(failure, LOST_FIELDS) for failure in status.failures],
         "stopping": [asdict(request) | {"held": held} for request, held in status.stopping],
-        "reruns": [asdict(one) for one in status.reruns.values()],
+        "reruns": [asdict(rerun) for rerun in status.reruns.values()],
     }
 
 
 def print_status(status: Group, console: Console) -> None:
-    """Print a rendered status. Lines of text are not wrapped."""
+    """Print a rendered status; tables are fitted to the console, lines of text are not wrapped."""
     for part in status.renderables:
         console.print(part, soft_wrap=isinstance(part, Text))
 
@@ -349,8 +343,8 @@ def print_status(status: Group, console: Console) -> None:
 def watch_sweep(store: Store, sweep: Sweep, console: Console, db: str | None) -> None:
     """Show a sweep every few seconds until it has ended.
 
-    A terminal is redrawn in place, as far as it has room; elsewhere one status follows the other.
-    While the database is unreachable, the last status is shown with the reason.
+    A terminal is redrawn in place, as far as it has room; without one, each status follows the
+    last. While the database is unreachable, the last status is shown with the reason.
     """
     live = Live(console=console, auto_refresh=False) if console.is_terminal else None
     with ExitStack() as stack:
@@ -361,36 +355,36 @@ def watch_sweep(store: Store, sweep: Sweep, console: Console, db: str | None) ->
             ended = False
             try:
                 status = read_status(store, sweep)
-                shown = last = render_status(status, db=db)
+                screen = last = render_status(status, db=db)
                 ended = status.ended
             except Unavailable as error:
-                shown = Group(Text(printable(error), style="yellow"), *last.renderables)
+                screen = Group(Text(printable(error), style="yellow"), *last.renderables)
             if live is not None:
-                live.update(shown, refresh=True)
+                live.update(screen, refresh=True)
             else:
-                print_status(shown, console)
+                print_status(screen, console)
             if ended:
                 return
             if live is None:
                 console.print()
-            time.sleep(LOOK_SECONDS)
+            time.sleep(POLL_SECONDS)
 
 
-def _render_progress(of: SweepProgress) -> Text:
-    states, total = of.counts.by_state, sum(of.counts.by_state.values())
-    done, lost, running = states["done"], states["failed"] + states["diverged"], states["running"]
-    filled = BAR * done // max(total, 1)
-    said = [f"{lost} lost"] if lost else []
-    if running:
-        left = of.rates.seconds_left
-        said += [f"about {format_duration(left)} left"] if left and left >= 1 else []
-        where = of.hosts[0] if len(of.hosts) == 1 else format_count(len(of.hosts), "host")
-        speed = f"{of.rates.steps_per_second:.2g} steps/s " if left else ""
-        said.append(f"{speed}on {where}")
+def _render_progress(progress: SweepProgress) -> Text:
+    states, rates, hosts = progress.counts.by_state, progress.rates, progress.hosts
+    done, lost, total = states["done"], states["failed"] + states["diverged"], sum(states.values())
+    facts = [f"{lost} lost"] if lost else []
+    if states["running"]:
+        left = rates.seconds_left
+        facts += [f"about {format_duration(left)} left"] if left and left >= 1 else []
+        host = hosts[0] if len(hosts) == 1 else format_count(len(hosts), "host")
+        speed = f"{rates.steps_per_second:.2g} steps/s " if left else ""
+        facts.append(f"{speed}on {host}")
     elif states["pending"]:
-        said.append("nothing runs")
-    bar = f"{'#' * filled}{'-' * (BAR - filled)}"
-    line = f"{of.name}   {done}/{format_count(total, 'job')}  {bar}  {', '.join(said)}"
+        facts.append("nothing runs")
+    filled = BAR_LENGTH * done // max(total, 1)
+    bar = f"{'#' * filled}{'-' * (BAR_LENGTH - filled)}"
+    line = f"{progress.name}   {done}/{format_count(total, 'job')}  {bar}  {', '.join(facts)}"
     return Text(printable(line.rstrip()), style="bold")
 
 
@@ -398,47 +392,45 @@ def _render_running(running: Sequence[JobFacts], now: float) -> list[RenderableT
     subjects = {(job.flow, job.dataset) for job in running}
     heading = f"runs, {' '.join(subjects.pop())}" if len(subjects) == 1 else ""
     columns = (
-        TableColumn(heading or "runs", cut=True),  # a job takes one line, as a cell does
+        TableColumn(heading or "runs", cut=True),
         TableColumn("step", right=True),
         TableColumn("bits/dim", kind="number", places=2),
         TableColumn("id"),
     )
     rows = []
-    for job in running[:MOST_RUNNING]:
+    for job in running[:MAX_RUNNING]:
         budget = "" if job.budget is None else f" @{job.budget}"
-        what = "pretrain" if job.kind == "pretraining" else job.factorization
-        name = f"{what}{budget} seed {job.seed}"
+        rule = "pretrain" if job.kind == "pretraining" else job.factorization
+        name = f"{rule}{budget} seed {job.seed}"
         name = name if heading else f"{job.flow} {job.dataset} {name}"
         step = f"{job.step}/{job.steps}" if job.step < job.steps else describe_step(job)
         rows.append((name, step, job.bits_per_dim, short_id(job.subject)))
     parts: list[RenderableType] = [render_table(Table(columns, tuple(rows)), compact=True)]
-    if len(running) > MOST_RUNNING:
-        parts.append(Text(f"and {len(running) - MOST_RUNNING} more run", style="dim"))
-    return [*parts, *(Text(one, style="red") for one in _describe_troubles(running, now))]
+    if len(running) > MAX_RUNNING:
+        parts.append(Text(f"and {len(running) - MAX_RUNNING} more run", style="dim"))
+    return [*parts, *(Text(line, style="red") for line in _describe_troubles(running, now))]
 
 
 def _describe_reruns(reruns: Mapping[str, Rerun]) -> list[str]:
-    failed = sum(one.state in ("failed", "diverged") for one in reruns.values())
+    failed = sum(rerun.state in ("failed", "diverged") for rerun in reruns.values())
     left = len(reruns) - failed
-    found = []
+    lines = []
     if left:
-        found.append(
-            f"{format_count(left, 'job')} to be run anew; the former results stay until then"
-        )
+        lines.append(f"{format_count(left, 'job')} to be rerun; the former results stay until then")
     if failed:
-        found.append(f"{format_count(failed, 'job')} failed when run anew; the former results stay")
-    return found
+        lines.append(f"{format_count(failed, 'job')} failed when rerun; the former results stay")
+    return lines
 
 
 def _describe_failure(failure: JobFacts, reruns: Mapping[str, Rerun]) -> str:
     lines = (failure.message or "").strip().splitlines() or ["no message"]
-    message = lines[-1].strip()  # of a traceback, the line that says what it was
+    message = lines[-1].strip()  # the last line of a traceback names the error
     if len(message) > MESSAGE_LENGTH:
         message = message[: MESSAGE_LENGTH - 3] + "..."
-    where = f" on {failure.host}" if failure.host else ""
+    step = f"step {failure.step}/{failure.steps}{format_host(failure.host)}"
     line = (
         f"{short_id(failure.subject)} {failure.state} ({failure.outcome or 'no attempt'}) "
-        f"at step {failure.step}/{failure.steps}{where}: {name_failed_job(failure)}: {message}"
+        f"at {step}: {name_failed_job(failure)}: {message}"
     )
     if failure.decision is not None:
         line += f" ({failure.decision})"
@@ -488,30 +480,32 @@ def _name_cell(cell: Any, *, subject: bool, recipe: bool, data: bool) -> str:
 
 
 def _describe_troubles(running: Sequence[JobFacts], now: float) -> list[str]:
-    """Return lines about leases that are over, and about what jobs cannot do at present."""
-    return [
-        *(
-            _name_running(job, f"lease over since {format_duration(-lease_left(job, now))}")
-            for job in running
-            if lease_is_over(job, now)
-        ),
-        *(_name_running(job, job.message) for job in running if job.message),
+    """Return lines about leases that are over, and about what running jobs report as failing."""
+    troubles = [
+        (job, f"lease over since {format_duration(-lease_seconds_left(job, now))}")
+        for job in running
+        if lease_is_over(job, now)
     ]
-
-
-def _name_running(job: JobFacts, said: str) -> str:
-    name = f"{name_experiment(job)} seed {job.seed} ({short_id(job.subject)})"
-    return printable(f"{name}{on_host(job.host)}: {said}")
+    troubles += [(job, job.message) for job in running if job.message]
+    return [
+        printable(
+            f"{name_experiment(job)} seed {job.seed} ({short_id(job.subject)})"
+            f"{format_host(job.host)}: {trouble}"
+        )
+        for job, trouble in troubles
+    ]
 
 
 def _describe_stopping(status: Status, request: StopRequest, held: int) -> str:
     sweep_id = request.sweep_id
-    what = "all sweeps" if sweep_id is None else f"the sweep {status.names[sweep_id]}"
+    launches = "the launches of " + (
+        "all sweeps" if sweep_id is None else f"the sweep {status.names[sweep_id]}"
+    )
     since = format_duration(status.now - request.time)
     jobs = f"{format_count(held, 'job')} still run{'s' if held == 1 else ''}"
     return printable(
-        f"{what} was asked to stop {since} ago by {request.by}: "
-        f"{jobs if held else 'nothing of it runs'}"
+        f"{launches} were asked to stop {since} ago by {request.by}: "
+        f"{jobs if held else 'none of their jobs runs'}"
     )
 
 

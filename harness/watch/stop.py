@@ -1,4 +1,4 @@
-"""Stopping the launches of sweeps, and taking the jobs of those that do not answer."""
+"""Stop the launches of sweeps, and take the jobs of launches that do not answer."""
 
 import time
 from collections.abc import Sequence
@@ -8,17 +8,17 @@ from lcma.db import Store, Sweep
 from lcma.harness.text import printable
 
 ANSWER_SECONDS = 20.0
-"""Seconds that launches have to end in good order, before their jobs are taken from them."""
+"""Time that launches have to end in good order before their jobs are taken from them."""
 
 POLL_SECONDS = 0.2
 
 
 @dataclass(frozen=True)
 class Stopped:
-    """The jobs that launches held when they were asked to stop, and those taken in the end."""
+    """What became of the jobs of stopped launches."""
 
-    held: int
-    taken: int
+    held: int  # when the launches were asked to stop
+    taken: int  # from launches that did not answer
 
 
 def stop_launches(
@@ -29,23 +29,23 @@ def stop_launches(
     by: str,
     seconds: float,
 ) -> Stopped:
-    """Ask launches to end, or not to run some jobs any more, and wait until they hold none.
+    """Ask launches to end, or to give up some jobs, and wait until they hold none.
 
     Args:
         store: The database.
-        sweeps: Whose launches to stop; those of all sweeps if None.
-        job_ids: The jobs that are not to be run any more, in place of whole launches.
+        sweeps: Sweeps whose launches to stop; None for all.
+        job_ids: Jobs to give up; the launches themselves go on.
         by: Who asks, as USER@HOST.
         seconds: How long to wait. Jobs that are held longer are taken from their workers, which
-            lose their lease and notice that at their next heartbeat.
+            notice at their next heartbeat that they have lost the lease.
     """
     ids = None if sweeps is None else [sweep.id for sweep in sweeps]
-    each: list[str | None] = [None] if ids is None else list(ids)
+    sweep_ids: list[str | None] = [None] if ids is None else list(ids)
 
     def count_held() -> int:
         if job_ids is not None:
             return sum(job.state == "running" for job in store.jobs(job_ids).values())
-        return sum(store.job_counts(sweep_id, held=True).total for sweep_id in each)
+        return sum(store.job_counts(sweep_id, held=True).total for sweep_id in sweep_ids)
 
     held = left = count_held()
     store.request_stop(ids, job_ids=job_ids, by=by)
@@ -57,20 +57,24 @@ def stop_launches(
         return Stopped(held, 0)
     if job_ids is not None:
         return Stopped(held, store.release(stopped=job_ids))
-    return Stopped(held, sum(store.release(sweep_id=sweep_id) for sweep_id in each))
+    return Stopped(held, sum(store.release(sweep_id=sweep_id) for sweep_id in sweep_ids))
 
 
-def describe_stopped(stopped: Stopped, what: str, seconds: float, *, jobs: bool) -> str:
-    """Return what became of the launches of what was stopped, in one line.
+def describe_stopped(stopped: Stopped, name: str, seconds: float, *, jobs: bool) -> str:
+    """Return the outcome of `stop_launches` in one line.
 
-    ``seconds`` is how long was waited. ``jobs``: it was a trial or pretraining, no sweep.
+    Args:
+        stopped: The outcome.
+        name: Name of the sweeps or of the jobs.
+        seconds: How long the launches had to answer.
+        jobs: Whether jobs were stopped, not whole launches.
     """
     if stopped.taken:
         taken = "1 job was" if stopped.taken == 1 else f"{stopped.taken} jobs were"
         why = f"since their launch did not answer in {seconds:.0f} s" if seconds else "at once"
-        return printable(f"stopped {what}: {taken} taken from workers {why}")
+        return printable(f"stopped {name}: {taken} taken from workers {why}")
     if stopped.held:
-        return printable(f"stopped {what}: nothing of it runs any more")
+        return printable(f"stopped {name}: no job of it runs any more")
     if jobs:
-        return printable(f"stopped {what}, which did not run: no launch that has begun runs it")
-    return printable(f"nothing of {what} runs; a launch that only waits ends within seconds")
+        return printable(f"stopped {name}: it did not run, and only a later launch will run it")
+    return printable(f"no job of {name} runs; a launch that only waits ends within seconds")

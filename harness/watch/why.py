@@ -14,10 +14,10 @@ from lcma.harness.watch.commands import format_command, relaunch_commands, rende
 from lcma.harness.watch.jobs import (
     describe_progress,
     describe_rerun,
+    format_host,
     job_as_dict,
     lease_is_ahead,
     lease_is_over,
-    on_host,
 )
 
 STYLES = {"done": "green", "failed": "red", "diverged": "yellow"}
@@ -28,11 +28,9 @@ MESSAGE_LENGTH = 200
 
 @dataclass(frozen=True)
 class Explanation:
-    """A job with all that it waits for, one after the other, and the commands to type next.
+    """The causes of a job's state, and the commands to type next."""
 
-    Each of ``causes`` is a job with the lines that explain its state.
-    """
-
+    # The job, then the segments that it waits for, each with the lines that explain its state.
     causes: tuple[tuple[JobFacts, tuple[str, ...]], ...]
     next: tuple[str, ...]
 
@@ -40,44 +38,45 @@ class Explanation:
 def explain_job(store: Store, job: JobFacts, db: str | None = None) -> Explanation:
     """Read why a job is in its state, down to what has to happen first.
 
-    ``db`` is the database as it was given, for the commands.
+    Args:
+        store: The database.
+        job: The job.
+        db: Value of --db of the commands.
     """
     now = store.now()
-    chain = [job, *_read_waits(store, job)]
-    attempts: dict[str, list[Attempt]] = {one.job_id: [] for one in chain}
+    chain = [job, *_read_segments_waited_for(store, job)]
+    attempts: dict[str, list[Attempt]] = {cause.job_id: [] for cause in chain}
     for attempt in store.attempts(list(attempts)):
         attempts[attempt.job_id].append(attempt)
     reruns = store.reruns()
     causes = []
-    for depth, one in enumerate(chain):
-        following = chain[depth + 1] if depth + 1 < len(chain) else None
-        rerun = reruns.get(one.job_id)
+    for cause, following in zip(chain, [*chain[1:], None], strict=True):
+        rerun = reruns.get(cause.job_id)
         lines = [] if rerun is None else [describe_rerun(rerun)]
-        lines += _explain_state(store, one, attempts[one.job_id], following, now)
-        causes.append((one, tuple(map(printable, lines))))
-    return Explanation(tuple(causes), tuple(_next_commands(store, job, chain[-1], now, db)))
+        lines += _explain_state(store, cause, attempts[cause.job_id], following, now)
+        causes.append((cause, tuple(map(printable, lines))))
+    return Explanation(tuple(causes), tuple(_list_next_commands(store, job, chain[-1], now, db)))
 
 
-def render_explanation(found: Explanation) -> RenderableType:
-    """Return a line for each fact, indented along the chain, then the commands."""
-    lines: list[RenderableType] = []
-    for depth, (job, said) in enumerate(found.causes):
+def render_explanation(explanation: Explanation) -> RenderableType:
+    """Return a line for each fact, indented along the chain of causes, then the commands."""
+    parts: list[RenderableType] = []
+    for depth, (job, lines) in enumerate(explanation.causes):
         indent = "  " * depth
         head = Text(f"{indent}{job_title(job)} ({short_id(job.subject)}): ")
         head.append(printable(job.state), style=STYLES.get(job.state, "bold"))
-        lines += [head, *(Text(f"{indent}  {line}") for line in said)]
-    return Group(*lines, *render_commands(found.next))
+        parts += [head, *(Text(f"{indent}  {line}") for line in lines)]
+    return Group(*parts, *render_commands(explanation.next))
 
 
-def explanation_as_dict(found: Explanation) -> dict[str, Any]:
+def explanation_as_dict(explanation: Explanation) -> dict[str, Any]:
     """Return an explanation as JSON values."""
-    causes = [job_as_dict(job) | {"said": said} for job, said in found.causes]
-    return {"causes": causes, "next": found.next}
+    causes = [job_as_dict(job) | {"said": lines} for job, lines in explanation.causes]
+    return {"causes": causes, "next": explanation.next}
 
 
-def _read_waits(store: Store, job: JobFacts) -> list[JobFacts]:
-    """Return the segments that a pending job waits for, the next first, down to one that waits for
-    none."""
+def _read_segments_waited_for(store: Store, job: JobFacts) -> list[JobFacts]:
+    """Return the segments that a pending job waits for, from the last to the first to run."""
     if job.state != "pending" or job.pretraining_id is None or job.budget is None:
         return []
     last = job.budget if job.kind == "trial" else job.budget - 1
@@ -91,7 +90,7 @@ def _read_waits(store: Store, job: JobFacts) -> list[JobFacts]:
         if segment.state == "done":
             break
         chain.append(segment)
-        if segment.state != "pending":
+        if segment.state != "pending":  # it waits for no other
             break
     return chain
 
@@ -103,11 +102,11 @@ def _explain_state(
     following: JobFacts | None,
     now: float,
 ) -> Iterator[str]:
-    own = [attempt for attempt in attempts if attempt.protocol is None]
-    # Not the newest: a merge may have brought others' attempts since.
-    last = next((attempt for attempt in own if attempt.id == job.attempt_id), None)
+    trainings = [attempt for attempt in attempts if attempt.protocol is None]
+    # The job's own last attempt: the newest one may have come with a merge.
+    last = next((attempt for attempt in trainings if attempt.id == job.attempt_id), None)
     if job.state == "pending" and last is not None and last.outcome == "done":
-        last = None  # a rerun that has not begun
+        last = None  # a rerun that has not started
     if job.state == "done":
         yield from _explain_done(store, job, last)
     elif job.state == "running":
@@ -115,25 +114,26 @@ def _explain_state(
     elif job.state == "pending":
         yield from _explain_pending(job, last, following)
     else:
-        yield from _explain_lost(job, last, own)
+        yield from _explain_lost(job, last, trainings)
 
 
 def _explain_done(store: Store, job: JobFacts, last: Attempt | None) -> Iterator[str]:
     if last is None:
         yield "by an attempt that this database does not have"
         return
-    yield f"by attempt {last.token}{on_host(last.host)}{_at_end(last, ', at')}, launch {last.owner}"
-    # Notes of an attempt that ended well, such as on a measure that was not taken.
+    attempt = f"attempt {last.token}{format_host(last.host)}"
+    yield f"by {attempt}{_format_end(last, ', at')}, launch {last.owner}"
+    # The message of an attempt that ended well has notes, such as on a measure not taken.
     for line in last.message.strip().splitlines():
         yield line[:MESSAGE_LENGTH]
     if job.trial_id is None:
         return
-    sweeps = {one.id: one for one in store.sweeps()}
+    sweeps = {sweep.id: sweep for sweep in store.sweeps()}
     for member in store.memberships([job.trial_id]):
         sweep = sweeps[member.sweep_id]
         late = last.ended is not None and (sweep.created or 0.0) > last.ended
-        how = "served from what was there already" if late else "run for it"
-        yield f"in the sweep {sweep.name} as {member.factorization}: {how}"
+        origin = "taken from an earlier sweep" if late else "run for it"
+        yield f"in the sweep {sweep.name} as {member.factorization}: {origin}"
 
 
 def _explain_running(job: JobFacts, last: Attempt | None, now: float) -> Iterator[str]:
@@ -143,70 +143,71 @@ def _explain_running(job: JobFacts, last: Attempt | None, now: float) -> Iterato
     if last is not None and last.message:
         yield last.message
     if lease_is_over(job, now):
-        yield "nobody has heard of it since: the next launch that wants it takes it over"
+        yield "its worker no longer answers: the next launch of the job takes it over"
 
 
 def _explain_pending(
     job: JobFacts, last: Attempt | None, following: JobFacts | None
 ) -> Iterator[str]:
     if last is not None:
-        attempt = f"attempt {last.token}{on_host(last.host)}"
-        yield f"{attempt} ended as {last.outcome}{_at_end(last, ' at')}"
+        attempt = f"attempt {last.token}{format_host(last.host)}"
+        yield f"{attempt} ended as {last.outcome}{_format_end(last, ' at')}"
         if last.outcome == "node_lost" and last.message:
             yield last.message.strip().splitlines()[-1][:MESSAGE_LENGTH]
         yield from _explain_memory(last)
         if job.decision is not None:
             yield job.decision
-        yield f"the next goes on from its last checkpoint, step {job.step} was the last heard of"
+        yield f"the next attempt goes on from the last checkpoint; last step reported: {job.step}"
     if job.stopped_by is not None:
-        yield f"stopped by {job.stopped_by}: a launch that begins later runs it"
+        yield f"stopped by {job.stopped_by}: a later launch runs it"
     elif following is not None:
         yield f"waits for its pretraining to {following.budget}:"
     elif last is None:
-        yield "not started: nothing is in its way, a launch runs it"
+        yield "not started: it waits only for a launch"
     else:
-        yield "nothing is in its way: a launch runs it again"
+        yield "it waits only for a launch, which runs it again"
 
 
 def _explain_memory(last: Attempt) -> Iterator[str]:
     if last.outcome != "oom":
         return
     if last.peak_memory is None:
-        yield "it had not reported how much memory it took"
+        yield "its use of memory was not reported"
         return
-    took = f"at most {last.peak_memory / 2**30:.2f} GiB"
+    peak = f"at most {last.peak_memory / 2**30:.2f} GiB"
     if last.devices is None:
-        yield f"its process took {took} on the CPU"
+        yield f"its process took {peak} on the CPU"
     else:
         share = "a GPU" if last.share is None else f"{last.share:.2g} of a GPU"
-        yield f"its tensors took {took} of {last.devices}, where it held {share}"
+        yield f"its tensors took {peak} of {last.devices}, where it held {share}"
 
 
-def _explain_lost(job: JobFacts, last: Attempt | None, own: Sequence[Attempt]) -> Iterator[str]:
+def _explain_lost(
+    job: JobFacts, last: Attempt | None, attempts: Sequence[Attempt]
+) -> Iterator[str]:
     if last is None:
         yield "by an attempt that this database does not have"
         return
     lines = last.message.strip().splitlines() or ["no message"]
-    same = sum(attempt.outcome == last.outcome for attempt in own)
-    often = "once" if same == 1 else f"{same} times"
-    attempts = format_count(len(own), "attempt")
+    same = sum(attempt.outcome == last.outcome for attempt in attempts)
+    times = "once" if same == 1 else f"{same} times"
     yield f"{last.outcome}: {lines[-1].strip()[:MESSAGE_LENGTH]}"
     yield (
-        f"at step {last.last_step}/{job.steps}{on_host(last.host)}{_at_end(last, ',')}; "
-        f"{often} in {attempts}"
+        f"at step {last.last_step}/{job.steps}{format_host(last.host)}{_format_end(last, ',')}; "
+        f"{times} in {format_count(len(attempts), 'attempt')}"
     )
     yield from _explain_memory(last)
     if job.decision is not None:
         yield job.decision
 
 
-def _next_commands(
+def _list_next_commands(
     store: Store, job: JobFacts, cause: JobFacts, now: float, db: str | None
 ) -> Iterator[str]:
     if job.state == "done":
         yield format_command("logs", short_id(job.subject), db=db)
         if job.trial_id is not None and any(
-            one.weights for one in store.job_facts(trial_ids=[job.trial_id])
+            trial.weights for trial in store.job_facts(trial_ids=[job.trial_id])
         ):
             yield format_command("samples", short_id(job.trial_id), db=db)
         return
@@ -220,5 +221,5 @@ def _next_commands(
     yield from relaunch_commands(store, [job.job_id], db)
 
 
-def _at_end(attempt: Attempt, before: str) -> str:
+def _format_end(attempt: Attempt, before: str) -> str:
     return "" if attempt.ended is None else f"{before} {format_time(attempt.ended)}"

@@ -166,7 +166,7 @@ def test_a_launch_says_its_limits_beside_the_prediction_and_ends_at_them(
         cli.main(launch)
     out = capsys.readouterr().out
     assert ended.value.code == 4
-    assert f"{said}, 2 h by the wall; predicted 0.1\n" in out
+    assert f"{said}, 2 hours by the clock; predicted 0.1\n" in out
     assert re.search(r"\nTime    about .* if one job runs at a time \(.*\), from realnvp on ", out)
     why = "the sweep has taken 0.00833 of 0.005 device hours that `resources.max_device_hours`"
     assert f"Ended in good order: {why} lets it take. What is left: 14 jobs.\n" in out

@@ -66,12 +66,12 @@ def test_a_pretraining_takes_along_the_trials_that_read_its_maps(done: World, ty
     refused(
         typed("rerun", "p"),
         "3 jobs (2 segments and 1 trial, 1 more than named, for the maps)",
-        "would run again: give --yes, or look with --dry-run",
+        "would be rerun: give --yes, or look with --dry-run",
     )
     assert done.dump() == before
     out = output_of(typed("rerun", "p", "--yes"))
     assert "3 jobs (2 segments and 1 trial" in out
-    assert "1 job stays as it is, not done: 1 pending" in out
+    assert "1 job is not done and stays as it is: 1 pending" in out
     assert SWEEP in out
     assert put_back(done) == everything
     claims = [done.win(job_id, now=3000.0) for job_id in sorted(everything)[:1]]
@@ -89,7 +89,7 @@ def test_a_person_is_asked(
     monkeypatch.setattr(sys, "stdin", Terminal(f"{answer}\n"))
     code, out, _ = typed("rerun", "p")
     assert code == 0
-    assert "3 jobs (2 segments and 1 trial, 1 more than named, for the maps) will be run" in out
+    assert "3 jobs (2 segments and 1 trial, 1 more than named, for the maps) will be rerun" in out
     assert len(put_back(done)) == moved
 
 
@@ -98,13 +98,15 @@ def test_a_trial_that_runs_with_the_former_maps_is_named(done: World, typed: Typ
     code, out, _ = typed("rerun", "p", "--yes")
     assert code == 0
     command = f"lcma rerun {TRIALS[3].id[:8]} when done"
-    assert f"1 job stays as it is, not done: 1 running; with the former maps: {command}" in out
+    assert (
+        f"1 job is not done and stays as it is: 1 running; with the former maps: {command}" in out
+    )
 
 
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        ([], "nothing says what to run anew: give ids of trials, or --sweep NAME"),
+        ([], "nothing to rerun is named: give ids of trials, or --sweep NAME"),
         (["nope"], "no trial, pretraining or job starts with 'nope'"),
         (["--where", "seed=x"], "--where seed=x: seed is a whole number"),
         (["--where", "factorization=high"], "--factorization high: there are LLL, channel"),
@@ -121,17 +123,17 @@ def test_bad_input_is_one_line_and_changes_nothing(
     assert done.dump() == before
 
 
-def test_nothing_to_run_anew_is_no_error(planned: World, typed: Typed) -> None:
-    said = "nothing to run again: no such job has failed or diverged\n"
+def test_nothing_to_rerun_is_no_error(planned: World, typed: Typed) -> None:
+    said = "nothing to rerun: no such job has failed or diverged\n"
     assert typed("rerun", "--failed") == (0, said, "")
     out = output_of(typed("rerun", "channel-0"))
     assert out.splitlines() == [
-        "1 job stays as it is, not done: 1 pending",
-        "nothing to run anew: no such job is done",
+        "1 job is not done and stays as it is: 1 pending",
+        "nothing to rerun: no such job is done",
     ]
 
 
-def test_status_and_why_say_what_is_run_anew(done: World, typed: Typed) -> None:
+def test_status_and_why_say_what_is_rerun(done: World, typed: Typed) -> None:
     job = done.trials[0]
     done.store.rerun([job], by="ann@here", why="old code", now=2000.0)
     when = "1970-01-01 00:16:50 UTC"
@@ -141,21 +143,21 @@ def test_status_and_why_say_what_is_run_anew(done: World, typed: Typed) -> None:
 
     asked = "asked for by ann@here (old code); its result of " + when
     assert said("why", "channel-0").splitlines()[1:3] == [
-        f"  to be run anew, {asked} stays until then",
-        "  not started: nothing is in its way, a launch runs it",
+        f"  to be rerun, {asked} stays until then",
+        "  not started: it waits only for a launch",
     ]
-    line = "1 job to be run anew; the former results stay until then"
+    line = "1 job to be rerun; the former results stay until then"
     assert line in said("status")
     assert line in said("status", "--sweep", "demo")
     (one,) = json.loads(said("status", "--json"))["reruns"]
     assert (one["job_id"], one["by"], one["why"]) == (job, "ann@here", "old code")
     claim = done.win(job, now=2001.0)
-    assert f"run anew, {asked} stays until then" in said("why", "channel-0")
+    assert f"rerun, {asked} stays until then" in said("why", "channel-0")
     assert done.store.finish(claim, "code_error", last_step=9, cost=COST, message="bad")
-    assert f"run anew, {asked} stays\n" in said("why", "channel-0")
+    assert f"rerun, {asked} stays\n" in said("why", "channel-0")
     out = said("status")
-    assert "1 job failed when run anew; the former results stay" in out
-    assert f"(run anew, {asked} stays)" in out
+    assert "1 job failed when rerun; the former results stay" in out
+    assert f"(rerun, {asked} stays)" in out
     assert list_lost_trials(done.store) == []
     assert isinstance(done.store.retry([job]), int)
     again = done.win(job, now=2002.0)

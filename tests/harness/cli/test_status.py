@@ -27,7 +27,7 @@ COMMAND = """
 import sys
 from lcma.harness.cli.main import main
 from lcma.harness.watch import status
-status.LOOK_SECONDS = 0.1
+status.POLL_SECONDS = 0.1
 main(sys.argv[1:])
 """
 
@@ -91,7 +91,7 @@ def test_all_that_is_under_way_is_told_with_what_is_left_of_former_sweeps(
     _, out, _ = typed("status")
     assert out.splitlines() == [
         "demo   0/0 jobs  ---------------",
-        "older: 1 trial waits of a former demo: `lcma forget s` drops what nobody began",
+        "older: 1 trial waits of a former demo: `lcma forget s` drops unstarted trials",
     ]
 
 

@@ -64,7 +64,7 @@ def test_where_nothing_runs_it_says_so(planned: World, typed: Typed) -> None:
     code, out, _ = typed("stop", "demo", "--json")
     found = json.loads(out)
     assert (code, found["sweeps"], found["held"], found["taken"]) == (0, ["s"], 0, 0)
-    assert typed("stop", "demo")[1].startswith("nothing of the sweep demo runs; a launch that only")
+    assert typed("stop", "demo")[1].startswith("no job of the sweep demo runs; a launch that only")
 
 
 @pytest.mark.slow
@@ -83,7 +83,7 @@ def test_a_running_launch_is_stopped_from_elsewhere_and_goes_on(
             store = store or db.connect(str(tmp_path / "lcma.db"))
         time.sleep(0.2)
     stop = start(tmp_path, "stop", "long")
-    assert stop.communicate()[0].startswith("stopped the sweep long: nothing of it runs any more")
+    assert stop.communicate()[0].startswith("stopped the sweep long: no job of it runs any more")
     out, err = running.communicate()
     assert (running.returncode, err) == (3, "")
     assert re.search(
@@ -136,7 +136,7 @@ def test_the_start_of_an_id_means_one_sweep_or_is_refused(
 
 
 def test_status_shows_what_was_asked_to_stop(planned: World, held: db.Claim, typed: Typed) -> None:
-    asked = r"was asked to stop \d+ s ago by me@here: "
+    asked = r"were asked to stop \d+ s ago by me@here: "
     assert not re.search(asked, typed("status")[1])
     planned.store.request_stop(["s"], by="me@here")
     assert re.search("the sweep demo " + asked + "1 job still runs", typed("status")[1])
@@ -146,7 +146,7 @@ def test_status_shows_what_was_asked_to_stop(planned: World, held: db.Claim, typ
     assert re.search("the sweep demo " + asked + "1 job still", of_demo)
     planned.store.release("dead")
     assert not re.search(asked, typed("status")[1])
-    assert re.search(asked + "nothing of it runs", typed("status", "--sweep", "demo")[1])
+    assert re.search(asked + "none of their jobs runs", typed("status", "--sweep", "demo")[1])
     planned.store.begin_launch("later", "s")
     assert not re.search(asked, typed("status", "--sweep", "demo")[1])
 
@@ -178,7 +178,7 @@ def test_one_trial_is_stopped_and_the_launch_is_not(
     job = planned.job(held.job_id)
     assert (job.state, job.stopped_by is not None) == ("pending", True)
     assert planned.store.stop_request("s") is None
-    assert "a launch that begins later runs it" in typed("why", held.job_id)[1]
+    assert "a later launch runs it" in typed("why", held.job_id)[1]
     found = json.loads(typed("stop", held.job_id, "--json")[1])
     assert (found["jobs"], found["held"], found["taken"]) == ([held.job_id], 0, 0)
     planned.finish_trial(1)

@@ -33,7 +33,7 @@ def test_what_is_done_names_its_attempt_and_the_sweeps_that_it_serves(
         "  by attempt 1 on node1, at 1970-01-01 00:16:50 UTC, launch me",
         "  in the sweep demo as channel: run for it",
         "  in the sweep demo as conventional: run for it",
-        r"  in the sweep late\x1b as channel: served from what was there already",
+        r"  in the sweep late\x1b as channel: taken from an earlier sweep",
         f"Next: lcma logs {job}",
         f"      lcma samples {job}",
     ]
@@ -61,7 +61,7 @@ def test_a_trial_waits_for_its_pretraining_whatever_that_waits_for(
     out = told("LLL")
     assert "budget 100 seed 0" in out
     assert "  waits for its pretraining to 100:\n  pretrain realnvp photos16 to 100" in out
-    assert "    not started: nothing is in its way" in out
+    assert "    not started: it waits only for a launch" in out
     assert out.endswith("Next: lcma launch demo  # with the options that it had\n")
     claim = planned.win(planned.segments[0], now=time.time())
     beat(planned.store, claim, step=40, lease_seconds=60.0)
@@ -72,7 +72,7 @@ def test_a_trial_waits_for_its_pretraining_whatever_that_waits_for(
     assert out.endswith(f"Next: lcma logs {segment} -f\n")
     beat(planned.store, claim, step=40, lease_seconds=60.0, now=time.time() + 86400.0)
     out = told("LLL")
-    assert "lease by a clock that is ahead: taken over once it stands still for 60 s" in out
+    assert "lease by a clock that is ahead: taken over if not renewed for 60 s" in out
     assert "Next: lcma launch demo" in out
     beat(planned.store, claim, step=40, lease_seconds=60.0, now=1010.0)
     out = told("LLL")

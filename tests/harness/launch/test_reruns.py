@@ -1,4 +1,4 @@
-"""Jobs that are run anew: their files, their results, and what a launch makes of them."""
+"""Jobs that are rerun: their files, their results, and what a launch makes of them."""
 
 import dataclasses
 import shutil
@@ -143,7 +143,7 @@ def test_what_is_run_anew_now_is_neither_evaluated_nor_measured(
     claim = claim_elsewhere(runs.store, runs.works["trial None"].job_id)
     (one,) = runs.store.job_facts(trial_ids=[trial.id])
     monkeypatch.setattr(weights, "load_data", None)  # it is refused before there is any work
-    with pytest.raises(UserError, match="is being run anew"):
+    with pytest.raises(UserError, match="is being rerun"):
         measure_trial(runs.store, runs.place, one, make_measure("swd", samples=40), owner="me")
     assert beat(runs.store, claim, step=1, lease_seconds=60.0)
 
@@ -166,7 +166,7 @@ def test_weights_that_a_rerun_replaces_meanwhile_are_not_measured(
     with monkeypatch.context() as patch:
         patch.setattr(weights, "load_flow", run_anew)
         before = runs.store.view("attempts", job_id=one.job_id)
-        with pytest.raises(UserError, match="was run anew meanwhile; what is stored stays"):
+        with pytest.raises(UserError, match="was rerun meanwhile; what is stored stays"):
             measure_trial(runs.store, runs.place, one, swd, owner="me")
     assert len(runs.store.view("attempts", job_id=one.job_id)) == len(before) + 1
     assert find_measured(runs.store, one, swd) is None
@@ -250,7 +250,7 @@ def test_a_plan_and_a_board_keep_what_is_current(runs: Runs) -> None:
 
     ((status, note),) = noted()
     assert status == "new"
-    assert note.startswith("to be run anew, its result of 2")
+    assert note.startswith("to be rerun, its result of 2")
     assert note.endswith(" stays until then")
     end(runs.store, claim_elsewhere(runs.store, runs.works["trial None"].job_id), "code_error")
     ((status, note),) = noted()
