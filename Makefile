@@ -1,11 +1,11 @@
-# Everything happens in .venv. PIP_ARGS is passed to pip, for example to choose a build of
-# torch. The install is editable and follows the links in src/lcma, so it needs a git clone that has them.
+# Everything is installed into .venv. PIP_ARGS is passed to pip, for example to choose a build of torch.
+# The installation is editable and follows the links in src/lcma, so it needs a git clone with these.
 PYTHON ?= python3
 PIP_ARGS ?=
 BIN = .venv/bin
-# Python compiles the modules that are imported; pip would compile all, half of its time.
+# Python compiles modules when they are imported. Pip would compile all, and take twice the time.
 PIP_INSTALL = $(BIN)/python -m pip install --no-compile
-# Each of the tests' processes would compile all modules, and their assertions, anew.
+# With this variable, each process of the tests would compile all modules and assertions again.
 unexport PYTHONDONTWRITEBYTECODE
 PYTEST = $(BIN)/pytest -n auto --dist loadgroup --no-loadscope-reorder
 TESTS ?= not integration and not slow and not gpu
@@ -14,26 +14,26 @@ TESTS ?= not integration and not slow and not gpu
 
 help:
 	@echo "make demo      install, then run Algorithm 1 on real images (about two minutes)"
-	@echo "make install   only install, into .venv"
+	@echo "make install   install into .venv"
 	@echo "make test      install, then run the tests"
-	@echo "make test-integration  the tests that take a second or more: clusters, a browser, studies, kills"
-	@echo "make test-all  install, then run the long tests too"
-	@echo "make test-gpu  the tests that need a CUDA device"
-	@echo "make gpu-half-hour  exactness, stacks, speed, memory, maps and a cell of table2 on a CUDA device (HALF_HOUR_ARGS=\"--data DIR\")"
-	@echo "make docs      the documentation as a site, in docs/_site; a broken link is an error"
-	@echo "make findings  numbers and pictures of docs/findings.md and the README, from the reference database"
-	@echo "make check-findings  only say which pages have other numbers than the reference database"
-	@echo "make check     lint, format, types and import layers"
-	@echo "make benchmark speed of training steps, compared with normflows"
-	@echo "make benchmark-database speed of the results database, compared with MLflow and Optuna"
-	@echo "make venv      only make the environment, to install another build of torch into it first"
+	@echo "make test-integration  run the tests that take a second or more: clusters, a browser, studies, kills"
+	@echo "make test-all  install, then run all tests, also the long ones, except those of a CUDA device"
+	@echo "make test-gpu  run the tests of a CUDA device"
+	@echo "make gpu-half-hour  check a CUDA device: exactness, stacks, speed, memory, maps and a cell of table2 (HALF_HOUR_ARGS=\"--data DIR\")"
+	@echo "make docs      build the documentation as a site in docs/_site; a broken link is an error"
+	@echo "make findings  update the numbers and pictures of docs/findings.md and the README from the reference database"
+	@echo "make check-findings  list pages whose numbers differ from the reference database"
+	@echo "make check     check lint, format, types and import layers"
+	@echo "make benchmark time training steps, compared with normflows"
+	@echo "make benchmark-database time the results database, compared with MLflow and Optuna"
+	@echo "make venv      make only the environment, to install another build of torch into it first"
 
 install: .venv/installed
 	@echo "lcma is in .venv/bin: source .venv/bin/activate, then lcma --help"
 
 demo: .venv/installed
 	$(BIN)/lcma launch demo
-	@echo "lcma is in .venv/bin: source .venv/bin/activate puts it on the path"
+	@echo "lcma is in .venv/bin: source .venv/bin/activate, then lcma --help"
 
 test: .venv/installed-dev
 	$(PYTEST) -m "$(TESTS)"
@@ -85,17 +85,17 @@ venv: $(BIN)/python
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
-		{ echo "Python 3.11 or newer is needed; name one with make PYTHON=python3.12"; exit 2; }
+		{ echo "Python 3.11 or newer is needed: name one, such as make PYTHON=python3.12"; exit 2; }
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --upgrade pip  # that of an old Python takes twice the time
+	$(BIN)/python -m pip install --quiet --upgrade pip  # the pip of an old Python takes twice the time
 
 .venv/installed: $(BIN)/python pyproject.toml constraints.txt
-	@echo "installing lcma and PyTorch into .venv: some minutes"
+	@echo "installing lcma and PyTorch into .venv; this takes some minutes"
 	$(PIP_INSTALL) -c constraints.txt -e '.[pictures]' $(PIP_ARGS)
 	@touch $@
 
 .venv/installed-dev: $(BIN)/python pyproject.toml constraints.txt
-	@echo "installing lcma, PyTorch and what the tests need into .venv: some minutes"
+	@echo "installing lcma, PyTorch and the tests' packages into .venv; this takes some minutes"
 	$(PIP_INSTALL) -c constraints.txt -e '.[pictures,dev]' $(PIP_ARGS)
 	@touch .venv/installed $@
 

@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# `lcma launch` as the entrypoint of a RayJob, in the image as `lcma-launch`.
+# Runs `lcma launch` as the entrypoint of a RayJob; the image has it as `lcma-launch`.
 #
-# KubeRay starts a new cluster, GPUs and all, after any exit code but 0. That mends a lost head; it
-# mends no diverged trial (1), no mistake (2), no `lcma stop` (3) and no limit of hours (4), so these
-# end the RayJob. `lcma status` and the job's last line say which it was.
+# After any exit code except 0, KubeRay starts a new cluster with all its GPUs. That helps if the head
+# was lost. It does not help after a diverged trial (1), a mistake (2), `lcma stop` (3) or a limit of
+# hours (4), so these end the RayJob. `lcma status` and the job's last line say which it was.
 set -uo pipefail
 
 code=0

@@ -78,6 +78,6 @@ def test_a_password_in_a_place_is_not_sent(tmp_path: Path, name: str) -> None:
     process = start(SUBMIT, tmp_path, "ray", "touch called", "table2", **changed)
     out, err = process.communicate(timeout=60)
     assert process.returncode == 2
-    assert "has a password, and Ray shows a job's variables to all" in err
+    assert "has a password, and Ray shows a job's variables to everybody" in err
     assert "secret" not in out + err
     assert not (tmp_path / "called").exists()

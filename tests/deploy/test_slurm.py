@@ -142,7 +142,7 @@ def test_a_job_out_of_time_is_queued_again_and_goes_on(job: Job) -> None:
     assert len(token.read_text()) == 64
     first.send_signal(signal.SIGUSR1)
     assert first.wait(120) == 128 + signal.SIGTERM, job.log
-    assert "2 of 2 nodes are there" in job.log
+    assert "2 of 2 nodes have joined" in job.log
     assert "Stopped;" in job.log
     asked = f"requeue {job.environment['SLURM_JOB_ID']}\n"
     assert (job.folder / "scontrol").read_text() == asked
