@@ -1,4 +1,4 @@
-"""What is held against what: the rows of `benchmarks.step_time`."""
+"""The rows of `benchmarks.step_time`: which two sides each compares."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -14,10 +14,9 @@ Kind = Literal["lcma", "stack", "normflows", "evaluation", "contributions"]
 class Side:
     """One of the two things that a row compares.
 
-    ``lcma`` and ``normflows`` are training steps of so many ``models`` one after the other,
-    ``stack`` is one of all of them as a stack, ``evaluation`` and ``contributions`` are passes of
-    our flow over a batch without gradients. ``override`` is laid over the profile's recipe. Steps
-    are computed anew each time where they are not ``recorded``.
+    Kinds: `lcma` and `normflows` are training steps of `models` models, one after the other.
+    `stack` is one step of all of them as a stack. `evaluation` and `contributions` are passes of
+    our flow over a batch without gradients.
     """
 
     kind: Kind
@@ -25,42 +24,41 @@ class Side:
     profile: str
     dataset: str = "photos16"
     factorization: str = "channel"
-    override: Mapping[str, Any] = field(default_factory=dict)
+    override: Mapping[str, Any] = field(default_factory=dict)  # of the profile's recipe
     models: int = 1
-    recorded: bool = True
+    recorded: bool = True  # a step is recorded once and repeated, not computed each time
 
     @property
     def recipe(self) -> Recipe:
         return recipe(self.flow, self.dataset, self.profile, self.override)
 
     @property
-    def about(self) -> str:
+    def description(self) -> str:
         """The whole configuration in one line."""
-        r = self.recipe
-        architecture = " ".join(f"{k}={v}" for k, v in r.model.architecture.model_dump().items())
-        o = r.optimization
+        model, optimization = self.recipe.model, self.recipe.optimization
+        architecture = " ".join(f"{k}={v}" for k, v in model.architecture.model_dump().items())
         models = "" if self.models == 1 else f" of {self.models}"
         return (
-            f"{self.kind}{models}: {self.flow} {r.model.size}x{r.model.size} {self.factorization} "
-            f"splits={r.model.splits} {architecture} batch={o.batch} {o.optimizer} clip={o.clip} "
-            "float32"
+            f"{self.kind}{models}: {self.flow} {model.size}x{model.size} {self.factorization} "
+            f"splits={model.splits} {architecture} batch={optimization.batch} "
+            f"{optimization.optimizer} clip={optimization.clip} float32"
         )
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """A row: the time of ``second`` over that of ``first``, and the aim of the project for it."""
+    """A row: the time of the second side over that of the first."""
 
     name: str
     first: Side
     second: Side
-    aim: str
-    differs: str = ""
+    aim: str  # of the project, for this ratio
+    differs: str = ""  # what makes the sides differ
 
 
 _CONVOLUTIONS = {"fully_connected": 0, "max_iterations": 5, "tolerance": 1e-12}
 _RESIDUAL = (
-    "normflows has an activation before the very first convolution; five power iterations a step"
+    "normflows has an activation before the first convolution, and five power iterations a step"
 )
 _PEERS: tuple[tuple[str, str, dict[str, Any], str, str], ...] = (
     (
@@ -69,7 +67,7 @@ _PEERS: tuple[tuple[str, str, dict[str, Any], str, str], ...] = (
     ),
     (
         *("glow", "glow", {"net_actnorm": False}, "at least 1.3"),
-        "ours has border channels, gains and conditional split priors besides",
+        "ours also has border channels, gains and conditional split priors",
     ),
     (
         *("glow-actnorm", "glow", {}, "at least 1.3"),
@@ -78,49 +76,51 @@ _PEERS: tuple[tuple[str, str, dict[str, Any], str, str], ...] = (
     ("residual", "resflow", _CONVOLUTIONS, "at least 2, at no more memory", _RESIDUAL),
     ("series", "iresnet", {"activation": "lipswish"}, "at least 2, at no more memory", _RESIDUAL),
 )
-"""Rows beside normflows: name, flow, changes of its architecture, aim, what differs."""
+"""Comparisons with normflows: name, flow, changes of its architecture, aim, what differs."""
 
 
 def _compare_with_peers(
     profile: str, dataset: str, override: Mapping[str, Any]
 ) -> Iterator[Comparison]:
     for name, flow, architecture, aim, differs in _PEERS:
-        own = {**override, "model": {"architecture": architecture}} if architecture else override
+        settings = override
+        if architecture:
+            settings = {**override, "model": {"architecture": architecture}}
         ours, theirs = (
-            Side(kind, flow, profile, dataset=dataset, override=own)
+            Side(kind, flow, profile, dataset=dataset, override=settings)
             for kind in ("lcma", "normflows")
         )
         yield Comparison(f"{name}/{profile}", ours, theirs, aim, differs)
 
 
-def _stacks(
+def _compare_stacks(
     flow: str, profile: str, dataset: str, override: Mapping[str, Any]
 ) -> Iterator[Comparison]:
     models = 4 if dataset == "photos8" else 6
-    own = flow, profile, dataset, "conventional", override
-    stack, alone = Side("stack", *own, models), Side("lcma", *own, models)
+    settings = flow, profile, dataset, "conventional", override
+    stack, single = Side("stack", *settings, models), Side("lcma", *settings, models)
     aim = "at least 1.5" if flow == "realnvp" else "at least 1.8"
     differs = f"the second makes the steps of {models} models one after the other"
-    yield Comparison(f"stack-{flow}/{profile}", stack, alone, aim=aim, differs=differs)
+    yield Comparison(f"stack-{flow}/{profile}", stack, single, aim=aim, differs=differs)
     computed, differs = replace(stack, recorded=False), "the first runs a step that was recorded"
     yield Comparison(f"recorded-stack-{flow}/{profile}", stack, computed, "above 1", differs)
-    alone = replace(alone, models=1)
-    computed = replace(alone, recorded=False)
-    yield Comparison(f"recorded-{flow}/{profile}", alone, computed, "above 1", differs)
+    single = replace(single, models=1)
+    computed = replace(single, recorded=False)
+    yield Comparison(f"recorded-{flow}/{profile}", single, computed, "above 1", differs)
 
 
-def _choice(flow: str, profile: str, dataset: str) -> Comparison:
+def _compare_rules(flow: str, profile: str, dataset: str) -> Comparison:
     splits = recipe(flow, dataset, profile).model.splits
     return Comparison(
         f"low-{flow}/{profile}",
         Side("lcma", flow, profile, dataset, "conventional"),
         Side("lcma", flow, profile, dataset, "L" * splits),
         aim="1.0",
-        differs="the index tables alone",
+        differs="only the index tables",
     )
 
 
-def _passes(flow: str, profile: str, dataset: str) -> Comparison:
+def _compare_passes(flow: str, profile: str, dataset: str) -> Comparison:
     return Comparison(
         f"map-{flow}/{profile}",
         Side("evaluation", flow, profile, dataset, "none"),
@@ -130,14 +130,15 @@ def _passes(flow: str, profile: str, dataset: str) -> Comparison:
     )
 
 
-def comparisons(*, quick: bool = False) -> tuple[Comparison, ...]:
-    """All rows; ``quick`` ones take seconds and say little about speed."""
+def list_comparisons(*, quick: bool = False) -> tuple[Comparison, ...]:
+    """Return all rows; ``quick`` ones take seconds and say little about speed."""
     dataset = "photos8" if quick else "photos16"
     rows: list[Comparison] = []
     for profile in ("tiny",) if quick else ("tiny", "small"):
         batch = {"optimization": {"batch": 8}} if quick else {}
         rows += _compare_with_peers(profile, dataset, batch)
         for flow in ("realnvp", "glow"):
-            rows += [_choice(flow, profile, dataset), _passes(flow, profile, dataset)]
-            rows += _stacks(flow, profile, dataset, batch)
+            rows.append(_compare_rules(flow, profile, dataset))
+            rows.append(_compare_passes(flow, profile, dataset))
+            rows += _compare_stacks(flow, profile, dataset, batch)
     return tuple(rows)

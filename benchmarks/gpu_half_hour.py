@@ -1,9 +1,9 @@
-"""What is to be known of lcma on a GPU, in half an hour, each figure beside the expected one.
+"""Measurements of lcma on a GPU in half an hour, each with the expected figure.
 
-`make gpu-half-hour`, or, without a network, `python -m benchmarks.gpu_half_hour [SECTION ...]`
-where everything is installed. Each row ends for itself: one that fails or finds no time left says
-so in a line, and the others go on. Results are written as JSON and as a table in Markdown for
-benchmarks/README.md. It returns 1 if anything failed.
+Run `make gpu-half-hour`, or `python -m benchmarks.gpu_half_hour [SECTION ...]` where everything is
+installed; this needs no network. A row that fails, or has no time left, is noted in a line, and the
+others go on. The results are written as JSON and as Markdown tables for benchmarks/README.md. The
+exit code is 1 if anything failed.
 """
 
 import argparse
@@ -43,7 +43,7 @@ ROOT = Path(__file__).parents[1]
 STACKED = ("realnvp", "glow")
 
 Row = dict[str, Any]
-"""What one line of a table says, by column."""
+"""The cells of a line of a table, by column."""
 
 
 class NotRunError(Exception):
@@ -52,31 +52,31 @@ class NotRunError(Exception):
 
 @dataclass
 class Run:
-    """What is asked for, the time until which new work is begun, and what a section has found."""
+    """The options of a run, and the results of a section."""
 
     device: str
     quick: bool
     data: Path | None
-    until: float
+    until: float  # by the monotonic clock; no work is begun later
     out: Path = field(default_factory=Path.cwd)
     rows: list[Row] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     errors: list[str] = field(default_factory=list)
     tracebacks: list[str] = field(default_factory=list)
 
-    def attempt(self, name: str, measure: Callable[..., Row], *given: Any) -> None:
-        """Add a row; note why there is none if its time is over or it fails."""
+    def attempt(self, name: str, measure: Callable[..., Row], *arguments: Any) -> None:
+        """Add a row, or a note if no time is left or the measurement fails."""
         if self.seconds_left <= 0:
             self.notes.append(f"{name}: no time left")
             return
         try:
-            self.rows.append({"row": name} | measure(self, *given))
-        except Exception as error:  # noqa: BLE001 - what comes after is still worth its time
+            self.rows.append({"row": name} | measure(self, *arguments))
+        except Exception as error:  # noqa: BLE001 - the next rows are still of use
             self.fail(name, error)
         free_memory(self.device)
 
     def fail(self, name: str, error: Exception) -> None:
-        """Note an error, in a line and with its last frames."""
+        """Note an error as a line and with its last frames."""
         (line, *_) = str(error).strip().splitlines() or [""]
         self.errors.append(f"{name}: {type(error).__name__}: {line}")
         self.tracebacks.append("".join(traceback.format_exception(error, limit=-4)))
@@ -89,53 +89,55 @@ class Run:
     def seconds_left(self) -> float:
         return self.until - time.monotonic()
 
-    def side(self, kind: Kind, flow: str, profile: str, **more: Any) -> Side:
+    def side(self, kind: Kind, flow: str, profile: str, **options: Any) -> Side:
         if self.quick:
-            more = {"dataset": "photos8", "override": {"optimization": {"batch": 4}}} | more
-        return Side(kind, flow, profile, **more)
+            options = {"dataset": "photos8", "override": {"optimization": {"batch": 4}}} | options
+        return Side(kind, flow, profile, **options)
 
 
 EXACTNESS_SECONDS = 600
-"""Most seconds for the tests: the other sections need theirs."""
+"""Time limit of the tests, so that the other sections have time too."""
 
 TEST_OUTPUT = "gpu-tests.txt"
 
 
 def measure_exactness(run: Run) -> None:
-    """Run `make test-gpu`, and keep what it printed."""
-    chosen = "tests/gpu/test_exactness.py" if run.quick else "tests/gpu"
-    command = ["-m", "pytest", "-v", "-p", "no:cacheprovider", "-m", "gpu", chosen]
+    """Run the tests of `make test-gpu`, and keep their output."""
+    path = "tests/gpu/test_exactness.py" if run.quick else "tests/gpu"
+    command = ["-m", "pytest", "-v", "-p", "no:cacheprovider", "-m", "gpu", path]
     seconds = min(EXACTNESS_SECONDS, run.seconds_left)
-    done = _python(*command, LCMA_TEST_DEVICE=run.device, seconds=seconds)
-    (run.out / TEST_OUTPUT).write_text(done.stdout + done.stderr)
-    outcomes = read_outcomes(done.stdout)
+    ended = _run_python(*command, LCMA_TEST_DEVICE=run.device, seconds=seconds)
+    (run.out / TEST_OUTPUT).write_text(ended.stdout + ended.stderr)
+    outcomes = read_outcomes(ended.stdout)
     counts = Counter(outcome.lower() for _, outcome in outcomes)
-    told = ", ".join(f"{count} {outcome}" for outcome, count in counts.items()) or "none ended"
-    run.rows.append({"row": chosen, "tests": told, "expected": "all passed"})
-    wrong = [name for name, outcome in outcomes if outcome in ("FAILED", "ERROR")]
-    run.notes += [f"failed: {name}" for name in wrong]
-    if done.code is None:
+    summary = ", ".join(f"{count} {outcome}" for outcome, count in counts.items()) or "none ended"
+    run.rows.append({"row": path, "tests": summary, "expected": "all passed"})
+    failed = [name for name, outcome in outcomes if outcome in ("FAILED", "ERROR")]
+    run.notes += [f"failed: {name}" for name in failed]
+    if ended.code is None:
         run.notes.append(f"ended after {seconds:.0f} s: {TEST_OUTPUT} says in which test")
-    if wrong or done.code:
+    if failed or ended.code:
         run.errors.append(f"tests failed: see {TEST_OUTPUT}")
 
 
-def read_outcomes(printed: str) -> list[tuple[str, str]]:
-    """Return names and outcomes of the tests that ended, as `pytest -v` prints them."""
+def read_outcomes(output: str) -> list[tuple[str, str]]:
+    """Return names and outcomes of the tests that ended, from the output of `pytest -v`."""
     line = r"^(tests/.+) (PASSED|FAILED|ERROR|SKIPPED)\b.*%\]$"
-    return re.findall(line, printed, flags=re.MULTILINE)
+    return re.findall(line, output, flags=re.MULTILINE)
 
 
 GAINS = {
     "realnvp": {1: 0.8, 6: 4.8, 12: 9.5, 24: 19, 48: 36},
     "glow": {1: 0.9, 6: 5.5, 12: 11, 24: 21, 48: 40},
 }
-"""Launches of a step alone over those of a model in a stack, by its members (the table of
-`benchmarks.launches`): what a stack gains where a step takes the time of its launches."""
+"""Launches of a single step over those per model of a stack, by the stack's size.
+
+From the table of `benchmarks.launches`. A stack gains this much if launches take all of the time.
+"""
 
 
 def compare_stacks(run: Run) -> None:
-    """Compare a step in a stack with a step alone."""
+    """Compare the step of a stack with that of one model."""
     for flow, profile in product(STACKED, run.profiles):
         for models, expected in GAINS[flow].items():
             if not run.quick or models < 12:
@@ -149,17 +151,17 @@ def _compare_stack(run: Run, flow: str, profile: str, models: int, expected: flo
     alone = prepare(run.side("lcma", flow, profile), device)
     times = interleave(stack, alone, 2 if run.quick else 10, device)
     wall = times.wall
-    each = (models * quartile for quartile in (wall.median, wall.quartile_1, wall.quartile_3))
+    quartiles = (models * value for value in (wall.median, wall.quartile_1, wall.quartile_3))
     return {
         "alone, ms": round(1e3 * times.seconds_second, 2),
         "in the stack, ms a model": round(1e3 * times.seconds_first / models, 2),
-        "gain": _show(Ratio(*each)),
+        "gain": _format_ratio(Ratio(*quartiles)),
         "expected": f"at most {expected:g}",
         "formed": "; ".join(notes) or "as one",
     }
 
 
-def _show(ratio: Ratio) -> str:
+def _format_ratio(ratio: Ratio) -> str:
     return f"{ratio.median:.2f} ({ratio.quartile_1:.2f} to {ratio.quartile_3:.2f})"
 
 
@@ -167,9 +169,9 @@ def compare_with_peer(run: Run) -> None:
     """Compare our step, plain and compiled, with that of normflows."""
     if importlib.util.find_spec("normflows") is None:
         raise NotRunError("normflows is not installed")
-    # Compiling takes minutes on a CPU and gains nothing there.
-    ways = (False,) if run.device == "cpu" else (False, True)
-    for flow, profile, compiled in product(STACKED, run.profiles, ways):
+    # On a CPU, compiling takes minutes and gains nothing.
+    modes = (False,) if run.device == "cpu" else (False, True)
+    for flow, profile, compiled in product(STACKED, run.profiles, modes):
         name = f"{flow}/{profile}{', compiled' * compiled}"
         run.attempt(name, _compare_with_peer, flow, profile, compiled)
 
@@ -177,24 +179,25 @@ def compare_with_peer(run: Run) -> None:
 def _compare_with_peer(run: Run, flow: str, profile: str, compiled: bool) -> Row:
     device = torch.device(run.device)
     optimization = {"batch": 4} if run.quick else {}
-    own = optimization | ({"compile": True, "stacked": False} if compiled else {})
-    ours = run.side("lcma", flow, profile, override={"optimization": own})
+    our_optimization = optimization | ({"compile": True, "stacked": False} if compiled else {})
+    ours = run.side("lcma", flow, profile, override={"optimization": our_optimization})
     peer = run.side("normflows", flow, profile, override={"optimization": optimization})
     sides = prepare(ours, device), prepare(peer, device)
     times = interleave(*sides, 2 if run.quick else 20, device)
     return {
         "ours, ms": round(1e3 * times.seconds_first, 2),
         "normflows, ms": round(1e3 * times.seconds_second, 2),
-        "normflows / ours": _show(times.wall),
+        "normflows / ours": _format_ratio(times.wall),
         "expected": "at least 1",
     }
 
 
 STEPS = 5
+"""Steps that are trained without a wait."""
 
 
 def find_waits(run: Run) -> None:
-    """Train while CUDA refuses to wait for the device."""
+    """Train while CUDA raises an error at each wait for the device."""
     for flow in catalog.flows():
         run.attempt(flow, _train_without_waiting, flow, 0)
     for flow in STACKED if run.device == "cuda" else ():
@@ -209,7 +212,8 @@ def _train_without_waiting(run: Run, flow: str, members: int) -> Row:
         stack.repeated.unrecorded = 0
     step = trainers[0].make_step if stack is None else stack.step
     trainers[0].flow.train()
-    for _ in range(3):  # a step is recorded, and the next one is checked, for which it waits
+    # Before that: the second step is recorded, and the third is checked, which waits.
+    for _ in range(3):
         step()
     if device.type != "cpu":
         torch.cuda.set_sync_debug_mode("error")
@@ -223,7 +227,7 @@ def _train_without_waiting(run: Run, flow: str, members: int) -> Row:
 
 
 def compare_memory(run: Run) -> None:
-    """Compare the memory of a step with what its tensors take by their sizes."""
+    """Compare the memory of a step with the sizes of its tensors."""
     for flow, profile in product(catalog.flows(), run.profiles):
         run.attempt(f"{flow}/{profile}", _compare_memory, run.side("lcma", flow, profile))
 
@@ -231,7 +235,7 @@ def compare_memory(run: Run) -> None:
 def _compare_memory(run: Run, side: Side) -> Row:
     device = torch.device(run.device)
     ours, on_cpu = prepare(side, device), prepare(side, torch.device("cpu"))
-    for _ in range(3):  # a step is recorded, and the next one is checked
+    for _ in range(3):  # measure a recorded step: the second is recorded, the third is checked
         ours()
         on_cpu()
     measured, counted = measure_peak(ours, device), count_peak(on_cpu)
@@ -239,7 +243,7 @@ def _compare_memory(run: Run, side: Side) -> Row:
 
 
 def measure_maps(run: Run) -> None:
-    """Measure maps of RealNVP on CIFAR-10 at 16x16."""
+    """Make contribution maps of RealNVP on CIFAR-10 at 16x16."""
     budget, steps = (20, 10) if run.quick else (2000, 100)
     rows = _launch(
         run,
@@ -255,52 +259,51 @@ def measure_maps(run: Run) -> None:
 
 
 SHARES = (0.98, 0.57, 0.23)
-"""Shares of the lattice at each split in the reference, which has them of `tiny`."""
+"""Shares of the lattice at each split in the reference, of the profile `tiny`."""
 
 
 TERAFLOPS = 10
-"""Float32 operations, in 1e12 a second, that are expected of a card in wide convolutions: half of
-an A100's most."""
+"""Expected float32 operations in wide convolutions, in 1e12 a second: half of an A100's peak."""
 
 
 def measure_cell(run: Run) -> None:
-    """Begin a cell of `table2`: RealNVP with its own factorization on CIFAR-10 at 32x32."""
-    which = ("tiny", "photos32") if run.quick else ("paper", "cifar10")
+    """Train some steps of a cell of `table2`: RealNVP's own rule on CIFAR-10 at 32x32."""
+    profile, dataset = ("tiny", "photos32") if run.quick else ("paper", "cifar10")
     (row,) = _launch(
         run,
-        which,
+        (profile, dataset),
         "factorization: [conventional]",
         10 if run.quick else 300,
         """SELECT step AS steps, round(1000 * seconds_per_step, 1) AS "ms a step",
            round(peak_memory / 1048576.0) AS "peak, MiB", round(bits_per_dim, 2) AS "bits/dim"
            FROM results WHERE protocol = 'plain'""",
     )
-    recipe = catalog.recipe("realnvp", which[1], which[0])
+    recipe = catalog.recipe("realnvp", dataset, profile)
     operations = recipe.optimization.batch * count_operations(recipe)
-    expected = 1e3 * operations / (1e12 * TERAFLOPS)
+    milliseconds = 1e3 * operations / (1e12 * TERAFLOPS)
     hours = recipe.training.steps * row["ms a step"] / 3.6e6
-    told = f"about {expected:.2g} ms ({TERAFLOPS} TFLOP/s), below 8 bits/dim"
     run.rows.append(
-        {"row": "/".join(which), **row, "all steps, h": round(hours, 1), "expected": told}
+        {"row": f"{profile}/{dataset}", **row, "all steps, h": round(hours, 1)}
+        | {"expected": f"about {milliseconds:.2g} ms ({TERAFLOPS} TFLOP/s), below 8 bits/dim"}
     )
 
 
 def count_operations(recipe: Recipe) -> int:
-    """Return the operations of a step, in floating point, for each image of its batch."""
+    """Return the floating-point operations of a step per image."""
     flow = build(recipe.model, "channel", seed=0)
     with FlopCounterMode(display=False) as counter:
         flow(torch.zeros(1, *flow.shape)).log_prob.sum().backward()
     return int(counter.get_total_flops())
 
 
-def _launch(run: Run, which: tuple[str, str], matrix: str, steps: int, query: str) -> list[Row]:
-    """Launch RealNVP of a profile on a data set for some steps; return what a query finds."""
-    profile, dataset = which
-    own = [] if run.quick or run.data is None else ["--data", str(run.data)]
+def _launch(run: Run, cell: tuple[str, str], matrix: str, steps: int, query: str) -> list[Row]:
+    """Launch RealNVP, of a profile on a data set, for some steps; return the rows of a query."""
+    profile, dataset = cell
+    folders = [] if run.quick or run.data is None else ["--data", str(run.data)]
     if not run.quick and (run.data is None or not (run.data / dataset).is_dir()):
         raise NotRunError(
-            f"prepare {dataset}, and give its folder: `lcma data prepare {dataset} "
-            f"--data DIR`, then --data DIR"
+            f"{dataset} is not prepared: run `lcma data prepare {dataset} --data DIR`, then give "
+            "--data DIR"
         )
     with tempfile.TemporaryDirectory() as folder:
         sweep = Path(folder) / "one.yaml"
@@ -310,9 +313,9 @@ def _launch(run: Run, which: tuple[str, str], matrix: str, steps: int, query: st
             f"recipe: {{training: {{steps: {steps}}}}}\n"
         )
         gpus = "1" if run.device == "cuda" else "0"
-        _lcma(folder, run, "launch", str(sweep), "--no-pictures", "--gpus", gpus, *own)
-        found = json.loads(_lcma(folder, run, "sql", "--json", query))
-    return [dict(zip(found["columns"], row, strict=True)) for row in found["rows"]]
+        _run_lcma(folder, run, "launch", str(sweep), "--no-pictures", "--gpus", gpus, *folders)
+        result = json.loads(_run_lcma(folder, run, "sql", "--json", query))
+    return [dict(zip(result["columns"], row, strict=True)) for row in result["rows"]]
 
 
 SECTIONS: Mapping[str, tuple[str, Callable[[Run], None]]] = {
@@ -322,81 +325,86 @@ SECTIONS: Mapping[str, tuple[str, Callable[[Run], None]]] = {
     "waits": ("Waits for the device", find_waits),
     "memory": ("Memory", compare_memory),
     "maps": ("Maps of RealNVP on CIFAR-10 at 16x16", measure_maps),
-    "cell": ("RealNVP's cell of table2 at 32x32, begun", measure_cell),
+    "cell": ("The first steps of RealNVP's cell of table2 at 32x32", measure_cell),
 }
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.gpu_half_hour", description=__doc__)
-    parser.add_argument("sections", nargs="*", metavar="SECTION", help=f"of {', '.join(SECTIONS)}")
+    names = ", ".join(SECTIONS)
+    parser.add_argument("sections", nargs="*", metavar="SECTION", help=f"{names} (default: all)")
     parser.add_argument("--device", choices=("cuda", "cpu"), default="cuda")
-    parser.add_argument("--quick", action="store_true", help="tiny sizes: shows that it runs")
-    parser.add_argument("--data", type=_resolved, metavar="DIR", help="has cifar10-16 and cifar10")
-    parser.add_argument("--minutes", type=float, default=28.0, help="begin nothing later")
-    parser.add_argument("--out", type=_resolved, default="gpu-half-hour", metavar="DIR")
-    given = parser.parse_args(arguments)
-    for section in given.sections:
+    parser.add_argument("--quick", action="store_true", help="only check: tiny sizes")
+    parser.add_argument(
+        "--data", type=_resolve, metavar="DIR", help="folder of the prepared cifar10-16 and cifar10"
+    )
+    parser.add_argument(
+        "--minutes", type=float, default=28.0, help="after these begin no row (default: 28)"
+    )
+    parser.add_argument("--out", type=_resolve, default="gpu-half-hour", metavar="DIR")
+    options = parser.parse_args(arguments)
+    for section in options.sections:
         if section not in SECTIONS:
-            parser.error(f"no section {section!r}; sections are {', '.join(SECTIONS)}")
-    if given.device == "cuda" and not torch.cuda.is_available():
-        parser.error("this torch sees no CUDA device: use --device cpu --quick to see it run")
-    configure_device(given.device, 1)
-    until = time.monotonic() + 60 * given.minutes
+            parser.error(f"no section {section!r}; sections are {names}")
+    if options.device == "cuda" and not torch.cuda.is_available():
+        parser.error("this torch has no CUDA device: use --device cpu --quick for a check")
+    configure_device(options.device, 1)
+    until = time.monotonic() + 60 * options.minutes
     document: dict[str, Any] = {
         "conditions": {
             "device": torch.cuda.get_device_name()
-            if given.device == "cuda"
+            if options.device == "cuda"
             else platform.machine(),
             "torch": torch.__version__,
             "CUDA": torch.version.cuda,
             "cores": os.cpu_count(),
             "commit": read_code_version()[0],
-            "quick": given.quick,
+            "quick": options.quick,
         }
     }
-    given.out.mkdir(parents=True, exist_ok=True)
-    for key in given.sections or SECTIONS:
+    options.out.mkdir(parents=True, exist_ok=True)
+    for key in options.sections or SECTIONS:
         title, measure = SECTIONS[key]
         print(f"{title} ...", flush=True)
-        document[key] = _measure(
-            Run(given.device, given.quick, given.data, until, given.out), measure
-        )
-        # After each section, so that what was measured is there whatever comes.
-        (given.out / "gpu-half-hour.json").write_text(json.dumps(document, indent=1) + "\n")
-        (given.out / "gpu-half-hour.md").write_text(as_markdown(document))
+        run = Run(options.device, options.quick, options.data, until, options.out)
+        document[key] = _measure_section(run, measure)
+        # Written after each section, so that nothing is lost if a later one kills the process.
+        (options.out / "gpu-half-hour.json").write_text(json.dumps(document, indent=1) + "\n")
+        (options.out / "gpu-half-hour.md").write_text(as_markdown(document))
         print(_format_section(title, document[key]), flush=True)
     return int(any(part["errors"] for key, part in document.items() if key in SECTIONS))
 
 
-def _resolved(path: str) -> Path:
-    """Return a path that means the same in the folders of launches."""
-    return Path(path).resolve()
+def _resolve(path: str) -> Path:
+    return Path(path).resolve()  # launches run in other folders
 
 
-def _measure(run: Run, measure: Callable[[Run], None]) -> dict[str, Any]:
-    began = time.monotonic()
+def _measure_section(run: Run, measure: Callable[[Run], None]) -> dict[str, Any]:
+    start = time.monotonic()
     try:
         if run.seconds_left <= 0:
             raise NotRunError("no time left")
         measure(run)
     except NotRunError as error:
         run.notes.append(f"Not run: {error}")
-    except Exception as error:  # noqa: BLE001 - the sections after it are still worth their time
+    except Exception as error:  # noqa: BLE001 - the next sections are still of use
         run.fail("all of it", error)
     return {
         "rows": run.rows,
         "errors": run.errors,
         "tracebacks": run.tracebacks,
         "notes": run.notes,
-        "seconds": round(time.monotonic() - began, 1),
+        "seconds": round(time.monotonic() - start, 1),
     }
 
 
 def as_markdown(document: Mapping[str, Any]) -> str:
     """Return the tables of all sections."""
-    told = ", ".join(f"{name} {value}" for name, value in document["conditions"].items())
-    sections = ((SECTIONS[key][0], part) for key, part in document.items() if key in SECTIONS)
-    return "\n".join([f"{told}.\n", *(_format_section(*each) for each in sections)])
+    conditions = ", ".join(f"{name} {value}" for name, value in document["conditions"].items())
+    sections = [
+        _format_section(SECTIONS[key][0], part) for key, part in document.items() if key in SECTIONS
+    ]
+    return "\n".join([f"{conditions}.\n", *sections])
 
 
 def _format_section(title: str, part: Mapping[str, Any]) -> str:
@@ -412,26 +420,28 @@ def _format_section(title: str, part: Mapping[str, Any]) -> str:
 
 @dataclass
 class Ended:
-    """A program that ended, with ``code`` None if it was ended; and what it printed."""
+    """The exit code and output of a program."""
 
-    code: int | None
+    code: int | None  # None if it was killed after its time
     stdout: str
     stderr: str
 
 
-def _python(*arguments: str, seconds: float, folder: str | Path = ROOT, **variables: str) -> Ended:
-    """Run Python for so many seconds at most."""
+def _run_python(
+    *arguments: str, seconds: float, folder: str | Path = ROOT, **variables: str
+) -> Ended:
+    """Run Python, and kill it after that many seconds."""
     command = [sys.executable, *arguments]
     path = f"{ROOT / 'src'}{os.pathsep}{ROOT}"
     environment = {**os.environ, "PYTHONPATH": path, "PYTHONUNBUFFERED": "1", **variables}
-    # Not pipes: what it started may keep them open when it is gone.
+    # Not pipes: the program's children may keep these open after its end.
     with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as err:
         child = subprocess.Popen(command, cwd=folder, env=environment, stdout=out, stderr=err)
         code: int | None = None
         try:
             code = child.wait(max(30.0, seconds))
         except subprocess.TimeoutExpired:
-            child.send_signal(signal.SIGINT)  # so that it ends what it started
+            child.send_signal(signal.SIGINT)  # so that it ends its children
             with suppress(subprocess.TimeoutExpired):
                 child.wait(30)
         finally:
@@ -442,14 +452,14 @@ def _python(*arguments: str, seconds: float, folder: str | Path = ROOT, **variab
         return Ended(code, out.read(), err.read())
 
 
-def _lcma(folder: str, run: Run, *arguments: str) -> str:
-    done = _python("-m", "lcma", *arguments, seconds=run.seconds_left, folder=folder)
-    if done.code is None:
+def _run_lcma(folder: str, run: Run, *arguments: str) -> str:
+    ended = _run_python("-m", "lcma", *arguments, seconds=run.seconds_left, folder=folder)
+    if ended.code is None:
         raise RuntimeError(f"lcma {arguments[0]} was not done in time")
-    if done.code:
-        last = (done.stderr.strip().splitlines() or ["no output"])[-1]
-        raise RuntimeError(f"lcma {arguments[0]} ended with {done.code}: {last}")
-    return done.stdout
+    if ended.code:
+        last = (ended.stderr.strip().splitlines() or ["no output"])[-1]
+        raise RuntimeError(f"lcma {arguments[0]} ended with {ended.code}: {last}")
+    return ended.stdout
 
 
 if __name__ == "__main__":

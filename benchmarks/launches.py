@@ -1,8 +1,8 @@
-"""Launches of a training step on a GPU, counted without one: `python -m benchmarks.launches`.
+"""GPU launches of a training step, counted without a GPU: `python -m benchmarks.launches`.
 
-An operation is a launch if it is no view. A step alone is computed on the device of `tests.device`,
-one of a stack on fake tensors, since `torch.vmap` takes no tensors of that device; both take a
-GPU's way where it is another one than a CPU's.
+Each operation that is not a view is a launch. The step of one model runs on the device of
+`tests.device`. The step of a stack runs on fake tensors, since `torch.vmap` takes no tensors of
+that device. Where a GPU and a CPU run different code, both run the GPU's.
 """
 
 import argparse
@@ -25,12 +25,12 @@ from tests.device import device as devices
 
 STACKS = (1, 6, 12, 24, 48)
 
-COUNTED = (1, 6, 12)
-"""Stacks that are counted: each further member has a few launches of its own, always as many."""
+COUNTED_STACKS = (1, 6, 12)
+"""Stacks that are counted. Larger ones are computed: each further member has as many launches."""
 
 
-def count_alone(flow: str) -> tuple[int, int]:
-    """Return the launches of a step of one model, and of one that was recorded, 0 for none."""
+def count_single(flow: str) -> tuple[int, int]:
+    """Return the launches of a step of one model, and of a recorded step, 0 if it has none."""
     with devices.on_device() as device:
         trainer = _make_trainer(flow, 0, device)
         trainer.start()
@@ -38,8 +38,8 @@ def count_alone(flow: str) -> tuple[int, int]:
 
 
 def count_stack(flow: str, members: int) -> tuple[int, int]:
-    """Return the same of a step of a stack."""
-    # There are no numbers by which a recorded step could be checked.
+    """Return the launches of a step of a stack, and of a recorded step."""
+    # Fake tensors have no values, so the check of a recorded step is skipped.
     with (
         devices.on_device_without_data() as device,
         mock.patch("lcma.harness.train.recorder.are_equal", return_value=True),
@@ -49,49 +49,49 @@ def count_stack(flow: str, members: int) -> tuple[int, int]:
 
 
 def _make_trainer(flow: str, seed: int, device: torch.device) -> Trainer:
-    convolution._bordered.cache_clear()  # of a tensor that is none here
+    convolution._bordered.cache_clear()  # it may have a tensor of another device
     recipe = catalog.recipe(flow, "photos8", "tiny")
-    with unset_fake_temporarily():
-        made = models.build(recipe.model, "checkerboard-even", seed=seed)
     model = recipe.model
+    with unset_fake_temporarily():
+        built = models.build(model, "checkerboard-even", seed=seed)
     images = np.zeros((recipe.optimization.batch, model.channels, model.size, model.size), np.uint8)
-    made._apply(lambda own: torch.empty(own.shape, dtype=own.dtype, device=device).copy_(own))
+    built._apply(lambda t: torch.empty(t.shape, dtype=t.dtype, device=device).copy_(t))
     repeats = REGISTERED[flow].stacks
-    return Trainer(made, recipe.optimization, seed, Images(images, device), repeats=repeats)
+    return Trainer(built, recipe.optimization, seed, Images(images, device), repeats=repeats)
 
 
 def _count(step: Callable[[], object], repeated: RepeatedStep | None) -> tuple[int, int]:
     """Count the second step, and the fifth: the third is recorded, and the fourth is checked."""
     if repeated is not None:
         repeated.unrecorded = 2
-    found = []
+    launches = []
     for _ in range(2 if repeated is None else 5):
         with devices.counted() as counts:
             step()
-        found.append(counts.launches.total())
-    return found[1], 0 if repeated is None else found[4]
+        launches.append(counts.launches.total())
+    return launches[1], 0 if repeated is None else launches[4]
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.launches", description=__doc__)
     parser.add_argument("flows", nargs="*", metavar="FLOW", help="only these (default: all)")
-    given = parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
     devices.register()
     print("| a model and step | alone |" + "".join(f" {members} |" for members in STACKS))
     print("| --- |" + " --- |" * (1 + len(STACKS)))
-    for flow in given.flows or catalog.flows():
-        found = {0: count_alone(flow)}
+    for flow in options.flows or catalog.flows():
+        counts = {0: count_single(flow)}
         if REGISTERED[flow].stacks:
-            found |= {members: count_stack(flow, members) for members in COUNTED}
+            counts |= {members: count_stack(flow, members) for members in COUNTED_STACKS}
         for row, name in enumerate((flow, f"{flow}, recorded")):
-            if not found[0][row]:
+            if not counts[0][row]:
                 continue
-            told = [found[0][row]]
-            if len(found) > 1:
-                most, least = found[12][row], found[6][row]
-                own = (most - least) / 6
-                told += [found[1][row], *((least + (n - 6) * own) / n for n in STACKS[1:])]
-            print(f"| {name} | {' | '.join(f'{each:.0f}' for each in told)} |", flush=True)
+            cells = [counts[0][row]]
+            if len(counts) > 1:
+                of_6, of_12 = counts[6][row], counts[12][row]
+                per_member = (of_12 - of_6) / 6
+                cells += [counts[1][row], *((of_6 + (n - 6) * per_member) / n for n in STACKS[1:])]
+            print(f"| {name} | {' | '.join(f'{cell:.0f}' for cell in cells)} |", flush=True)
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ WARM_UP = 3
 
 @dataclass(frozen=True)
 class Ratio:
-    """Median and quartiles of second / first over the pairs of one run."""
+    """Median and quartiles of second / first over pairs of steps."""
 
     median: float
     quartile_1: float
@@ -27,7 +27,7 @@ class Ratio:
 
 @dataclass(frozen=True)
 class Times:
-    """Ratios by wall and by CPU time; ``seconds_*`` and ``cpu_seconds_*`` are medians of a step."""
+    """Ratios by wall and by CPU time, and medians of a step."""
 
     wall: Ratio
     cpu: Ratio
@@ -38,7 +38,7 @@ class Times:
 
 
 def interleave(first: Step, second: Step, repeats: int, device: torch.device) -> Times:
-    """Steps in the order first, second, first, second ..."""
+    """Time two steps in the order first, second, first, second ..."""
     for _ in range(WARM_UP):
         first()
         second()
@@ -46,21 +46,21 @@ def interleave(first: Step, second: Step, repeats: int, device: torch.device) ->
     for pair in range(repeats):
         for k, step in enumerate((first, second)):
             _wait(device)
-            began, began_cpu = time.perf_counter(), time.process_time()
+            start, start_cpu = time.perf_counter(), time.process_time()
             step()
             _wait(device)
-            wall[pair, k] = time.perf_counter() - began
-            cpu[pair, k] = time.process_time() - began_cpu
+            wall[pair, k] = time.perf_counter() - start
+            cpu[pair, k] = time.process_time() - start_cpu
     seconds, cpu_seconds = np.median(wall, axis=0), np.median(cpu, axis=0)
     return Times(
-        _ratio(wall),
-        _ratio(cpu),
+        _compute_ratio(wall),
+        _compute_ratio(cpu),
         *(float(s) for s in seconds),
         *(float(s) for s in cpu_seconds),
     )
 
 
-def _ratio(times: np.ndarray[tuple[int, int], np.dtype[np.float64]]) -> Ratio:
+def _compute_ratio(times: np.ndarray[tuple[int, int], np.dtype[np.float64]]) -> Ratio:
     low, middle, high = np.percentile(times[:, 1] / times[:, 0], (25, 50, 75))
     return Ratio(float(middle), float(low), float(high))
 
@@ -71,8 +71,7 @@ def _wait(device: torch.device) -> None:
 
 
 def measure_peak(step: Step, device: torch.device) -> float:
-    """Return by how many MiB a step raises what PyTorch has allocated on a GPU; on a CPU, where
-    nobody counts, the same as `count_peak`."""
+    """Return by how many MiB a step raises PyTorch's memory on a GPU; on a CPU, as `count_peak`."""
     if device.type != "cuda":
         return count_peak(step)
     torch.cuda.reset_peak_memory_stats(device)
@@ -82,32 +81,35 @@ def measure_peak(step: Step, device: torch.device) -> float:
 
 
 def count_peak(step: Step) -> float:
-    """Return the MiB of all tensors that a step makes and that are there at once, at most."""
-    with _Counted() as counted:
+    """Return the most MiB of the tensors made by a step that exist at the same time."""
+    with _TensorBytes() as counted:
         step()
-    return counted.most / 2**20
+    return counted.peak / 2**20
 
 
-class _Counted(TorchDispatchMode):  # type: ignore[no-untyped-call]  # it comes without types
-    """Counts the bytes of tensors that are made meanwhile."""
+class _TensorBytes(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch has no type of it
+    """Counts the bytes of tensors that are made while it is active."""
 
     def __init__(self) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]  # as above
-        self.most = self._now = 0
+        super().__init__()  # type: ignore[no-untyped-call]  # torch has no type of it
+        self.peak = self._now = 0
         self._known = weakref.WeakSet[Any]()
 
     def __torch_dispatch__(
         self, operation: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
     ) -> Any:
-        found = operation(*args, **(kwargs or {}))
+        outputs = operation(*args, **(kwargs or {}))
         if not operation.is_view and not operation._schema.is_mutable:
-            for one in pytree.tree_leaves(found):
-                if isinstance(one, Tensor) and (own := one.untyped_storage()) not in self._known:
-                    self._known.add(own)
-                    self._now += own.nbytes()
-                    self.most = max(self.most, self._now)
-                    weakref.finalize(own, self._release, own.nbytes())
-        return found
+            for leaf in pytree.tree_leaves(outputs):
+                if not isinstance(leaf, Tensor):
+                    continue
+                storage = leaf.untyped_storage()
+                if storage not in self._known:
+                    self._known.add(storage)
+                    self._now += storage.nbytes()
+                    self.peak = max(self.peak, self._now)
+                    weakref.finalize(storage, self._release, storage.nbytes())
+        return outputs
 
     def _release(self, size: int) -> None:
         self._now -= size

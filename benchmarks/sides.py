@@ -1,4 +1,4 @@
-"""The two sides of a row as things that make one step when called."""
+"""The two sides of a row, as functions that make one step when called."""
 
 import importlib.util
 import logging
@@ -32,8 +32,8 @@ SEED = 0
 
 
 @cache
-def photographs(size: int) -> NDArray[np.uint8]:
-    """Crops (N, 3, size, size) of a photograph that scikit-image ships."""
+def load_photographs(size: int) -> NDArray[np.uint8]:
+    """Return crops (N, 3, size, size) of a photograph that scikit-image ships."""
     spec = importlib.util.find_spec("skimage")  # scikit-image itself takes long to import
     assert spec is not None
     assert spec.submodule_search_locations is not None
@@ -44,20 +44,21 @@ def photographs(size: int) -> NDArray[np.uint8]:
     return np.ascontiguousarray(crops.reshape(n * n, 3, size, size))
 
 
-def our_flow(side: Side) -> Flow:
-    """The flow of a side; the maps behind a word are noise, since any table costs the same."""
+def build_flow(side: Side) -> Flow:
+    """Build our flow of a side."""
     model = side.recipe.model
     shape = (model.channels, model.size, model.size)
-    maps = np.random.RandomState(SEED).standard_normal((model.splits, *shape))
     factorization = side.factorization
     if factorization == "conventional":
         factorization = flows()[side.flow]
-    used = list(maps) if is_word(factorization) else ()
-    return build(model, factorization, seed=SEED, maps=used)
+    # The maps of a word are noise, since every index table costs the same.
+    noise = np.random.RandomState(SEED).standard_normal((model.splits, *shape))
+    maps = list(noise) if is_word(factorization) else ()
+    return build(model, factorization, seed=SEED, maps=maps)
 
 
 class PeerTraining:
-    """The loop that normflows' examples show, with the optimizer and clipping of the recipe."""
+    """The loop of normflows' examples, with the recipe's optimizer and clipping."""
 
     def __init__(
         self, model: nn.Module, optimization: Optimization, images: Images, *, lipschitz: bool
@@ -65,10 +66,10 @@ class PeerTraining:
         self.model, self.images = model.to(images.device), images
         self.optimization, self.lipschitz = optimization, lipschitz
         self.order = BatchOrder(len(images), optimization.batch, SEED)
-        self.made = 0
+        self.steps = 0
         self.model.train()
         with torch.no_grad():
-            self.bits_per_dim()  # the first batch starts the actnorms and the power iteration
+            self._compute_nats()  # the first batch starts the actnorms and the power iteration
         trained = [p for p in self.model.parameters() if p.requires_grad]
         rate, betas = optimization.learning_rate, optimization.betas
         self.optimizer: torch.optim.Optimizer = (
@@ -77,17 +78,13 @@ class PeerTraining:
             else torch.optim.Adam(trained, lr=rate, betas=betas, fused=True)
         )
 
-    def _nats(self) -> torch.Tensor:
-        """Mean negative log-likelihood of integers in nats per image."""
-        x = self.images.gather(self.order.indices(self.made))
+    def _compute_nats(self) -> torch.Tensor:
+        """Return the mean negative log-likelihood of integers, in nats per image."""
+        x = self.images.gather(self.order.indices(self.steps))
         x = (x + torch.rand(x.shape, device=x.device)) / 256
         constant = x[0].numel() * math.log(256)
         loss: torch.Tensor = self.model.forward_kld(x) + constant  # type: ignore[operator]
         return loss
-
-    def bits_per_dim(self) -> float:
-        """Of the next batch."""
-        return float(self._nats()) / (self.images.gather(np.arange(1)).numel() * math.log(2))
 
     def __call__(self) -> None:
         if self.lipschitz:
@@ -96,21 +93,21 @@ class PeerTraining:
             from benchmarks.peers import LIPSCHITZ_ITERATIONS
 
             nf.utils.update_lipschitz(self.model, LIPSCHITZ_ITERATIONS)
-        loss = self._nats()
+        loss = self._compute_nats()
         self.optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         if self.optimization.clip is not None:
             nn.utils.clip_grad_norm_(self.model.parameters(), self.optimization.clip)
         self.optimizer.step()
-        self.made += 1
+        self.steps += 1
 
 
 def make_trainer(side: Side, device: torch.device, seed: int = SEED) -> Trainer:
-    """A trainer of a side's flow, data-dependent starts done."""
+    """Return a trainer of a side's flow, after its data-dependent initialization."""
     recipe = side.recipe
-    images = Images(photographs(recipe.model.size), device)
+    images = Images(load_photographs(recipe.model.size), device)
     repeats = side.recorded and REGISTERED[side.flow].stacks
-    flow = our_flow(side).to(device)
+    flow = build_flow(side).to(device)
     trainer = Trainer(flow, recipe.optimization, seed, images, repeats=repeats)
     if trainer.repeated is not None:
         trainer.repeated.unrecorded = 0
@@ -119,17 +116,20 @@ def make_trainer(side: Side, device: torch.device, seed: int = SEED) -> Trainer:
 
 
 def prepare(side: Side, device: torch.device, note: Callable[[str], None] = logger.warning) -> Step:
-    """A side ready to make its steps, data-dependent starts done; ``note`` gets a line if its stack
-    is trained in fours."""
+    """Return the step of a side, after its data-dependent initialization.
+
+    ``note`` gets a line if the stack is trained in several stacks.
+    """
     torch.manual_seed(SEED)
-    np.random.seed(SEED)  # normflows draws its roulette from here
+    np.random.seed(SEED)  # of normflows' Russian roulette
     recipe = side.recipe
     if side.kind == "normflows":
-        from benchmarks.peers import peer
+        from benchmarks.peers import build_peer
 
         residual = side.flow in ("iresnet", "resflow")
-        images = Images(photographs(recipe.model.size), device)
-        return PeerTraining(peer(recipe.model), recipe.optimization, images, lipschitz=residual)
+        images = Images(load_photographs(recipe.model.size), device)
+        model = build_peer(recipe.model)
+        return PeerTraining(model, recipe.optimization, images, lipschitz=residual)
     if side.kind == "stack":
         trainers = [make_trainer(side, device, seed) for seed in range(side.models)]
         stacks = form_stacks(trainers, note)

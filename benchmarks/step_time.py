@@ -1,7 +1,7 @@
-"""Our training step against normflows', and our own variants against each other.
+"""Our training step compared with that of normflows, and our own variants with one another.
 
-One command, one run, sides in alternation: `python -m benchmarks.step_time`. What each row means
-is in benchmarks/README.md.
+`python -m benchmarks.step_time` runs the two sides of each row in alternation. benchmarks/README.md
+explains the rows.
 """
 
 import argparse
@@ -17,7 +17,7 @@ from typing import Any
 
 import torch
 
-from benchmarks.comparisons import Comparison, comparisons
+from benchmarks.comparisons import Comparison, list_comparisons
 from benchmarks.measure import interleave, measure_peak
 from benchmarks.sides import prepare
 from lcma.harness.environment import read_environment
@@ -26,50 +26,51 @@ from lcma.harness.train.devices import configure_device
 
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.step_time", description=__doc__)
-    parser.add_argument("rows", nargs="*", help="only rows whose name starts so (default: all)")
+    parser.add_argument("rows", nargs="*", help="beginnings of names of rows (default: all)")
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     parser.add_argument("--repeats", type=int, help="pairs of steps of a row (default: 30)")
     parser.add_argument("--threads", type=int, default=1, help="CPU threads (default: 1)")
-    parser.add_argument("--quick", action="store_true", help="tiny sizes and few pairs: a check")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the numbers here too")
-    given = parser.parse_args(arguments)
-    rows = comparisons(quick=given.quick)
-    chosen = [c for c in rows if not given.rows or c.name.startswith(tuple(given.rows))]
+    parser.add_argument("--quick", action="store_true", help="only check: tiny sizes, few pairs")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="also write the numbers here")
+    options = parser.parse_args(arguments)
+    rows = list_comparisons(quick=options.quick)
+    chosen = [row for row in rows if not options.rows or row.name.startswith(tuple(options.rows))]
     if not chosen:
-        parser.error(f"no such row; rows are {', '.join(c.name for c in rows)}")
+        parser.error(f"no such row; rows are {', '.join(row.name for row in rows)}")
     if importlib.util.find_spec("normflows") is None:
         parser.error("normflows is not installed: pip install -e '.[benchmarks]'")
-    if given.device == "cuda" and not torch.cuda.is_available():
-        parser.error("this torch sees no CUDA device: use --device cpu")
-    configure_device(given.device, given.threads)
-    given.repeats = given.repeats or (3 if given.quick else 30)
+    if options.device == "cuda" and not torch.cuda.is_available():
+        parser.error("this torch has no CUDA device: use --device cpu")
+    configure_device(options.device, options.threads)
+    repeats = options.repeats or (3 if options.quick else 30)
     conditions = {
         "torch": torch.__version__,
         "normflows": importlib.metadata.version("normflows"),
         "python": platform.python_version(),
-        "device": read_environment(given.device).device,
-        "threads": given.threads,
+        "device": read_environment(options.device).device,
+        "threads": options.threads,
         "cores": os.cpu_count(),
         "load_average": os.getloadavg()[0],
-        "repeats": given.repeats,
+        "repeats": repeats,
     }
     print(", ".join(f"{k} {v}" for k, v in conditions.items()), flush=True)
-    document = {"conditions": conditions, "rows": [_row(c, given) for c in chosen]}
-    if given.json:
-        given.json.write_text(json.dumps(document, indent=1) + "\n")
+    device = torch.device(options.device)
+    measured = [_measure_row(row, device, repeats) for row in chosen]
+    if options.json:
+        document = {"conditions": conditions, "rows": measured}
+        options.json.write_text(json.dumps(document, indent=1) + "\n")
     return 0
 
 
-def _row(comparison: Comparison, given: argparse.Namespace) -> dict[str, Any]:
-    device = torch.device(given.device)
+def _measure_row(comparison: Comparison, device: torch.device, repeats: int) -> dict[str, Any]:
     first, second = (prepare(s, device) for s in (comparison.first, comparison.second))
-    times = interleave(first, second, given.repeats, device)
+    times = interleave(first, second, repeats, device)
     peaks = measure_peak(first, device), measure_peak(second, device)
     wall, cpu = times.wall, times.cpu
     print(
         f"\n{comparison.name}\n"
-        f"  first   {comparison.first.about}\n"
-        f"  second  {comparison.second.about}\n"
+        f"  first   {comparison.first.description}\n"
+        f"  second  {comparison.second.description}\n"
         f"  differs {comparison.differs}\n"
         f"  second / first: time {wall.median:.2f} ({wall.quartile_1:.2f} to "
         f"{wall.quartile_3:.2f}), CPU time {cpu.median:.2f} ({cpu.quartile_1:.2f} to "
@@ -82,8 +83,8 @@ def _row(comparison: Comparison, given: argparse.Namespace) -> dict[str, Any]:
     return {
         "name": comparison.name,
         "aim": comparison.aim,
-        "first": comparison.first.about,
-        "second": comparison.second.about,
+        "first": comparison.first.description,
+        "second": comparison.second.description,
         "differs": comparison.differs,
         "times": asdict(times),
         "mebibytes": dict(zip(("first", "second"), peaks, strict=True)),

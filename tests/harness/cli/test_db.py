@@ -109,7 +109,7 @@ def test_a_command_that_faults_of_the_database_stop_names_them(lcma: Typed, in_t
         code, out, err = lcma("export", *database)
         assert (code, out, err.count("\n")) == (2, "", 1)
         assert err.startswith(
-            f"lcma: {in_tmp / 'lcma.db'} has 6 faults, which `lcma db check` names"
+            f"lcma: {in_tmp / 'lcma.db'} has 6 faults, which `lcma db check` lists"
         )
 
 
@@ -174,7 +174,7 @@ def test_a_merge_is_told_by_table(lcma: Typed, sites: tuple[str, str]) -> None:
     assert (report["source"], report["target"]) == (*names,)
     assert report["tables"]["measurements"] == {"new": 12, "filled": 0, "equal": 0}
     out = output_of(lcma("db", "merge", there, "--db", here))
-    assert would.replace("would come", "came") in out.splitlines()
+    assert would.replace("would be copied", "copied") in out.splitlines()
     assert db.connect(here).result("LLL-0-100", "d" * 64, "plain") is not None
     out = output_of(lcma("db", "merge", there, "--db", here))
     assert f"nothing in {names[0]} is new to {names[1]}" in out.splitlines()

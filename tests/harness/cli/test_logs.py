@@ -58,7 +58,7 @@ def test_an_attempt_without_a_report_is_told_with_what_is_known(
     planned.win(planned.trials[1], owner="other", now=time.time())
     _, out, _ = typed("logs", TRIAL)
     assert "attempt 2" in out
-    assert "(it runs: at step" in out
+    assert "(it runs: step" in out
     _, out, _ = typed("logs", TRIAL, "--all")
     assert "step 40 on node1 was the last one reported; its lease of 60 s was over" in out
     planned.store.release("other", now=time.time())
