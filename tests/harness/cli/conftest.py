@@ -1,4 +1,4 @@
-"""A planned sweep on each engine, and its verbs as they are typed."""
+"""A planned sweep on each engine, and commands on it."""
 
 import dataclasses
 from collections.abc import Callable, Sequence
@@ -30,13 +30,13 @@ def photos_root(few_photos_root: Path) -> Path:
 
 @pytest.fixture
 def planned(new_url: Callable[[Stage], str], in_tmp: Path) -> World:
-    """The plan of `tests.db.conftest` on each engine, with none of its work done."""
+    """The plan of `tests.db.conftest` on each engine, which has not run."""
     return World(db.connect(new_url("planned"), create=False))
 
 
 @pytest.fixture
 def lcma(capsys: Any, in_tmp: Path) -> Typed:
-    """Runs a command in this process, in an empty folder; exit code, stdout and stderr."""
+    """A function that runs a command in an empty folder: exit code, stdout and stderr."""
 
     def run(*arguments: str) -> tuple[int, str, str]:
         code = 0
@@ -57,17 +57,17 @@ def here(sqlite_templates: SqliteTemplates, in_tmp: Path) -> Path:
     return in_tmp
 
 
-def refused(outcome: tuple[int, str, str], *said: str) -> None:
-    """One line on stderr that says it, nothing on stdout, code 2."""
+def refused(outcome: tuple[int, str, str], *parts: str) -> None:
+    """Check that a command ended with code 2 and one line on stderr with these parts."""
     code, out, err = outcome
     assert (code, out, err.count("\n")) == (2, "", 1), outcome
     assert err.startswith("lcma: ")
-    for part in said:
+    for part in parts:
         assert part in err
 
 
 def output_of(outcome: tuple[int, str, str]) -> str:
-    """The stdout of a command that went well and had nothing to remark."""
+    """Return the stdout of a command that succeeded without a note on stderr."""
     code, out, err = outcome
     assert (code, err) == (0, ""), outcome
     return out
@@ -75,7 +75,7 @@ def output_of(outcome: tuple[int, str, str]) -> str:
 
 @pytest.fixture
 def typed(lcma: Typed, planned: World, monkeypatch: pytest.MonkeyPatch) -> Typed:
-    """The same on the planned database."""
+    """`lcma` on the planned database."""
     monkeypatch.setenv("LCMA_DB", planned.store.url)
     monkeypatch.setenv("COLUMNS", "80")
     return lcma
@@ -89,7 +89,7 @@ def history(
     in_tmp: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> History:
-    """A small sweep on each engine, with none of its work done, and no reference."""
+    """A small sweep on each engine that has not run, without a reference."""
     url = place.db
     if request.param == "postgresql":
         url = str(request.getfixturevalue("current_postgres_url"))
@@ -102,13 +102,13 @@ def history(
 
 @pytest.fixture
 def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What `budgets` and `curves` say without their pictures, which take longest."""
+    """Skip the pictures of `budgets` and `curves`, which take longest."""
     for name in ("draw_budgets", "draw_curves"):
         monkeypatch.setattr(pictures, name, lambda *_: Path("none"))
 
 
 def train(place: Place, seeds: Sequence[int] = (0,)) -> db.Store:
-    """A database with one trained trial for each seed."""
+    """Train one trial for each seed; return the database."""
     opened = db.connect(place.db)
     change = {"matrix": {"factorization": ["conventional"]}, "seeds": list(seeds)}
     plan = make_plan(specs.check(merged(SMALL, change), "test"), place, opened)

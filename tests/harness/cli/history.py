@@ -1,4 +1,4 @@
-"""A small sweep in a database, whose jobs are done in as many seconds as one likes."""
+"""A small sweep in a database, whose jobs take as many seconds as a test wants."""
 
 import dataclasses
 import json
@@ -28,7 +28,7 @@ Bits = Callable[[str, int | None, int], float]
 
 
 class History:
-    """The sweep in a database, and what is planned against it."""
+    """The sweep in a database, and plans of further sweeps."""
 
     def __init__(self, place: Place, capsys: Any, folder: Path) -> None:
         self.place, self.store, self._capsys = place, db.connect(place.db), capsys
@@ -54,8 +54,8 @@ class History:
                 self.finish(work, bits=bits(trial.factorization, trial.budget, trial.seed))
 
     def trials(self, factorization: str) -> list[Work]:
-        own = [work for work in self.works if work.job.kind == "trial"]
-        return [work for work in own if work.subject.factorization == factorization]
+        trials = [work for work in self.works if work.job.kind == "trial"]
+        return [work for work in trials if work.subject.factorization == factorization]
 
     def segments(self, budget: int) -> list[Work]:
         return [work for work in self.works if work.job.budget == budget]
@@ -84,8 +84,16 @@ class History:
         share: float | None = None,
         bits: float = 3.5,
     ) -> None:
-        """The job, done by an attempt with so many seconds for a step from ``start`` on, and so
-        many for the rest; on a ``share`` of a GPU, or a CPU."""
+        """Let an attempt finish a job.
+
+        Args:
+            work: The job.
+            step: Seconds of a step.
+            rest: Seconds of everything else.
+            start: First step of the attempt.
+            share: Share of a GPU; None for a CPU.
+            bits: bits/dim of the result.
+        """
         job = work.job
         claim = self.claim(work, on=ENVIRONMENT if share is None else GPU)
         beat(self.store, claim, step=start, lease_seconds=600.0, first_step=start)
@@ -96,24 +104,24 @@ class History:
             images_per_second=8 / step,
             gpu_seconds=None if share is None else share * seconds,
         )
-        made: dict[str, Any] = {}
+        outcome: dict[str, Any] = {}
         if job.trial_id is not None:
             of_trial = result(job.trial_id, bits)
-            made["result"] = dataclasses.replace(of_trial, data_digest=job.data_digest)
+            outcome["result"] = dataclasses.replace(of_trial, data_digest=job.data_digest)
         else:
-            made["maps"] = [
+            outcome["maps"] = [
                 dataclasses.replace(
                     contribution_map(1, job.steps),
                     pretraining_id=job.pretraining_id,
                     data_digest=job.data_digest,
                 )
             ]
-        assert self.store.finish(claim, "done", last_step=job.steps, cost=cost, **made)
+        assert self.store.finish(claim, "done", last_step=job.steps, cost=cost, **outcome)
 
     def plan(self, *options: str) -> dict[str, Any]:
-        """What `lcma plan --json` says."""
-        found: dict[str, Any] = json.loads(self.text("--json", *options))
-        return found
+        """Return the output of `lcma plan --json`."""
+        plan: dict[str, Any] = json.loads(self.text("--json", *options))
+        return plan
 
     def text(self, *options: str) -> str:
         with pytest.raises(SystemExit) as ended:

@@ -19,29 +19,29 @@ BATCH = RECIPE.optimization.batch
 
 
 def curve(budget: int, seed: int) -> float:
-    """After 100 steps it is 0.0094 above the longest, after 30 steps 0.03."""
+    """Return bits/dim that are 0.0094 above the longest budget at 100 steps, 0.03 at 30."""
     noise = np.random.default_rng([seed, budget]).normal() * 2e-4
     return 4.0 + 0.1 * seed + 0.05 * float(np.exp(-budget / 60)) + noise
 
 
 def filled(folder: Path, url: str | None = None) -> Filler:
-    found = Filler(folder, url)
-    found.data()
+    filler = Filler(folder, url)
+    filler.data()
     for seed in SEEDS:
         for shorter, budget in pairwise((0, *BUDGETS)):
-            found.maps(seed, budget, first_step=shorter)
-            found.finish(found.plan("LL", seed, budget=budget), curve(budget, seed))
-        found.finish(found.plan("HH", seed, budget=1000), 4.4)
-        found.finish(found.plan("checkerboard-even", seed), 4.02 + 0.1 * seed)
-    return found
+            filler.maps(seed, budget, first_step=shorter)
+            filler.finish(filler.plan("LL", seed, budget=budget), curve(budget, seed))
+        filler.finish(filler.plan("HH", seed, budget=1000), 4.4)
+        filler.finish(filler.plan("checkerboard-even", seed), 4.02 + 0.1 * seed)
+    return filler
 
 
 @pytest.fixture(scope="module")
 def known(tmp_path_factory: pytest.TempPathFactory) -> str:
     """A database that is only read."""
-    found = filled(tmp_path_factory.mktemp("known"))
-    found.store.close()
-    return found.url
+    filler = filled(tmp_path_factory.mktemp("known"))
+    filler.store.close()
+    return filler.url
 
 
 def test_a_curve_is_told_and_drawn(
@@ -50,11 +50,11 @@ def test_a_curve_is_told_and_drawn(
     monkeypatch.setenv("COLUMNS", "80")
     monkeypatch.setenv("LCMA_DB", known)
     out = output_of(lcma("budgets", "--factorization", "low", "--format", "png"))
-    said = " ".join(out.split())
-    assert "photos16 (u8), realnvp, tiny: low (LL)" in said
-    assert "100 steps are enough: from there on no budget is worse than 1000 steps by more" in said
+    text = " ".join(out.split())
+    assert "photos16 (u8), realnvp, tiny: low (LL)" in text
+    assert "100 steps are enough: from there on no budget is worse than 1000 steps by more" in text
     (picture,) = (in_tmp / "lcma-pictures").iterdir()
-    assert picture.name in said
+    assert picture.name in text
     assert picture.read_bytes().startswith(b"\x89PNG")
     assert max(len(line) for line in out.splitlines() if ".png" not in line) <= 80
 
@@ -70,9 +70,9 @@ def test_programs_get_every_number(
         url = filled(in_tmp, request.getfixturevalue("current_postgres_url")).url
     code, out, _ = lcma("budgets", "--json", "--db", url)
     assert code == 0
-    found = {one["key"]["factorization"]: one for one in json.loads(out)}
-    assert set(found) == {"LL", "HH"}
-    low = found["LL"]
+    curves = {record["key"]["factorization"]: record for record in json.loads(out)}
+    assert set(curves) == {"LL", "HH"}
+    low = curves["LL"]
     assert [row["budget"] for row in low["rows"]] == list(BUDGETS)
     smallest = low["smallest"]
     assert (smallest["budget"], smallest["failed"], smallest["longest"]) == (100, 30, 1000)
@@ -82,8 +82,8 @@ def test_programs_get_every_number(
         assert row["holdout"] == pytest.approx(
             np.mean([curve(row["budget"], seed) for seed in SEEDS])
         )
-        # Each segment took as long; by itself a pretraining is all that led to its budget, which
-        # the map of the fresh flow is not.
+        # Each segment took as long. A pretraining counts all segments up to its budget; the map of
+        # the fresh flow has none.
         segments = max(1, k)
         assert row["pretraining_seconds"] == pytest.approx(COST.cpu_seconds * segments)
         assert row["seconds"] == pytest.approx(COST.cpu_seconds * (segments + 1))
@@ -94,40 +94,40 @@ def test_programs_get_every_number(
     assert conventional["on_front"]
     assert [row["on_front"] for row in low["rows"]] == [False, False, True, True, True]
     # The maps of one seed are the same at all budgets here.
-    assert {one["overlap"] for one in low["stability"]} == {1.0}
-    assert {(one["budget"], one["split"]) for one in low["stability"]} == {
+    assert {row["overlap"] for row in low["stability"]} == {1.0}
+    assert {(row["budget"], row["split"]) for row in low["stability"]} == {
         (budget, split) for budget in BUDGETS for split in (1, 2)
     }
-    assert found["HH"]["smallest"]["budget"] is None
-    assert not list(in_tmp.glob("lcma-pictures*")), "drawn only where that is asked for"
-    assert "--budget" in found["HH"]["answer"]
+    assert curves["HH"]["smallest"]["budget"] is None
+    assert not list(in_tmp.glob("lcma-pictures*")), "drawn only if asked for"
+    assert "--budget" in curves["HH"]["answer"]
 
 
 @pytest.mark.integration
 def test_options_choose(lcma: Any, known: str, monkeypatch: Any) -> None:
     monkeypatch.setenv("LCMA_DB", known)
     for margin, budget in (("0.002", 300), ("0.04", 30), ("0.06", 0)):
-        (found,) = json.loads(
+        (record,) = json.loads(
             lcma("budgets", "--factorization", "low", "--margin", margin, "--json")[1]
         )
-        assert found["smallest"]["budget"] == budget
-        assert f"by more than {margin} bits/dim" in found["answer"]
+        assert record["smallest"]["budget"] == budget
+        assert f"by more than {margin} bits/dim" in record["answer"]
     (few,) = json.loads(lcma("budgets", "--factorization", "low", "--seed", "1", "--json")[1])
-    assert {row["n"] for row in few["rows"]} == {one["seeds"] for one in few["stability"]} == {1}
-    assert few["conventional"]["n"] == len(SEEDS), "those of the whole database"
+    assert {row["n"] for row in few["rows"]} == {row["seeds"] for row in few["stability"]} == {1}
+    assert few["conventional"]["n"] == len(SEEDS), "of the whole database"
     code, out, _ = lcma("budgets", "--factorization", "LL", "--cost", "images", "--out", "own/new")
     assert code == 0
     assert {path.suffix for path in Path("own/new").iterdir()} == {".png"}
     assert "Pareto front over images" in " ".join(out.split())
     assert lcma("budgets", "--factorization", "LL", "--format", "svg", "--out", "vector")[0] == 0
     (picture,) = Path("vector").iterdir()
-    said = svg.texts(picture)
-    assert {"bits/dim on holdout", "budget: steps of pretraining", "margin, 0.01"} <= set(said)
+    texts = svg.texts(picture)
+    assert {"bits/dim on holdout", "budget: steps of pretraining", "margin, 0.01"} <= set(texts)
     assert svg.words(picture)[0].startswith("photos16 (u8), realnvp, tiny: low (LL)")
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         (["--factorization", "conventional"], "stored by the name of each flow's own rule"),
         (["--factorization", "LH"], "no results with --factorization LH: "),
@@ -137,14 +137,14 @@ def test_options_choose(lcma: Any, known: str, monkeypatch: Any) -> None:
     ],
 )
 def test_mistakes_are_one_line(
-    lcma: Any, known: str, in_tmp: Path, monkeypatch: Any, arguments: list[str], said: str
+    lcma: Any, known: str, in_tmp: Path, monkeypatch: Any, arguments: list[str], message: str
 ) -> None:
     monkeypatch.setenv("LCMA_DB", known)
-    refused(lcma("budgets", *arguments), said)
+    refused(lcma("budgets", *arguments), message)
     assert list(in_tmp.iterdir()) == []
 
 
-def test_curves_of_a_single_budget_stand_where_there_are_no_others(
+def test_curves_of_a_single_budget_are_shown_if_there_are_no_others(
     known: str, lcma: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("LCMA_DB", known)

@@ -19,9 +19,9 @@ SHINE = BRIGHT.replace("brightness", "shine").replace('"lower"', '"higher"')
 SEEDS = range(6)
 BUDGETS = (0, 100, 1000)
 WORDS = {"LL": -0.5, "LH": -0.1, "HL": 0.1, "HH": 0.4}
-"""How much brighter than `checkerboard-even` a word is; `shine` is the same with another sign."""
+"""Brightness of a word minus that of `checkerboard-even`; `shine` has the other sign."""
 SHORT = {0: 0.3, 100: 0.001, 1000: 0.0}
-"""How much worse a budget of LL is than the longest."""
+"""Brightness of a budget of LL minus that of the longest."""
 
 
 def brightness(name: str, seed: int, budget: int | None) -> float:
@@ -29,10 +29,10 @@ def brightness(name: str, seed: int, budget: int | None) -> float:
     return 5 + seed + WORDS.get(name, 0.0) + (SHORT[budget] if name == "LL" else 0.0) + noise
 
 
-def finish(found: Filler, name: str, seed: int, budget: int | None = None) -> None:
+def finish(filler: Filler, name: str, seed: int, budget: int | None = None) -> None:
     light = brightness(name, seed, budget)
-    job = found.plan(name, seed, budget=budget, sweep="s1")
-    found.finish(
+    job = filler.plan(name, seed, budget=budget, sweep="s1")
+    filler.finish(
         *(job, 4.0),
         brightness=light + 1,
         holdout_brightness=light,
@@ -50,16 +50,16 @@ def known(tmp_path_factory: pytest.TempPathFactory) -> str:
     for name, source in (("brightness", BRIGHT), ("shine", SHINE)):
         (folder / f"{name}.py").write_text(source, encoding="utf-8")
         plugins.load_file(folder / f"{name}.py")
-    found = Filler(folder)
-    found.data()
+    filler = Filler(folder)
+    filler.data()
     for seed in SEEDS:
-        finish(found, "checkerboard-even", seed)
+        finish(filler, "checkerboard-even", seed)
         for name in WORDS:
             for budget in BUDGETS if name == "LL" else BUDGETS[-1:]:
-                finish(found, name, seed, budget)
-    found.store.close()
-    plugins.unload()  # commands know them from the database
-    return found.url
+                finish(filler, name, seed, budget)
+    filler.store.close()
+    plugins.unload()  # commands find the measures in the database
+    return filler.url
 
 
 @pytest.fixture
@@ -68,40 +68,40 @@ def world(known: str, in_tmp: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return in_tmp
 
 
-def judged(lcma: Any, *arguments: str) -> dict[str, Any]:
-    found = json.loads(lcma("verdicts", "--json", *arguments)[1])
-    assert found["verdicts"] == []  # bars are of bits/dim
-    return {one["claim"]: one for one in found["apart"]} | {"all": found}
+def read_verdicts(lcma: Any, *arguments: str) -> dict[str, Any]:
+    record = json.loads(lcma("verdicts", "--json", *arguments)[1])
+    assert record["verdicts"] == []  # bars are of bits/dim
+    return {verdict["claim"]: verdict for verdict in record["apart"]} | {"all": record}
 
 
 @pytest.mark.parametrize(("name", "direction"), [("brightness", "lower"), ("shine", "higher")])
 def test_verdicts_follow_the_direction_of_a_measure(world, lcma, name, direction) -> None:
-    found = judged(lcma, "--by", name)
-    facts = {key: found["all"][key] for key in ("measure", "unit", "direction")}
+    record = read_verdicts(lcma, "--by", name)
+    facts = {key: record["all"][key] for key in ("measure", "unit", "direction")}
     assert facts == {"measure": name, "unit": "levels", "direction": direction}
-    order = found["table4-order"]
+    order = record["table4-order"]
     assert order["decision"] == "supported"
     verb = "falls" if direction == "higher" else "rises"
     assert order["text"].startswith(f"{name} {verb} in the order of the words")
-    low = found["low-conventional"]
+    low = record["low-conventional"]
     assert low["decision"] == "supported"
     assert f"low gives {direction} {name} than the flow's own rule" in low["text"]
     assert " levels, n = 6" in low["sentence"]
     assert low["mean"] == pytest.approx(-0.5, abs=0.01)
     assert (low["source"], low["printed"]) == ("ours", None)
-    assert found["budget"]["decision"] == "supported"
-    assert found["first-split"]["decision"] == "supported"
+    assert record["budget"]["decision"] == "supported"
+    assert record["first-split"]["decision"] == "supported"
 
 
 def test_verdicts_by_time_say_what_is_not_judged(world, lcma) -> None:
-    found = judged(lcma, "--by", "seconds_per_step")
-    assert found["low-conventional"]["decision"] == "undecided"  # as fast as each other
-    said = " ".join(lcma("verdicts", "--by", "seconds_per_step")[1].split())
-    assert "self-low" not in said
-    assert "Without any results here: table3-order" in said
-    one = lcma("verdicts", "table4-order", "--by", "seconds_per_step")[1]
-    assert "by seconds_per_step, of which lower is better" in " ".join(one.split())
-    assert "bits/dim rise" not in one
+    record = read_verdicts(lcma, "--by", "seconds_per_step")
+    assert record["low-conventional"]["decision"] == "undecided"  # both take the same time
+    message = " ".join(lcma("verdicts", "--by", "seconds_per_step")[1].split())
+    assert "self-low" not in message
+    assert "Without any results here: table3-order" in message
+    out = lcma("verdicts", "table4-order", "--by", "seconds_per_step")[1]
+    assert "by seconds_per_step, of which lower is better" in " ".join(out.split())
+    assert "bits/dim rise" not in out
     rows = list(csv.DictReader(lcma("export", "verdicts", "--by", "shine")[1].splitlines()))
     assert {(row["measure"], row["direction"], row["unit"]) for row in rows} == {
         ("shine", "higher", "levels")
@@ -111,39 +111,41 @@ def test_verdicts_by_time_say_what_is_not_judged(world, lcma) -> None:
 @pytest.mark.parametrize(("name", "sign"), [("brightness", 1), ("shine", -1)])
 def test_budgets_are_compared_by_a_measure_on_holdout(world, lcma, name, sign) -> None:
     options = ("--factorization", "low", "--by", name, "--margin", "0.05", "--format", "png")
-    (found,) = json.loads(lcma("budgets", "--json", *options)[1])
-    facts = [found[key] for key in ("measure", "unit", "direction", "chosen_by")]
+    (record,) = json.loads(lcma("budgets", "--json", *options)[1])
+    facts = [record[key] for key in ("measure", "unit", "direction", "chosen_by")]
     assert facts == [name, "levels", "lower" if sign == 1 else "higher", f"holdout_{name}"]
-    assert found["smallest"]["budget"] == 100
-    assert found["smallest"]["failed"] == 0
-    zero, hundred, longest = found["rows"]
+    assert record["smallest"]["budget"] == 100
+    assert record["smallest"]["failed"] == 0
+    zero, hundred, longest = record["rows"]
     assert zero["from_longest"]["mean"] == pytest.approx(0.3 * sign, abs=0.01)
     assert zero["test"] == pytest.approx(zero["holdout"] + sign)
     # Without a pretraining LL is better than conventional, which costs as many images.
-    front = [row["on_front"] for row in (zero, hundred, found["conventional"])]
+    front = [row["on_front"] for row in (zero, hundred, record["conventional"])]
     assert front == [True, True, False]
-    assert "100 steps are enough" in found["answer"]
+    assert "100 steps are enough" in record["answer"]
     assert longest["from_conventional"]["mean"] == pytest.approx(-0.5 * sign, abs=0.01)
 
 
 def test_without_a_margin_no_budget_of_another_unit_is_enough(world, lcma, undrawn) -> None:
-    (found,) = json.loads(lcma("budgets", "--factorization", "LL", "--by", "shine", "--json")[1])
-    assert found["smallest"] is None
-    said = " ".join(lcma("budgets", "--factorization", "LL", "--by", "seconds_per_step")[1].split())
-    assert "`lcma budgets --by seconds_per_step --margin NUMBER`, in seconds" in said
-    assert "seconds_per_step, seconds: lower is better. Differences are" in said
-    assert "bits/dim" not in said.lower()
+    (record,) = json.loads(lcma("budgets", "--factorization", "LL", "--by", "shine", "--json")[1])
+    assert record["smallest"] is None
+    message = " ".join(
+        lcma("budgets", "--factorization", "LL", "--by", "seconds_per_step")[1].split()
+    )
+    assert "`lcma budgets --by seconds_per_step --margin NUMBER`, in seconds" in message
+    assert "seconds_per_step, seconds: lower is better. Differences are" in message
+    assert "bits/dim" not in message.lower()
 
 
 def test_effects_name_the_measure(world, lcma) -> None:
-    said = " ".join(lcma("board", "--by", "shine", "--effects")[1].split())
-    assert "Effect: shine of the words with L" in said
-    assert "above 0: higher, which is better" in said
-    assert "bits" not in said
+    message = " ".join(lcma("board", "--by", "shine", "--effects")[1].split())
+    assert "Effect: shine of the words with L" in message
+    assert "above 0: higher, which is better" in message
+    assert "bits" not in message
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         (("verdicts", "--by", "log_det"), "cannot be ranked by 'log_det'"),
         (("budgets", "--by", "colour"), "cannot be ranked by 'colour'"),
@@ -158,5 +160,5 @@ def test_effects_name_the_measure(world, lcma) -> None:
         (("export", "results", "--by", "shine"), "--by is what the board is ranked by"),
     ],
 )
-def test_mistakes_are_one_line(world, lcma, arguments, said) -> None:
-    refused(lcma(*arguments), said)
+def test_mistakes_are_one_line(world, lcma, arguments, message) -> None:
+    refused(lcma(*arguments), message)

@@ -83,8 +83,8 @@ def test_a_plan_says_which_exclusions_leave_nothing_out(capsys, in_tmp: Path) ->
     Path("some.yaml").write_text(json.dumps(spec))
     code, out, _ = run(capsys, "plan", "some.yaml")
     assert code == 0
-    said = [line for line in out.splitlines() if "leaves nothing out" in line]
-    assert said == [
+    message = [line for line in out.splitlines() if "leaves nothing out" in line]
+    assert message == [
         f"The exclusion {keys} leaves nothing out: no cell agrees with all of its keys."
         for keys in ('{"seed":[7,8]}', '{"flow":["glow"]}')
     ]
@@ -98,7 +98,7 @@ def test_a_plan_of_what_is_not_there_yet_says_why(capsys, in_tmp: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("factorizations", "said"),
+    ("factorizations", "message"),
     [
         ("[low]", "no cell can be run"),
         ("[LLLH]", "4 letters, the recipe has 2 splits"),
@@ -106,14 +106,14 @@ def test_a_plan_of_what_is_not_there_yet_says_why(capsys, in_tmp: Path) -> None:
     ],
 )
 def test_a_plan_of_invalid_cells_ends_as_its_launch(
-    capsys, in_tmp: Path, factorizations: str, said: str
+    capsys, in_tmp: Path, factorizations: str, message: str
 ) -> None:
     """Before that its table shows which cells they are, where others can be run."""
     matrix = f"{{flow: realnvp, dataset: photos8, factorization: {factorizations}}}"
     spec = in_tmp / "mine.yaml"
     spec.write_text(f"name: mine\nseeds: 1\nmatrix: {matrix}\n")
     launched = run(capsys, "launch", spec, "--local")
-    refused(launched, said)
+    refused(launched, message)
     code, out, err = run(capsys, "plan", spec)
     assert (code, err) == (2, launched[2])
     some = "conventional" in factorizations
@@ -134,21 +134,21 @@ def test_cells_of_the_papers_tables_have_its_numbers(capsys, in_tmp: Path) -> No
     assert (len(numbers), numbers["HHH"], numbers["LLL"]) == (8, [3.1], [2.71])
     lines = run(capsys, "plan", "full", "--flow", "realnvp", "--dataset", "cifar10")[1].splitlines()
     (own,) = (line for line in lines if line.startswith("  conventional"))
-    said = r"  conventional \(checkerboard-even\) +- +0-5 +new +3\.49 \(LCMA, Table 1\) *"
-    assert re.fullmatch(said, own), "nothing is broken in 80 columns"
+    message = r"  conventional \(checkerboard-even\) +- +0-5 +new +3\.49 \(LCMA, Table 1\) *"
+    assert re.fullmatch(message, own), "nothing is broken in 80 columns"
     assert len(own) <= 80
 
 
 @pytest.mark.parametrize(
-    ("text", "meant"),
+    ("text", "expected"),
     [("6", 6), ("0,1,5", (0, 1, 5)), ("6-8", (6, 7, 8)), ("1,4-5", (1, 4, 5)), ("3-3", (3,))],
 )
-def test_seeds_are_a_number_a_list_or_a_range(text: str, meant: object) -> None:
-    assert parse_seeds(text) == meant
+def test_seeds_are_a_number_a_list_or_a_range(text: str, expected: object) -> None:
+    assert parse_seeds(text) == expected
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         (["launch", "no/such.yaml"], "there is no file no/such.yaml"),
         (["launch", "demo", "--seeds", "x"], "--seeds 'x'"),
@@ -184,12 +184,12 @@ def test_seeds_are_a_number_a_list_or_a_range(text: str, meant: object) -> None:
     ],
 )
 def test_mistakes_are_one_line_and_leave_no_trace(
-    capsys, in_tmp: Path, monkeypatch, arguments: list[str], said: str
+    capsys, in_tmp: Path, monkeypatch, arguments: list[str], message: str
 ) -> None:
     if "--gpus" in arguments:
         monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     code, out, err = run(capsys, *arguments)
-    refused((code, out, err), said)
+    refused((code, out, err), message)
     assert list(in_tmp.iterdir()) == []
 
 
@@ -239,8 +239,8 @@ def folder_of(place: Place) -> Path:
 @LAUNCHED
 def test_a_launch_ends_with_board_pictures_and_next_commands(capsys, launched: Place) -> None:
     out = (folder_of(launched) / "out.txt").read_text()
-    for said in ("low (LL)", "checkerboard-even", "lcma-pictures", "Next:", "lcma samples"):
-        assert said in out
+    for message in ("low (LL)", "checkerboard-even", "lcma-pictures", "Next:", "lcma samples"):
+        assert message in out
     assert "Made with" not in out, "notes are a command away"
     assert "lcma board --notes" in out
     assert "Made with" in run(capsys, "board", "--db", launched.db, "--notes")[1]
@@ -256,16 +256,16 @@ def test_interpolations_are_drawn_from_and_to_test_images(
     capsys, launched: Place, in_tmp: Path
 ) -> None:
     where = ["--db", launched.db, "--runs", launched.runs, "--data", launched.data]
-    asked = "samples", "--between", 3, 9, "--steps", 4, "--out", "x", "--format", "svg"
-    found = json.loads(output_of(run(capsys, *asked, *where, "--json")))
+    command = "samples", "--between", 3, 9, "--steps", 4, "--out", "x", "--format", "svg"
+    found = json.loads(output_of(run(capsys, *command, *where, "--json")))
     assert {f["factorization"] for f in found} == {"checkerboard-even", "LL", "random-local"}
     assert {(f["from"], f["to"], f["steps"], f["settled"]) for f in found} == {(3, 9, 4, True)}
     (picture,) = svg.images(Path(found[0]["row"]))
     assert picture.shape == (68, 4 * 66 + 2, 3)
     test = data.load("photos8", launched.data).part("test").images
     for left, index in ((2, 3), (2 + 3 * 66, 9)):
-        shown = picture[2:66:8, left : left + 64 : 8].transpose(2, 0, 1).astype(int)
-        assert np.abs(shown - test[index]).max() <= 1
+        pixels = picture[2:66:8, left : left + 64 : 8].transpose(2, 0, 1).astype(int)
+        assert np.abs(pixels - test[index]).max() <= 1
     refused(run(capsys, "samples", "--where", "colour=red", *where), "colour")
     refused(run(capsys, "samples", "--between", 0, 9999, *where), "--between 9999: photos8 has")
     refused(run(capsys, "samples", "--between", 0, 1, "--steps", 1, *where), "--steps 1")
@@ -293,8 +293,8 @@ def test_a_measure_that_not_all_trials_can_have_ends_with_code_1(
     for job in lost[1:]:
         Path("runs", paths[job]).unlink()
 
-    asked = "measure", "swd", "--samples", 21, *where
-    code, out, err = run(capsys, *asked)
+    command = "measure", "swd", "--samples", 21, *where
+    code, out, err = run(capsys, *command)
     assert code == 1, "part was done"
     assert out.count(": swd ") == len(found) - 3
     no_weights, no_file = err.splitlines()
@@ -303,10 +303,10 @@ def test_a_measure_that_not_all_trials_can_have_ends_with_code_1(
     assert no_file.startswith("lcma: 2 of 6 trials cannot be measured, the first since cannot read")
     for once in ("cannot read", paths[lost[1]]):
         assert no_file.count(once) == 1
-    refused(run(capsys, *asked, "--where", f"trial_id={found[1]['trial_id']}"), "cannot read")
-    left = json.loads(run(capsys, *asked, "--json")[1])
+    refused(run(capsys, *command, "--where", f"trial_id={found[1]['trial_id']}"), "cannot read")
+    left = json.loads(run(capsys, *command, "--json")[1])
     kept = [f"--where=trial_id={one['trial_id']}" for one in left]
-    assert run(capsys, *asked, *kept)[0::2] == (0, "")
+    assert run(capsys, *command, *kept)[0::2] == (0, "")
 
 
 def rows(capsys, place: Place, query: str) -> list[list[object]]:

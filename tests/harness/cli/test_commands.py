@@ -1,4 +1,4 @@
-"""Commands that are printed to go on with name the places that were given, and can be pasted."""
+"""Suggested next commands name the given places, and can be pasted."""
 
 import shlex
 from collections.abc import Callable
@@ -25,16 +25,16 @@ SHOWN = "postgresql://me@host/x?options=-csearch_path%3Da"
 
 
 def read_commands(out: str) -> list[list[str]]:
-    """The commands behind the last word with a colon, or "Next", as a shell takes them apart."""
+    """Return the words of the suggested commands, which follow a colon or "Next"."""
     lines = out.replace("\nNext    ", "\nNext: ").splitlines()
     first = max(n for n, line in enumerate(lines) if ": lcma " in line)
     lines[first] = lines[first].split(": ", 1)[1]
-    typed = [one for line in lines[first:] for one in line.split(" && ")]
-    return [shlex.split(one, comments=True) for one in typed]
+    commands = [command for line in lines[first:] for command in line.split(" && ")]
+    return [shlex.split(command, comments=True) for command in commands]
 
 
 def require_valid(words: list[str]) -> None:
-    """Fail where a command would not take these arguments."""
+    """Fail if the command line does not accept these words."""
     command, rest = typer.main.get_command(cli.app), words[1:]
     while hasattr(command, "commands"):
         command, rest = command.commands[rest[0]], rest[1:]
@@ -131,10 +131,10 @@ def test_a_stopped_launch_goes_on_with_the_pictures_that_were_asked_for(
         raise LaunchInterrupted(15, 0)
 
     monkeypatch.setattr("lcma.harness.cli.launching.launch_sweep", stopped)
-    for given in ([], ["--no-pictures"], ["--pictures", "my pictures"]):
-        code, out, _ = lcma("launch", "demo", "--local", *given)
+    for options in ([], ["--no-pictures"], ["--pictures", "my pictures"]):
+        code, out, _ = lcma("launch", "demo", "--local", *options)
         assert code == 143
-        assert read_commands(out) == [["lcma", "launch", "demo", "--local", *given]]
+        assert read_commands(out) == [["lcma", "launch", "demo", "--local", *options]]
 
 
 def test_a_command_names_the_plugins_that_its_shell_does_not(

@@ -6,7 +6,7 @@ from lcma.harness.cli import main as cli
 
 
 @pytest.mark.parametrize(
-    ("typed", "found"),
+    ("typed", "expected"),
     [
         ("re", {"rerun", "reproduce"}),
         ("db pub", {"publish"}),
@@ -20,7 +20,7 @@ from lcma.harness.cli import main as cli
 )
 def test_what_was_begun_is_completed(
     typed: str,
-    found: set[str],
+    expected: set[str],
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
@@ -31,4 +31,4 @@ def test_what_was_begun_is_completed(
     with pytest.raises(SystemExit) as end:
         cli.main([])
     assert not end.value.code
-    assert set(capsys.readouterr().out.split()) == found
+    assert set(capsys.readouterr().out.split()) == expected

@@ -24,25 +24,27 @@ RATES = {"checkerboard-even": 4.0, "random": 4.4, "LL": 4.2}
 
 
 def value(end: float, seed: float, step: int) -> float:
-    """Steep at first, then slow, to ``end`` and 0.1 more for each seed."""
+    """Return a point of a curve that falls to ``end``, and 0.1 more for each seed."""
     return end + 0.1 * seed + 4 * math.exp(-8 * step / STEPS)
 
 
 def metrics(end: float, seed: int, until: int = LAST) -> list[db.Metric]:
-    """Train at twenty steps, holdout at ten of them and a little above."""
+    """Return twenty points of train, and ten of holdout a little above them."""
     steps = range(EVERY, until + 1, EVERY)
-    found = [db.Metric(TRAIN, step, value(end, seed, step)) for step in steps]
-    return found + [
+    train = [db.Metric(TRAIN, step, value(end, seed, step)) for step in steps]
+    return train + [
         db.Metric(HOLDOUT, step, value(end + 0.05, seed, step))
         for step in range(2 * EVERY, until + 1, 2 * EVERY)
     ]
 
 
 def filled(folder: Path, url: str | None = None) -> Filler:
-    """Three factorizations of three seeds; `channel` has one that is done, one that diverged, one
-    that runs and one that has not begun; and there is a pretraining in two segments."""
-    found = Filler(folder, url)
-    found.data()
+    """Add three factorizations of three seeds, and a pretraining in two segments.
+
+    Of `channel`, one seed is done, one diverged, one runs and one has not started.
+    """
+    filler = Filler(folder, url)
+    filler.data()
     bars = [
         db.Bar(
             data_digest="d" * 64,
@@ -54,57 +56,57 @@ def filled(folder: Path, url: str | None = None) -> Filler:
         )
         for name, bits in (("png", 4.5), ("gaussian", 7.9))
     ]
-    found.store.register(db.Registration(bars=tuple(bars)), now=1.0)
+    filler.store.register(db.Registration(bars=tuple(bars)), now=1.0)
     for name, end in RATES.items():
         for seed in SEEDS:
             budget = 100 if name == "LL" else None
-            job = found.plan(name, seed, budget=budget, sweep="s1")
-            found.finish(job, end, metrics=metrics(end, seed))
-    found.finish(found.plan("channel", 0, sweep="s1"), 4.1, metrics=metrics(4.1, 0))
+            job = filler.plan(name, seed, budget=budget, sweep="s1")
+            filler.finish(job, end, metrics=metrics(end, seed))
+    filler.finish(filler.plan("channel", 0, sweep="s1"), 4.1, metrics=metrics(4.1, 0))
     lost = [*metrics(4.1, 1, 5 * EVERY), db.Metric(TRAIN, 6 * EVERY, math.nan)]
     lost.append(db.Metric(TRAIN, 7 * EVERY, 1e9))
-    job = found.plan("channel", 1, sweep="s1")
-    found.fail(job, "diverged", "no number", step=7 * EVERY, metrics=lost)
-    mine = found.claim(found.plan("channel", 2, sweep="s1"), now=3.0)
-    assert add_metrics(found.store, mine, metrics(4.1, 2, 8 * EVERY))
-    found.plan("channel", 3, sweep="s1")
-    segments(found)
-    return found
+    job = filler.plan("channel", 1, sweep="s1")
+    filler.fail(job, "diverged", "no number", step=7 * EVERY, metrics=lost)
+    claim = filler.claim(filler.plan("channel", 2, sweep="s1"), now=3.0)
+    assert add_metrics(filler.store, claim, metrics(4.1, 2, 8 * EVERY))
+    filler.plan("channel", 3, sweep="s1")
+    add_segments(filler)
+    return filler
 
 
-def segments(found: Filler) -> None:
-    """A pretraining to step 50, and from there to 100."""
-    name = found.pretraining(0)
+def add_segments(filler: Filler) -> None:
+    """Add a pretraining to step 50, and from there to 100."""
+    name = filler.pretraining(0)
     for first, last in ((0, 50), (50, 100)):
         job = db.PlannedJob.of_pretraining(name, "d" * 64, budget=last)
-        found.store.register(db.Registration(jobs=(job,)), now=1.0)
+        filler.store.register(db.Registration(jobs=(job,)), now=1.0)
         points = [db.Metric(TRAIN, step, 9.0 - step / 100) for step in range(first + 10, last + 1)]
-        mine = found.claim(job, now=3.0)
+        claim = filler.claim(job, now=3.0)
         more = {"metrics": points, "now": 4.0}
-        assert found.store.finish(mine, "done", last_step=last, cost=COST, **more)
+        assert filler.store.finish(claim, "done", last_step=last, cost=COST, **more)
 
 
 @pytest.fixture(scope="module")
 def known(tmp_path_factory: pytest.TempPathFactory) -> str:
     """A database that is only read."""
-    found = filled(tmp_path_factory.mktemp("curves"))
-    found.store.close()
-    return found.url
+    filler = filled(tmp_path_factory.mktemp("curves"))
+    filler.store.close()
+    return filler.url
 
 
 @pytest.fixture
 def here(known: str, in_tmp: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """That database as the one in use."""
+    """Make that database the default."""
     monkeypatch.setenv("COLUMNS", "100")
     monkeypatch.setenv("LCMA_DB", known)
 
 
 def test_curves_are_told_and_drawn(here: None, lcma: Any, in_tmp: Path) -> None:
     out = output_of(lcma("curves"))
-    end = value(4.05, 1, LAST)  # of seeds 0, 1 and 2 that in the middle
-    told = re.search("^checkerboard-even, conventional +3 +3 +- +(.*)", out, re.MULTILINE)
-    assert told is not None
-    assert f"{end:.4f}" in told[1].split()
+    end = value(4.05, 1, LAST)  # seed 1 is the mean of seeds 0, 1 and 2
+    row = re.search("^checkerboard-even, conventional +3 +3 +- +(.*)", out, re.MULTILINE)
+    assert row is not None
+    assert f"{end:.4f}" in row[1].split()
     lost = f"Lost: channel, seed 1 diverged at step {7 * EVERY} of {STEPS}."
     assert lost in " ".join(out.split())
     (picture,) = (in_tmp / "lcma-pictures").iterdir()
@@ -119,20 +121,20 @@ def test_an_svg_has_the_lines_and_their_names(here: None, lcma: Any) -> None:
     assert picture.read_bytes() == again.read_bytes()
     assert svg.curves(picture) == 2 * 4 + 3, "two panels of four lines, and three differences"
     gap = RATES["random"] - RATES["checkerboard-even"]
-    about = svg.words(picture)[1]
-    assert f"random {gap:+.4f} ± 0.0000 at step {LAST} (n = 3)" in about
-    said = " ".join(svg.texts(picture))
+    description = svg.words(picture)[1]
+    assert f"random {gap:+.4f} ± 0.0000 at step {LAST} (n = 3)" in description
+    words = " ".join(svg.texts(picture))
     for text in (
         *("checkerboard-even, conventional, n = 3", "low (LL), budget 100, n = 3"),
         *("random, n = 3", "channel, n = 1", "diverged or failed there", "not done yet"),
         *("training step", "bits/dim, holdout", "bits/dim, train", "png 4.500"),
         "Lost: channel, seed 1 diverged",
     ):
-        assert text in said, text
-    assert "gaussian" not in said, "beyond the axis"
-    title, about = svg.words(picture)
+        assert text in words, text
+    assert "gaussian" not in words, "beyond the axis"
+    title, description = svg.words(picture)
     assert title == "Curves over training: photos16 (u8), realnvp, tiny"
-    assert f"random {value(4.45, 1, LAST):.4f} at step {LAST} (n = 3)" in about
+    assert f"random {value(4.45, 1, LAST):.4f} at step {LAST} (n = 3)" in description
 
 
 @pytest.mark.slow_on("postgresql")
@@ -159,11 +161,11 @@ def test_programs_get_the_numbers_that_are_drawn(
         ]
         assert [seed["seed"] for seed in lines[name]["seeds"]] == list(SEEDS)
     done, diverged, running = lines["channel"]["seeds"]
-    assert lines["channel"]["mean"] == done["points"], "of those that are done"
+    assert lines["channel"]["mean"] == done["points"], "only of the seed that is done"
     assert [one["in_mean"] for one in (done, diverged, running)] == [True, False, False]
     assert (diverged["state"], diverged["step"]) == ("diverged", 7 * EVERY)
     steps = [step for step, _ in diverged["points"]]
-    assert steps == [*range(EVERY, 6 * EVERY, EVERY), 7 * EVERY], "without that which is no number"
+    assert steps == [*range(EVERY, 6 * EVERY, EVERY), 7 * EVERY], "without the NaN"
     assert running["points"][-1] == [8 * EVERY, pytest.approx(value(4.1, 2, 8 * EVERY))]
     assert len(holdout["lines"][0]["mean"]) == 10
     assert chart["bars"] == {"png": 4.5, "gaussian": 7.9}
@@ -175,8 +177,8 @@ def test_what_is_drawn_can_be_chosen(here: None, lcma: Any, undrawn: None) -> No
         assert code == 0, err
         (chart,) = json.loads(out)
         lines = [line for panel in chart["panels"] for line in panel["lines"]]
-        found = {line["name"].split(",")[0] for line in lines}
-        return found, [panel["name"] for panel in chart["panels"]]
+        rules = {line["name"].split(",")[0] for line in lines}
+        return rules, [panel["name"] for panel in chart["panels"]]
 
     every = {"checkerboard-even", "low (LL)", "random", "channel"}
     both = [HOLDOUT, TRAIN]
@@ -198,7 +200,7 @@ def test_what_is_drawn_can_be_chosen(here: None, lcma: Any, undrawn: None) -> No
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         (["--budget", "7"], "no curves with --budget 7: there are 100"),
         (["--factorization", "rows"], "there are LL, channel, checkerboard-even, random"),
@@ -210,15 +212,15 @@ def test_what_is_drawn_can_be_chosen(here: None, lcma: Any, undrawn: None) -> No
     ],
 )
 def test_mistakes_are_one_line(
-    here: None, lcma: Any, in_tmp: Path, arguments: list[str], said: str
+    here: None, lcma: Any, in_tmp: Path, arguments: list[str], message: str
 ) -> None:
-    refused(lcma("curves", *arguments), said)
+    refused(lcma("curves", *arguments), message)
     assert list(in_tmp.iterdir()) == []
 
 
 def test_without_such_curves_it_says_what_to_type(lcma: Any, in_tmp: Path) -> None:
-    found = Filler(in_tmp)
-    found.data()
+    filler = Filler(in_tmp)
+    filler.data()
 
     def says(*arguments: str) -> str:
         code, _, err = lcma("curves", *arguments)
@@ -226,12 +228,12 @@ def test_without_such_curves_it_says_what_to_type(lcma: Any, in_tmp: Path) -> No
         return str(err)
 
     assert "lcma launch demo" in says()
-    job = found.plan("rows", 0, sweep="s1")
-    found.fail(job, "code_error", "it broke")
+    job = filler.plan("rows", 0, sweep="s1")
+    filler.fail(job, "code_error", "it broke")
     assert "no curve yet of the last launched sweep demo: `lcma status`" in says()
     assert "no curve yet of the sweep demo" in says("s1")
     assert f"`lcma logs {str(job.trial_id)[:8]}`" in says(str(job.trial_id)[:8])
-    found.finish(found.plan("rows", 1, sweep="s1"), 4.0, metrics=metrics(4.0, 1))
+    filler.finish(filler.plan("rows", 1, sweep="s1"), 4.0, metrics=metrics(4.0, 1))
     assert "no curves with --flow glow: there are realnvp" in says("--flow", "glow")
     assert not (in_tmp / "lcma-pictures").exists()
 
@@ -240,19 +242,19 @@ def test_without_such_curves_it_says_what_to_type(lcma: Any, in_tmp: Path) -> No
 def test_of_many_lines_those_without_a_budget_or_with_the_longest_are_shown(
     lcma: Any, in_tmp: Path
 ) -> None:
-    found = Filler(in_tmp)
-    found.data()
+    filler = Filler(in_tmp)
+    filler.data()
     few = [db.Metric(TRAIN, step, 5.0 - step / STEPS) for step in range(1, 4)]
     many = [db.Metric(TRAIN, step, 5.0 - step / 2000) for step in range(1, 1501)]
     for budget in (10, 20, 30, 40):
-        found.finish(found.plan("LL", 0, budget=budget, sweep="s1"), 4.0, metrics=few)
+        filler.finish(filler.plan("LL", 0, budget=budget, sweep="s1"), 4.0, metrics=few)
     for rule in range(9):
-        found.finish(found.plan(f"mine{rule:02d}", 0, sweep="s1"), 4.0, metrics=few)
+        filler.finish(filler.plan(f"mine{rule:02d}", 0, sweep="s1"), 4.0, metrics=few)
     for seed in range(13):
-        found.finish(found.plan("channel", seed, sweep="s1"), 4.0, metrics=many)
-    said = " ".join(output_of(lcma("curves", "--format", "svg")).split())
-    assert "12 of 14 lines are shown: choose others with --factorization or --budget" in said
-    assert [f"budget {budget}" in said for budget in (40, 30, 20, 10)] == [True, True, False, False]
+        filler.finish(filler.plan("channel", seed, sweep="s1"), 4.0, metrics=many)
+    out = " ".join(output_of(lcma("curves", "--format", "svg")).split())
+    assert "12 of 14 lines are shown: choose others with --factorization or --budget" in out
+    assert [f"budget {budget}" in out for budget in (40, 30, 20, 10)] == [True, True, False, False]
     (chart,) = json.loads(lcma("curves", "--json", "--factorization", "channel")[1])
     (line,) = chart["panels"][0]["lines"]
     assert line["n"] == 13
@@ -262,34 +264,34 @@ def test_of_many_lines_those_without_a_budget_or_with_the_longest_are_shown(
 
 @pytest.mark.filterwarnings("error")
 def test_hostile_names_are_harmless(lcma: Any, in_tmp: Path) -> None:
-    found = Filler(in_tmp)
+    filler = Filler(in_tmp)
     names = (HOSTILE, "_$x_1$\x1b[31m\u202e", "]]>&amp;<!--")
     for name in names:
-        digest = found.data(f"{names.index(name):064d}", name)
+        digest = filler.data(f"{names.index(name):064d}", name)
         for rule in names:
-            job = found.plan(rule, 0, dataset=name, digest=digest, sweep="s1")
-            found.finish(job, 4.0, metrics=[db.Metric("<b>&_loss$", 3, 4.0)])
+            job = filler.plan(rule, 0, dataset=name, digest=digest, sweep="s1")
+            filler.finish(job, 4.0, metrics=[db.Metric("<b>&_loss$", 3, 4.0)])
     out = output_of(lcma("curves", "--format", "svg"))
     assert "\x1b" not in out
     pictures = sorted((in_tmp / "lcma-pictures").iterdir())
     assert len(pictures) == len(names)
     for picture in pictures:
-        said = "".join(svg.texts(picture))
-        assert "_$x_1$\\x1b[31m\\u202e, n = 1" in said
-        assert "<b>&" in said
+        words = "".join(svg.texts(picture))
+        assert "_$x_1$\\x1b[31m\\u202e, n = 1" in words
+        assert "<b>&" in words
 
 
 @pytest.mark.filterwarnings("error")
 def test_while_nothing_is_done_the_mean_is_of_what_all_have(lcma: Any, in_tmp: Path) -> None:
-    found = Filler(in_tmp)
-    found.data()
+    filler = Filler(in_tmp)
+    filler.data()
     for seed, until in ((0, 4), (1, 7)):
-        mine = found.claim(found.plan("rows", seed, sweep="s1"), now=3.0)
-        assert add_metrics(found.store, mine, metrics(4.0, seed, until * EVERY))
+        claim = filler.claim(filler.plan("rows", seed, sweep="s1"), now=3.0)
+        assert add_metrics(filler.store, claim, metrics(4.0, seed, until * EVERY))
     mad = [db.Metric(TRAIN, step, 1e308 if step > 2 else -1e99) for step in range(1, 6)]
-    found.fail(found.plan("rows", 2, sweep="s1"), "diverged", "too large", metrics=mad)
+    filler.fail(filler.plan("rows", 2, sweep="s1"), "diverged", "too large", metrics=mad)
     alone = [db.Metric(TRAIN, 1, math.inf), db.Metric(TRAIN, 2, math.nan)]
-    found.fail(found.plan("random", 0, sweep="s1"), "code_error", "it broke", metrics=alone)
+    filler.fail(filler.plan("random", 0, sweep="s1"), "code_error", "it broke", metrics=alone)
     (chart,) = json.loads(lcma("curves", "--json", "--name", TRAIN)[1])
     none, line = sorted(chart["panels"][0]["lines"], key=lambda line: line["n"])
     assert (none["name"], none["mean"], none["seeds"][0]["points"]) == ("random", [], [])

@@ -9,8 +9,8 @@ from tests.db.conftest import TRIALS, World
 from tests.harness.cli.conftest import Typed, output_of
 
 
-def differences(typed: Typed, one: str, other: str) -> dict[str, list[Any]]:
-    out = output_of(typed("diff", one, other, "--json"))
+def read_differences(typed: Typed, first: str, second: str) -> dict[str, list[Any]]:
+    out = output_of(typed("diff", first, second, "--json"))
     return {name: rest for name, *rest in json.loads(out)["rows"]}
 
 
@@ -20,13 +20,13 @@ def test_what_differs_is_listed_and_nothing_else(planned: World, typed: Typed) -
     planned.finish_trial(0, bits_per_dim=3.5)
     planned.finish_trial(2, bits_per_dim=3.25)
     channel, low = TRIALS[0].id, TRIALS[2].id
-    found = differences(typed, channel, low)
-    assert found["factorization"] == ["channel", "LLL", None]
-    assert found["budget"] == [None, "100", None]
-    assert found["bits_per_dim"] == [3.5, 3.25, -0.25]
-    assert not {"flow", "seed", "python"} & found.keys()
-    assert differences(typed, low, channel)["bits_per_dim"] == [3.25, 3.5, 0.25]
-    assert differences(typed, low, low) == {}
-    shown = typed("diff", channel, low)[1]
-    assert shown.startswith("A: realnvp on photos16, channel, seed 0")
-    assert "equal" in shown
+    rows = read_differences(typed, channel, low)
+    assert rows["factorization"] == ["channel", "LLL", None]
+    assert rows["budget"] == [None, "100", None]
+    assert rows["bits_per_dim"] == [3.5, 3.25, -0.25]
+    assert not {"flow", "seed", "python"} & rows.keys()
+    assert read_differences(typed, low, channel)["bits_per_dim"] == [3.25, 3.5, 0.25]
+    assert read_differences(typed, low, low) == {}
+    out = typed("diff", channel, low)[1]
+    assert out.startswith("A: realnvp on photos16, channel, seed 0")
+    assert "equal" in out

@@ -36,37 +36,37 @@ ROWS = [
 
 
 def spread_bits(factorization: str, budget: int | None, seed: int) -> float:
-    """Bits/dim with noise of the seed, and other noise of each row of its own."""
+    """Return bits/dim with noise of the seed, and further noise of each row."""
     name = [*factorization.encode(), budget or 0]
     shared = np.random.default_rng(seed).normal(scale=0.3)
     return float(4 + shared + np.random.default_rng([seed, *name]).normal(scale=0.02))
 
 
 def list_power(history: History, *options: str) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = history.plan(*options)["power"]
-    return found
+    powers: list[dict[str, Any]] = history.plan(*options)["power"]
+    return powers
 
 
 def test_seeds_show_differences_by_the_spread_of_all_pairs_of_rows_of_the_recipe(
     history: History,
 ) -> None:
     history.add_results(WORDS, spread_bits)
-    (found,) = list_power(history)
+    (power,) = list_power(history)
     table = np.array([[spread_bits(*row, seed) for seed in range(7)] for row in ROWS])
     rest = table - table.mean(0) - table.mean(1)[:, None] + table.mean()
     deviation = math.sqrt(2 * (rest**2).sum() / (9 * 6))
-    assert found["spread"] == pytest.approx(deviation)
-    assert found["source"] == "here, tiny on photos8 after 20 steps, 10 rows with 7 seeds"
-    assert (found["flow"], found["dataset"], found["seeds"]) == ("realnvp", "photos8", 7)
+    assert power["spread"] == pytest.approx(deviation)
+    assert power["source"] == "here, tiny on photos8 after 20 steps, 10 rows with 7 seeds"
+    assert (power["flow"], power["dataset"], power["seeds"]) == ("realnvp", "photos8", 7)
     # As statsmodels has it, for a paired t-test at 5 % and 80 %.
-    spread, power = found["spread"], TTestPower()
-    assert power.power(found["detectable"] / spread, 7, 0.05) == pytest.approx(0.8, abs=1e-6)
-    exact = power.solve_power(0.01 / spread, alpha=0.05, power=0.8)
-    assert found["needed"] == max(6, math.ceil(exact))
+    spread, t_test = power["spread"], TTestPower()
+    assert t_test.power(power["detectable"] / spread, 7, 0.05) == pytest.approx(0.8, abs=1e-6)
+    exact = t_test.solve_power(0.01 / spread, alpha=0.05, power=0.8)
+    assert power["needed"] == max(6, math.ceil(exact))
     (few,) = list_power(history, "--seeds", "5")
     assert few["detectable"] is None, "fewer than six decide nothing"
-    said = f"7 seeds show {found['detectable']:.2g} bits/dim; 0.01 takes more than 48"
-    assert f"\nPower   {said}\n" in history.text()
+    line = f"7 seeds show {power['detectable']:.2g} bits/dim; 0.01 takes more than 48"
+    assert f"\nPower   {line}\n" in history.text()
     alone = merged(WORDS, {"matrix": {"factorization": "conventional"}})
     Path("small.yaml").write_text(yaml.safe_dump(alone))
     assert list_power(history) == [], "nothing is compared"
@@ -74,7 +74,7 @@ def test_seeds_show_differences_by_the_spread_of_all_pairs_of_rows_of_the_recipe
 
 
 def test_the_nearest_results_are_taken_of_a_flow_that_has_them(history: History) -> None:
-    """Of another length, where there are none of this one; few seeds tell too little."""
+    """Here of another length, since there are none of this length; two seeds are too few."""
     history.add_results(WORDS, spread_bits)
     longer = merged(WORDS, {"recipe": {"training": {"steps": 60}}})
     history.add_results(
@@ -83,15 +83,15 @@ def test_the_nearest_results_are_taken_of_a_flow_that_has_them(history: History)
     wider = merged(WORDS, {"recipe": {"model": {"architecture": {"width": 8}}}})
     history.add_results(wider, lambda *row: 10 * spread_bits(*row))
     Path("small.yaml").write_text(yaml.safe_dump(longer))
-    (found,) = list_power(history)
-    assert "after 20 steps, 10 rows with 7 seeds" in found["source"]
-    assert found["spread"] < 0.1
+    (power,) = list_power(history)
+    assert "after 20 steps, 10 rows with 7 seeds" in power["source"]
+    assert power["spread"] < 0.1
     glow = {"flow": "glow", "dataset": "photos8", "factorization": ["channel", "random"]}
     Path("small.yaml").write_text(yaml.safe_dump({"name": "other", "matrix": glow}))
     (other,) = list_power(history, "--profile", "tiny")
     assert (other["spread"], other["needed"]) == (None, None)
-    said = "not known: no results of the same flow tell how far seeds spread"
-    assert f"\nPower   {said}\n" in history.text()
+    line = "not known: no results of the same flow tell how far seeds spread"
+    assert f"\nPower   {line}\n" in history.text()
 
 
 @pytest.mark.integration
@@ -100,11 +100,11 @@ def test_a_first_plan_has_its_spread_from_the_reference(
     history: History, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(shards, "EVIDENCE_FOLDER", SHIPPED)
-    (found,) = list_power(history, "--dataset", "cifar10-16", "--profile", "tiny")
-    assert found["source"].startswith("reference, tiny on cifar10-16 after 1200 steps, ")
+    (power,) = list_power(history, "--dataset", "cifar10-16", "--profile", "tiny")
+    assert power["source"].startswith("reference, tiny on cifar10-16 after 1200 steps, ")
     history.add_results(WORDS, spread_bits)
-    (found,) = list_power(history)
-    assert found["source"].startswith("here, "), "the nearest is the own one"
+    (power,) = list_power(history)
+    assert power["source"].startswith("here, "), "its own results are nearer"
 
 
 def make_power(seeds: int, spread: float, needed: int) -> Power:
@@ -115,11 +115,11 @@ def test_many_flows_and_many_seeds_are_said_by_their_ends() -> None:
     few, many = make_power(6, 0.021, 37), make_power(6, 0.03, 73)
     unknown = Power("glow", "photos8", "", 6)
     assert describe_power([few]) == "6 seeds show 0.03 bits/dim; 0.01 takes about 37"
-    said = "6 seeds show 0.03 to 0.043 bits/dim; 0.01 takes more than 48"
-    assert describe_power([unknown, few, many]) == said
+    line = "6 seeds show 0.03 to 0.043 bits/dim; 0.01 takes more than 48"
+    assert describe_power([unknown, few, many]) == line
     assert describe_power([make_power(8, 0.0001, 6)]) == "8 seeds show 0.00012 bits/dim"
-    said = "2 seeds decide nothing; 6 show 0.03 bits/dim; 0.01 takes about 37"
-    assert describe_power([make_power(2, 0.021, 37)]) == said
+    line = "2 seeds decide nothing; 6 show 0.03 bits/dim; 0.01 takes about 37"
+    assert describe_power([make_power(2, 0.021, 37)]) == line
 
 
 @pytest.mark.parametrize("history", ["sqlite"], indirect=True)

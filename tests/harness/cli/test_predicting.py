@@ -1,4 +1,4 @@
-"""Device hours as `lcma plan` and `lcma launch` tell them, on both engines."""
+"""Device hours as `lcma plan` and `lcma launch` predict them, on both engines."""
 
 import dataclasses
 import re
@@ -25,72 +25,72 @@ pytestmark = pytest.mark.slow_on("postgresql")
 SHIPPED = shards.EVIDENCE_FOLDER
 
 
-def seconds(found: dict[str, Any]) -> list[float]:
-    """Low, expected and high, of numbers that can be read."""
-    hours = found["predicted"]["hours"]
+def list_seconds(plan: dict[str, Any]) -> list[float]:
+    """Return the low, expected and high number of seconds."""
+    hours = plan["predicted"]["hours"]
     return [3600 * hours[name] for name in ("low", "expected", "high")]
 
 
-def list_parts(found: dict[str, Any], *, known: bool) -> dict[str, tuple[int, int, int]]:
-    """By what it is, the jobs, steps and attempts of the parts that are known, or not."""
+def list_parts(plan: dict[str, Any], *, known: bool) -> dict[str, tuple[int, int, int]]:
+    """Return jobs, steps and attempts of the known or unknown parts, by their names."""
     return {
         part["what"]: (part["jobs"], part["steps"], part["attempts"])
-        for part in found["predicted"]["parts"]
+        for part in plan["predicted"]["parts"]
         if (part["hours"] is not None) == known
     }
 
 
 def test_without_such_a_job_it_is_said_what_is_not_known(history: History) -> None:
-    found = history.plan()
-    assert found["predicted"]["hours"] is None
-    assert list_parts(found, known=False) == {"training": (9, 180, 0), "pretraining": (6, 60, 0)}
-    said = "not known for realnvp: no job of this shape has run on a CPU"
-    assert f"\nTime    {said}\n" in history.text()
+    plan = history.plan()
+    assert plan["predicted"]["hours"] is None
+    assert list_parts(plan, known=False) == {"training": (9, 180, 0), "pretraining": (6, 60, 0)}
+    line = "not known for realnvp: no job of this shape has run on a CPU"
+    assert f"\nTime    {line}\n" in history.text()
 
 
 def test_hours_are_the_medians_with_quantiles_of_what_was_measured(
     history: History, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whatever the factorization and the seed, and from which step an attempt went on."""
+    """Factorization, seed and the first step of an attempt do not matter."""
     trials = [*history.trials("checkerboard-even"), *history.trials("L")]
     measured = [(1.0, 10.0, 0), (2.0, 30.0, 0), (4.0, 20.0, 10)]
     for work, (step, rest, start) in zip(trials, measured, strict=False):
         history.finish(work, step=step, rest=rest, start=start)
     history.finish(history.segments(10)[0], step=0.5, rest=5.0)
-    found = history.plan()
-    assert list_parts(found, known=True) == {"training": (6, 120, 3), "pretraining": (5, 50, 1)}
+    plan = history.plan()
+    assert list_parts(plan, known=True) == {"training": (6, 120, 3), "pretraining": (5, 50, 1)}
     # quantiles of 1, 2, 4: 1.2, 2, 3.6; of 10, 20, 30: 12, 20, 28
     training = [120 * 1.2 + 6 * 12, 120 * 2 + 6 * 20, 120 * 3.6 + 6 * 28]
     pretraining = 50 * 0.5 + 5 * 5.0
-    assert seconds(found) == pytest.approx([each + pretraining for each in training])
+    assert list_seconds(plan) == pytest.approx([each + pretraining for each in training])
     monkeypatch.setattr("os.sched_getaffinity", lambda process: {0, 1}, raising=False)
-    said = "about 205 s on these 2 cores (133 s to 325 s), from realnvp on some CPU"
+    line = "about 205 s on these 2 cores (133 s to 325 s), from realnvp on some CPU"
     counts = "9 trainings (3 there, 6 new) + 3 pretrainings shared by 2 trials each"
-    assert f"\n{counts} (6 without sharing)\nTime    {said}\n" in history.text()
+    assert f"\n{counts} (6 without sharing)\nTime    {line}\n" in history.text()
 
 
 def test_lengths_and_what_takes_no_time_may_differ_but_not_the_shape(history: History) -> None:
     history.finish(history.trials("checkerboard-even")[0], step=1.0, rest=10.0)
     history.finish(history.segments(10)[0], step=2.0, rest=4.0)
     settings = ("training.steps=50", "training.ema=0.9", "optimization.learning_rate=0.1")
-    found = history.plan(*(word for one in settings for word in ("--set", one)))
-    assert seconds(found) == pytest.approx([9 * (50 + 10) + 60 * 2 + 6 * 4] * 3)
+    plan = history.plan(*(word for setting in settings for word in ("--set", setting)))
+    assert list_seconds(plan) == pytest.approx([9 * (50 + 10) + 60 * 2 + 6 * 4] * 3)
     for other in ("model.architecture.width=8", "optimization.batch=4", "optimization.threads=2"):
         assert history.plan("--set", other)["predicted"]["hours"] is None, other
 
 
 def test_where_there_is_no_pretraining_a_training_of_the_shape_counts(history: History) -> None:
     history.finish(history.trials("checkerboard-even")[0], step=1.0, rest=10.0)
-    found = history.plan()
-    assert seconds(found) == pytest.approx([8 * 30 + 60 + 6 * 10] * 3)
+    plan = history.plan()
+    assert list_seconds(plan) == pytest.approx([8 * 30 + 60 + 6 * 10] * 3)
 
 
 def test_the_rest_goes_by_the_number_of_images(history: History) -> None:
     history.finish(history.trials("checkerboard-even")[0], step=1.0, rest=10.0)
     history.finish(history.segments(10)[0], step=1.0, rest=10.0)
     plan = history.make_plan(SWEEP)
-    twice = dataclasses.replace(plan, images={"photos8": 2 * plan.images["photos8"]})
-    hours = predict_hours(twice, list_histories(history.store), 0.0).hours
+    larger = dataclasses.replace(plan, images={"photos8": 2 * plan.images["photos8"]})
+    hours = predict_hours(larger, list_histories(history.store), 0.0).hours
     assert hours is not None
     assert 3600 * hours.expected == pytest.approx(8 * (20 + 20) + 50 + 5 * 20)
 
@@ -111,9 +111,9 @@ def test_what_did_not_end_well_and_evaluations_do_not_count(history: History) ->
     )
     left = left_by(history.store, first.job_id)
     assert history.store.add_evaluation(first.job_id, evaluated, attempt_id=left, by=by, cost=slow)
-    found = history.plan()
-    assert list_parts(found, known=True)["training"] == (7, 6 * 20 + 5, 1), "one runs, from 15 on"
-    assert seconds(found) == pytest.approx([6 * 20 + 5 + 7 * 10 + 50 + 5 * 10] * 3)
+    plan = history.plan()
+    assert list_parts(plan, known=True)["training"] == (7, 6 * 20 + 5, 1), "one runs, at step 15"
+    assert list_seconds(plan) == pytest.approx([6 * 20 + 5 + 7 * 10 + 50 + 5 * 10] * 3)
 
 
 def test_neither_a_cpu_nor_another_share_predicts_a_gpu(history: History) -> None:
@@ -125,10 +125,10 @@ def test_neither_a_cpu_nor_another_share_predicts_a_gpu(history: History) -> Non
     for share, known in ((0.5, True), (1.0, False)):
         sweep = merged(SWEEP, {"resources": {"gpus": share}})
         Path("small.yaml").write_text(yaml.safe_dump(sweep))
-        found = history.plan()
-        assert (found["predicted"]["hours"] is not None) == known
+        plan = history.plan()
+        assert (plan["predicted"]["hours"] is not None) == known
         if known:
-            assert seconds(found) == pytest.approx([(7 * 20 + 60) * 0.5] * 3)  # device hours
+            assert list_seconds(plan) == pytest.approx([(7 * 20 + 60) * 0.5] * 3)  # device hours
             assert re.search(r"of one GPU \(.*\), from realnvp on NVIDIA H100\n", history.text())
     assert "no job of this shape has run on a GPU\n" in history.text()
 
@@ -138,35 +138,35 @@ def test_neither_a_cpu_nor_another_share_predicts_a_gpu(history: History) -> Non
 def test_a_first_plan_predicts_by_the_reference(
     history: History, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The sweep of the README, and the demo; the images of neither are prepared here."""
+    """Of the README's sweep and of the demo, without prepared images."""
     monkeypatch.setattr(shards, "EVIDENCE_FOLDER", SHIPPED)
     readme = Path(__file__).parents[3] / "README.md"
     demo = Path(specs.__file__).parent / "specs" / "demo.yaml"
-    (own,) = re.findall(r"```yaml\n(name: .*?)```", readme.read_text(), re.DOTALL)
-    said = r"\nTime    about [1-9].*, from \S+ in the reference, on other machines\n"
-    for text in (own, demo.read_text()):
+    (readme_sweep,) = re.findall(r"```yaml\n(name: .*?)```", readme.read_text(), re.DOTALL)
+    line = r"\nTime    about [1-9].*, from \S+ in the reference, on other machines\n"
+    for text in (readme_sweep, demo.read_text()):
         Path("small.yaml").write_text(text)
-        assert re.search(said, history.text("--db", "absent.db"))
+        assert re.search(line, history.text("--db", "absent.db"))
     assert not Path("absent.db").exists()
 
 
 def test_a_launch_says_its_limits_beside_the_prediction_and_ends_at_them(
     history: History, capsys: Any
 ) -> None:
-    """Here before anything runs, since former launches of the sweep have reached them."""
+    """Before anything runs, since earlier launches of the sweep have reached the limit."""
     history.finish(history.trials("checkerboard-even")[0], step=1.0, rest=10.0)
     (sweep,) = history.store.sweeps()
     history.store.begin_launch("o", sweep.id)
     limited = merged(SWEEP, {"resources": {"max_device_hours": 0.005}})
     Path("small.yaml").write_text(yaml.safe_dump(limited))
-    said = "At most 0.005 device hours of all launches of the sweep"
-    assert f"{said}; predicted 0.1\n" in history.text()
+    line = "At most 0.005 device hours of all launches of the sweep"
+    assert f"{line}; predicted 0.1\n" in history.text()
     launch = ["launch", "small.yaml", "--local", "--max-hours", "2.0", "--no-pictures"]
     with pytest.raises(SystemExit) as ended:
         cli.main(launch)
     out = capsys.readouterr().out
     assert ended.value.code == 4
-    assert f"{said}, 2 hours by the clock; predicted 0.1\n" in out
+    assert f"{line}, 2 hours by the clock; predicted 0.1\n" in out
     assert re.search(r"\nTime    about .* if one job runs at a time \(.*\), from realnvp on ", out)
     why = "the sweep has taken 0.00833 of 0.005 device hours that `resources.max_device_hours`"
     assert f"Ended in good order: {why} lets it take. What is left: 14 jobs.\n" in out

@@ -1,4 +1,4 @@
-"""What a launch shows while it runs, off a terminal."""
+"""The progress of a launch where there is no terminal."""
 
 import io
 import time
@@ -27,7 +27,7 @@ def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def predict(hours: float | None, share: float = 0.0, source: str = "here") -> Prediction:
-    """Predict the hours of a thousand steps of training, None where no such job is known."""
+    """Return a prediction for a thousand steps of training; None: no such job is known."""
     expected = None if hours is None else Hours(hours, hours, hours)
     part = PredictedPart("training", "realnvp", "photos16", 2, 1000, 3, source, (), expected)
     return Prediction((part,), share)
@@ -40,7 +40,7 @@ def run_trial(planned: World, index: int, step: int, **news: Any) -> db.Claim:
 
 
 def test_a_line_says_how_many_what_runs_and_what_is_left(planned: World) -> None:
-    """None repeats the one before; a job whose steps are made evaluates, and no time is told."""
+    """No line repeats the last one. A job after its last step evaluates, without a time left."""
     text = io.StringIO()
     run_trial(planned, 0, 250, bits_per_dim=3.4567)
     with Bars(Console(file=text, width=200)) as bars:
@@ -93,13 +93,13 @@ def test_only_news_and_long_silence_make_a_line(
 
 
 def test_a_job_whose_steps_are_made_says_how_many_images_are_done(planned: World) -> None:
-    """As its log ends, which heartbeats bring."""
+    """Its heartbeats carry the end of its log, which has the number."""
     text = io.StringIO()
     with log.Log() as kept:
         seen = log.make_share_log(log.EVALUATING)
         for _ in range(3):
             seen(100, 10_000)
-    assert len(kept.text.splitlines()) == 1, "not of each percent"
+    assert len(kept.text.splitlines()) == 1, "not one for each percent"
     run_trial(planned, 0, 500, log=f"{'x' * 200}\n{kept.text}")
     (job,) = list_running(planned.store)
     assert describe_progress(job, job.updated).startswith("evaluating, 200 of 10000 images on ")
@@ -111,7 +111,7 @@ def test_a_job_whose_steps_are_made_says_how_many_images_are_done(planned: World
 def test_the_time_left_is_the_prediction_of_the_steps_left_divided_by_tasks(
     planned: World,
 ) -> None:
-    """Of half a GPU, each hour that is held lasts two."""
+    """An hour of a device takes two on half a GPU."""
     left = TimeLeft(predict(1.0, share=0.5))
     assert left.seconds(0, []) is None
     run_trial(planned, 0, 250)
@@ -126,7 +126,7 @@ def test_the_time_left_is_the_prediction_of_the_steps_left_divided_by_tasks(
 def test_without_jobs_of_its_own_the_pace_counts_once_a_job_has_ended(
     planned: World, monkeypatch: pytest.MonkeyPatch, hours: float | None, first: float | None
 ) -> None:
-    """Until then a prediction by the reference does."""
+    """Before that, a prediction by the reference is used."""
     now = 100.0
     monkeypatch.setattr(time, "monotonic", lambda: now)
     left = TimeLeft(predict(hours, source="reference"))

@@ -1,4 +1,4 @@
-"""Published results as the reference database, which commands open for reading and none writes."""
+"""Published results as the reference database, which commands read and never write."""
 
 import hashlib
 import json
@@ -27,7 +27,7 @@ from tests.harness.cli.conftest import Typed, output_of, refused, train
 ROOT = Path(__file__).parents[3]
 
 GREEDY = [{"id": lzma.FILTER_LZMA2, "preset": 0, "dict_size": 2**28}]
-"""What makes an archive that takes much memory to unpack."""
+"""Filters of an archive that takes much memory to unpack."""
 
 READING = {
     "board": [],
@@ -50,7 +50,7 @@ READING = {
     "reproduce": [TRIALS[0].id],
     "why": [TRIALS[0].id],
 }
-"""Commands that read a database, with what else they need."""
+"""Commands that read a database, with their other arguments."""
 
 LACKING = {
     "samples": "weights",
@@ -58,7 +58,7 @@ LACKING = {
     "serve": "nope",
     "budgets": "",
 }
-"""Those of them that end in an error on results without files and images, and what it is about."""
+"""Commands that fail on results without files and images, and a word of their errors."""
 
 WRITING = {
     "db init": [],
@@ -76,10 +76,10 @@ WRITING = {
 
 def commands_with_db() -> Iterator[str]:
     def walk(command: typer.core.TyperGroup, words: tuple[str, ...]) -> Iterator[str]:
-        for name, one in command.commands.items():
-            if hasattr(one, "commands"):
-                yield from walk(one, (*words, name))
-            elif any("--db" in option.opts for option in one.params):
+        for name, child in command.commands.items():
+            if hasattr(child, "commands"):
+                yield from walk(child, (*words, name))
+            elif any("--db" in option.opts for option in child.params):
                 yield " ".join((*words, name))
 
     yield from walk(typer.main.get_command(cli.app), ())
@@ -104,15 +104,15 @@ def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def reference(published: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Lets the package have these shards, and nobody's cache have them; the folder in the cache."""
+    """Make these the shards of the package, with an empty cache; return the folder in it."""
     monkeypatch.setattr(shards, "EVIDENCE_FOLDER", published / "evidence")
     monkeypatch.setenv("LCMA_CACHE", str(tmp_path / "cache"))
     return tmp_path / "cache" / "reference"
 
 
 @pytest.fixture
-def made(reference: Path, published: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The same, made once for all tests that only read."""
+def database(reference: Path, published: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The reference database, made once for all tests that only read it."""
     monkeypatch.setenv("LCMA_CACHE", str(published / "cache"))
     return shards.open_reference()
 
@@ -124,28 +124,30 @@ def test_every_command_that_takes_a_database_is_known_to_read_or_to_write_it() -
 
 @pytest.mark.parametrize("command", sorted(READING))
 def test_a_command_that_reads_takes_the_reference_and_leaves_it(
-    made: Path, lcma: Typed, command: str
+    database: Path, lcma: Typed, command: str
 ) -> None:
-    before = made.read_bytes()
+    before = database.read_bytes()
     code, out, err = lcma(*command.split(), *READING[command], "--db", "reference")
     if command in LACKING and code:
         assert (code, err.count("\n")) == (2, 1)
         assert LACKING[command] in err
-    elif command != "doctor":  # which says what is amiss with the rest of this machine
+    elif command != "doctor":  # it fails on other faults of this machine
         assert code == 0, err
         assert out
-    assert list(made.parent.iterdir()) == [made]
-    assert made.read_bytes() == before
+    assert list(database.parent.iterdir()) == [database]
+    assert database.read_bytes() == before
 
 
 @pytest.mark.parametrize("command", ["why", "logs"])
-def test_a_host_that_is_not_published_leaves_no_gap(made: Path, lcma: Typed, command: str) -> None:
+def test_a_host_that_is_not_published_leaves_no_gap(
+    database: Path, lcma: Typed, command: str
+) -> None:
     code, out, _ = lcma(command, TRIALS[0].id, "--db", "reference")
     assert code == 0
     assert "attempt 1" in out
-    assert "lcma samples" not in out, "which has no weights"
+    assert "lcma samples" not in out, "the reference has no weights"
     assert not re.search(r"\bon(,| ,|  |$)", out, re.MULTILINE)
-    assert " on when" not in out
+    assert " on was" not in out
 
 
 @pytest.mark.parametrize("command", sorted(WRITING))
@@ -168,17 +170,17 @@ def test_the_reference_has_all_shards_and_is_made_once(
     of_whole = lcma("export", "results", "--db", str(published / "whole.db"))
     monkeypatch.setenv("LCMA_DB", "reference")
     assert lcma("export", "results") == of_whole
-    (made,) = reference.iterdir()
-    first = made.stat()
+    (database,) = reference.iterdir()
+    first = database.stat()
     assert lcma("db", "check")[0] == 0
     (again,) = reference.iterdir()
-    assert (again, again.stat().st_ino) == (made, first.st_ino)
+    assert (again, again.stat().st_ino) == (database, first.st_ino)
     assert not first.st_mode & 0o222
     with pytest.raises(UserError, match="read-only"):
-        db.connect(str(made)).register(db.Registration())
+        db.connect(str(database)).register(db.Registration())
 
 
-def test_python_opens_it_for_reading_alone(made: Path) -> None:
+def test_python_opens_it_for_reading_alone(database: Path) -> None:
     with package.connect("reference") as store:
         assert len(store.view("results")) == 3
         with pytest.raises(UserError, match="was opened for reading"):
@@ -209,7 +211,8 @@ def test_a_shard_of_an_older_schema_is_upgraded_in_the_cache(
 
 
 @pytest.mark.parametrize(
-    ("content", "said"), [(None, "has no shard"), (b"no archive", "is damaged: install lcma again")]
+    ("content", "message"),
+    [(None, "has no shard"), (b"no archive", "is damaged: install lcma again")],
 )
 def test_a_package_without_results_says_so_in_one_line(
     reference: Path,
@@ -217,14 +220,14 @@ def test_a_package_without_results_says_so_in_one_line(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     content: bytes | None,
-    said: str,
+    message: str,
 ) -> None:
     empty = tmp_path / "evidence"
     monkeypatch.setattr(shards, "EVIDENCE_FOLDER", empty)
     if content is not None:
         empty.mkdir()
         (empty / "001.sqlite.xz").write_bytes(content)
-    refused(lcma("board", "--db", "reference"), said)
+    refused(lcma("board", "--db", "reference"), message)
     assert not reference.exists() or not list(reference.iterdir())
 
 
@@ -246,7 +249,7 @@ def test_a_shard_is_read_wherever_a_database_is_named(
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "message"),
     [
         (None, "No such file"),
         (b"no archive", "x.sqlite.xz is damaged: name another file"),
@@ -261,17 +264,17 @@ def test_a_file_that_is_no_shard_is_one_line(
     lcma: Typed,
     monkeypatch: pytest.MonkeyPatch,
     content: bytes | None,
-    said: str,
+    message: str,
 ) -> None:
     monkeypatch.setattr(shards, "MAX_UNPACKED_BYTES", 2048)
     if content is not None:
         Path("x.sqlite.xz").write_bytes(content)
-    refused(lcma("board", "--db", "x.sqlite.xz"), said)
+    refused(lcma("board", "--db", "x.sqlite.xz"), message)
     assert not reference.exists() or not list(reference.iterdir())
 
 
 @pytest.mark.parametrize(
-    ("manifest", "said"),
+    ("manifest", "message"),
     [
         ('{"file":{"sha256":"00"}}', "x.sqlite.xz is not the file that x.sqlite.xz.manifest.json"),
         ("[]", "x.sqlite.xz.manifest.json is no manifest of a shard"),
@@ -279,7 +282,7 @@ def test_a_file_that_is_no_shard_is_one_line(
     ],
 )
 def test_a_shard_is_the_one_of_the_manifest_beside_it(
-    published: Path, lcma: Typed, manifest: str, said: str
+    published: Path, lcma: Typed, manifest: str, message: str
 ) -> None:
     shard = Path(shutil.copy(published / "evidence" / "002.sqlite.xz", "x.sqlite.xz"))
     beside = shard.with_name(f"{shard.name}.manifest.json")
@@ -287,7 +290,7 @@ def test_a_shard_is_the_one_of_the_manifest_beside_it(
         beside.unlink(missing_ok=True)
         assert lcma(*command.split())[0] == 0
         beside.write_text(manifest)
-        refused(lcma(*command.split()), said)
+        refused(lcma(*command.split()), message)
 
 
 def test_a_machine_without_a_cache_says_so(
@@ -300,22 +303,25 @@ def test_a_machine_without_a_cache_says_so(
 
 def test_a_manifest_says_what_a_shard_has(published: Path) -> None:
     shard = published / "evidence" / "002.sqlite.xz"
-    about = json.loads(shard.with_name(shard.name + ".manifest.json").read_text())
+    manifest = json.loads(shard.with_name(shard.name + ".manifest.json").read_text())
     plain = lzma.decompress(shard.read_bytes())
-    assert about["file"]["sha256"] == hashlib.sha256(shard.read_bytes()).hexdigest()
-    assert about["database"] == {"sha256": hashlib.sha256(plain).hexdigest(), "bytes": len(plain)}
-    assert about["schema"] == migrate.current_version()
-    assert about["selection"] == {"sweeps": [], "where": ["factorization=channel"]}
-    assert about["trials"] == {"done": 1, "failed": 1}
-    (data,) = about["data"]
+    assert manifest["file"]["sha256"] == hashlib.sha256(shard.read_bytes()).hexdigest()
+    assert manifest["database"] == {
+        "sha256": hashlib.sha256(plain).hexdigest(),
+        "bytes": len(plain),
+    }
+    assert manifest["schema"] == migrate.current_version()
+    assert manifest["selection"] == {"sweeps": [], "where": ["factorization=channel"]}
+    assert manifest["trials"] == {"done": 1, "failed": 1}
+    (data,) = manifest["data"]
     assert (data["name"], data["digest"]) == ("photos16", "d" * 64)
     assert "seven are public domain or CC0" in data["licence"]
     assert "benchmark (vision.middlebury.edu/stereo/data)" in data["licence"]
-    assert about["code"][0]["torch"] == "2.6.0"
+    assert manifest["code"][0]["torch"] == "2.6.0"
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         (["out.zip"], "out.zip ends in none of .db, .sqlite, .sqlite.xz"),
         (["there.db"], "there.db exists already"),
@@ -328,17 +334,17 @@ def test_a_manifest_says_what_a_shard_has(published: Path) -> None:
     ],
 )
 def test_what_cannot_be_published_is_one_line(
-    published: Path, lcma: Typed, in_tmp: Path, arguments: list[str], said: str
+    published: Path, lcma: Typed, in_tmp: Path, arguments: list[str], message: str
 ) -> None:
     Path("there.db").write_text("mine")
-    refused(lcma("db", "publish", *arguments, "--db", str(published / "whole.db")), said)
+    refused(lcma("db", "publish", *arguments, "--db", str(published / "whole.db")), message)
     assert list(in_tmp.iterdir()) == [in_tmp / "there.db"]
     assert Path("there.db").read_text() == "mine"
 
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory, photos_root: Path) -> Path:
-    """A folder with a sweep and a shard of its trained trial, as somebody else has published it."""
+    """A folder with a sweep and a published shard of its trained trial."""
     folder = tmp_path_factory.mktemp("trained")
     store = train(Place(f"sqlite:///{folder / 'theirs.db'}", folder / "runs", photos_root))
     (sweep,) = store.sweeps()
@@ -359,7 +365,7 @@ def of_trained(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> Path:
-    """Lets the package have it, beside prepared images."""
+    """Make that the shard of the package, and prepare images."""
     monkeypatch.setattr(shards, "EVIDENCE_FOLDER", trained / "evidence")
     monkeypatch.setenv("LCMA_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("LCMA_DATA", str(photos_root))
@@ -390,12 +396,12 @@ def test_a_sample_of_the_reference_is_trained_again(of_trained: Path, lcma: Type
 
 
 def test_the_shards_of_the_package_are_small_and_as_their_manifests_say() -> None:
-    found = sorted((ROOT / "evidence").glob("*.sqlite.xz"))
-    assert sum(shard.stat().st_size for shard in found) < 10_000_000
+    paths = sorted((ROOT / "evidence").glob("*.sqlite.xz"))
+    assert sum(shard.stat().st_size for shard in paths) < 10_000_000
     # Consecutive: 001-025, 026, 027, ...
-    ranges = [shard.name.removesuffix(".sqlite.xz").split("-") for shard in found]
-    starts, ends = [int(one[0]) for one in ranges], [int(one[-1]) for one in ranges]
+    ranges = [shard.name.removesuffix(".sqlite.xz").split("-") for shard in paths]
+    starts, ends = [int(r[0]) for r in ranges], [int(r[-1]) for r in ranges]
     assert starts == [1, *(end + 1 for end in ends[:-1])]
-    for shard in found:
-        about = json.loads(shard.with_name(shard.name + ".manifest.json").read_text())
-        assert about["file"]["sha256"] == hashlib.sha256(shard.read_bytes()).hexdigest()
+    for shard in paths:
+        manifest = json.loads(shard.with_name(shard.name + ".manifest.json").read_text())
+        assert manifest["file"]["sha256"] == hashlib.sha256(shard.read_bytes()).hexdigest()

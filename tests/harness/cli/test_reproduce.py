@@ -23,7 +23,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory, photos_root: Path) -> db.D
 def store(
     trained: db.Database, in_tmp: Path, photos_root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> db.Store:
-    """A copy of it, where commands look for one."""
+    """A copy of that database as the default."""
     url = f"sqlite:///{trained.backup(in_tmp / 'copy.db')}"
     monkeypatch.setenv("LCMA_DB", url)
     monkeypatch.setenv("LCMA_DATA", str(photos_root))
@@ -34,7 +34,7 @@ def store(
 def test_what_comes_out_is_said_and_nothing_is_stored(
     store: db.Store, lcma: Typed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """To the bit, then with a difference above and within the tolerance."""
+    """First equal to the last bit, then with a difference above and within the tolerance."""
     trial = str(store.view("results").trial_id[0])
     out = output_of(lcma("reproduce", trial[:8]))
     assert "\nall measures are equal to the last bit\n" in out
@@ -45,8 +45,8 @@ def test_what_comes_out_is_said_and_nothing_is_stored(
     )
     code, out, err = lcma("reproduce", trial[:8])
     assert (code, err) == (1, "")
-    said = ", difference -0.13; 0 other seeds, too few for a spread\n"
-    assert f"{said}outside the tolerance of 0.0001 bits/dim\n" in out
+    message = ", difference -0.13; 0 other seeds, too few for a spread\n"
+    assert f"{message}outside the tolerance of 0.0001 bits/dim\n" in out
     assert "the largest difference is that of bits_per_dim: 0.13 bits/dim\n" in out
     assert "torch: 1.0 then, 2." in out
     assert f"device: abacus then, {platform.machine()}" in out, "and its maker, where known"
@@ -56,10 +56,10 @@ def test_what_comes_out_is_said_and_nothing_is_stored(
     steps = re.findall(
         rf"^trial 1 of 1 \({trial[:8]}\), training steps, (\d+) of (\d+)$", err, re.M
     )
-    assert steps[-1][0] == steps[-1][1], "off a terminal too it says how far it is"
-    found = json.loads(out)
-    assert (code, found["verified"], found["equal"]) == (0, True, False)
-    assert found["largest_difference"] == pytest.approx(0.13)
+    assert steps[-1][0] == steps[-1][1], "progress without a terminal"
+    report = json.loads(out)
+    assert (code, report["verified"], report["equal"]) == (0, True, False)
+    assert report["largest_difference"] == pytest.approx(0.13)
 
 
 def test_one_of_a_sample_that_does_not_come_out_is_exit_code_1(
@@ -77,13 +77,13 @@ def test_one_of_a_sample_that_does_not_come_out_is_exit_code_1(
     assert out.endswith("1 of 2 were reproduced, 1 of them to the last bit\n")
     code, out, _ = lcma("reproduce", "--sample", "2", "--json")
     assert code == 1
-    found = {one["trial"]["trial_id"]: one["verified"] for one in json.loads(out)}
-    assert (found.pop(bad), [*found.values()]) == (False, [True])
+    report = {record["trial"]["trial_id"]: record["verified"] for record in json.loads(out)}
+    assert (report.pop(bad), [*report.values()]) == (False, [True])
     assert output_of(lcma("reproduce", "--seed", "0"))
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         (["nope"], "no trial starts with 'nope'"),
         (["TRIAL", "--tolerance", "-1"], "--tolerance -1.0 makes no sense"),
@@ -97,10 +97,10 @@ def test_one_of_a_sample_that_does_not_come_out_is_exit_code_1(
     ],
 )
 def test_bad_input_is_one_line(
-    store: db.Store, lcma: Typed, arguments: list[str], said: str
+    store: db.Store, lcma: Typed, arguments: list[str], message: str
 ) -> None:
     trial = str(store.view("results").trial_id[0])
-    refused(lcma("reproduce", *(trial if one == "TRIAL" else one for one in arguments)), said)
+    refused(lcma("reproduce", *(trial if word == "TRIAL" else word for word in arguments)), message)
 
 
 def test_a_trial_without_a_result_is_one_line(store: db.Store, lcma: Typed) -> None:

@@ -26,7 +26,7 @@ ROWS = {"--sweep", "--flow", "--dataset", "--factorization", "--seed", "--where"
 @pytest.mark.parametrize("name", CHOOSING)
 def test_every_command_has_all_of_them(name: str) -> None:
     group: Any = typer.main.get_command(cli.app)
-    assert {option for one in group.commands[name].params for option in one.opts} >= ROWS
+    assert {option for param in group.commands[name].params for option in param.opts} >= ROWS
 
 
 @pytest.mark.parametrize(
@@ -54,7 +54,7 @@ def test_a_choice_of_nothing_is_one_line_and_leaves_no_file(
 
 
 @pytest.mark.parametrize(
-    ("chosen", "said"),
+    ("chosen", "message"),
     [
         ("--dataset nowhere", "with --dataset nowhere: there are "),
         ("--seed 77", "with --seed 77: there are 0"),
@@ -62,9 +62,9 @@ def test_a_choice_of_nothing_is_one_line_and_leaves_no_file(
     ],
 )
 def test_what_there_is_in_place_of_a_wrong_choice_is_said(
-    here: Path, lcma: Typed, chosen: str, said: str
+    here: Path, lcma: Typed, chosen: str, message: str
 ) -> None:
-    refused(lcma("board", *chosen.split()), said)
+    refused(lcma("board", *chosen.split()), message)
 
 
 def test_an_option_is_its_column(here: Path, lcma: Typed) -> None:

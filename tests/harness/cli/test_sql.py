@@ -45,7 +45,7 @@ def test_a_query_may_end_with_a_semicolon_typed_or_read(
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "message"),
     [
         (b"", "there is no SQL statement to run"),
         (b"SELECT '\xff'", "stdin is not text"),
@@ -54,15 +54,18 @@ def test_a_query_may_end_with_a_semicolon_typed_or_read(
     ],
 )
 def test_what_is_no_query_on_stdin(
-    lcma: Typed, url: str, typed: Callable[[bytes], None], content: bytes, said: str
+    lcma: Typed, url: str, typed: Callable[[bytes], None], content: bytes, message: str
 ) -> None:
     typed(content)
-    refused(lcma("sql", "--db", url), said)
+    refused(lcma("sql", "--db", url), message)
 
 
 def test_a_bad_query_is_one_line(lcma: Typed, url: str) -> None:
-    for query, said in ((ENDLESS, "took longer than 0.2 s"), ("DROP VIEW results", "only SELECT")):
-        refused(lcma("sql", query, "--db", url, "--timeout", "0.2"), said)
+    for query, message in (
+        (ENDLESS, "took longer than 0.2 s"),
+        ("DROP VIEW results", "only SELECT"),
+    ):
+        refused(lcma("sql", query, "--db", url, "--timeout", "0.2"), message)
 
 
 def test_no_rows_are_a_header_and_a_count(lcma: Typed, url: str) -> None:

@@ -52,8 +52,8 @@ def test_a_sweep_is_told_cell_by_cell_with_what_waits_for_what(
     beat(planned.store, claim, step=40, lease_seconds=60.0, bits_per_dim=4.321)
     out = output_of(typed("status", "--sweep", "demo"))
     rows = {tuple(line.split()[:6]) for line in out.splitlines()}
-    said = r"demo   1/3 jobs  #{5}-{10}  about \d+ \w+ left, [\d.]+ steps/s on node1"
-    assert re.fullmatch(said, out.splitlines()[0]), "without the segment to 200"
+    message = r"demo   1/3 jobs  #{5}-{10}  about \d+ \w+ left, [\d.]+ steps/s on node1"
+    assert re.fullmatch(message, out.splitlines()[0]), "without the segment to 200"
     assert ("pretrain", "@100", "seed", "0", "40/100", "4.32") in rows
     assert ("channel", "1/1", "-", "-", "-") in rows
     assert ("low", "100", "0/1", "-", "1", "-") in rows
@@ -154,7 +154,7 @@ def test_on_a_terminal_the_screen_is_refreshed_in_place(planned: World, typed: T
 
 @pytest.mark.slow_on("postgresql")
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         (["-w", "--json"], "--watch and --json exclude each other"),
         (["-w", "--sweep", "nope"], "no sweep 'nope' in the database: it has demo"),
@@ -162,9 +162,9 @@ def test_on_a_terminal_the_screen_is_refreshed_in_place(planned: World, typed: T
     ],
 )
 def test_mistakes_are_one_line(
-    planned: World, typed: Typed, arguments: list[str], said: str
+    planned: World, typed: Typed, arguments: list[str], message: str
 ) -> None:
-    refused(typed("status", *arguments), said)
+    refused(typed("status", *arguments), message)
 
 
 def test_of_several_sweeps_of_a_name_the_one_launched_last_is_taken_and_said(

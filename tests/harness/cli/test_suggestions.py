@@ -46,8 +46,8 @@ def test_a_rule_without_results_to_compare_with_is_refused(lcma: Typed) -> None:
 def test_a_sweep_is_chosen_by_its_option_and_not_as_a_column(lcma: Typed) -> None:
     refused(lcma("export", "results", "--where", "sweep=demo"), "a sweep is chosen by --sweep NAME")
     lines = {
-        what: [len(lcma("export", what, *more)[1].splitlines()) for more in ((), SWEEP)]
-        for what in ("results", "board", "verdicts")
+        command: [len(lcma("export", command, *more)[1].splitlines()) for more in ((), SWEEP)]
+        for command in ("results", "board", "verdicts")
     }
     assert lines["results"] == [1 + 3, 1 + 2]
     assert lines["board"][1] < lines["board"][0]
