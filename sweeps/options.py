@@ -40,21 +40,21 @@ class Option:
 class Overrides(TypedDict, total=False):
     """What stands in place of a spec's own: the options of a plan."""
 
-    flow: Annotated[Names, Option("Flows in place of the spec's, separated by commas")]
-    dataset: Annotated[Names, Option("Data sets in place of the spec's, separated by commas")]
+    flow: Annotated[Names, Option("Flows instead of the sweep's, separated by commas")]
+    dataset: Annotated[Names, Option("Data sets instead of the sweep's, separated by commas")]
     factorization: Annotated[
-        Names, Option("Factorizations in place of the spec's, separated by commas")
+        Names, Option("Factorizations instead of the sweep's, separated by commas")
     ]
-    profile: Annotated[str | None, Option("Profile in place of the spec's")]
+    profile: Annotated[str | None, Option("Profile instead of the sweep's")]
     seeds: Annotated[
-        Numbers, Option("How many seeds (6), or which (0,1,5 or 6-11), in place of the spec's")
+        Numbers, Option("Seeds instead of the sweep's: how many (6), or which (0,1,5 or 6-11)")
     ]
-    budget: Annotated[Numbers, Option("Budgets in place of the spec's, separated by commas")]
-    steps: Annotated[int | None, Option("Steps of training in place of the recipe's", flag=None)]
+    budget: Annotated[Numbers, Option("Budgets instead of the sweep's, separated by commas")]
+    steps: Annotated[int | None, Option("Steps of training instead of the recipe's", flag=None)]
     recipe: Annotated[
         Mapping[str, Any] | Sequence[str] | None,
         Option(
-            "A setting over the recipe's, such as training.steps=50",
+            "Setting instead of the recipe's, such as training.steps=50; repeatable",
             "KEY=VALUE",
             flag="set",
             repeated=True,
@@ -63,49 +63,51 @@ class Overrides(TypedDict, total=False):
 
 
 class _RunOptions(Overrides, total=False):
-    local: Annotated[bool, Option("Processes here, without Ray")]
-    ray: Annotated[str | None, Option("A running Ray cluster", "ADDRESS")]
+    local: Annotated[bool, Option("Run in processes of this machine, without Ray")]
+    ray: Annotated[str | None, Option("Run on this running Ray cluster", "ADDRESS")]
     gpus: Annotated[
         float | None,
-        Option("GPUs for each trial (0 to 1) in place of the spec's", least=0, most=1),
+        Option("GPUs of each trial (0 to 1) instead of the sweep's", least=0, most=1),
     ]
     max_device_hours: Annotated[
-        float | None, Option("Device hours of this launch after which it ends", "HOURS", above=0)
+        float | None,
+        Option("End the launch after it has used this many device hours", "HOURS", above=0),
     ]
     max_hours: Annotated[
-        float | None, Option("Hours by the wall after which it ends", "HOURS", above=0)
+        float | None, Option("End the launch after this many hours by the clock", "HOURS", above=0)
     ]
-    any_code: Annotated[bool, Option("Run on hosts with other code than here too")]
+    any_code: Annotated[bool, Option("Also run on hosts with other code than this one")]
 
 
 class LaunchOptions(_RunOptions, total=False):
     """The options of a launch. Without `local` and `ray`, Ray is started on this machine."""
 
     parallel: Annotated[
-        int | None, Option("Most jobs of the sweep at once, over all launches", "N", least=1)
+        int | None,
+        Option("Most jobs of the sweep that run at once, over all launches", "N", least=1),
     ]
-    retry: Annotated[bool, Option("Run failed and diverged jobs again")]
-    skip_invalid: Annotated[bool, Option("Run the rest where cells cannot be run")]
+    retry: Annotated[bool, Option("Also run jobs again that failed or diverged")]
+    skip_invalid: Annotated[bool, Option("Leave out cells that cannot be run")]
     wait_nodes: Annotated[
         int | None,
         Option(
-            "With --ray: wait up to five minutes for N nodes of the cluster, the head too",
+            "With --ray: wait up to five minutes for N nodes, including the head",
             "N",
             least=1,
         ),
     ]
     tensorboard: Annotated[
         str | os.PathLike[str] | None,
-        Option("Where to write the curves for TensorBoard, as they come", "DIR"),
+        Option("Folder to write the curves to for TensorBoard, as they come", "DIR"),
     ]
 
 
 class TuneOptions(_RunOptions, total=False):
     """The options of a tuning, which takes no `factorization`, `budget` and `local`."""
 
-    parallel: Annotated[int | None, Option("Budgets at once", "N", least=1)]
+    parallel: Annotated[int | None, Option("Most budgets that are tried at once", "N", least=1)]
     trials: Annotated[
-        int | None, Option("Budgets to ask for, in place of the spec's", "N", least=2)
+        int | None, Option("Budgets to try instead of the sweep's number", "N", least=2)
     ]
 
 

@@ -261,7 +261,9 @@ def test_reading_makes_no_database(tmp_path: Path) -> None:
 def test_every_public_name_is_there_and_documented() -> None:
     for name in lcma.__all__:
         assert getattr(lcma, name).__doc__, name
-    assert "- `max_hours`: Hours by the wall after which it ends." in str(lcma.launch.__doc__)
+    assert "- `max_hours`: End the launch after this many hours by the clock." in str(
+        lcma.launch.__doc__
+    )
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
         lcma.nothing  # noqa: B018
     assert re.fullmatch(r"\d+\.\d+.*", lcma.__version__)
