@@ -77,7 +77,7 @@ def test_a_trial_waits_for_its_pretraining_whatever_that_waits_for(
     beat(planned.store, claim, step=40, lease_seconds=60.0, now=1010.0)
     out = told("LLL")
     assert "lease over since" in out
-    assert "the next launch that wants it takes it over" in out
+    assert "its worker no longer answers: the next launch of the job takes it over" in out
     assert "Next: lcma launch demo" in out
     message = "Traceback\n  File x\nValueError: bad\n"
     assert planned.store.finish(claim, "code_error", last_step=41, cost=COST, message=message)
@@ -101,7 +101,7 @@ def test_what_failed_and_what_was_preempted_say_how_often(planned: World, typed:
         if number == 0:
             _, out, _ = typed("why", job)
             assert "attempt 1 on node1 ended as preempted at 1970-01-01 00:16:50 UTC" in out
-            assert "a launch runs it again" in out
+            assert "it waits only for a launch, which runs it again" in out
         planned.store.retry([job] * (number == 1))
     _, out, _ = typed("why", job)
     assert "oom: no room\n" in out
