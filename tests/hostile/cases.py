@@ -1,7 +1,7 @@
-"""Hostile input of every kind for the commands, each case from a number.
+"""Hostile input of every kind for the commands.
 
-A maker is called with a number, a source of random choices, a room for files and the templates, and
-returns the case. Numbers count through what must each be tried once, such as all options.
+A maker returns a case. It is called with the number of the case, a source of random choices, a room
+for files, and the templates. By the number it covers each thing once, such as each option.
 """
 
 import copy
@@ -66,8 +66,11 @@ def stripes(shape, split, seed, values):
 
 
 class Templates:
-    """Valid inputs, of which a case changes a copy: ``place`` has small.yaml, rule.py, lcma.db,
-    runs and data; ``sources`` has the layouts of data sets."""
+    """Valid inputs. A case changes a copy of them.
+
+    ``place`` has small.yaml, rule.py, lcma.db, runs and data. ``sources`` has the layouts of data
+    sets.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.place, self.sources = folder / "place", folder / "sources"
@@ -77,17 +80,17 @@ class Templates:
         (self.place / "rule.py").write_text(RULE)
         (self.place / "small.yaml").write_text(yaml.safe_dump(TRAINED))
         place = Place(f"sqlite:///{folder / 'lcma.db'}", self.place / "runs", self.place / "data")
-        done: dict[str, Any] = {}
+        reports: dict[str, Any] = {}
         for work in plan_works(place):
-            if not is_left(work) and (work.after is None or work.after in done):
-                done[work.job_id] = run_work(work)
-        assert [report.ending for report in done.values()] == ["done"] * 3
+            if not is_left(work) and (work.after is None or work.after in reports):
+                reports[work.job_id] = run_work(work)
+        assert [report.ending for report in reports.values()] == ["done"] * 3
         with closing(sqlite3.connect(folder / "lcma.db")) as connection:
             connection.execute("VACUUM INTO ?", (str(self.place / "lcma.db"),))
             (self.trial,) = connection.execute("SELECT min(trial_id) FROM results").fetchone()
 
     def fill(self, room: Room) -> dict[str, str]:
-        """Put all but the sources into a room, and return the variables that name it."""
+        """Copy all except the sources into a room; return the variables that name the places."""
         shutil.copytree(self.place, room.here, dirs_exist_ok=True)
         return {"LCMA_DB": "lcma.db", "LCMA_RUNS": "runs", "LCMA_DATA": "data"}
 
@@ -101,13 +104,13 @@ def plan_works(place: Place) -> list[Work]:
 
 
 def is_left(work: Work) -> bool:
-    """Return whether a job is the one that the templates leave to be run from a checkpoint."""
+    """Return whether a job is the one that the templates do not run; it has a checkpoint."""
     return work.job.budget == 20 and work.job.kind == "pretraining"
 
 
 Maker = Callable[[int, Random, Room, Templates], Case]
 MAKERS: dict[str, tuple[Maker, int]] = {}
-"""The makers by kind, and how many cases there are of each."""
+"""The makers by kind, with the number of their cases."""
 
 
 def maker(count: int) -> Callable[[Maker], Maker]:
@@ -121,7 +124,7 @@ def maker(count: int) -> Callable[[Maker], Maker]:
 
 
 def make(kind: str, number: int, room: Room, templates: Templates) -> Case:
-    """Return a case of a kind, the same whenever it is made."""
+    """Return a case of a kind; it is the same each time."""
     return MAKERS[kind][0](number, Random(f"{kind} {number}"), room, templates)
 
 
@@ -143,18 +146,18 @@ def change_tree(random: Random, tree: Any, values: Sequence[Any] = VALUES) -> An
     parent = changed
     for key in path:
         parent = parent[key]
-    how = random.randrange(10)
-    if how == 0:
+    change = random.randrange(10)
+    if change == 0:
         del parent[last]
-    elif how == 1 and isinstance(parent, dict):
+    elif change == 1 and isinstance(parent, dict):
         parent[random.choice((EVIL, "x", f"{last}s", "x" * 5000))] = value
     else:
-        parent[last] = [parent[last], value] if how == 2 else value
+        parent[last] = [parent[last], value] if change == 2 else value
     return changed
 
 
 def make_special(random: Random, path: Path, forbidden: Path) -> None:
-    """Put something at a path that is no regular file, or a link to what is forbidden."""
+    """Put something other than a regular file at a path, such as a link to a forbidden file."""
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)
     path.unlink(missing_ok=True)
@@ -165,7 +168,7 @@ def make_special(random: Random, path: Path, forbidden: Path) -> None:
         *(lambda: path.symlink_to(forbidden / "file"), lambda: make_socket(path)),
         lambda: path.symlink_to(forbidden),
     ]
-    if os.geteuid() == 0:  # of zeros without end, and of nothing
+    if os.geteuid() == 0:  # /dev/zero and /dev/null
         device = stat.S_IFCHR | 0o600
         kinds += [lambda: os.mknod(path, device, os.makedev(1, 5))]
         kinds += [lambda: os.mknod(path, device, os.makedev(1, 3))]
@@ -173,31 +176,31 @@ def make_special(random: Random, path: Path, forbidden: Path) -> None:
 
 
 def make_socket(path: Path) -> None:
-    """Make a socket, whose name must be short."""
+    """Make a socket; its folder becomes the current one, since its name must be short."""
     before = Path.cwd()
     os.chdir(path.parent)
     try:
-        with closing(socket.socket(socket.AF_UNIX)) as made:
-            made.bind(path.name)
+        with closing(socket.socket(socket.AF_UNIX)) as server:
+            server.bind(path.name)
     finally:
         os.chdir(before)
 
 
-# What is typed
+# The command line and the environment
 
 
 def list_options() -> list[tuple[str, Any]]:
     """Return every command with each of its options and arguments."""
-    found = []
+    pairs = []
 
     def walk(command: Any, path: tuple[str, ...]) -> None:
         for name, sub in getattr(command, "commands", {}).items():
             walk(sub, (*path, name))
         if not hasattr(command, "commands"):
-            found.extend((" ".join(path), one) for one in command.params)
+            pairs.extend((" ".join(path), param) for param in command.params)
 
     walk(typer.main.get_command(cli.app), ())
-    return found
+    return pairs
 
 
 ENDLESS = {"--watch", "--follow", "--download", "--ray"}
@@ -205,12 +208,12 @@ ENDLESS = {"--watch", "--follow", "--download", "--ray"}
 OPTIONS = [pair for pair in list_options() if not ENDLESS & set(pair[1].opts)]
 COMMANDS = list(dict.fromkeys(name for name, _ in OPTIONS))
 REFUSED = {
-    "launch": ["--dataset", "cifar10"],  # not there
+    "launch": ["--dataset", "cifar10"],  # not prepared
     "tune": ["--dataset", "cifar10"],
     "reproduce": ["--data", "nowhere"],
     "serve": ["--by", "nothing"],
 }
-"""What comes last, so that a command that would start processes or a server is refused."""
+"""Last words of commands that would start processes or a server, so that they are refused."""
 WORDS = {"spec": "small.yaml", "query": "SELECT 1", "source": "lcma.db", "out": "out.sqlite"}
 NAMES = {"data prepare": "cats", "data show": "photos8", "measure": "swd"}
 MORE = {"data prepare": ["--from", "images", "--size", "8"], "samples": ["--count", "1"]}
@@ -218,22 +221,22 @@ READING = [name for name in COMMANDS if name not in REFUSED and not name.startsw
 
 
 def command_of(name: str, templates: Templates, *more: str) -> list[str]:
-    """Return a command, valid but for what is given, at the places of a room."""
+    """Return a valid command at the places of a room, with more words."""
     words = WORDS | {"trial": templates.trial, "name": NAMES.get(name, "photos8")}
     needed = [
-        words.get(one.name, "x")
-        for command, one in OPTIONS
-        if command == name and one.param_type_name == "argument"
-        if one.required or one.name == "trial"
+        words.get(param.name, "x")
+        for command, param in OPTIONS
+        if command == name and param.param_type_name == "argument"
+        if param.required or param.name == "trial"
     ]
-    out = ["--out", "out"] if any(c == name and "--out" in one.opts for c, one in OPTIONS) else []
+    out = ["--out", "out"] if any(c == name and "--out" in o.opts for c, o in OPTIONS) else []
     return [*name.split(), *needed, *out, *MORE.get(name, ()), *more, *REFUSED.get(name, ())]
 
 
-def reading(random: Random, templates: Templates, variables: dict[str, str]) -> Case:
-    """Return one of the commands that read the database."""
+def make_reading_case(random: Random, templates: Templates, variables: dict[str, str]) -> Case:
+    """Return a command that reads the database."""
     name = random.choice(READING)
-    flags = [one.opts[0] for command, one in OPTIONS if command == name and one.opts[0] == "--json"]
+    flags = [o.opts[0] for c, o in OPTIONS if c == name and o.opts[0] == "--json"]
     more = random.choice(([], flags))
     return Case(command_of(name, templates, *more), variables, SECRETS, (0, 1, 2))
 
@@ -243,16 +246,16 @@ def options(number: int, random: Random, room: Room, templates: Templates) -> Ca
     """Options and arguments of every command, and any words between them."""
     variables = templates.fill(room)
     copy_layout(templates.sources, "images", room.here)
-    name, one = random.choice(OPTIONS[3 * number : 3 * number + 3])
+    name, param = random.choice(OPTIONS[3 * number : 3 * number + 3])
     places = ("lcma.db", "images", "data", "out/x.png", "../forbidden/x.db")
     value = random.choice((*TEXTS, *places * 2))
-    if one.param_type_name == "argument":
+    if param.param_type_name == "argument":
         command = [*name.split(), value, *REFUSED.get(name, ())]
     else:
-        values = [] if getattr(one, "is_flag", False) else [value] * max(1, one.nargs)
-        command = command_of(name, templates, random.choice(one.opts), *values)
+        values = [] if getattr(param, "is_flag", False) else [value] * max(1, param.nargs)
+        command = command_of(name, templates, random.choice(param.opts), *values)
     if number % 8 == 0:
-        others = [word for _, one in random.sample(OPTIONS, 9) for word in one.opts]
+        others = [word for _, param in random.sample(OPTIONS, 9) for word in param.opts]
         word = random.choice((*others, *TEXTS, "--help", "--version", "-h"))
         command.insert(random.randrange(len(command) + 1), word)
         command += ["--nonsense"] if REFUSED.keys() & set(command) else []
@@ -263,7 +266,7 @@ def options(number: int, random: Random, room: Room, templates: Templates) -> Ca
 def environment(number: int, random: Random, room: Room, templates: Templates) -> Case:
     """Variables of the environment."""
     variables = templates.fill(room)
-    case = reading(random, templates, variables)
+    case = make_reading_case(random, templates, variables)
     names = PAYLOADS["variables"]
     name = names[number % len(names)]
     value = random.choice((*TEXTS, "rule.py", "../forbidden/plugin.py", f"os:system:{room.ran}"))
@@ -282,12 +285,12 @@ def environment(number: int, random: Random, room: Room, templates: Templates) -
 def url(number: int, random: Random, room: Room, templates: Templates) -> Case:
     """URLs of databases and of places for checkpoints, with secrets in them."""
     variables = templates.fill(room)
-    case = reading(random, templates, variables)
+    case = make_reading_case(random, templates, variables)
     where = make_url(random)
     place = ("LCMA_DB", "LCMA_RUNS")[number % 2]
     option = f"--{place[5:].lower()}"
     name = next(name for name in COMMANDS if case.command[: len(name.split())] == name.split())
-    if number % 4 < 2 and any(c == name and option in one.opts for c, one in OPTIONS):
+    if number % 4 < 2 and any(c == name and option in o.opts for c, o in OPTIONS):
         case.command += [option, where]
     case.environment = variables | ({} if where in case.command else {place: where})
     case.secrets = () if where.startswith("file") else SECRETS  # a path has none
@@ -308,7 +311,7 @@ def make_url(random: Random) -> str:
     return f"simplecache::{where}" if random.random() < 0.1 else where
 
 
-# What is read
+# Files that are read
 
 
 @maker(30)
@@ -356,9 +359,9 @@ def list_keys() -> list[tuple[str, ...]]:
 def keys_of(model: type[BaseModel], *path: str) -> list[tuple[str, ...]]:
     """Return the paths of the keys of a section and of those in it."""
     keys = []
-    for name, one in model.model_fields.items():
+    for name, field in model.model_fields.items():
         keys.append((*path, name))
-        for kind in (one.annotation, *get_args(one.annotation)):
+        for kind in (field.annotation, *get_args(field.annotation)):
             if isinstance(kind, type) and issubclass(kind, BaseModel):
                 keys += keys_of(kind, *path, name)
     return keys
@@ -375,7 +378,7 @@ def change_key(tree: dict[str, Any], path: Sequence[str], value: Any) -> dict[st
 
 @maker(24)
 def database(number: int, random: Random, room: Room, templates: Templates) -> Case:
-    """Database files: their bytes, their logs, and rows and schema changed behind the store."""
+    """Database files: changed bytes, logs, rows and schemas."""
     variables = templates.fill(room)
     path = room.here / "lcma.db"
     if number % 4 < 2:
@@ -389,18 +392,18 @@ def database(number: int, random: Random, room: Room, templates: Templates) -> C
         side.write_bytes(random.choice((b"", b"\0" * 5000, random.randbytes(5000))))
         if random.random() < 0.3:
             make_special(random, side, room.forbidden)
-    return reading(random, templates, variables)
+    return make_reading_case(random, templates, variables)
 
 
 def change_sql(random: Random, path: Path) -> None:
-    """Change rows or the schema of a SQLite file, where it lets us."""
+    """Change rows or the schema of a SQLite file, if SQLite allows the change."""
     values = (*(v for v in VALUES if isinstance(v, str | float | None)), -1, 2**62, b"\xff", "{")
     with closing(sqlite3.connect(path)) as connection:
         query = "SELECT type, name FROM sqlite_master WHERE name NOT LIKE 'sqlite_%'"
-        found = connection.execute(query).fetchall()
-        tables = [name for kind, name in found if kind == "table"]
+        relations = connection.execute(query).fetchall()
+        tables = [name for kind, name in relations if kind == "table"]
         tables = [t for t in tables if connection.execute(f'SELECT 1 FROM "{t}"').fetchone()]
-        table, view = random.choice(tables), random.choice([n for k, n in found if k == "view"])
+        table, view = random.choice(tables), random.choice([n for k, n in relations if k == "view"])
         columns = [row[1] for row in connection.execute(f'PRAGMA table_info("{table}")')]
         column, value = random.choice(columns), random.choice(values)
         endless = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT i FROM n"
@@ -455,13 +458,13 @@ def artifact(number: int, random: Random, room: Room, templates: Templates) -> C
         else:
             (runs / f"{'0' * 20}-{'0' * 12}").symlink_to(room.forbidden / "runs")
         connection.commit()
-    reads = [c for c, one in OPTIONS if "--runs" in one.opts and c not in REFUSED]
+    reads = [c for c, o in OPTIONS if "--runs" in o.opts and c not in REFUSED]
     return Case(command_of(random.choice(reads), templates), variables, SECRETS[:1], (0, 1, 2))
 
 
 @maker(12)
 def checkpoint(number: int, random: Random, room: Room, templates: Templates) -> Case:
-    """A checkpoint that a training goes on from: changed, with a name that fits its content."""
+    """A changed checkpoint that a training resumes from; its name has its new digest."""
     import torch
 
     templates.fill(room)
@@ -494,7 +497,7 @@ def checkpoint(number: int, random: Random, room: Room, templates: Templates) ->
 
 @maker(24)
 def plugin(number: int, random: Random, room: Room, templates: Templates) -> Case:
-    """Plug-in files, whose code is run, and paths that lead to none."""
+    """Plug-in files, whose code is run, and paths without a plug-in."""
     variables = templates.fill(room)
     anything = repr(random.choice(VALUES)).replace("nan", "float('nan')")
     body = PAYLOADS["plugins"][number % len(PAYLOADS["plugins"])].replace("TEXT", repr(EVIL))
@@ -508,17 +511,17 @@ def plugin(number: int, random: Random, room: Room, templates: Templates) -> Cas
     content = TRAINED | {"plugins": [random.choice(("rule.py",) * 3 + names)]}
     (room.here / "x.yaml").write_text(yaml.safe_dump(content, allow_unicode=True))
     if random.random() < 0.2:
-        return reading(random, templates, variables | {"LCMA_PLUGINS": "rule.py"})
+        return make_reading_case(random, templates, variables | {"LCMA_PLUGINS": "rule.py"})
     return Case(["plan", "x.yaml"], variables)
 
 
 @maker(30)
 def output(number: int, random: Random, room: Room, templates: Templates) -> Case:
-    """Places to write to."""
+    """Places of outputs."""
     variables = templates.fill(room)
     options = {"--out", "--to", "--manifest", "--tensorboard", "--runs", "--db"}
     places = [(c, o) for c, o in OPTIONS if options & set(o.opts) and c not in REFUSED]
-    name, one = places[number % len(places)]
+    name, param = places[number % len(places)]
     path = room.here / f"target{random.choice(('', '.png', '.csv', '.db'))}"
     if number % 4 == 3:
         where = random.choice((*(t for t in TEXTS if t), "x/" * 200 + "y"))
@@ -529,4 +532,4 @@ def output(number: int, random: Random, room: Room, templates: Templates) -> Cas
             path.symlink_to(room.here / "runs")
         where = os.path.relpath(path / "below" if random.random() < 0.3 else path, room.here)
     command = [word for word in command_of(name, templates) if word not in ("--out", "out")]
-    return Case([*command, one.opts[0], where], variables, codes=(0, 1, 2))
+    return Case([*command, param.opts[0], where], variables, codes=(0, 1, 2))

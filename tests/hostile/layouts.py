@@ -1,4 +1,4 @@
-"""Synthetic sources of every official layout, of a person's own images, and accidents of bytes."""
+"""Synthetic sources of every official layout and of own images, and damage to bytes."""
 
 import io
 import os
@@ -27,7 +27,7 @@ LAYOUTS = {
     "celeba64": ("celeba64", "celeba64"),
     "celeba64-zip": ("celeba64", "celeba64-zip"),
 }
-"""The name of a set and the place of its files, by the folder that `write_layouts` makes."""
+"""Name of a data set and place of its files, by the folder that `write_layouts` makes."""
 
 
 def write_layouts(folder: Path) -> None:
@@ -72,16 +72,16 @@ def write_layouts(folder: Path) -> None:
 
 
 def copy_layout(sources: Path, name: str, folder: Path) -> Path:
-    """Copy one of them into a folder, and return its path."""
+    """Copy a layout into a folder, and return its path."""
     return Path(shutil.copytree(sources / name, folder / name))
 
 
 def mangle(random: Random, raw: bytes) -> bytes:
-    """Return bytes with an accident."""
+    """Return bytes with a random damage."""
     content = bytearray(raw)
     at = random.randrange(len(raw)) if raw else 0
-    how = random.randrange(8)
-    if how < 6:
+    damage = random.randrange(8)
+    if damage < 6:
         return (
             raw[:at],
             raw + random.randbytes(50),
@@ -89,8 +89,8 @@ def mangle(random: Random, raw: bytes) -> bytes:
             raw[:at] + random.randbytes(8) + raw[at:],
             raw[:at] + raw[at + random.randrange(1, 2000) :],
             random.randbytes(len(raw) % 5000),
-        )[how]
-    if how == 6 and len(raw) > 8:
+        )[damage]
+    if damage == 6 and len(raw) > 8:
         at = random.randrange(min(len(raw) - 4, 200))
         content[at : at + 4] = random.choice((b"\xff" * 4, b"\0" * 4, b"\x7f\xff\xff\xff"))
         return bytes(content)
@@ -100,23 +100,25 @@ def mangle(random: Random, raw: bytes) -> bytes:
 
 
 def mangle_file(random: Random, path: Path) -> None:
-    """Let an accident happen to a file."""
+    """Damage a file."""
     path.write_bytes(mangle(random, path.read_bytes()))
 
 
-def rewrite_zip(path: Path, changes: dict[str, bytes], how: int = zipfile.ZIP_STORED) -> None:
-    """Write the members of an archive anew, with those given in place of others of their names."""
+def rewrite_zip(
+    path: Path, changes: dict[str, bytes], compression: int = zipfile.ZIP_STORED
+) -> None:
+    """Rewrite an archive with changed members."""
     with zipfile.ZipFile(path) as old:
         content = {name: old.read(name) for name in old.namelist()} | changes
-    with zipfile.ZipFile(path, "w", how) as new:
+    with zipfile.ZipFile(path, "w", compression) as new:
         for name, raw in content.items():
             new.writestr(name, raw)
 
 
 def add_to_tar(path: Path, *members: tuple[tarfile.TarInfo, bytes]) -> None:
-    """Add members to an archive, or put them in the place of others of their names."""
+    """Add members to an archive; they replace others of the same name."""
     with tarfile.open(path) as old:
-        content = [(one, file.read()) for one in old if (file := old.extractfile(one))]
+        content = [(info, file.read()) for info in old if (file := old.extractfile(info))]
     added = {info.name for info, _ in members}
     with tarfile.open(path, "w:gz", compresslevel=1) as new:
         for info, raw in (*(pair for pair in content if pair[0].name not in added), *members):
@@ -125,7 +127,7 @@ def add_to_tar(path: Path, *members: tuple[tarfile.TarInfo, bytes]) -> None:
 
 
 def code_pickle(ran: Path) -> bytes:
-    """Return a pickle that makes the file `ran` where it is loaded."""
+    """Return a pickle that makes the file `ran` when it is loaded."""
 
     class Planted:
         def __reduce__(self) -> tuple[Any, ...]:

@@ -1,4 +1,4 @@
-"""Run a command in a process and a folder of its own, and judge what it did."""
+"""Run a command in its own process and folder, and check what it did."""
 
 import gc
 import hashlib
@@ -15,38 +15,40 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NoReturn
 
-import pandas as pd  # noqa: F401 - else each case would import it, as planning
+import pandas as pd  # noqa: F401 - imported once, not in each case
 
 from lcma.harness.cli import main as cli
-from lcma.harness.cli import planning  # noqa: F401 - else each case would import it
+from lcma.harness.cli import planning  # noqa: F401 - imported once, not in each case
 
 SECONDS, CPU_SECONDS, BYTES = 20, 20, 3 * 2**30
-"""Limits of a case: of waiting without computing, of computing, and of memory."""
+"""Limits of a case: time without computing, CPU time, and memory."""
 
 STARTS = {"subprocess.Popen", "os.posix_spawn", "os.exec", "os.system", "os.fork", "os.forkpty"}
 CHANGES = {"os.remove", "os.rename", "os.rmdir", "os.mkdir", "os.symlink", "os.link", "os.truncate"}
 CHANGES |= {"os.chmod", "os.chown", "os.utime", "shutil.rmtree", "sqlite3.connect"}
-"""Events that Python audits: of programs that start, and of files that change."""
+"""Audit events of Python: programs that start, and files that change."""
 
 ALLOWED = "('git',"
-"""The program that may start: git tells the version of the code."""
+"""The program that may start: git, for the version of the code."""
 
 
 @dataclass
 class Case:
-    """The words after `lcma`, or what is called in place of it; after exit code 2 nothing may have
-    changed, and no secret may be shown or stored."""
+    """A command, or a call in place of it, and what it may do."""
 
-    command: list[str]
+    command: list[str]  # words after `lcma`
     environment: Mapping[str, str] = field(default_factory=dict)
-    secrets: tuple[str, ...] = ()
-    codes: tuple[int, ...] = (0, 2)
+    secrets: tuple[str, ...] = ()  # must not be shown or stored
+    codes: tuple[int, ...] = (0, 2)  # good exit codes; after 2, nothing may have changed
     call: Callable[[], object] | None = None
 
 
 class Room:
-    """A new folder for one case, which runs in ``here``. Code that an input plants makes the file
-    ``ran``, and nobody may change or show what is in ``forbidden``."""
+    """A new folder for one case, which runs in its folder ``here``.
+
+    Code planted in an input makes the file ``ran``. The content of ``forbidden`` must not be
+    changed or shown.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.folder, self.here, self.ran = folder, folder / "here", folder / "ran"
@@ -57,7 +59,7 @@ class Room:
             (self.forbidden / name).write_text("nobody changes this, or reads it aloud: f0rb1dden")
 
     def run(self, case: Case) -> list[str]:
-        """Run the case in a process of its own; return all that must not be, in words."""
+        """Run the case in its own process; return descriptions of all problems."""
         before, kept = list_tree(self.here), list_tree(self.forbidden)
         for name in ("out", "err", "events"):
             (self.folder / name).touch()
@@ -65,7 +67,7 @@ class Room:
         sys.stderr.flush()
         child = os.fork()
         if child == 0:
-            self._be(case)
+            self._run_child(case)
         code, peak = _wait(child)
         raw = {name: (self.folder / name).read_bytes() for name in ("out", "err", "events")}
         out, err, events = (text.decode("utf-8", "replace") for text in raw.values())
@@ -74,7 +76,7 @@ class Room:
             problems.append("a hang" if code is None else f"exit code {code}")
         if peak > BYTES:
             problems.append(f"{peak / 2**30:.1f} GiB of memory")
-        # SQLite cannot read a log that was left without an index of it beside it.
+        # To read a log, SQLite makes an index of it if there is none.
         logs = {name[:-4] + "-shm" for name, _ in before if name.endswith("-wal")}
         changed = sorted({name for name, _ in before ^ list_tree(self.here)} - logs)
         if code == 2 and changed:
@@ -95,11 +97,11 @@ class Room:
                 problems.append(f"the secret {secret}")
         return [f"{problem}; {err[-500:]!a}" for problem in problems]
 
-    def _be(self, case: Case) -> NoReturn:
-        """Be the process of a case."""
+    def _run_child(self, case: Case) -> NoReturn:
+        """Run the case in the child process, and exit."""
         code = 1
         try:
-            gc.freeze()  # else the collector copies all that this process shares with its parent
+            gc.freeze()  # otherwise the collector copies the pages shared with the parent
             os.setsid()
             os.chdir(self.here)
             for number, name in ((1, "out"), (2, "err")):
@@ -112,12 +114,12 @@ class Room:
             for name in [name for name in os.environ if name.startswith("LCMA_")]:
                 del os.environ[name]
             folders = {"HOME": "home", "LCMA_CACHE": "cache", "TMPDIR": "temporary"}
-            folders["TORCHINDUCTOR_CACHE_DIR"] = "cache"  # torchvision makes it when it is imported
+            folders["TORCHINDUCTOR_CACHE_DIR"] = "cache"  # torchvision makes it on import
             os.environ.update({name: str(self.folder / at) for name, at in folders.items()})
             os.environ.update(case.environment)
             tempfile.tempdir = None
             sys.dont_write_bytecode = True  # a module may be imported for the first time here
-            if "vl_convert" in sys.modules:  # which would wait for threads that a fork has not
+            if "vl_convert" in sys.modules:  # it would wait for threads, which a fork does not have
                 sys.modules["vl_convert"].vegalite_to_svg = _draw_nothing
             resource.setrlimit(resource.RLIMIT_CPU, (CPU_SECONDS, CPU_SECONDS + 1))
             self._watch()
@@ -131,7 +133,7 @@ class Room:
             os._exit(code)
 
     def _watch(self) -> None:
-        """Note programs that start, and changes of files outside the folder."""
+        """Record programs that start, and changes of files outside the folder."""
         notes = os.open(self.folder / "events", os.O_WRONLY | os.O_APPEND)
         inside = str(self.folder)
         writing = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC
@@ -140,7 +142,7 @@ class Room:
             if not isinstance(path, str | bytes | os.PathLike) or str(path) == ":memory:":
                 return False
             where = os.path.normpath(self.here / os.fsdecode(path).removeprefix("file:"))
-            # fsspec makes the folder of a file that it writes, and some are named by /dev/fd.
+            # fsspec makes the folder of a file that it writes, which may be /dev/fd.
             return not where.startswith((inside, "/proc/self/", "/dev/fd", os.devnull))
 
         def hook(event: str, arguments: tuple[Any, ...]) -> None:
@@ -158,7 +160,7 @@ def _draw_nothing(chart: object) -> str:
 
 
 def _wait(child: int) -> tuple[int | None, int]:
-    """Return the exit code of a child, and its peak of memory in bytes; None for a hang."""
+    """Return the exit code of a child, None for a hang, and its peak memory in bytes."""
     handle, used, hung = os.pidfd_open(child), "", False
     while not (hung or select.select([handle], [], [], SECONDS)[0]):
         before = used
@@ -183,11 +185,11 @@ def _call(case: Case) -> int:
 
 
 def judge_text(code: int | None, out: str, err: str) -> list[str]:
-    """Return what is wrong with the texts that a command printed."""
+    """Return descriptions of problems with the output of a command."""
     problems = []
     if code == 2:
         if not (err.startswith("lcma: ") and err.count("\n") == 1 and err.endswith("\n")):
-            problems.append("refused in other words than one line")
+            problems.append("refused, but not in one line")
         if len(err) > 2100:
             problems.append(f"an error of {len(err)} characters")
         if out:
@@ -202,13 +204,13 @@ def judge_text(code: int | None, out: str, err: str) -> list[str]:
 
 
 def list_tree(folder: Path) -> set[tuple[str, str]]:
-    """Return all that is below a folder: names, with their kind and a digest of their content."""
-    found = set()
+    """Return the relative paths in a folder, each with its mode and a digest of its content."""
+    entries = set()
     for at, folders, files in os.walk(folder):
         for name in (*folders, *files):
             path = Path(at) / name
             content = str(path.readlink()) if path.is_symlink() else ""
             if path.is_file() and not path.is_symlink():
                 content = hashlib.sha256(path.read_bytes()).hexdigest()
-            found.add((os.path.relpath(path, folder), f"{path.lstat().st_mode} {content}"))
-    return found
+            entries.add((os.path.relpath(path, folder), f"{path.lstat().st_mode} {content}"))
+    return entries

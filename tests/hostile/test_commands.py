@@ -1,7 +1,7 @@
 """Hostile input of every kind through the commands.
 
-It is taken, or refused in one line with nothing changed; no code of it is run, nothing outside the
-folder is touched, and no secret is shown.
+It is accepted, or refused in one line with nothing changed. None of its code is run, nothing
+outside the folder is touched, and no secret is shown.
 """
 
 import subprocess
@@ -34,8 +34,8 @@ def test_input_of_every_kind_is_taken_or_refused(
     for number in numbers:
         room = Room(tmp_path / f"{number}")
         case = make(kind, number, room, templates)
-        if found := room.run(case):
-            problems[f"{kind} {number}: {case.command}"] = found
+        if case_problems := room.run(case):
+            problems[f"{kind} {number}: {case.command}"] = case_problems
     assert not problems
 
 
@@ -55,7 +55,7 @@ def refuse_and_write() -> None:
 
 
 @pytest.mark.parametrize(
-    ("call", "said"),
+    ("call", "problem"),
     [
         (write_outside, "changed what is outside"),
         (refuse_and_write, "refused, and changed: left"),
@@ -69,9 +69,9 @@ def refuse_and_write() -> None:
     ],
 )
 def test_what_must_not_be_is_noticed(
-    call: Callable[[], object], said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    call: Callable[[], object], problem: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    if said == "a hang":
+    if problem == "a hang":
         monkeypatch.setattr("tests.hostile.rooms.SECONDS", 0.5)
     problems = Room(tmp_path / "room").run(Case([], secrets=("password",), call=call))
-    assert said in "; ".join(problems)
+    assert problem in "; ".join(problems)

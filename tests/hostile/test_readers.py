@@ -1,4 +1,4 @@
-"""Properties of the readers of images and manifests: whatever comes is read, or refused."""
+"""Properties of the readers of images and manifests: any input is read or refused."""
 
 import json
 from collections.abc import Callable
@@ -26,16 +26,16 @@ few = settings(
 randoms = st.integers(0, 2**32).map(Random)
 
 
-def taken_or_refused(call: Callable[[], object]) -> str:
-    """Call it, and return what it was refused with, in one line, or nothing."""
-    said = ""
+def read_or_refuse(call: Callable[[], object]) -> str:
+    """Call a function; return the line with which it was refused, or ''."""
+    message = ""
     try:
         call()
     except UserError as error:
-        said = str(error) or "nothing"
-    assert said != "nothing"
-    assert "\n" not in said
-    return said
+        message = str(error) or "nothing"
+    assert message != "nothing"
+    assert "\n" not in message
+    return message
 
 
 # Manifests
@@ -46,13 +46,13 @@ def taken_or_refused(call: Callable[[], object]) -> str:
 def test_any_change_of_a_manifest_is_read_or_refused(photos8: PreparedSet, random: Random) -> None:
     fields = change_tree(random, photos8.manifest.model_dump(mode="json"))
     path = photos8.root / "changed.json"
-    with suppress(ValueError):  # numbers that JSON has not
+    with suppress(ValueError):  # a NaN or an infinity, which JSON does not have
         path.write_text(json.dumps({**fields, "seal": hash_fields(fields)}))
-        found: list[Manifest] = []
-        taken_or_refused(lambda: found.append(read_manifest(path)))
-        assert all(manifest.name for manifest in found)
+        manifests: list[Manifest] = []
+        read_or_refuse(lambda: manifests.append(read_manifest(path)))
+        assert all(manifest.name for manifest in manifests)
         path.write_text(json.dumps({**fields, "seal": "0" * 64}))
-        assert taken_or_refused(lambda: read_manifest(path))
+        assert read_or_refuse(lambda: read_manifest(path))
 
 
 # Sources
@@ -82,7 +82,7 @@ def test_a_damaged_source_is_read_or_refused(
     accident()
     name, where = LAYOUTS[layout]
     root, options = here / "root", SourceOptions(size=8 if name == "cats" else None)
-    if taken_or_refused(lambda: prepare(name, root, source=here / where, options=options)):
+    if read_or_refuse(lambda: prepare(name, root, source=here / where, options=options)):
         assert not root.exists()
     assert not (here / "ran").exists()
     assert [path.name for path in (here / "forbidden").iterdir()] == ["file"]

@@ -1,4 +1,4 @@
-"""Passwords and tokens of URLs: none is taken where `ps` and Ray see it, none is printed."""
+"""Passwords and tokens of URLs are refused where `ps` and Ray see them, and never printed."""
 
 import pytest
 
@@ -28,7 +28,7 @@ SERVER = f"postgresql://me:{SECRET}@127.0.0.1:1/x"
 def test_a_password_in_the_url_of_a_database_is_refused(
     lcma: Typed, monkeypatch: pytest.MonkeyPatch, typed: tuple[str, ...]
 ) -> None:
-    monkeypatch.setenv("LCMA_PLUGINS", "missing.py")  # would be refused, but later
+    monkeypatch.setenv("LCMA_PLUGINS", "missing.py")  # it would be refused too, but later
     code, out, err = lcma(*typed)
     assert (code, out) == (2, "")
     assert err == (
@@ -98,8 +98,8 @@ def test_a_key_in_the_url_of_a_place_is_refused(lcma: Typed, typed: tuple[str, .
 def test_urls_that_are_not_supported(url: str, words: str) -> None:
     with pytest.raises(UserError) as caught:
         db.connect(url)
-    said = str(caught.value)
-    assert "\n" not in said
-    assert words in said
-    assert "sqlite:///PATH" in said
-    assert "secret" not in said
+    message = str(caught.value)
+    assert "\n" not in message
+    assert words in message
+    assert "sqlite:///PATH" in message
+    assert "secret" not in message
