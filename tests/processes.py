@@ -1,4 +1,4 @@
-"""Copies of a test's process: for what several do at once, or what must not be done to this one."""
+"""Forks of a test's process: to do several things at once, or to keep this process unchanged."""
 
 import time
 from collections.abc import Callable
@@ -8,18 +8,17 @@ from typing import TypeVar
 T = TypeVar("T")
 
 FORK = get_context("fork")
-"""A copy has imported what this process has; a new one would need longer for that than for most
-that a test asks of it."""
+"""A fork has this process's imports; a new process would take longer for them than for its work."""
 
-SECONDS = 120.0
+TIMEOUT_SECONDS = 120.0
 
 
 def race(processes: int, work: Callable[[int], object]) -> None:
-    """Call ``work(index)`` in as many copies of this process, all at one moment; fail if one does.
+    """Call ``work(index)`` in that many forks of this process at one moment; fail if one fails.
 
-    What a copy raised is on its standard error.
+    The traceback of a fork is on its standard error.
     """
-    start = time.time() + 0.1 + 0.02 * processes  # copying this process takes some of that
+    start = time.time() + 0.1 + 0.02 * processes  # forking takes some of that time
 
     def wait_and_work(index: int) -> None:
         time.sleep(max(0.0, start - time.time()))
@@ -29,22 +28,22 @@ def race(processes: int, work: Callable[[int], object]) -> None:
     for child in children:
         child.start()
     for child in children:
-        child.join(SECONDS)
+        child.join(TIMEOUT_SECONDS)
     assert [child.exitcode for child in children] == [0] * processes
 
 
 def apart(action: Callable[[], T]) -> T:
-    """Return what ``action()`` returned in a copy of this process.
+    """Return the result of ``action()`` in a fork of this process.
 
-    Raises EOFError where it raised anything, which is on the copy's standard error.
+    Raises EOFError if it raised anything; its traceback is on the fork's standard error.
     """
     receiver, sender = FORK.Pipe(duplex=False)
     child = FORK.Process(target=lambda: sender.send(action()))
     child.start()
     sender.close()
     with receiver:
-        assert receiver.poll(SECONDS)
+        assert receiver.poll(TIMEOUT_SECONDS)
         value: T = receiver.recv()
-    child.join(SECONDS)
+    child.join(TIMEOUT_SECONDS)
     assert child.exitcode == 0
     return value

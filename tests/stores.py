@@ -1,4 +1,4 @@
-"""One thing of a store, where the product reads or writes many at once."""
+"""Reads and writes of one thing, where a store has only methods for many."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -14,34 +14,34 @@ def read_job(store: db.Store, job_id: str) -> db.Job:
 
 
 def beat(store: db.Store, claim: db.Claim, *, now: float | None = None, **news: Any) -> bool:
-    """Report the news of one claim; return whether it is good."""
+    """Send the heartbeat of one claim; return whether the claim is valid."""
     return claim.job_id in store.heartbeats([db.Heartbeat(claim=claim, **news)], now=now)
 
 
 def add_metrics(store: db.Store, claim: db.Claim, points: Sequence[db.Metric]) -> bool:
-    """Store points of curves, and nothing else of a heartbeat; return whether the claim is good."""
+    """Store points of curves, without a heartbeat; return whether the claim is valid."""
     with store._writer.begin() as connection:
-        good = read_claimed(connection, claim) is not None
-        if good:
+        valid = read_claimed(connection, claim) is not None
+        if valid:
             insert_metrics(connection, claim.attempt_id, points)
-        return good
+        return valid
 
 
 def read_curve(store: db.Store, job_id: str, name: str) -> list[db.Metric]:
     """Read a curve of a job by step."""
-    curves = [one.key for one in store.curves([job_id]) if one.name == name]
-    found = store.points(curves).values()
-    return [db.Metric(name, step, value) for points in found for step, value in points]
+    curves = [curve.key for curve in store.curves([job_id]) if curve.name == name]
+    points_by_curve = store.points(curves).values()
+    return [db.Metric(name, step, value) for points in points_by_curve for step, value in points]
 
 
 def list_files(store: db.Store, job_id: str) -> list[db.Artifact]:
-    """List the files that a job left, by kind."""
+    """List the files of a job, by kind."""
     return store.artifacts([job_id]).get(job_id, [])
 
 
 def list_paths(store: db.Store) -> set[str]:
-    """List the paths of all files that jobs left."""
-    return {one.path for some in store.artifacts().values() for one in some}
+    """List the paths of the files of all jobs."""
+    return {file.path for files in store.artifacts().values() for file in files}
 
 
 def list_running(store: db.Store) -> list[db.JobFacts]:

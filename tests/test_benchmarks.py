@@ -1,4 +1,4 @@
-"""The benchmark runs, and holds equal models against each other. No time is asserted."""
+"""The benchmark runs, and compares equal models."""
 
 import json
 import math
@@ -65,7 +65,7 @@ def test_the_command_measures_both_sides_and_writes_json(tmp_path: Path) -> None
 
 
 def _both(name: str) -> tuple[Flow, nn.Module]:
-    """The two models of a quick row, before their data-dependent starts."""
+    """Return the two models of a quick row, before their data-dependent initialization."""
     from benchmarks.comparisons import list_comparisons
     from benchmarks.peers import build_peer
     from benchmarks.sides import build_flow
@@ -81,7 +81,7 @@ def _both(name: str) -> tuple[Flow, nn.Module]:
 
 
 def _as_parametrized(net: nn.Module) -> dict[str, torch.Tensor]:
-    """Our net's weights under the names of torch's own weight normalization."""
+    """Return our net's weights under the names of torch's weight normalization."""
     names = {"magnitude": "original0", "direction": "original1"}
     found = {}
     for name, value in net.state_dict().items():
@@ -103,7 +103,7 @@ def _in_our_order(model: nn.Module, kind: Any) -> list[Any]:
 
 
 def _likelihoods(ours: Flow, theirs: nn.Module) -> tuple[Tensor, Tensor]:
-    """Of the same 16 images with the same noise, in nats."""
+    """Return both log-likelihoods of the same 16 images with the same noise, in nats."""
     from benchmarks.sides import load_photographs
 
     x = torch.from_numpy(load_photographs(8)[:16])
@@ -166,10 +166,10 @@ def test_both_realnvps_give_the_same_likelihood_for_equal_weights() -> None:
 @pytest.mark.slow_on("residual/tiny")
 @pytest.mark.parametrize("name", ["residual/tiny", "series/tiny"])
 def test_both_residual_flows_give_the_same_latents_for_equal_weights(name: str) -> None:
-    """Their log-determinants are noisy estimates, so the mean over images is held loosely."""
+    """Log-determinants are noisy estimates, so only their mean is compared, loosely."""
     ours, theirs = _both(name)
     blocks = _in_our_order(theirs, nf.nets.LipschitzCNN)
-    blocks[0].net[0] = nn.Identity()  # the one activation that ours has not
+    blocks[0].net[0] = nn.Identity()  # the one activation that our flow does not have
     with torch.no_grad():
         for mine, net in zip(_found(ours, ResidualBlock), blocks, strict=True):
             kinds = nf.nets.lipschitz.InducedNormConv2d

@@ -1,4 +1,4 @@
-"""The Python of docs/flows.md and docs/loop.md runs as it stands."""
+"""The Python code of docs/flows.md and docs/loop.md runs as printed."""
 
 import re
 from pathlib import Path
@@ -10,7 +10,7 @@ DOCS = Path(__file__).parents[1] / "docs"
 
 
 def run(page: str) -> dict[str, Any]:
-    """Run the blocks of a page one after the other, and return their names."""
+    """Run the blocks of a page in order; return their global names."""
     names: dict[str, Any] = {"__name__": "page"}
     blocks = re.findall(r"```python\n(.*?)```", (DOCS / page).read_text(), re.DOTALL)
     for number, block in enumerate(blocks, start=1):

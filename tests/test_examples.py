@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(importlib.import_module("lcma").__file__ or "").parent
-ROOMS = ("models", "sweeps", "harness", "harness/data", "harness/train", "harness/storage")
+FOLDERS = ("models", "sweeps", "harness", "harness/data", "harness/train", "harness/storage")
 MODULES = [
     ".".join(path.relative_to(ROOT.parent).with_suffix("").parts)
-    for room in ROOMS
-    for path in sorted((ROOT / room).glob("*.py"))
-    # The API's examples launch; tests/test_python_api.py runs the like.
+    for folder in FOLDERS
+    for path in sorted((ROOT / folder).glob("*.py"))
+    # The API's examples launch sweeps; tests/test_python_api.py tests such calls.
     if ">>> " in path.read_text() and path.name != "api.py"
 ]
 

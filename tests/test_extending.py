@@ -1,4 +1,4 @@
-"""docs/extending.md does what it says: its files, its sweep and its commands, word for word."""
+"""The files, the sweep and the commands of docs/extending.md work as printed."""
 
 import json
 import os
@@ -41,7 +41,7 @@ def lcma(folder: Path, *arguments: str, **variables: str) -> subprocess.Complete
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The page's files, each under the name that stands before its block."""
+    """A folder with the page's files."""
     folder = tmp_path_factory.mktemp("mine")
     blocks = re.findall(r"`(\w+\.(?:py|yaml))`[^`]*?:\n\n```\w+\n(.*?)```", PAGE.read_text(), re.S)
     assert [name for name, _ in blocks] == ["my_rules.py", "my_flow.py", "mine.yaml"]
@@ -52,7 +52,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
-def test_the_page_runs_as_it_stands(folder: Path) -> None:
+def test_the_page_runs_as_printed(folder: Path) -> None:
     (commands,) = re.findall(r"```sh\n(.*?)```", PAGE.read_text(), re.S)
     outputs = []
     for line in commands.splitlines():
@@ -87,12 +87,12 @@ def test_the_page_runs_as_it_stands(folder: Path) -> None:
     drawn = lcma(folder, "samples", "--count", "4", LCMA_PLUGINS="my_flow.py")
     assert drawn.returncode == 0, drawn.stderr
     following = again.stdout.partition("Next: ")[2].splitlines()
-    assert any(f"LCMA_PLUGINS={folder}/my_flow.py lcma samples" in one for one in following)
+    assert any(f"LCMA_PLUGINS={folder}/my_flow.py lcma samples" in line for line in following)
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
-    own = os.environ | {"PYTHONPATH": str(ROOT / "src"), "PATH": path}
-    for one in following:  # as it is pasted
-        done = subprocess.run(["sh", "-c", one], cwd=folder, env=own, capture_output=True)
-        assert done.returncode == 0, (one, done.stderr)
+    variables = os.environ | {"PYTHONPATH": str(ROOT / "src"), "PATH": path}
+    for line in following:  # as a user pastes it
+        done = subprocess.run(["sh", "-c", line], cwd=folder, env=variables, capture_output=True)
+        assert done.returncode == 0, (line, done.stderr)
     assert lcma(folder, "maps", LCMA_PLUGINS="my_rules.py").returncode == 0
 
 
@@ -100,8 +100,8 @@ def test_its_rules_are_those_of_lcma_that_it_names(folder: Path) -> None:
     rules: dict[str, Any] = {}
     exec((folder / "my_rules.py").read_text(), rules)
     maps = np.random.RandomState(0).standard_normal((2, 3, 8, 8))
-    for rule, own in (("columns", "keep-bd"), ("lowest", "low-global")):
-        tables = make_tables(own, (3, 8, 8), 2, maps=maps)
+    for rule, builtin in (("columns", "keep-bd"), ("lowest", "low-global")):
+        tables = make_tables(builtin, (3, 8, 8), 2, maps=maps)
         for split, (table, ids) in enumerate(
             zip(tables, surviving_ids(tables, (3, 8, 8)), strict=False)
         ):
@@ -114,7 +114,7 @@ FAR = {
     "    return layers, StandardNormal()": "    layers.append(type('Far', (Logit,), {'forward': "
     "lambda self, x, generator=None: (x / 0, None)})())\n    return layers, StandardNormal()"
 }
-"""Values that are not finite at the end."""
+"""Changes that make the last values infinite or NaN."""
 
 WRONG_FLOWS = {
     "a log-determinant": (
@@ -165,7 +165,7 @@ WRONG_FLOWS = {
 
 @pytest.fixture
 def sweep_of_flow(folder: Path, in_tmp: Path) -> Iterator[Callable[..., None]]:
-    """Write the page's flow, with something replaced, and a sweep of it into the current folder."""
+    """A function that writes the page's flow, with replacements, and a sweep of it."""
 
     def write(replaced: Mapping[str, str], **matrix: str) -> None:
         text = (folder / "my_flow.py").read_text()
@@ -192,8 +192,8 @@ def test_a_flow_whose_likelihood_or_inverse_is_wrong_is_refused(
 ) -> None:
     replaced, reason = WRONG_FLOWS[wrong]
     sweep_of_flow(replaced)
-    said = re.escape(reason).replace("NUMBER", r"-?[\d.]+(?:e-?\d+)?")
-    match = rf"the flow affine \(.*my_flow\.py\): {said}; correct it, see docs/"
+    pattern = re.escape(reason).replace("NUMBER", r"-?[\d.]+(?:e-?\d+)?")
+    match = rf"the flow affine \(.*my_flow\.py\): {pattern}; correct it, see docs/"
     with pytest.raises(UserError, match=match):
         rehearse()
 
@@ -244,9 +244,9 @@ UNCHECKED = {
 
 @pytest.mark.parametrize("case", list(UNCHECKED))
 def test_what_cannot_be_checked_is_said(sweep_of_flow: Callable[..., None], case: str) -> None:
-    replaced, said = UNCHECKED[case]
+    replaced, ending = UNCHECKED[case]
     large = {"16: {": "32: {"}
     sweep_of_flow(large | replaced, dataset="photos32")
     (line,) = rehearse()
     assert line.startswith("the flow affine (")
-    assert line.endswith(said)
+    assert line.endswith(ending)

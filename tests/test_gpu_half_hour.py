@@ -1,5 +1,4 @@
-"""The half hour on a GPU, run on a CPU: every section comes to an end, and one that fails stops no
-other."""
+"""The half hour on a GPU, run on a CPU: a section that fails does not stop the others."""
 
 import json
 import os

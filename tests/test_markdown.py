@@ -1,4 +1,4 @@
-"""Markdown pages show all that they hold, on GitHub and in the documentation's site."""
+"""Markdown pages show all of their content, on GitHub and in the documentation's site."""
 
 import re
 from html import unescape
@@ -26,13 +26,13 @@ CODE = re.compile(r"<pre.*?</pre>|<code.*?</code>", re.DOTALL)
 
 
 def render_on_github(text: str, *, raw: bool = True) -> str:
-    """Return the page that GitHub makes; without `raw`, without what it takes for HTML."""
+    """Return the HTML that GitHub makes; without `raw`, without the HTML of the page itself."""
     options = Options.CMARK_OPT_UNSAFE if raw else Options.CMARK_OPT_DEFAULT
     return cmarkgfm.github_flavored_markdown_to_html(text, options=options)
 
 
 def render_in_site(text: str, *, raw: bool = True) -> str:
-    """Return the page that MyST makes; without `raw`, without what it takes for HTML."""
+    """Return the HTML that MyST makes; without `raw`, without the HTML of the page itself."""
     parser = create_md_parser(MdParserConfig(enable_extensions={"dollarmath"}), RendererHTML)
     if not raw:
         for kind in ("html_block", "html_inline"):
@@ -41,19 +41,19 @@ def render_in_site(text: str, *, raw: bool = True) -> str:
 
 
 def read(page: str) -> str:
-    """Return the words that a reader sees outside of code."""
+    """Return the words of a page that a reader sees, except those in code."""
     return unescape(re.sub(r"<[^>]*>", "", CODE.sub("", COMMENT.sub("", page))))
 
 
 @pytest.mark.parametrize("render", [render_on_github, render_in_site])
 @pytest.mark.parametrize("name", PAGES)
-def test_a_page_shows_its_pictures_and_no_marks(name: str, render) -> None:
+def test_a_page_shows_its_pictures_and_no_markup(name: str, render) -> None:
     text = (ROOT / name).read_text()
     page = render(text)
-    assert "![" not in read(page), "a picture is shown as its marks"
+    assert "![" not in read(page), "a picture is shown as text"
     assert "<!--" not in read(page), "a comment is shown"
     in_code = sum(len(IMAGE.findall(code)) for code in CODE.findall(page))
     assert page.count("<img") == len(IMAGE.findall(text)) - in_code
-    # A line that begins with a comment is HTML to its end: nothing in it is rendered, and a
-    # paragraph around it is cut in two.
-    assert read(page).split() == read(render(text, raw=False)).split(), "words are taken for HTML"
+    # If a line begins with a comment, the whole line is HTML: it is not rendered, and it ends the
+    # paragraph.
+    assert read(page).split() == read(render(text, raw=False)).split(), "words are read as HTML"

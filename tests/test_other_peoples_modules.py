@@ -1,4 +1,4 @@
-"""A folder that holds somebody's own `models`, `db`, `harness` and `sweeps` is a usual place."""
+"""The package works in a folder with other modules named `models`, `db`, `harness`, `sweeps`."""
 
 import subprocess
 import sys

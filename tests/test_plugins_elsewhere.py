@@ -1,4 +1,4 @@
-"""Plug-ins away from the process that planned: in Ray's workers, and from an installed package."""
+"""Plug-ins outside the process that planned: in Ray's workers, and of an installed package."""
 
 import json
 import os
@@ -25,7 +25,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.ray, pytest.mark.timeout(900)]
 
 
 def lcma(folder: Path, *arguments: str, packages: Path | None = None) -> str:
-    """The output of a verb that must succeed, with an installation folder on the path or none."""
+    """Run a command that must succeed; return its output."""
     path = os.pathsep.join(str(p) for p in (ROOT, packages) if p is not None)
     done = subprocess.run(
         [sys.executable, "-m", "lcma", *arguments],
@@ -39,10 +39,10 @@ def lcma(folder: Path, *arguments: str, packages: Path | None = None) -> str:
     return done.stdout
 
 
-def rows(folder: Path, db: str, packages: Path | None = None) -> list[list[object]]:
-    told = lcma(folder, "sql", QUERY, "--json", "--db", db, packages=packages)
-    found: list[list[object]] = json.loads(told)["rows"]
-    return found
+def read_rows(folder: Path, db: str, packages: Path | None = None) -> list[list[object]]:
+    out = lcma(folder, "sql", QUERY, "--json", "--db", db, packages=packages)
+    rows: list[list[object]] = json.loads(out)["rows"]
+    return rows
 
 
 def launch(folder: Path, name: str, *options: str, packages: Path | None = None) -> str:
@@ -54,7 +54,7 @@ def launch(folder: Path, name: str, *options: str, packages: Path | None = None)
 
 @pytest.fixture(scope="module")
 def packages(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder into which pip put a wheel with the page's rule and flow."""
+    """A folder with an installed package of the page's rules and flow."""
     source = tmp_path_factory.mktemp("source")
     package = source / "my_package"
     package.mkdir()
@@ -80,22 +80,22 @@ def test_an_installed_package_runs_with_both_executors_and_is_known_by_its_versi
     packages: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "mine.yaml").write_text(INSTALLED)
-    by_ray = rows(tmp_path, launch(tmp_path, "ray", packages=packages), packages)
-    local = rows(tmp_path, launch(tmp_path, "local", "--local", packages=packages), packages)
+    by_ray = read_rows(tmp_path, launch(tmp_path, "ray", packages=packages), packages)
+    local = read_rows(tmp_path, launch(tmp_path, "local", "--local", packages=packages), packages)
     assert [row[:2] for row in by_ray] == [
         ["affine", name] for name in ("L", "channel", "columns", "lowest", "random-local")
     ]
     assert by_ray == local
-    told = lcma(tmp_path, "sql", "select map_options from flow_trials", "--json", "--db", "ray.db")
-    versions = [json.loads(row[0]) for row in json.loads(told)["rows"] if row[0]]
+    out = lcma(tmp_path, "sql", "select map_options from flow_trials", "--json", "--db", "ray.db")
+    versions = [json.loads(row[0]) for row in json.loads(out)["rows"] if row[0]]
     assert versions
     assert all(v == {"rule": "my-package 1.0"} for v in versions)
 
-    # Where neither package nor plug-in is, the board still knows what to hold rows against.
+    # Without the package and the plug-ins, the board still knows the reference row.
     (group,) = json.loads(lcma(tmp_path, "board", "--json", "--db", "ray.db"))["groups"]
     assert group["reference"] == "channel"
     differences = {row["factorization"]: row["difference"] for row in group["rows"]}
     assert all((d is None) == (name == "channel") for name, d in differences.items())
-    told = lcma(tmp_path, "board", "--json", "--db", "ray.db", "--against", "columns")
-    (group,) = json.loads(told)["groups"]
+    out = lcma(tmp_path, "board", "--json", "--db", "ray.db", "--against", "columns")
+    (group,) = json.loads(out)["groups"]
     assert group["reference"] == "columns"

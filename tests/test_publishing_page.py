@@ -1,4 +1,4 @@
-"""docs/publishing.md: its workflow for GitHub Pages is one, and what it runs works."""
+"""The workflows for GitHub Pages in docs/publishing.md are valid, and their commands work."""
 
 import re
 import shlex
@@ -31,12 +31,12 @@ def test_what_it_runs_makes_the_folder_that_it_uploads(
     workflow = read_workflow("pages")
     monkeypatch.setitem(files.ASSETS, "vega.js", bytes)  # takes seconds to bundle
     (job,) = workflow["jobs"].values()
-    (file,) = [one for one in workflow["on"]["push"]["paths"] if one.endswith(".xz")]
+    (file,) = [path for path in workflow["on"]["push"]["paths"] if path.endswith(".xz")]
     shutil.copy(SHARD, in_tmp / file)
     lines = [step["run"] for step in job["steps"] if "run" in step]
-    ours = [line for line in lines if not line.startswith("pip install ")]
-    assert ours
-    for line in ours:
+    commands = [line for line in lines if not line.startswith("pip install ")]
+    assert commands
+    for line in commands:
         command, *arguments = shlex.split(line)
         assert command == "lcma"
         with pytest.raises(SystemExit) as end:

@@ -1,4 +1,4 @@
-"""docs/start.md does what it says: its sweep and its commands, word for word."""
+"""The sweep and the commands of docs/start.md work as printed."""
 
 import os
 import re
@@ -14,7 +14,7 @@ PAGE = Path(__file__).parents[1] / "docs" / "start.md"
 
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
-def test_the_page_runs_as_it_stands(tmp_path: Path) -> None:
+def test_the_page_runs_as_printed(tmp_path: Path) -> None:
     (spec,) = re.findall(r"`first\.yaml`:\n\n```yaml\n(.*?)```", PAGE.read_text(), re.S)
     (tmp_path / "first.yaml").write_text(spec)
     blocks = re.findall(r"```sh\n(.*?)```", PAGE.read_text(), re.S)

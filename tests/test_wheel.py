@@ -1,4 +1,4 @@
-"""The built wheel holds all that the package needs away from its sources, and their commit."""
+"""The built wheel has all that the package needs without its sources, and their commit."""
 
 import os
 import shutil
@@ -34,7 +34,7 @@ def distribution(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def source(distribution: Path, tmp_path: Path) -> Path:
     """An unpacked source distribution."""
     with tarfile.open(distribution) as archive:
-        # It holds no links, as an unpacked zip of the repository may not.
+        # No links, since unpacked archives may lose them.
         assert not [m.name for m in archive.getmembers() if m.issym() or m.islnk()]
         archive.extraction_filter = getattr(tarfile, "data_filter", None)  # Python 3.11.2 has none
         archive.extractall(tmp_path / "source")
@@ -43,7 +43,7 @@ def source(distribution: Path, tmp_path: Path) -> Path:
 
 
 def build(kind: str, folder: Path, out: Path, **variables: str) -> Path:
-    """Build as `python -m build` does, without that program, which takes as long as a build."""
+    """Build without `python -m build`, which itself takes as long as a build."""
     out.mkdir(exist_ok=True)
     code = f"import sys, hatchling.build as b; b.build_{kind}(sys.argv[1])"
     command, environment = [sys.executable, "-c", code, out], {**os.environ, **variables}
@@ -89,7 +89,7 @@ def test_a_wheel_made_from_the_source_distribution_is_the_same(
 
 
 def read_version(wheel: Path, folder: Path) -> list[str]:
-    """What an installed wheel says of its code: version with commit, digest of changes."""
+    """Return the code version of an installed wheel: version with commit, digest of changes."""
     with zipfile.ZipFile(wheel) as archive:
         archive.extractall(folder)
     code = (
@@ -116,7 +116,7 @@ def test_a_wheel_tells_the_commit_of_its_checkout(wheel: Path, tmp_path: Path) -
 
 def test_a_build_without_git_is_told_the_commit(source: Path, tmp_path: Path) -> None:
     (source / "src" / "lcma" / "_commit").unlink(missing_ok=True)
-    shutil.rmtree(source / "evidence")  # the largest part, of which nothing is asked here
+    shutil.rmtree(source / "evidence")  # the largest part, and not tested here
     unknown = build("wheel", source, tmp_path / "unknown")
     assert "+" not in read_version(unknown, tmp_path / "unknown-env")[0]
     told = build("wheel", source, tmp_path / "told", LCMA_COMMIT="498830264bff-5b1e")
@@ -155,7 +155,7 @@ def test_a_build_tells_uncommitted_changes_and_leaves_none(source: Path, tmp_pat
 def test_a_sweep_runs_from_an_environment_outside_the_source_tree(
     wheel: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Installed as a person would, with this environment's packages beside it."""
+    """Installed by pip, with the dependencies of this environment."""
     monkeypatch.delenv("PYTHONPATH", raising=False)
     environment = tmp_path / "env"
     subprocess.run([sys.executable, "-m", "venv", environment], check=True)

@@ -1,4 +1,4 @@
-"""The benchmark of workers runs on the harness as it is, and says if one of them fails."""
+"""The benchmark of workers runs, and fails if a worker fails."""
 
 import json
 import os
@@ -14,16 +14,16 @@ pytestmark = pytest.mark.slow
 
 
 def test_each_worker_claims_reports_and_ends_trials() -> None:
-    asked = ["--workers", "4", "--seconds", "20", "--trial-seconds", "0.1"]
+    arguments = ["--workers", "4", "--seconds", "20", "--trial-seconds", "0.1"]
     done = subprocess.run(
-        [sys.executable, "-m", "benchmarks.workers", *asked],
+        [sys.executable, "-m", "benchmarks.workers", *arguments],
         cwd=ROOT,
         env={**os.environ, "PYTHONPATH": f"{ROOT / 'src'}{os.pathsep}{ROOT}"},
         capture_output=True,
         text=True,
     )
     assert done.returncode == 0, done.stderr
-    found = json.loads(done.stdout.splitlines()[-1])
-    assert found["claims"] >= found["trials_ended"] >= 4
-    assert found["beats"] >= found["trials_ended"]
-    assert found["leases_lost"] == 0
+    numbers = json.loads(done.stdout.splitlines()[-1])
+    assert numbers["claims"] >= numbers["trials_ended"] >= 4
+    assert numbers["beats"] >= numbers["trials_ended"]
+    assert numbers["leases_lost"] == 0
