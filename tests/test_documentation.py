@@ -1,4 +1,4 @@
-"""Pages of the documentation: what is made from the code, is linked, and found by a search."""
+"""The documentation: pages made from the code, links, commands, and the search."""
 
 import re
 import shutil
@@ -20,12 +20,12 @@ MADE = reference.make_pages()
 WRITTEN = {path.stem: path.read_text(encoding="utf-8") for path in DOCS.glob("*.md")}
 
 
-OF_OTHER_PROGRAMS = {"cluster", "postgresql", "benchmarks"}
-"""Pages that have options of other programs."""
+PAGES_WITH_OTHER_PROGRAMS = {"cluster", "postgresql", "benchmarks"}
+"""Pages with options of other programs."""
 
 
 def find_rows(text: str, begin: str = "`") -> list[list[str]]:
-    """Return the cells of the rows of all tables, of those that begin with code."""
+    """Return the cells of all table rows that begin with ``begin``, by default with code."""
     rows = re.findall(rf"^\| ({begin}.*) \|$", text, flags=re.M)
     return [[cell.strip() for cell in re.split(r"(?<!\\)\|", row)] for row in rows]
 
@@ -33,11 +33,11 @@ def find_rows(text: str, begin: str = "`") -> list[list[str]]:
 @pytest.mark.parametrize(("name", "command"), list(reference.list_commands()))
 def test_the_page_of_commands_has_every_option_and_what_it_does(name: str, command: object) -> None:
     (section,) = re.findall(rf"^### lcma {name}\n(.*?)(?=^##|\Z)", MADE["commands"], re.M | re.S)
-    options = [one for one in command.params if one.name != "help"]
+    options = [param for param in command.params if param.name != "help"]
     rows = find_rows(section)
     assert len(rows) == len(options)
     for option, row in zip(options, rows, strict=True):
-        assert all(one in row[0] for one in option.opts if one.startswith("--"))
+        assert all(name in row[0] for name in option.opts if name.startswith("--"))
         assert len(row[2]) > 8
 
 
@@ -47,11 +47,11 @@ def test_the_pages_of_commands_and_scripts_name_the_same_commands() -> None:
     rows = {row[0].strip("`").removeprefix("lcma "): row for row in find_rows(table)}
     assert rows.keys() == commands.keys()
     for name, command in commands.items():
-        has_json = any("--json" in one.opts for one in command.params)
+        has_json = any("--json" in param.opts for param in command.params)
         assert bool(rows[name][1]) == has_json, name
 
 
-def test_no_page_names_a_command_or_option_that_is_not_there() -> None:
+def test_no_page_names_an_unknown_command_or_its_option() -> None:
     commands = dict(reference.list_commands())
     known = {*commands, *(name.split()[0] for name in commands), "--version", "--help", "COMMAND"}
     known |= {"--install-completion", "--show-completion", "X"}
@@ -68,19 +68,19 @@ def test_no_page_names_a_command_or_option_that_is_not_there() -> None:
                 continue
             command = commands.get(name)
             options = {o for p in command.params for o in p.opts} if command else known
-            asked = {w.partition("=")[0] for w in words[1:] if re.match(r"--[a-z]", w)}
-            wrong += [(page.name, name, o) for o in asked - options - {"--help"}]
+            used = {w.partition("=")[0] for w in words[1:] if re.match(r"--[a-z]", w)}
+            wrong += [(page.name, name, o) for o in used - options - {"--help"}]
     assert wrong == []
 
 
-def test_no_page_names_an_option_that_is_not_there() -> None:
-    known = {o for _, one in reference.list_commands() for p in one.params for o in p.opts}
+def test_no_page_names_an_unknown_option() -> None:
+    known = {o for _, command in reference.list_commands() for p in command.params for o in p.opts}
     known |= {"--version", "--help", "--install-completion", "--show-completion"}
     wrong = []
-    for name in sorted(WRITTEN.keys() - OF_OTHER_PROGRAMS):
+    for name in sorted(WRITTEN.keys() - PAGES_WITH_OTHER_PROGRAMS):
         for code in re.findall(r"(?<!`)`([^`\n]+)`(?!`)", WRITTEN[name]):
-            asked = re.findall(r"(?<!\S)--[a-z0-9-]+", "" if code.startswith("rsync") else code)
-            wrong += [(name, option) for option in asked if option not in known]
+            used = re.findall(r"(?<!\S)--[a-z0-9-]+", "" if code.startswith("rsync") else code)
+            wrong += [(name, option) for option in used if option not in known]
     assert wrong == []
 
 
@@ -88,17 +88,21 @@ def test_every_key_of_a_sweep_file_has_a_meaning() -> None:
     rows = find_rows(MADE["keys"])
     assert len(rows) > 80
     nameless = {"model.architecture", "model.flow", "model.channels", "model.preprocess"}
-    unexplained = {k.strip("`") for k, _, said in rows if ";" not in said and " " not in said}
+    unexplained = {
+        k.strip("`") for k, _, meaning in rows if ";" not in meaning and " " not in meaning
+    }
     assert unexplained <= nameless
 
 
 def test_the_page_of_columns_has_every_view_table_and_column() -> None:
     parts = MADE["schema"].split("\n### ")[1:]
-    assert [part.split("\n", 1)[0] for part in parts] == [one.name for one in find_relations()]
-    for part, one in zip(parts, find_relations(), strict=True):
-        assert one.meaning in part
+    assert [part.split("\n", 1)[0] for part in parts] == [
+        relation.name for relation in find_relations()
+    ]
+    for part, relation in zip(parts, find_relations(), strict=True):
+        assert relation.meaning in part
         named = [(row[0].strip("`"), row[1]) for row in find_rows(part)]
-        assert named == [(column.name, column.type) for column in one.columns]
+        assert named == [(column.name, column.type) for column in relation.columns]
 
 
 def test_the_page_of_measures_has_every_measure() -> None:
@@ -126,16 +130,16 @@ def test_every_page_links_the_glossary(name: str) -> None:
 def test_every_page_is_in_the_index() -> None:
     blocks = re.findall(r"```\{toctree\}\n(.*?)```", WRITTEN["index"], re.S)
     listed = [name for block in blocks for name in re.findall(r"^[\w/-]+$", block, re.M)]
-    made = {f"_generated/{name}" for name in MADE}
-    assert sorted(listed) == sorted((WRITTEN.keys() | made) - {"index"})
+    generated = {f"_generated/{name}" for name in MADE}
+    assert sorted(listed) == sorted((WRITTEN.keys() | generated) - {"index"})
 
 
-def test_contributing_names_files_that_are_there_in_at_most_35_rows() -> None:
+def test_contributing_names_existing_files_in_at_most_35_rows() -> None:
     text = (ROOT / "CONTRIBUTING.md").read_text()
     rows = find_rows(text.partition("Then the module:")[2].partition("**Ids.**")[0], begin="")
     assert len(rows) <= 35 + len(("head", "line"))
     named = re.findall(r"`((?:db|deploy|docs|harness|models|src|sweeps|tests)/[\w./-]*)`", text)
-    assert [one for one in named if not (ROOT / one).exists()] == []
+    assert [path for path in named if not (ROOT / path).exists()] == []
     names = {path.name for path in ROOT.rglob("*.py") if not path.is_relative_to(ROOT / ".venv")}
     assert set(re.findall(r"`(\w+\.py)`", text)) <= names
 
@@ -156,14 +160,14 @@ QUERIES = {
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The documentation's site, built with every warning an error."""
+    """The documentation's site; every warning of the build is an error."""
     source = tmp_path_factory.mktemp("documentation")
     shutil.copytree(DOCS, source / "docs", ignore=shutil.ignore_patterns("_site", "_generated"))
     shutil.copytree(ROOT / "benchmarks", source / "benchmarks")
     out = source / "site"
-    asked = ["-q", "-W", "--keep-going", "-b", "html", str(source / "docs"), str(out)]
+    arguments = ["-q", "-W", "--keep-going", "-b", "html", str(source / "docs"), str(out)]
     done = subprocess.run(
-        [sys.executable, "-m", "sphinx", *asked], capture_output=True, text=True, check=False
+        [sys.executable, "-m", "sphinx", *arguments], capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
     return out
@@ -174,7 +178,7 @@ def test_a_search_finds_what_people_type_and_machines_find_every_page(site: Path
     """In a browser, since Sphinx's search is a script."""
     sync_api = pytest.importorskip("playwright.sync_api")
     names = ("chromium", "chromium-browser", "google-chrome")
-    program = next((found for name in names if (found := shutil.which(name))), None)
+    program = next(filter(None, map(shutil.which, names)), None)
     if program is None:
         pytest.skip("no Chromium is installed here")
     first = {}
@@ -190,5 +194,5 @@ def test_a_search_finds_what_people_type_and_machines_find_every_page(site: Path
     assert first == QUERIES
     lines = (site / "llms.txt").read_text().splitlines()
     sources = [re.findall(r"\]\((\S+)\): \S", line) for line in lines if line.startswith("- ")]
-    assert all(len(one) == 1 and (site / one[0]).is_file() for one in sources)
+    assert all(len(paths) == 1 and (site / paths[0]).is_file() for paths in sources)
     assert len(sources) > 25

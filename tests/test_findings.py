@@ -1,4 +1,4 @@
-"""Numbers, words of verdicts and pictures in the documentation are those of the reference."""
+"""Numbers, verdicts and pictures in the documentation are those of the reference."""
 
 import re
 import statistics
@@ -52,11 +52,11 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> findings.Results:
 
 
 def find_places(text: str, pieces: dict[str, Any], results: findings.Results) -> Any:
-    """Return what is made in a page."""
+    """Return the places of a page whose values are made from results."""
     return findings.find_places("a.md", text, pieces, results)
 
 
-def test_what_is_listed_is_made_and_the_rest_stays(results: findings.Results) -> None:
+def test_listed_values_are_made_and_the_rest_stays(results: findings.Results) -> None:
     assert findings.make_page(PAGE, find_places(PAGE, PIECES, results)) == MADE
     assert findings.make_page(MADE, find_places(MADE, PIECES, results)) == MADE
     broken = MADE.replace("there are -0.25\nbits/dim", "there\nare -0.25 bits/dim")
@@ -64,8 +64,8 @@ def test_what_is_listed_is_made_and_the_rest_stays(results: findings.Results) ->
 
 
 def test_a_wrong_number_and_a_wrong_word_are_found(results: findings.Results) -> None:
-    found = findings.list_differences(PAGE, find_places(PAGE, PIECES, results), exact=False)
-    number, word, count = found
+    places = find_places(PAGE, PIECES, results)
+    number, word, count = findings.list_differences(PAGE, places, exact=False)
     assert "`low` there are {}" in number
     assert number.endswith(" has -0.20, and it is -0.25")
     assert word.endswith(" has supported, and it is undecided")
@@ -89,7 +89,7 @@ def test_an_answer_stands_below_its_query(results: findings.Results) -> None:
 
 
 @pytest.mark.parametrize(
-    ("page", "said"),
+    ("page", "message"),
     [
         ("there are none of these results.", "a.md: 'of {} results.' is there 0 times"),
         ("of seven results.", "a.md: 'of {} results.' is there 0 times"),
@@ -97,17 +97,17 @@ def test_an_answer_stands_below_its_query(results: findings.Results) -> None:
     ],
 )
 def test_a_piece_that_is_not_there_once_is_named(
-    results: findings.Results, page: str, said: str
+    results: findings.Results, page: str, message: str
 ) -> None:
     pieces = {"of {} results.": PIECES["of {} results."]}
-    with pytest.raises(UserError, match=re.escape(said)):
+    with pytest.raises(UserError, match=re.escape(message)):
         find_places(page, pieces, results)
     with pytest.raises(UserError, match=re.escape("'of {} or {}' has 2 {}, not 1")):
         find_places("of 3 or 4", {"of {} or {}": ["sql SELECT 3"]}, results)
 
 
 @pytest.mark.parametrize(
-    ("asked", "said"),
+    ("query", "message"),
     [
         ("difference of=low from=conventional flow=glow", "0 tables with low"),
         ("difference of=low from=conventional recipe=0123abcd", "0 tables with low"),
@@ -120,25 +120,24 @@ def test_a_piece_that_is_not_there_once_is_named(
         ("nonsense of=low", "there are difference"),
     ],
 )
-def test_what_cannot_be_made_is_named(results: findings.Results, asked: str, said: str) -> None:
-    with pytest.raises(UserError, match=re.escape(asked)) as refused:
-        findings.make_value(asked, results)
-    assert said in str(refused.value)
+def test_what_cannot_be_made_is_named(results: findings.Results, query: str, message: str) -> None:
+    with pytest.raises(UserError, match=re.escape(query)) as refused:
+        findings.make_value(query, results)
+    assert message in str(refused.value)
 
 
 def test_verdicts_with_a_word_are_counted(results: findings.Results) -> None:
-    asked = "count low-conventional undecided flow=realnvp"
-    assert findings.make_value(asked, results) == "1 of 1"
-    assert (
-        findings.make_value(asked.replace("undecided", "smaller-than-printed"), results) == "0 of 1"
-    )
+    query = "count low-conventional undecided flow=realnvp"
+    assert findings.make_value(query, results) == "1 of 1"
+    other = query.replace("undecided", "smaller-than-printed")
+    assert findings.make_value(other, results) == "0 of 1"
 
 
 @pytest.mark.parametrize(
     ("other", "alike"),
     [
         ("3.250 ± 0.012", True),
-        ("3.251 ± 0.012", True),  # another order of summation rounds otherwise
+        ("3.251 ± 0.012", True),  # another order of summation may round differently
         ("3.253 ± 0.012", False),
         ("-3.250 ± 0.012", False),
         ("undecided", False),
@@ -160,27 +159,27 @@ def test_what_low_keeps_by_its_maps_is_what_its_tables_kept() -> None:
         "AND map_options IS NULL AND substr(recipe_id, 1, 8) IN ('aef05e23', 'bc9da9f8') "
         "AND dataset = 'cifar10-16'"
     )
-    of = "flow=realnvp dataset=cifar10-16 recipe=18dc53af"
+    subject = "flow=realnvp dataset=cifar10-16 recipe=18dc53af"
     with connect("reference") as store:
-        made = [
-            findings.make_value(f"lattice of={pair} {of}", findings.Results(store))
+        values = [
+            findings.make_value(f"lattice of={pair} {subject}", findings.Results(store))
             for pair in ("red:ab", "blue:cd")
         ]
         tables = store.sql(query)["kept"]
     kept = np.array([np.unpackbits(np.frombuffer(table, np.uint8)) for table in tables])
     rows = kept.reshape(-1, 3, 8, 2, 8, 2).all(axis=5).mean(axis=(2, 4))  # seed, colour, row
     counts = [int((rows[:, 0, 0] > 0.5).sum()), int((rows[:, 2, 1] > 0.5).sum())]
-    assert made == [f"{count} of {len(tables)}" for count in counts]
+    assert values == [f"{count} of {len(tables)}" for count in counts]
 
 
 @pytest.mark.integration
 def test_curves_end_near_what_was_evaluated_on_the_training_part() -> None:
-    of = "of=low from=high flow=realnvp dataset=cifar10-16 recipe=aef05e23"
+    rows = "of=low from=high flow=realnvp dataset=cifar10-16 recipe=aef05e23"
     with connect("reference") as store:
         results = findings.Results(store)
-        asked = (f"difference {of} step=1200", f"difference {of} by=train_bits_per_dim")
-        ends = [findings.make_value(one, results).split() for one in asked]
-    assert [float(one[0]) for one in ends] == pytest.approx([float(ends[1][0])] * 2, abs=0.004)
+        queries = (f"difference {rows} step=1200", f"difference {rows} by=train_bits_per_dim")
+        ends = [findings.make_value(query, results).split() for query in queries]
+    assert [float(end[0]) for end in ends] == pytest.approx([float(ends[1][0])] * 2, abs=0.004)
 
 
 @pytest.mark.integration
@@ -188,7 +187,7 @@ def test_pictures_of_the_reference_are_the_same_bytes_again(tmp_path: Path) -> N
     with connect("reference") as store:
         results = findings.Results(store)
         for name in ("layout-ranking", "settings"):
-            (drawn,) = [what for what in LISTED["pictures"].values() if what.startswith(name)]
+            (drawn,) = [text for text in LISTED["pictures"].values() if text.startswith(name)]
             paths = [tmp_path / f"{name}-{k}.svg" for k in range(2)]
             for path in paths:
                 findings.draw(drawn, results, path)
@@ -196,7 +195,7 @@ def test_pictures_of_the_reference_are_the_same_bytes_again(tmp_path: Path) -> N
             assert "Residual Flow, CIFAR-10" in paths[0].read_text()
 
 
-def test_pages_show_pictures_that_are_there_and_all_that_are() -> None:
+def test_pages_show_existing_pictures_and_all_of_them() -> None:
     pages = [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")]
     shown = set()
     for page in pages:
@@ -218,17 +217,17 @@ def test_what_no_training_takes_is_measured_after_the_launch_that_would_decide()
     assert ", then `lcma measure`." in describe_verdict(one)
 
 
-def test_what_is_said_of_pairs_is_so_in_the_reference() -> None:
-    """Results of `low` and of the conventional rule hardly go together over seeds."""
+def test_pairs_of_seeds_are_as_the_notes_say() -> None:
+    """Results of `low` and of the conventional rule hardly correlate over seeds."""
     with connect("reference") as store:
         claims = [one for one in read_verdicts(store).verdicts if one.n >= 6]
     pairs = [one.rows for one in claims if one.claim.key == "low-conventional"]
-    found = []
+    correlations = []
     for (_, low), (_, own) in pairs:
         seeds = sorted(low.by_seed.keys() & own.by_seed.keys())
         values = [[row.by_seed[seed] for seed in seeds] for row in (low, own)]
-        found.append(statistics.correlation(*values))
-    assert len(found) > 9
-    assert max(map(abs, found)) < 0.65
-    assert abs(statistics.median(found)) < 0.2
+        correlations.append(statistics.correlation(*values))
+    assert len(correlations) > 9
+    assert max(map(abs, correlations)) < 0.65
+    assert abs(statistics.median(correlations)) < 0.2
     assert "hardly do" in MEANINGS["difference"][1]

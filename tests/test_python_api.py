@@ -1,4 +1,4 @@
-"""`import lcma`, as a notebook or a script uses it."""
+"""`import lcma` in a notebook or a script."""
 
 import json
 import math
@@ -27,8 +27,10 @@ LAYERS = {"width": 4, "checkerboard_couplings": 1, "channel_couplings": 1, "last
 def notebook(
     tmp_path_factory: pytest.TempPathFactory, few_photos_root: Path
 ) -> Iterator[dict[str, Any]]:
-    """The names that all examples of the document leave, run one after the other with a smaller
-    flow, on one worker: the start of a second one takes longer."""
+    """The global names after all examples of the page, with a smaller flow and one worker.
+
+    A second worker would take longer to start than it has work.
+    """
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(tmp_path_factory.mktemp("notebook"))
         for name in ("LCMA_DB", "LCMA_RUNS"):
@@ -36,12 +38,12 @@ def notebook(
         patch.setenv("LCMA_DATA", str(few_photos_root))
         seen, launch = list[lcma.Progress](), lcma.launch
 
-        def seeing(*given: Any, progress: Any, **options: Any) -> lcma.LaunchReport:
-            def watched(one: lcma.Progress) -> None:
-                seen.append(one)
-                progress(one)
+        def record_launch(*arguments: Any, progress: Any, **options: Any) -> lcma.LaunchReport:
+            def record(event: lcma.Progress) -> None:
+                seen.append(event)
+                progress(event)
 
-            return launch(*given, progress=watched, parallel=1, **options)
+            return launch(*arguments, progress=record, parallel=1, **options)
 
         names: dict[str, Any] = {"__name__": "notebook", "seen": seen}
         smaller = f'"model": {{"architecture": {LAYERS}}}, "optimization": {{"batch": 8}}'
@@ -49,7 +51,7 @@ def notebook(
         examples = re.findall(r"```python\n(.*?)```", text, re.S)
         assert len(examples) >= 5
         with pytest.MonkeyPatch.context() as watching:
-            watching.setattr(lcma, "launch", seeing)
+            watching.setattr(lcma, "launch", record_launch)
             for number, example in enumerate(examples):
                 exec(compile(example, f"{DOCUMENT.name}, example {number + 1}", "exec"), names)
         yield names
@@ -76,9 +78,8 @@ def test_a_board_shows_itself_and_is_a_data_frame(notebook: dict[str, Any]) -> N
     frame = board.to_pandas()
     of_rows = frame[~frame["label"].str.startswith("bar: ")]
     assert list(of_rows["label"]) == [row.label for row in board.results.groups[0].rows]
-    only = lcma.board("lcma.db", factorization="low")
-    shown = only.results.groups[0].rows
-    assert [r.label for r in shown if not r.reference] == ["low (LL)"], "beside what it is from"
+    rows = lcma.board("lcma.db", factorization="low").results.groups[0].rows
+    assert [r.label for r in rows if not r.reference] == ["low (LL)"], "with its reference row"
 
 
 def test_verdicts_show_themselves_and_are_a_data_frame(notebook: dict[str, Any]) -> None:
@@ -107,33 +108,33 @@ def test_budgets_are_those_of_the_command(
     key = ["--flow", "realnvp", "--dataset", "cifar10-16", "--factorization", "low"]
     with pytest.raises(SystemExit):
         main(["budgets", "--db", "reference", "--json", "--out", str(tmp_path), *key])
-    told = json.loads(capsys.readouterr().out)
-    budgets = sum(len(one["rows"]) for one in told)
-    assert repr(curves) == f"<{len(told)} curves of {budgets} budgets: .to_pandas()>"
-    assert len(frame) == budgets + sum(one["conventional"] is not None for one in told)
-    for one in told:
-        mine = frame[frame["recipe_id"] == one["key"]["recipe_id"]]
-        mine = mine[mine["map_options"].isna() == (one["key"]["map_options"] is None)]
-        for row in one["rows"]:
-            (found,) = mine[mine["budget"].eq(row["budget"]).fillna(False)].to_dict("records")
+    records = json.loads(capsys.readouterr().out)
+    budgets = sum(len(record["rows"]) for record in records)
+    assert repr(curves) == f"<{len(records)} curves of {budgets} budgets: .to_pandas()>"
+    assert len(frame) == budgets + sum(record["conventional"] is not None for record in records)
+    for record in records:
+        rows = frame[frame["recipe_id"] == record["key"]["recipe_id"]]
+        rows = rows[rows["map_options"].isna() == (record["key"]["map_options"] is None)]
+        for row in record["rows"]:
+            (made,) = rows[rows["budget"].eq(row["budget"]).fillna(False)].to_dict("records")
             names = ("holdout", "deviation", "test", "seconds", "images", "on_front")
-            wanted = {name: row[name] for name in names}
-            wanted["from_conventional_mean"] = (row["from_conventional"] or {}).get("mean")
-            for name, value in wanted.items():
-                assert found[name] == value or (value is None and pd.isna(found[name])), name
+            expected = {name: row[name] for name in names}
+            expected["from_conventional_mean"] = (row["from_conventional"] or {}).get("mean")
+            for name, value in expected.items():
+                assert made[name] == value or (value is None and pd.isna(made[name])), name
     assert frame["smallest_enough"].sum() == 1, "1500 steps of the usual recipe"
     html = curves._repr_html_()
-    assert all(html.count(escape(one["answer"])) >= 1 for one in told)
-    own = lcma.budgets("lcma.db", sweep="first")
-    assert list(own.to_pandas()["budget"].fillna(-1)) == [10, -1]
+    assert all(html.count(escape(record["answer"])) >= 1 for record in records)
+    curves = lcma.budgets("lcma.db", sweep="first")
+    assert list(curves.to_pandas()["budget"].fillna(-1)) == [10, -1]
 
 
 def test_results_go_by_the_names_of_a_sweep(notebook: dict[str, Any]) -> None:
     assert len(lcma.results(Path("lcma.db"))) == 4
     low = lcma.results("lcma.db", sweep="first", factorization="low", seed=1)
     assert list(zip(low["factorization"], low["seed"], strict=True)) == [("LL", 1)]
-    own = lcma.results("lcma.db", factorization="conventional")
-    assert set(own["factorization"]) == {"checkerboard-even"}
+    conventional = lcma.results("lcma.db", factorization="conventional")
+    assert set(conventional["factorization"]) == {"checkerboard-even"}
     assert len(lcma.results("lcma.db", factorization=["checkerboard", "LL"])) == 4
     assert len(lcma.board("lcma.db", flow=("glow", "realnvp"))) == 2
 
@@ -153,21 +154,21 @@ NO_FILTERS: list[tuple[tuple[Any, ...], dict[str, Any], str]] = [
 ]
 
 
-@pytest.mark.parametrize(("readers", "given", "words"), NO_FILTERS)
+@pytest.mark.parametrize(("readers", "options", "words"), NO_FILTERS)
 def test_what_cannot_be_asked_is_one_line(
-    notebook: dict[str, Any], readers: tuple[Any, ...], given: dict[str, Any], words: str
+    notebook: dict[str, Any], readers: tuple[Any, ...], options: dict[str, Any], words: str
 ) -> None:
     for read in readers:
         with pytest.raises(lcma.UserError, match=words):
-            read("lcma.db", **given)
+            read("lcma.db", **options)
 
 
 @pytest.mark.integration
 def test_progress_counts_a_job_with_the_message_of_its_end(notebook: dict[str, Any]) -> None:
     seen, report = notebook["seen"], notebook["report"]
-    ended = [one for one in seen if one.message.startswith("done ")]
-    assert [one.ended for one in ended] == [1, 2, 3, 4, 5, 6]
-    assert {one.total for one in seen if one.ended} == {len(report.reports)} == {6}
+    ends = [event for event in seen if event.message.startswith("done ")]
+    assert [event.ended for event in ends] == [1, 2, 3, 4, 5, 6]
+    assert {event.total for event in seen if event.ended} == {len(report.reports)} == {6}
 
 
 def test_a_plan_takes_the_overrides_of_the_command() -> None:
@@ -184,7 +185,7 @@ def test_a_plan_takes_the_overrides_of_the_command() -> None:
         lcma.plan("demo", dataset="photo")
 
 
-def test_a_mistake_is_told_before_anything_is_changed(in_tmp: Path) -> None:
+def test_a_mistake_is_reported_before_anything_is_changed(in_tmp: Path) -> None:
     for wrong, words in (
         ({"spec": "demmo"}, "demo"),
         ({"spec": {"name": "x"}}, "matrix"),
