@@ -46,7 +46,7 @@ from lcma.db import ContributionMap, Store
 from lcma.db.store import run_query
 from lcma.harness.results.board import BoardRow, Group, read_board
 from lcma.harness.results.claims import find_low, find_printed
-from lcma.harness.results.maps import USUAL, MapReader, filter_map_sets, list_map_sets
+from lcma.harness.results.maps import DEFAULT_SCORE, MapReader, filter_map_sets, list_map_sets
 from lcma.harness.results.statistics import Summary, compare_by_seed
 from lcma.harness.results.verdicts import DECISIONS, Verdict, read_verdicts
 from lcma.harness.show import charts
@@ -225,7 +225,11 @@ def _make_lattice(words: Words, results: Results) -> str:
 def _list_maps(words: Words, store: Store) -> list[tuple[int, ContributionMap]]:
     """Return each seed with its map at the first split."""
     named = {name: (words[name],) for name in words.keys() - {"of", "recipe", "seed"}}
-    usual: dict[str, Any] = {"budget": (USUAL_BUDGET,), "score": (USUAL,), "nms": ("squeezed",)}
+    usual: dict[str, Any] = {
+        "budget": (USUAL_BUDGET,),
+        "score": (DEFAULT_SCORE,),
+        "nms": ("squeezed",),
+    }
     found = filter_map_sets(list_map_sets(store), usual | named)
     sets = [one for one in found if one.recipe_id.startswith(words["recipe"])]
     reader = MapReader(store, sets)
