@@ -1,4 +1,4 @@
-"""A launch takes the CPUs that it was given, not all of its machine."""
+"""A launch uses the CPUs that it was given, not all of its machine."""
 
 import os
 import subprocess

@@ -1,4 +1,4 @@
-"""What only some need is an extra, and what needs it names the extra."""
+"""Optional libraries are extras, and errors name the extra to install."""
 
 import re
 import subprocess
@@ -25,7 +25,7 @@ def name_of(requirement: str) -> str:
     return re.split(r"[\[><=;, ]", requirement)[0].lower().replace("-", "_")
 
 
-def test_the_extras_bring_what_errors_say_that_they_bring() -> None:
+def test_errors_and_pyproject_name_the_same_libraries() -> None:
     brought = packages_distributions()
     extras = PROJECT["optional-dependencies"]
     for extra, modules in MODULES.items():
@@ -48,10 +48,10 @@ def test_what_is_not_installed_is_one_line_and_changes_nothing(extra: str, tmp_p
         f"import sys\n{empty}sys.modules[{missing!r}] = None\n"
         f"from lcma.harness.cli.main import main\nmain({COMMANDS[extra]!r})"
     )
-    there = {"lcma.db", "lcma.db-shm", "lcma.db-wal"} if empty else set()
+    expected = {"lcma.db", "lcma.db-shm", "lcma.db-wal"} if empty else set()
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, input=""
     )
     assert (done.returncode, done.stderr.count("\n")) == (2, 1), done.stderr
     assert f"pip install 'lcma[{extra}]'" in done.stderr
-    assert {path.name for path in tmp_path.iterdir()} <= there
+    assert {path.name for path in tmp_path.iterdir()} <= expected

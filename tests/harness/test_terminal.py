@@ -1,4 +1,4 @@
-"""What long work says of itself while it lasts."""
+"""Console output."""
 
 import io
 import time
@@ -8,7 +8,7 @@ import pytest
 from lcma.harness.terminal import Console, user_name
 
 
-def test_what_is_done_is_said_off_a_terminal_while_it_takes_long(
+def test_a_status_prints_lines_where_there_is_no_terminal(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("lcma.harness.terminal.LINE_SECONDS", 0.1)
@@ -21,12 +21,12 @@ def test_what_is_done_is_said_off_a_terminal_while_it_takes_long(
             until = time.monotonic() + 60
             while out.getvalue().count(line) < 2 and time.monotonic() < until:
                 time.sleep(0.05)
-            assert out.getvalue().count(line) >= 2, "again though nothing new is done"
+            assert out.getvalue().count(line) >= 2, "the same line again"
             status.update("counting peas")
-    said = out.getvalue()
-    assert "beans" not in said
+    text = out.getvalue()
+    assert "beans" not in text
     time.sleep(0.3)
-    assert out.getvalue() == said
+    assert out.getvalue() == text
 
 
 def test_a_name_that_is_no_text_can_be_stored(monkeypatch: pytest.MonkeyPatch) -> None:

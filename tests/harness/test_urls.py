@@ -1,4 +1,4 @@
-"""What of a place's URL is shown, and that nothing of its passwords and keys is."""
+"""Which parts of a place's URL are shown: no passwords and no keys."""
 
 import pytest
 

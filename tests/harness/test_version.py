@@ -1,4 +1,4 @@
-"""The version of the code is recorded with its commit, whoever runs it."""
+"""The version of the code has its commit, whoever runs it."""
 
 import subprocess
 from pathlib import Path
@@ -11,15 +11,15 @@ ROOT = Path(__file__).parents[2]
 
 
 def git(folder: Path, *arguments: str) -> str:
-    own = ["git", "-c", "user.name=a", "-c", "user.email=a@b"]
+    command = ["git", "-c", "user.name=a", "-c", "user.email=a@b"]
     done = subprocess.run(
-        [*own, *arguments], cwd=folder, check=True, capture_output=True, text=True
+        [*command, *arguments], cwd=folder, check=True, capture_output=True, text=True
     )
     return done.stdout.strip()
 
 
 def commit(folder: Path) -> str:
-    """A repository with a commit; what it is called."""
+    """Make a repository with a commit; return the commit."""
     folder.mkdir(exist_ok=True)
     git(folder, "init")
     git(folder, "commit", "--allow-empty", "-m", folder.name)
@@ -29,18 +29,18 @@ def commit(folder: Path) -> str:
 def test_a_checkout_of_another_user_is_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    own = commit(tmp_path)
+    expected = commit(tmp_path)
     monkeypatch.setenv("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1")
     with pytest.raises(subprocess.CalledProcessError) as refused:
         git(tmp_path, "rev-parse", "HEAD")
     assert "dubious ownership" in refused.value.stderr
-    assert read_commit(tmp_path) == own
+    assert read_commit(tmp_path) == expected
 
 
 def test_a_repository_of_the_environment_does_not_decide(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Git names its own to a hook and to what a rebase executes."""
+    """Git sets these variables for hooks and for commands of a rebase."""
     ours, other = commit(tmp_path / "ours"), commit(tmp_path / "other")
     assert read_commit(tmp_path / "ours") == ours != other
     named = git(tmp_path, "rev-parse", "--local-env-vars").split()

@@ -1,4 +1,4 @@
-"""Mistakes and bad disks: one line that says what to do, and the file as it was."""
+"""Mistakes and bad disks: one line says what to do, and the file is unchanged."""
 
 import os
 import resource
@@ -38,7 +38,7 @@ def refused(action: Callable[[], object], *words: str) -> None:
 
 
 def listing(folder: Path) -> dict[str, bytes]:
-    """All files of a folder, but for the side files that a reader of a WAL database makes."""
+    """Return the files of a folder, except those that a reader of a WAL database makes."""
     files = (file for file in folder.rglob("*") if file.is_file())
     return {str(f): f.read_bytes() for f in files if not f.name.endswith(("-wal", "-shm"))}
 
@@ -93,7 +93,7 @@ SPOILED: dict[str, tuple[Callable[[Path], None], str]] = {
 
 
 @pytest.mark.parametrize("case", SPOILED)
-def test_a_file_that_is_no_database_of_ours_is_left_alone(path: Path, case: str) -> None:
+def test_a_file_that_is_not_our_database_is_unchanged(path: Path, case: str) -> None:
     spoil, words = SPOILED[case]
     spoil(path)
     before = listing(path.parent)
@@ -103,7 +103,7 @@ def test_a_file_that_is_no_database_of_ours_is_left_alone(path: Path, case: str)
 
 
 def overwrite(path: Path, mode: str, tables: str, most: int) -> None:
-    """Overwrite the beginnings of the tables' pages in a file that is in a mode."""
+    """Set the journal mode of a file, and overwrite the beginnings of the tables' pages."""
     with closing(sqlite3.connect(path)) as connection:
         connection.execute(f"PRAGMA journal_mode={mode}")
         (size,) = connection.execute("PRAGMA page_size").fetchone()
@@ -151,7 +151,7 @@ def test_a_database_on_a_read_only_medium_is_to_be_copied(
 def test_a_compacted_database_on_a_read_only_medium_is_read(
     filled_path: Path, tmp_path: Path, read_only: Callable[..., Path]
 ) -> None:
-    """As published ones are, and the reference."""
+    """Published databases are compacted, and so is the reference."""
     out = tmp_path / "compact.db"
     compact(SqliteDatabase(filled_path), out)
     path = read_only(out)
@@ -165,7 +165,7 @@ def test_a_compacted_database_on_a_read_only_medium_is_read(
 
 
 def leave_journal(path: Path, *statements: str) -> Path:
-    """Write in rollback mode and be killed before the commit; the journal that is left."""
+    """Kill a writer in rollback mode before its commit; return the journal that it leaves."""
 
     def write() -> None:
         connection = sqlite3.connect(path, isolation_level=None)
@@ -199,7 +199,7 @@ def test_what_a_killed_writer_did_not_commit_is_undone_by_whoever_comes_next(
     OPENERS[opener](str(filled_path))
     assert not journal.exists()
     assert contents(filled_path) == before
-    journal.write_text("not a journal\n" * 100)  # a stray file of its name does no harm
+    journal.write_text("not a journal\n" * 100)  # any other file of that name is ignored
     OPENERS[opener](str(filled_path))
     assert contents(filled_path) == before
 
@@ -212,8 +212,8 @@ def test_a_journal_on_a_read_only_medium_is_not_passed_over(
     refused(lambda: OPENERS[opener](str(path)), str(path), "-journal, both, to a writable")
 
 
-def on_full_disk(url: str, room: int, opened: bool = True) -> str:
-    """What storing much says where no file may be larger than so many bytes."""
+def store_on_full_disk(url: str, room: int, opened: bool = True) -> str:
+    """Store many rows while no file may be larger than ``room``; return the error."""
 
     def fill() -> str:
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
@@ -237,19 +237,19 @@ def contents(path: Path) -> list[str]:
 def test_a_disk_that_fills_up_in_the_middle_of_a_write(filled_path: Path) -> None:
     path, url = filled_path, f"sqlite:///{filled_path}"
     before = contents(path)
-    said = on_full_disk(url, path.stat().st_size + 300_000)
-    assert len(said.splitlines()) == 1
-    assert "nothing was changed: make room on its disk" in said
-    assert str(path) in said
+    message = store_on_full_disk(url, path.stat().st_size + 300_000)
+    assert len(message.splitlines()) == 1
+    assert "nothing was changed: make room on its disk" in message
+    assert str(path) in message
     assert contents(path) == before
     with closing(sqlite3.connect(path)) as connection:
         assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
-    assert on_full_disk(url, resource.RLIM_INFINITY) == "stored"
+    assert store_on_full_disk(url, resource.RLIM_INFINITY) == "stored"
     assert len(db.connect(url).sweeps()) == 2001
     new = path.with_name("new.db")
     for room in (0, 8192):  # full from the start
-        said = on_full_disk(f"sqlite:///{new}", room, opened=False)
-        assert "make room on its disk" in said
+        message = store_on_full_disk(f"sqlite:///{new}", room, opened=False)
+        assert "make room on its disk" in message
         assert not db.exists(str(new))
     assert db.connect(str(new)).sweeps() == []
 
@@ -265,7 +265,7 @@ MOUNTS = """\
 def test_a_file_on_a_network_file_system_is_refused(
     filled_path: Path, tmp_path: Path, monkeypatch: Any, kind: str
 ) -> None:
-    """What is mounted is read from a copy of the kernel's table, as nothing is mounted here."""
+    """A copy of the kernel's table of mounts stands for a real mount."""
     table = tmp_path / "mountinfo"
     monkeypatch.setattr("lcma.db.sqlite.MOUNTS", table)
     folder = filled_path.parent / "a b"
@@ -301,10 +301,10 @@ def test_a_file_on_a_network_file_system_is_refused(
     ],
 )
 @pytest.mark.parametrize("older", [False, True])
-def test_a_file_is_refused_that_has_not_the_relations_of_its_schema(
+def test_a_file_without_the_relations_of_its_schema_is_refused(
     filled_path: Path, statement: str, said: str, older: bool
 ) -> None:
-    """Also before its views are brought to the current version."""
+    """Also if the views would be brought to the current version first."""
     path = filled_path
     if older:
         make_older(f"sqlite:///{path}")

@@ -1,4 +1,4 @@
-"""Input that would harm: refused in one line with code 2, shown as escapes, nothing changed."""
+"""Harmful input: refused in one line with code 2, shown escaped, nothing changed."""
 
 import os
 import sqlite3
@@ -30,7 +30,7 @@ def _forgotten() -> object:
 
 @pytest.fixture
 def known(sqlite_templates: SqliteTemplates, in_tmp: Path) -> Path:
-    """A database with results in the current folder, whose log is in it."""
+    """A database with results, without a log beside it, in the current folder."""
     path = in_tmp / "known.db"
     sqlite_templates.copy("filled", in_tmp).rename(path)
     return path
@@ -71,7 +71,7 @@ def test_gc_removes_nothing_behind_a_link(lcma: Typed, known: Path) -> None:
     assert (outside / "mine").exists()
 
 
-# What is shown
+# Output
 
 
 HOSTILE = (
@@ -116,7 +116,7 @@ def test_names_of_image_files(lcma: Typed, in_tmp: Path) -> None:
     assert "\\udcff" in out
 
 
-# What is read
+# Files and databases
 
 
 @pytest.mark.parametrize(
@@ -153,11 +153,11 @@ PLUGINS = {
 }
 
 
-@pytest.mark.parametrize("said", PLUGINS)
-def test_a_plugin_may_raise_anything(lcma: Typed, in_tmp: Path, said: str) -> None:
-    (in_tmp / "p.py").write_text(PLUGINS[said])
+@pytest.mark.parametrize("message", PLUGINS)
+def test_a_plugin_may_raise_anything(lcma: Typed, in_tmp: Path, message: str) -> None:
+    (in_tmp / "p.py").write_text(PLUGINS[message])
     (in_tmp / "s.yaml").write_text(f"{SPEC}plugins: p.py\n")
-    refused(lcma("plan", "s.yaml"), "p.py", said)
+    refused(lcma("plan", "s.yaml"), "p.py", message)
 
 
 def test_an_interruption_stays_one(lcma: Typed, in_tmp: Path) -> None:
@@ -173,7 +173,7 @@ def test_bytes_that_are_no_text(in_tmp: Path) -> None:
     assert list(in_tmp.iterdir()) == []
 
 
-# What is typed
+# The command line
 
 
 @pytest.mark.parametrize(
@@ -181,7 +181,7 @@ def test_bytes_that_are_no_text(in_tmp: Path) -> None:
     [
         ("sql --limit abc", ("--limit", "'abc'", "integer")),
         ("sql --timeout x", ("--timeout", "'x'")),
-        ("plan", ("spec",)),
+        ("plan", ("SWEEP",)),
         ("statsu", ("statsu", "status")),
     ],
 )

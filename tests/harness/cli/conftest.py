@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from lcma import db
-from lcma.harness import shards
+from lcma.harness import shards, terminal
 from lcma.harness.cli import main as cli
 from lcma.harness.launch.plan import make_plan, make_works, register_plan
 from lcma.harness.place import Place
@@ -35,8 +35,10 @@ def planned(new_url: Callable[[Stage], str], in_tmp: Path) -> World:
 
 
 @pytest.fixture
-def lcma(capsys: Any, in_tmp: Path) -> Typed:
+def lcma(capsys: Any, in_tmp: Path, monkeypatch: pytest.MonkeyPatch) -> Typed:
     """A function that runs a command in an empty folder: exit code, stdout and stderr."""
+    # However slow this machine is, no line says what a command is doing.
+    monkeypatch.setattr(terminal, "LINE_SECONDS", 1e9)
 
     def run(*arguments: str) -> tuple[int, str, str]:
         code = 0

@@ -27,7 +27,6 @@ def store(
     url = f"sqlite:///{trained.backup(in_tmp / 'copy.db')}"
     monkeypatch.setenv("LCMA_DB", url)
     monkeypatch.setenv("LCMA_DATA", str(photos_root))
-    monkeypatch.setattr("lcma.harness.terminal.LINE_SECONDS", 1e9)  # however slow this machine is
     return db.connect(url)
 
 

@@ -1,4 +1,4 @@
-"""Curves as TensorBoard's own reader finds them, on both engines."""
+"""Curves as TensorBoard's own reader reads them, on both engines."""
 
 import math
 from pathlib import Path
@@ -19,24 +19,24 @@ FOLDER = "realnvp-photos16"
 
 
 def read(folder: Path) -> dict[str, dict[str, list[tuple[int, float]]]]:
-    """Points by run and curve."""
-    found = {}
+    """Return the points by run and curve."""
+    curves_by_run = {}
     for file in folder.rglob("*tfevents*"):
         reader = EventAccumulator(str(file.parent), size_guidance={"scalars": 0})
         reader.Reload()
-        found[file.parent.relative_to(folder).as_posix()] = {
+        curves_by_run[file.parent.relative_to(folder).as_posix()] = {
             tag: [(event.step, event.value) for event in reader.Scalars(tag)]
             for tag in reader.Tags()["scalars"]
         }
-    return found
+    return curves_by_run
 
 
-def name_run(what: str, job_id: str) -> str:
-    return f"{FOLDER}/{what}-seed0-{job_id[:8]}"
+def name_run(kind: str, job_id: str) -> str:
+    return f"{FOLDER}/{kind}-seed0-{job_id[:8]}"
 
 
 def event_file(folder: Path) -> Path:
-    """The only file of the only run."""
+    """Return the only file of the only run."""
     (file,) = folder.rglob("*tfevents*")
     return file
 
@@ -73,11 +73,11 @@ def test_a_run_for_each_job_with_all_its_curves(planned: World, tmp_path: Path) 
     train(planned, other, 10)  # of another launch
     with plot_curves(tmp_path / "tb", Told(), planned.store, [*planned.segments, trial]):
         pass
-    found = read(tmp_path / "tb")
+    curves_by_run = read(tmp_path / "tb")
     run = name_run("channel", trial)
-    assert math.isnan(found[run]["train_bits_per_dim"].pop()[1])
+    assert math.isnan(curves_by_run[run]["train_bits_per_dim"].pop()[1])
     first, second = planned.segments
-    assert found == {
+    assert curves_by_run == {
         name_run("pretraining-100", first): {"train_bits_per_dim": as_read(10, 20)},
         name_run("pretraining-200", second): {"train_bits_per_dim": as_read(30)},
         run: {"train_bits_per_dim": as_read(10, 20), "holdout_bits_per_dim": as_read(20)},
@@ -97,9 +97,11 @@ def test_what_comes_while_it_runs_is_added_and_nothing_is_there_twice(
                 add_metrics(store, claim, points("train_bits_per_dim", step + more))
                 display.update(0, 6, list_running(store))
                 files.add(event_file(tmp_path / "tb").stat().st_ino)
-                found = read(tmp_path / "tb")[run]["train_bits_per_dim"]
-                assert found[-1] == as_read(step + more)[0]
-            assert len(files) == 1  # a reader that has it open sees what was added
+                curve = read(tmp_path / "tb")[run]["train_bits_per_dim"]
+                assert curve[-1] == as_read(step + more)[0]
+            assert (
+                len(files) == 1
+            )  # the file is appended to, so a reader that has it open sees the new points
             add_metrics(store, claim, points("train_bits_per_dim", step + 20))
     expected = {"train_bits_per_dim": as_read(10, 20, 30, 40, 50, 60, 70, 80)}
     assert read(tmp_path / "tb") == {run: expected}
@@ -111,25 +113,25 @@ def test_points_that_came_late_are_in_their_place(planned: World, tmp_path: Path
         for step in (30, 20):
             add_metrics(planned.store, claim, points("train_bits_per_dim", step))
             display.update(0, 6, list_running(planned.store))
-    (found,) = read(tmp_path / "tb").values()
-    assert found == {"train_bits_per_dim": as_read(10, 20, 30)}
+    (curves,) = read(tmp_path / "tb").values()
+    assert curves == {"train_bits_per_dim": as_read(10, 20, 30)}
 
 
 def test_a_launch_ends_well_whatever_becomes_of_its_files(planned: World, tmp_path: Path) -> None:
-    """It says so once, and the curves are there once nothing hinders them."""
+    """A note is printed once, and the curves are written once the obstacle is gone."""
     display = Told()
-    with plot_curves(tmp_path / "tb", display, planned.store, planned.trials) as shown:
+    with plot_curves(tmp_path / "tb", display, planned.store, planned.trials) as plotter:
         obstacle = tmp_path / "tb" / FOLDER
         obstacle.parent.mkdir()
         obstacle.write_text("in the way")
         train(planned, planned.trials[0], 10)
         for _ in range(3):
-            shown.update(0, 1, list_running(planned.store))
+            plotter.update(0, 1, list_running(planned.store))
         obstacle.unlink()
-    (told,) = display.notes
-    assert told.startswith("the curves for TensorBoard are not complete: ")
-    (found,) = read(tmp_path / "tb").values()
-    assert found == {"train_bits_per_dim": as_read(10)}
+    (note,) = display.notes
+    assert note.startswith("the curves for TensorBoard are not complete: ")
+    (curves,) = read(tmp_path / "tb").values()
+    assert curves == {"train_bits_per_dim": as_read(10)}
 
 
 def test_a_folder_that_cannot_be_written_is_refused_before_anything_changes(
@@ -160,7 +162,7 @@ def test_nothing_is_written_through_a_link_below_the_folder(
     display = Told()
     with plot_curves(tmp_path / "tb", display, planned.store, planned.trials):
         pass
-    (told,) = display.notes
-    assert f"{link} is a symbolic link" in told
+    (note,) = display.notes
+    assert f"{link} is a symbolic link" in note
     assert [path for path in (tmp_path / "outside").rglob("*") if path.is_file()] == [inside]
     assert inside.read_text() == "mine"
