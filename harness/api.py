@@ -38,7 +38,7 @@ Database = Store | str | os.PathLike[str] | None
 
 
 def connect(url: str | os.PathLike[str] | None = None, *, write: bool = False) -> Store:
-    """Open a results database, by default for reading alone.
+    """Open a results database, by default read-only.
 
     Example:
         >>> with lcma.connect("lcma.db") as store:
@@ -48,10 +48,10 @@ def connect(url: str | os.PathLike[str] | None = None, *, write: bool = False) -
         url: A path ending in .db or .sqlite, `sqlite:///PATH`,
             `postgresql://USER@HOST/DATABASE`, or "reference" for the results that come with the
             package; by default LCMA_DB, or lcma.db in the current folder.
-        write: Allow writing, and make the database if there is none.
+        write: Allow writing, and create the database if it does not exist.
 
     Returns:
-        The store, a context manager. `store.sql(query)` and `store.view(name, ...)` give data
+        The store, a context manager. `store.sql(query)` and `store.view(name, ...)` return data
         frames, `store.maps(...)` contribution maps, `store.sweeps()` the sweeps.
 
     Raises:
@@ -69,7 +69,7 @@ def plan(
     data: str | os.PathLike[str] | None = None,
     **overrides: Unpack[Overrides],
 ) -> "Plan":
-    """Plan a sweep against a database: what is new, there already, running or invalid.
+    """Plan a sweep against a database: which trials are new, stored, running or invalid.
 
     Example:
         >>> lcma.plan("demo", seeds=2, steps=100).to_pandas()
@@ -84,8 +84,8 @@ def plan(
             {options}
 
     Returns:
-        The plan: `.cells`, `.pretrainings`, `.summary`, `.to_pandas()`, and `.power`: what its
-        seeds could show, from the spread of earlier results.
+        The plan, with `.cells`, `.pretrainings`, `.summary`, `.to_pandas()`, and `.power`: what
+        its seeds could show, by the spread of earlier results.
 
     Raises:
         UserError: For anything in the spec that is unknown or out of range, and for a plug-in
@@ -97,10 +97,10 @@ def plan(
 
     place = _place(store, None, data)
     opened = store if isinstance(store, Store) else open_existing(place)
-    given = read_spec(spec, place, check_options(Overrides, overrides), "arguments")
-    made = make_plan(given, place, opened)
-    rehearse_plugins(made)
-    return replace(made, power=compute_power(made.expansion.cells, list_histories(opened)))
+    checked = read_spec(spec, place, check_options(Overrides, overrides), "arguments")
+    planned = make_plan(checked, place, opened)
+    rehearse_plugins(planned)
+    return replace(planned, power=compute_power(planned.expansion.cells, list_histories(opened)))
 
 
 def launch(
@@ -114,7 +114,7 @@ def launch(
 ) -> "LaunchReport":
     """Run what is missing of a sweep, as `lcma launch` does, and report how it ended.
 
-    It prints nothing. Launched again it goes on where it stopped. A script (not a notebook) that
+    It prints nothing. Launched again, it goes on where it stopped. A script (not a notebook) that
     calls it needs the usual `if __name__ == "__main__":`, since workers are processes.
 
     Example:
@@ -127,8 +127,8 @@ def launch(
         store: The database, opened with `write=True`, or its URL; by default as in `connect`.
         data: The folder of prepared data sets; by default LCMA_DATA, or lcma-data.
         runs: The folder or URL of checkpoints; by default LCMA_RUNS, or lcma-runs.
-        progress: Called with a `Progress` as jobs go on: `.ended` of `.total`, `.running`,
-            and `.message` when something happened.
+        progress: Called with a `Progress` while jobs run: `.ended` of `.total` jobs, `.running`
+            jobs, and a `.message` if something happened.
         **options: As `lcma launch` has them:
 
             {options}
@@ -138,10 +138,10 @@ def launch(
         result.
 
     Raises:
-        UserError: For what can be refused before anything is changed.
+        UserError: If it is refused, before anything is changed.
         LaunchStoppedError: If `lcma stop` ended it.
-        LimitReachedError: If it came to a limit of hours.
-        KeyboardInterrupt: If a signal did. Running jobs keep their last checkpoint.
+        LimitReachedError: If it reached a limit of hours.
+        KeyboardInterrupt: If a signal ended it. Running jobs keep their last checkpoint.
     """
     from lcma.harness.launch.sweep import Callback, launch_sweep
 
@@ -162,7 +162,7 @@ def results(
     factorization: str | Collection[str] | None = None,
     **where: Where | tuple[Where, ...],
 ) -> "pd.DataFrame":
-    """Read the results, a row for each: the view `results` as a data frame.
+    """Read the view `results`, which has a row for each result, as a data frame.
 
     Example:
         >>> lcma.results("lcma.db", sweep="demo", factorization=["low", "conventional"])
@@ -175,23 +175,23 @@ def results(
             value, or a tuple of values, that it may have.
 
     Returns:
-        The results, in the order of the view; `lcma sql --schema results` has its columns.
+        The results in the order of the view; `lcma sql --schema results` lists its columns.
 
     Raises:
         UserError: For an unknown sweep, column or factorization, and for a value that no result
             has.
     """
     opened, sweep_id = _open_sweep(store, sweep, factorization=factorization, **where)
-    found = opened.view("results", sweep_id=sweep_id, **where)
-    if found.empty:
+    rows = opened.view("results", sweep_id=sweep_id, **where)
+    if rows.empty:
         require_results(opened, sweep_id, where, "{name}=")
-    if factorization is None or found.empty:
-        return found
-    recipes = opened.recipes(set(found["recipe_id"]))
+    if factorization is None or rows.empty:
+        return rows
+    recipes = opened.recipes(set(rows["recipe_id"]))
     names = (factorization,) if isinstance(factorization, str) else tuple(factorization)
-    present = set(found["factorization"])
-    # A plug-in's rule is known by its results, wherever the plug-in is now.
-    requested = {one if one in present else factorizations.normalize(one) for one in names}
+    present = set(rows["factorization"])
+    # The rule of a plug-in that is not loaded is known by its results.
+    requested = {name if name in present else factorizations.normalize(name) for name in names}
     chosen = [
         bool(
             requested
@@ -200,13 +200,13 @@ def results(
             )
         )
         for name, recipe, splits in zip(
-            found["factorization"], found["recipe_id"], found["splits"], strict=True
+            rows["factorization"], rows["recipe_id"], rows["splits"], strict=True
         )
     ]
     if not any(chosen):
-        there = ", ".join(sorted(present))
-        raise UserError(f"no results of {', '.join(sorted(requested))} here: there are {there}")
-    return found[chosen].reset_index(drop=True)
+        others = ", ".join(sorted(present))
+        raise UserError(f"no results of {', '.join(sorted(requested))} here: there are {others}")
+    return rows[chosen].reset_index(drop=True)
 
 
 def board(
@@ -218,7 +218,7 @@ def board(
     factorization: str | Collection[str] | None = None,
     **where: Where | tuple[Where, ...],
 ) -> "View[Board]":
-    """Read the leaderboard: which factorization gives the fewest bits/dim, with its interval.
+    """Read the leaderboard: which factorization has the fewest bits/dim, with intervals.
 
     Example:
         >>> lcma.board("lcma.db", flow="realnvp", dataset="cifar10")
@@ -227,14 +227,14 @@ def board(
         store: The database or its URL; by default as in `connect`.
         by: The measure that rows are ranked by.
         sweep: The name or id of a sweep; by default all results.
-        against: The factorization that differences are from, such as ``low@1000`` where it has
+        against: The factorization that others are compared with, such as ``low@1000`` if it has
             several budgets.
         factorization: Only these, under any of their names.
         **where: By column of the view `results` (flow, dataset, profile, protocol, ...) the
             value, or a tuple of values, that it may have.
 
     Returns:
-        The board. A notebook shows it; `.to_pandas()` gives its rows.
+        The board. A notebook shows it; `.to_pandas()` returns its rows.
 
     Raises:
         UserError: For an unknown sweep, measure, column or factorization, and for a value that no
@@ -244,13 +244,13 @@ def board(
     from lcma.harness.show.notebook import view_board
 
     opened, sweep_id = _open_sweep(store, sweep, factorization=factorization, **where)
-    found = read_board(opened, measure=by, sweep_id=sweep_id, against=against, **where)
-    if not found.groups:
+    table = read_board(opened, measure=by, sweep_id=sweep_id, against=against, **where)
+    if not table.groups:
         require_results(opened, sweep_id, where, "{name}=")
     if factorization is not None:
         names = (factorization,) if isinstance(factorization, str) else tuple(factorization)
-        found = filter_board(found, names)
-    return view_board(found)
+        table = filter_board(table, names)
+    return view_board(table)
 
 
 def verdicts(
@@ -260,7 +260,7 @@ def verdicts(
     sweep: str | None = None,
     **where: Where | tuple[Where, ...],
 ) -> "View[Verdicts]":
-    """Judge the claims of the paper, and ours, on the results that are there.
+    """Judge the claims of the paper and of this project by the stored results.
 
     Example:
         >>> lcma.verdicts("reference", flow="glow")
@@ -273,7 +273,7 @@ def verdicts(
             tuple of values, that it may have.
 
     Returns:
-        The verdicts. A notebook shows them; `.to_pandas()` gives a row for each.
+        The verdicts. A notebook shows them; `.to_pandas()` returns a row for each.
 
     Raises:
         UserError: For an unknown sweep, measure or column, and for a value that no result has.
@@ -296,7 +296,7 @@ def budgets(
     cost: Literal["seconds", "images"] = "seconds",
     **where: Where | tuple[Where, ...],
 ) -> "View[Sequence[BudgetCurve]]":
-    """Read a measure by the budget of the pretraining, and the smallest budget that is enough.
+    """Read a measure by the budget of the pretraining, and the smallest sufficient budget.
 
     Example:
         >>> lcma.budgets("reference", flow="realnvp", factorization="low")
@@ -306,18 +306,18 @@ def budgets(
         by: The measure that budgets are compared by.
         sweep: The name or id of a sweep; by default all results.
         factorization: Only this one, under any of its names.
-        margin: By how much a budget that is enough may be worse than the longest, in the unit of
+        margin: How much worse than the longest budget a sufficient one may be, in the unit of
             ``by``; 0.01 bits/dim by default.
-        cost: What the Pareto front is over: device seconds or training images.
+        cost: The cost of the Pareto front: device seconds or training images.
         **where: By column of the view `results` (flow, dataset, profile, ...) the value, or a
             tuple of values, that it may have.
 
     Returns:
-        The curves. A notebook shows them; `.to_pandas()` gives a row for each budget.
+        The curves. A notebook shows them; `.to_pandas()` returns a row for each budget.
 
     Raises:
-        UserError: For an unknown sweep, measure, column or factorization, and where no result
-            used a pretraining.
+        UserError: For an unknown sweep, measure, column or factorization, and if no result used a
+            pretraining.
     """
     from lcma.harness.results.budgets import read_budget_curves, read_stability
     from lcma.harness.results.filters import parse_filters
@@ -347,11 +347,11 @@ def load_flow(
 
     Args:
         store: The database or its URL; by default as in `connect`.
-        trial: The id of the trial, or its beginning.
+        trial: The id of the trial, or its first characters.
         runs: The folder or URL of weights; by default LCMA_RUNS, or lcma-runs.
 
     Returns:
-        The flow as it was evaluated (EMA weights where the recipe has them), and its recipe.
+        The flow as it was evaluated (with EMA weights if the recipe has them), and its recipe.
 
     Raises:
         UserError: For an unknown trial, one without weights, or damaged weights.
@@ -359,10 +359,10 @@ def load_flow(
     from lcma.harness.measure import weights
 
     opened = _open(store)
-    known = opened.job_facts(trial_ids=[find_trial_id(opened, trial)])
-    # Of several contents of its data set the latest that left weights.
-    one = next((one for one in known if one.weights), known[0])
-    flow, recipe = weights.load_flow(opened, _place(opened, runs, None), one)
+    jobs = opened.job_facts(trial_ids=[find_trial_id(opened, trial)])
+    # A trial has a job for each content of its data set; take the latest one with weights.
+    job = next((job for job in jobs if job.weights), jobs[0])
+    flow, recipe = weights.load_flow(opened, _place(opened, runs, None), job)
     flow.before_evaluation()
     return flow, recipe
 
@@ -372,7 +372,7 @@ def _open(store: Database) -> Store:
 
 
 def _open_sweep(store: Database, sweep: str | None, **filters: object) -> tuple[Store, str | None]:
-    """Open a database and find a sweep there, if one is named, for filters that leave something."""
+    """Open a database, and find a sweep in it if one is named. Refuses empty filters."""
     for name, value in filters.items():
         if isinstance(value, Collection) and not isinstance(value, str) and not value:
             raise UserError(f"{name}=() is no filter: give a value, or leave it out")

@@ -1,8 +1,8 @@
-"""A study on Ray Tune, whose trials only wait: what they need is launched in this process.
+"""A study on Ray Tune, whose trials only wait while this process launches what they need.
 
-A trial of Tune is what the study asks for at once. Its placement group would capture whatever it
-started, so it starts nothing and holds nothing but a place on the head. Tune's files go to a
-scratch folder and are never read back.
+A trial of Tune stands for all budgets that the study asks for at once. Tune's placement group would
+capture any task that it started, so it starts none and holds only a place on the head. Tune's files
+go to a temporary folder and are never read back.
 """
 
 import logging
@@ -18,7 +18,7 @@ from lcma.harness.tuning.study import StudyTrial, Tuner
 from lcma.sweeps.errors import UserError
 
 HEAD = "node:__internal_head__"
-"""The resource that Ray gives to the head of a cluster alone. A placement group needs some."""
+"""The resource that only the head of a cluster has. A placement group must name a resource."""
 
 RESTARTS = 3
 """Restarts of a trial of Tune whose process died."""
@@ -33,25 +33,24 @@ SETTINGS = {
 
 
 class _EndedEarly(BaseException):
-    """What ended a launch; no Exception, for which Tune would clean up on a cluster that may be
-    lost."""
+    """Carries what ended a launch through Tune."""
 
+    # No Exception: for one Tune would clean up, on a cluster that may be lost.
     def __init__(self, error: Exception) -> None:
         self.error = error
 
 
 class StudySearcher(Searcher):
-    """A study as a searcher of Ray Tune, which launches what it has suggested once Tune's trial
-    waits for it."""
+    """A study as a searcher of Ray Tune; it launches what it suggests once Tune's trial waits."""
 
     def __init__(self, tuner: Tuner) -> None:
         super().__init__()
         self._tuner = tuner
-        self._asked: list[StudyTrial] = []
+        self._trials: list[StudyTrial] = []
         self.died = False
 
     def __getstate__(self) -> dict[str, Any]:
-        return {}  # Tune writes it to a file, and the study has a password
+        return {}  # Tune writes the state to a file, and the study's URL has a password
 
     def set_search_properties(
         self, metric: str | None, mode: str | None, config: dict[str, Any], **spec: Any
@@ -61,14 +60,14 @@ class StudySearcher(Searcher):
     def suggest(  # type: ignore[override]  # Tune has no type for FINISHED
         self, trial_id: str
     ) -> dict[str, Any] | str | None:
-        self._asked = [] if self.died else self._tuner.ask()
-        budgets = [trial.budget for trial in self._asked]
+        self._trials = [] if self.died else self._tuner.ask()
+        budgets = [trial.budget for trial in self._trials]
         return {"budgets": budgets} if budgets else self.FINISHED
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
-        """Launch what the trial waits for, and tell the study."""
+        """Launch what the trial waits for, and report the values to the study."""
         try:
-            self._tuner.run(self._asked)
+            self._tuner.run(self._trials)
         except Exception as error:
             raise _EndedEarly(error) from error
 
@@ -87,15 +86,15 @@ class StudySearcher(Searcher):
 def run_ray_tune(tuner: Tuner) -> None:
     """Run trials until the study is complete. Ray must be initialized.
 
-    Raises what a launch raises, and UserError where the processes of Tune's trials die.
+    Raises as a launch does, and UserError if the processes of Tune's trials die.
     """
     for name, value in SETTINGS.items():
         os.environ.setdefault(name, value)
     for name in ("ray.tune", "ray.train", "ray.air"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
 
-    def wait(config: dict[str, Any]) -> None:  # in here, so that the head needs no lcma
-        tune.report(config)  # returns once its result was handled
+    def wait(config: dict[str, Any]) -> None:  # a local function, so that the head needs no lcma
+        tune.report(config)  # returns after `on_trial_result`
 
     searcher = StudySearcher(tuner)
     with tempfile.TemporaryDirectory(prefix="lcma-tune-", ignore_cleanup_errors=True) as scratch:

@@ -1,7 +1,7 @@
 """The Optuna study of a target, in the project's own database, and the tuner that works on it.
 
-All that must be remembered is in the study: which budgets were asked for, their values, and why
-others have none. A trial that a dead process left running is asked for again where it is.
+The study holds the whole state: which budgets were asked for, their values, and why others have
+none. If a process died and left a trial running, the next one asks for that trial again.
 """
 
 import statistics
@@ -44,7 +44,7 @@ BUDGET = "budget"
 """The study's parameter, in steps."""
 
 DIGEST, REASON = "lcma:digest", "reason"
-"""User attributes: of a study, the identity of its target; of a trial that failed, why."""
+"""User attributes: the identity of a study's target, and why a trial failed."""
 
 STARTUP = 6
 """Trials that TPE draws at random first. Optuna's own number is 10, for many parameters."""
@@ -54,15 +54,15 @@ Direction = Literal["minimize", "maximize"]
 
 @dataclass(frozen=True)
 class StudyTrial:
-    """A trial that the study asks for: its number, its budget in steps, and Optuna's id."""
+    """A trial that the study asks for."""
 
     number: int
-    budget: int
-    id: int
+    budget: int  # in steps
+    id: int  # Optuna's
 
 
 class Study:
-    """An Optuna study over budgets, of a measure and of cost in million images.
+    """An Optuna study over budgets, with a measure and the cost in million images as objectives.
 
     Any number of processes may work on it: they ask for the same trials, and share their jobs.
     """
@@ -70,7 +70,7 @@ class Study:
     def __init__(self, store: Store, target: StudyTarget, data_digest: str) -> None:
         """Open the study of the target's name, or create it.
 
-        Raises UserError where it is of another spec.
+        Raises UserError if it is of another spec.
         """
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         self.store, self.target = store, target
@@ -80,40 +80,40 @@ class Study:
 
     @staticmethod
     def require_same(store: Store, target: StudyTarget, data_digest: str) -> None:
-        """Raise UserError where a study of the target's name is of another spec."""
+        """Raise UserError if a study of the target's name is of another spec."""
         if not store.database.has_studies():
             return
-        opened = make_storage(store.database)
-        for one in opened.get_all_studies():
-            if one.study_name == target.spec.name:
-                trials = opened.get_all_trials(one._study_id, deepcopy=False)
-                found = one.user_attrs.get(DIGEST)
-                _require(store, target.spec.name, found, target.digest(data_digest), trials)
+        storage = make_storage(store.database)
+        for study in storage.get_all_studies():
+            if study.study_name == target.spec.name:
+                trials = storage.get_all_trials(study._study_id, deepcopy=False)
+                stored = study.user_attrs.get(DIGEST)
+                _require(store, target.spec.name, stored, target.digest(data_digest), trials)
 
     def trials(self) -> list[FrozenTrial]:
-        """Return the trials of its budgets by number; others may have added more."""
+        """Return the trials of its budgets by number, without those that others may have added."""
         points = self.target.tune.points
-        found = self.study.get_trials(deepcopy=False)
-        return [trial for trial in found if trial.params.get(BUDGET) in points]
+        trials = self.study.get_trials(deepcopy=False)
+        return [trial for trial in trials if trial.params.get(BUDGET) in points]
 
     def lost_budgets(self) -> set[int]:
-        """Return the budgets whose trials have failed, and no other trial has a value."""
+        """Return the budgets that have failed trials and no trial with a value."""
         trials = self.trials()
         done = {t.params[BUDGET] for t in trials if t.state == TrialState.COMPLETE}
         return {t.params[BUDGET] for t in trials if t.state == TrialState.FAIL} - done
 
     def ask(self, reopened: Collection[int] = ()) -> list[StudyTrial]:
-        """Return the next trials, as many as the spec has at once; [] if the study is complete.
+        """Return the next trials, as many as the spec runs at once; [] if the study is complete.
 
-        Trials that a dead process left are among them. No new one has the budget of another trial,
-        whatever became of that, but of those that failed and are ``reopened``.
+        Among them are trials that a dead process left running. A new trial has a budget that no
+        other trial has had, except failed trials that are ``reopened``, by their numbers.
         """
         return wait_out(lambda: self._ask(reopened))
 
     def tell(self, trial: StudyTrial, value: float | None, why: str = "") -> None:
-        """End a trial with its value, or without one for a reason of one line.
+        """End a trial with its value, or without one and with the reason in one line.
 
-        Nothing changes if another process was faster.
+        Nothing changes if another process has ended it.
         """
 
         def tell() -> None:
@@ -131,8 +131,8 @@ class Study:
         tune = self.target.tune
         with self.store.database.turn():
             trials = self.trials()
-            # What a dead process had begun to ask for is asked for to its end, and then told, so
-            # that the study is the one of a process that was left alone.
+            # A batch that a dead process had begun is completed first, so that the study becomes
+            # that of an undisturbed process.
             missing = -len(trials) % tune.parallel
             if not missing and all(t.state.is_finished() for t in trials):
                 missing = tune.parallel
@@ -151,11 +151,11 @@ class Study:
             ]
 
     def _suggest(self, trials: Sequence[FrozenTrial], taken: Collection[int]) -> FrozenTrial:
-        """Return a trial that runs with the budget to try next.
+        """Return a running trial with the budget to try next.
 
-        Budget 0 and the longest come first. Then TPE is asked, seeded by the study and the trial's
-        number, over the indices of the budgets, where neighbours on the logarithmic grid are
-        neighbours; it is the nearest one that is left, of two the shorter.
+        Budget 0 and the longest one come first. Then TPE, seeded by the study and the trial's
+        number, suggests an index of the budgets, so that it sees their logarithmic grid as even.
+        The nearest budget that is left is tried, the shorter one of two.
         """
         points = self.target.tune.points
         space: dict[str, BaseDistribution] = {BUDGET: IntDistribution(0, len(points) - 1)}
@@ -164,10 +164,12 @@ class Study:
             warnings.simplefilter("ignore", ExperimentalWarning)
             sampler = TPESampler(seed=seed, n_startup_trials=STARTUP, constant_liar=True)
         inner = optuna.create_study(directions=self.directions, sampler=sampler)
-        for one in trials:
-            index = {BUDGET: points.index(one.params[BUDGET])}
+        for trial in trials:
+            index = {BUDGET: points.index(trial.params[BUDGET])}
             inner.add_trial(
-                create_trial(state=one.state, params=index, distributions=space, values=one.values)
+                create_trial(
+                    state=trial.state, params=index, distributions=space, values=trial.values
+                )
             )
         point = inner.ask(space).params[BUDGET]
         left = [index for index, budget in enumerate(points) if budget not in taken]
@@ -180,36 +182,36 @@ class Study:
 
     def _open(self) -> tuple[RDBStorage, optuna.Study]:
         name = self.target.spec.name
-        with self.store.database.turn():  # Optuna makes its tables where they are not there
-            opened = make_storage(self.store.database)
+        with self.store.database.turn():  # Optuna creates its tables if they are missing
+            storage = make_storage(self.store.database)
             study = optuna.create_study(
-                storage=opened, study_name=name, directions=self.directions, load_if_exists=True
+                storage=storage, study_name=name, directions=self.directions, load_if_exists=True
             )
-            found = study.user_attrs.get(DIGEST)
-            _require(self.store, name, found, self.digest, study.get_trials(deepcopy=False))
+            stored = study.user_attrs.get(DIGEST)
+            _require(self.store, name, stored, self.digest, study.get_trials(deepcopy=False))
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", ExperimentalWarning)
                 study.set_metric_names([self.target.tune.measure, "million images"])
             study.set_user_attr(DIGEST, self.digest)
-            return opened, study
+            return storage, study
 
 
 def make_storage(database: Database) -> RDBStorage:
-    """Return Optuna's storage in the same database. Raises UserError as a store does."""
+    """Return Optuna's storage in a database. Raises UserError as a store does."""
     settings: dict[str, Any] = {"timeout": 60.0}
     if not database.one_host:
         settings = {"prepare_threshold": None, "application_name": "lcma", "connect_timeout": 10}
     options = {"poolclass": sa.NullPool, "connect_args": settings}
-    with _explaining(database):
-        made = RDBStorage(database.url, engine_kwargs=options)
-    translate_errors(made.engine, database)
-    return made
+    with _translating_errors(database):
+        storage = RDBStorage(database.url, engine_kwargs=options)
+    translate_errors(storage.engine, database)
+    return storage
 
 
 def _require(
-    store: Store, name: str, found: str | None, digest: str, trials: Sequence[FrozenTrial]
+    store: Store, name: str, stored: str | None, digest: str, trials: Sequence[FrozenTrial]
 ) -> None:
-    if found != digest and (found is not None or trials):
+    if stored != digest and (stored is not None or trials):
         raise UserError(
             f"{store.name} has a study {name!r} of another spec (what it searches, its recipe, "
             "data, seeds or measure differ): give the spec another `name`"
@@ -217,7 +219,7 @@ def _require(
 
 
 @contextmanager
-def _explaining(database: Database) -> Iterator[None]:
+def _translating_errors(database: Database) -> Iterator[None]:
     try:
         yield
     except (StorageInternalError, sa.exc.DBAPIError) as error:
@@ -229,7 +231,7 @@ def _explaining(database: Database) -> Iterator[None]:
 
 
 class Tuner:
-    """Works on one study until it is complete, from one thread, as one launch of its sweep."""
+    """What works on a study until it is complete, in one thread, as one launch of its sweep."""
 
     def __init__(
         self,
@@ -244,9 +246,9 @@ class Tuner:
         lease_seconds: float = LEASE_SECONDS,
         checkpoint_seconds: float | None = None,
     ) -> None:
-        """Open the study, or create it, and begin the launch. The data must be prepared.
+        """Open or create the study and begin the launch. The data must be prepared.
 
-        Raises UserError where the study is of another spec.
+        Raises UserError if the study is of another spec.
         """
         plan = plan_expansion(target.baseline, place, None)
         (self.digest,) = plan.digests.values()
@@ -258,24 +260,21 @@ class Tuner:
         begun = wait_out(lambda: begin_launch(store, workers.owner, sweep_id, arguments))
         parallel = workers.resources.parallel
         self.policy = LaunchPolicy(sweep_id, begun, parallel, limits or Limits())
-        failed = wait_out(self.study.trials)
+        # Failed trials whose budgets nothing keeps from a value any more.
         self._reopened = {
-            one.number
-            for one in failed
-            if one.state == TrialState.FAIL and not self._measure(one.params[BUDGET])[1]
+            trial.number
+            for trial in wait_out(self.study.trials)
+            if trial.state == TrialState.FAIL and not self._measure(trial.params[BUDGET])[1]
         }
 
     def ask(self) -> list[StudyTrial]:
-        """Return the trials to run next; [] if the study is complete.
-
-        A budget that failed is asked for again once nothing is in its way any more.
-        """
+        """Return the trials to run next; [] if the study is complete."""
         return self.study.ask(self._reopened)
 
     def run(self, trials: Sequence[StudyTrial]) -> None:
-        """Launch what is missing of the baselines and of the trials, and tell the study.
+        """Launch what is missing of the baselines and the trials, and report to the study.
 
-        Raises what a launch raises; then the trials go on running in the study.
+        Raises as a launch does. Then the trials stay running in the study.
         """
         expansion = self.target.join(trial.budget for trial in trials)
         plan = wait_out(lambda: plan_expansion(expansion, self.place, self.store))
@@ -292,26 +291,27 @@ class Tuner:
         for trial in trials:
             value, why = self._measure(trial.budget)
             self.study.tell(trial, value, why or "cancelled")
-            said = f"failed: {why or 'cancelled'}" if value is None else f"{value:.4f}"
-            self.display.note(f"trial {trial.number}, {trial.budget} steps: {said}")
+            outcome = f"failed: {why or 'cancelled'}" if value is None else f"{value:.4f}"
+            self.display.note(f"trial {trial.number}, {trial.budget} steps: {outcome}")
 
     def _measure(self, budget: int) -> tuple[float | None, str]:
-        """Return the mean of a budget's results over its seeds, None if some are missing; and in a
-        line what keeps it from a mean, a lost job or results without the measure, '' if nothing."""
+        """Return the mean over a budget's seeds, None if results are missing, and what keeps them
+        from coming in one line: a lost job, or results without the measure; '' for nothing."""
 
         def measure() -> tuple[float | None, str]:
             expansion, tune = self.target.budgets[budget], self.target.tune
             plan = plan_expansion(expansion, self.place, self.store)
             if plan.lost:
                 jobs = self.store.job_facts(list(plan.jobs), states=["diverged", "failed"])
-                lost = min(jobs, key=lambda job: job.kind == "trial")  # it lacks the others' maps
+                # A pretraining first: its trials are lost because of it.
+                lost = min(jobs, key=lambda job: job.kind == "trial")
                 lines = (lost.message or "").strip().splitlines()
                 return None, ": ".join([lost.state, *lines[-1:]])
             ids = [trial.id for trial in expansion.trials]
-            results = [self.store.result(one, self.digest, PLAIN.name) for one in ids]
-            taken = [one.measure(tune.tuned) for one in results if one is not None]
-            values = [one.value for one in taken if one is not None]
-            if lacking := len(taken) - len(values):
+            results = [self.store.result(trial_id, self.digest, PLAIN.name) for trial_id in ids]
+            measures = [result.measure(tune.tuned) for result in results if result is not None]
+            values = [measure.value for measure in measures if measure is not None]
+            if lacking := len(measures) - len(values):
                 return None, f"{format_count(lacking, 'result')} without {tune.measure}"
             return (statistics.fmean(values) if len(values) == len(ids) else None), ""
 

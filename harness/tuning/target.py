@@ -1,4 +1,4 @@
-"""The target of a study: for each budget, the ordinary trials that it stands for."""
+"""The target of a study: the ordinary trials that each budget stands for."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -18,8 +18,8 @@ from lcma.sweeps.tuning import Tune
 class StudyTarget:
     """A spec with a section `tune`, expanded into baselines and the trials of every budget.
 
-    Both belong to the spec's own sweep. The pretraining of a budget passes all shorter ones and
-    leaves its maps at each of them.
+    Both belong to the spec's own sweep. The pretraining of a budget stores its maps at all shorter
+    budgets too.
     """
 
     spec: Spec
@@ -29,12 +29,12 @@ class StudyTarget:
 
     @property
     def seeds(self) -> int:
-        """Number of trials of a budget."""
+        """The number of trials of a budget."""
         return len(self.budgets[0].trials)
 
     @cached_property
     def whole(self) -> Expansion:
-        """Expansion of everything that the study may run."""
+        """The expansion of everything that the study may run."""
         return self.join(self.budgets)
 
     def join(self, budgets: Iterable[int]) -> Expansion:
@@ -43,19 +43,19 @@ class StudyTarget:
         return Expansion(self.spec, (*self.baseline.cells, *cells), self.tune.points)
 
     def digest(self, data_digest: str) -> str:
-        """Return the identity of the study: its search, its trials, and the content of the data."""
+        """Return the identity of the study, by its search, its trials and the data's content."""
         ids = [trial.id for trial in self.whole.trials]
         content = {"tune": self.tune.identity(), "trials": ids, "data": data_digest}
         return content_id("study", content)
 
     def count_images(self, budget: int) -> int:
-        """Return the images that a trial of a budget costs by itself, pretrained from the start."""
+        """Return the number of training images of a trial with its own pretraining."""
         recipe = self.budgets[budget].trials[0].recipe
         return (budget + recipe.training.steps) * recipe.optimization.batch
 
 
 def describe_search(target: StudyTarget) -> str:
-    """Return in a sentence what a study trains."""
+    """Return what a study trains, as a part of a sentence."""
     tune = target.tune
     return (
         f"{tune.most} of the {len(tune.points)} budgets from {tune.points[0]} to "
@@ -64,22 +64,22 @@ def describe_search(target: StudyTarget) -> str:
 
 
 def make_target(spec: Spec, where: str, preparable: list[str]) -> StudyTarget:
-    """Return the target of a spec. Raises UserError where it has none, or none that can be run."""
+    """Return the target of a spec. Raises UserError if it has none, or none that can be run."""
     tune, matrix = spec.tune, spec.matrix
     if tune is None:
         raise UserError(f"{where}: it has no section `tune`: give `tune: {{budget: ...}}`")
     for key in ("flow", "dataset"):
-        several = getattr(matrix, key)
-        if len(several) > 1:
+        names = getattr(matrix, key)
+        if len(names) > 1:
             raise UserError(
-                f"{where}: `matrix.{key}`: a study tunes one, and here are {', '.join(several)}"
+                f"{where}: `matrix.{key}`: a study tunes one, and here are {', '.join(names)}"
             )
     if matrix.budget:
         raise UserError(f"{where}: `matrix.budget`: budgets to tune stand in `tune.budget`")
     if len(matrix.recipe) > 1:
         raise UserError(f"{where}: `matrix.recipe`: a study tunes with one recipe")
-    names = tuple(dict.fromkeys(("conventional", *matrix.factorization)))
-    baseline = _expand(spec, preparable, factorization=names)
+    baselines = tuple(dict.fromkeys(("conventional", *matrix.factorization)))
+    baseline = _expand(spec, preparable, factorization=baselines)
     for cell in baseline.cells:
         if cell.budget is not None or cell.trial is None:
             why = cell.reason or "it has a budget"
@@ -96,15 +96,13 @@ def make_target(spec: Spec, where: str, preparable: list[str]) -> StudyTarget:
                 f"{where}: `tune.factorization`: {tune.factorization} reads no contribution map, "
                 "so that there is no pretraining to tune: give a word over L and H, such as low"
             )
-    budgets = {
-        one: Expansion(spec, tuple(cell for cell in tuned.cells if cell.budget == one), tune.points)
-        for one in tune.points
-    }
+    cells = {p: tuple(cell for cell in tuned.cells if cell.budget == p) for p in tune.points}
+    budgets = {p: Expansion(spec, some, tune.points) for p, some in cells.items()}
     return StudyTarget(spec, tune, baseline, budgets)
 
 
-def _expand(spec: Spec, preparable: list[str], **named: tuple[Any, ...]) -> Expansion:
-    """Return a spec's expansion with another matrix."""
-    matrix = spec.matrix.model_copy(update=named)
-    found = expand(spec.model_copy(update={"matrix": matrix}), preparable=preparable)
-    return Expansion(spec, found.cells)
+def _expand(spec: Spec, preparable: list[str], **changes: tuple[Any, ...]) -> Expansion:
+    """Return a spec's expansion with changes to its matrix."""
+    matrix = spec.matrix.model_copy(update=changes)
+    changed = spec.model_copy(update={"matrix": matrix})
+    return Expansion(spec, expand(changed, preparable=preparable).cells)

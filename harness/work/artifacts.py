@@ -1,4 +1,4 @@
-"""The files of a trial or a pretraining: their names, and which stay once the job is done."""
+"""The files of a trial or a pretraining: their names, and those that stay when the job is done."""
 
 import hashlib
 import re
@@ -14,27 +14,26 @@ _FINAL = re.compile(r"(?:weights|tables)\.(\d+)\.([0-9a-f]{8})\.safetensors")
 
 
 def run_name(job: PlannedJob | Job, rerun: str = "") -> str:
-    """Return the name of the folder of the job's trial or pretraining on its exact data.
+    """Return the folder's name for the job's trial or pretraining on its exact data.
 
-    Each rerun (`Claim.rerun`) has a folder of its own, so that it goes on from nothing that was
-    there before.
+    Each rerun (`Claim.rerun`) has its own folder, so that it does not resume earlier files.
     """
     name = f"{job.trial_id or job.pretraining_id}-{job.data_digest[:12]}"
     return f"{name}-{rerun}" if rerun else name
 
 
 def first_run_name(folder: str) -> str | None:
-    """Return the folder's name without its rerun; None for a folder that `run_name` never names."""
-    found = _RUN.fullmatch(folder)
-    return found and found[1]
+    """Return a folder's name without its rerun; None if the name is not one of `run_name`."""
+    match = _RUN.fullmatch(folder)
+    return match and match[1]
 
 
 @dataclass(frozen=True)
 class Writer:
-    """The attempt that wrote weights or tables: its token, and a short hash of its launch."""
+    """The attempt that wrote weights or tables."""
 
     token: int
-    launch: str
+    launch: str  # a short hash of its owner
 
     @classmethod
     def of(cls, token: int, owner: str) -> "Writer":
@@ -42,18 +41,18 @@ class Writer:
 
     @classmethod
     def named_by(cls, file: str) -> "Writer | None":
-        """Return the writer of a file by its name; None for a file of neither kind."""
-        found = _FINAL.fullmatch(file)
-        return cls(int(found[1]), found[2]) if found else None
+        """Return the writer of a file by its name; None if it has neither weights nor tables."""
+        match = _FINAL.fullmatch(file)
+        return cls(int(match[1]), match[2]) if match else None
 
     @property
     def weights(self) -> str:
-        """The name of the file. No other worker writes it, not even one of another database."""
+        """The name of the weights, which no other worker writes, not even of another database."""
         return f"weights.{self.token}.{self.launch}.safetensors"
 
     @property
     def tables(self) -> str:
-        """The name of the file with the history of the tables of `online`, beside the weights."""
+        """The name of the file with the history of the tables of `online`."""
         return f"tables.{self.token}.{self.launch}.safetensors"
 
 
@@ -62,28 +61,29 @@ def find_superfluous_checkpoints(
 ) -> list[CheckpointFile]:
     """Return the checkpoints to remove once a trial or every budget of a pretraining is done.
 
-    ``checkpoints`` are all, by step. A longer budget of a pretraining goes on from the last one.
+    ``checkpoints`` are all checkpoints by step.
     """
-    last = list(checkpoints[-1:])
+    last = list(checkpoints[-1:])  # from which a longer budget of a pretraining goes on
     if kind == "trial":
         stay = last if keep.checkpoints == "last" else []
     elif keep.snapshots == "all":
-        stay = [one for one in checkpoints if one.kept or one in last]
+        stay = [checkpoint for checkpoint in checkpoints if checkpoint.kept or checkpoint in last]
     else:
         stay = last if keep.snapshots == "longest" else []
-    return [one for one in checkpoints if one not in stay]
+    return [checkpoint for checkpoint in checkpoints if checkpoint not in stay]
 
 
 def tidy_files(store: Store, folder: CheckpointFolder, job: PlannedJob, keep: Keep) -> None:
-    """Remove the superfluous checkpoints of a job that has just been done.
+    """Remove the superfluous checkpoints of a job that was just done.
 
-    Raises UserError, with the rest left for `lcma clean`.
+    Raises UserError. Then `lcma clean` removes the rest.
     """
     if job.kind == "trial" and keep.checkpoints == "none":
         folder.clear()
         return
-    found = folder.list()  # before the segments are read: the last of concurrent jobs removes
-    of = [job.pretraining_id] if job.pretraining_id else []
-    segments = store.job_facts(pretraining_ids=of, data_digest=job.data_digest, kind="pretraining")
-    if all(one.state == "done" for one in segments):
-        folder.remove(find_superfluous_checkpoints(found, job.kind, keep))
+    # Before the segments are read, so that the last of concurrent jobs removes the files.
+    checkpoints = folder.list()
+    ids = [job.pretraining_id] if job.pretraining_id else []
+    segments = store.job_facts(pretraining_ids=ids, data_digest=job.data_digest, kind="pretraining")
+    if all(segment.state == "done" for segment in segments):
+        folder.remove(find_superfluous_checkpoints(checkpoints, job.kind, keep))

@@ -1,8 +1,7 @@
 """An attempt at a claimed job: how it trains, keeps its lease and its files, and how it ends.
 
-What it makes becomes visible in one transaction at its end. A database or a place of checkpoints
-that is unreachable stops no attempt: it is waited for at the beginning and at the end, and the
-training in between goes on without it.
+Its results become visible in one transaction at its end. It waits at its beginning and at its end
+for a database or a place of checkpoints that is unreachable; the training in between goes on.
 """
 
 import logging
@@ -40,18 +39,18 @@ from lcma.sweeps.errors import UserError
 from lcma.sweeps.plugins import locate_failure
 
 STORE_SECONDS = 600.0
-"""Wait of a running attempt for the place of checkpoints, to read the last one, or to write the
-weights or a snapshot."""
+"""Time for which a running attempt waits for the place of checkpoints, to read its last one or to
+write weights or a snapshot."""
 
 LAST_SECONDS = 3.0
-"""Wait of the interrupted attempts of a process for the database."""
+"""Time for which the interrupted attempts of a process together wait for the database."""
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Ending:
-    """The end of an attempt with all that it made, as `Store.finish` commits it."""
+    """The end of an attempt with all its results, as `Store.finish` commits it."""
 
     outcome: db.Outcome
     message: str
@@ -71,8 +70,8 @@ class Ending:
     ) -> "Ending | None":
         """Store the ending; return what was stored, None if the claim was lost.
 
-        An ending that the database refuses, such as another result under the same key, is stored as
-        a `code_error` without its results. Raises UserError as `Store.finish` does.
+        If the database refuses it, such as another result under the same key, a `code_error`
+        without results is stored. Raises UserError as `Store.finish` does.
         """
 
         def finish(ending: Ending) -> "Ending | None":
@@ -82,34 +81,33 @@ class Ending:
             return finish(self)
         except UserError:
             raise
-        except Exception:  # noqa: BLE001 - whatever it is belongs in the attempt's row
+        except Exception:  # noqa: BLE001 - any error belongs in the attempt's row
             why = "\n".join(filter(None, (self.message, traceback.format_exc(limit=-6))))
             nothing: dict[str, Any] = {"result": None, "maps": (), "tables": (), "artifacts": ()}
             return finish(replace(self, outcome="code_error", message=why, **nothing))
 
 
 class CrowdedError(Exception):
-    """Raised in an attempt whose stack failed, with others in it."""
+    """Raised in the attempts of a stack that failed."""
 
 
 @dataclass
 class AwaitedTraining:
-    """A training that an attempt waits for."""
+    """A stacked training for which an attempt waits."""
 
     member: Member
-    until: int
+    until: int  # its last step
 
 
 Steps = Generator[AwaitedTraining | None, None, T]
-"""The steps of an attempt, which pauses when it holds its claim, and for a stacked training."""
-
+"""The steps of an attempt, which pauses once it holds its claim, and for a stacked training."""
 
 Body = Callable[["RunningAttempt"], Steps[Ending]]
-"""What an attempt does when it has its claim."""
+"""The function that does the work of an attempt with a claim."""
 
 
 class Shared:
-    """What the attempts of a process share: a clock, the images, and the last seconds."""
+    """State that the attempts of a process share: a clock, the images, and the last seconds."""
 
     def __init__(self) -> None:
         self.clock = SharedClock()
@@ -118,14 +116,14 @@ class Shared:
         self._last_until: float | None = None
 
     def make_images(self, prepared: data.PreparedSet, part: PartName, device: str) -> Images:
-        """Return the images of a part, which all attempts share."""
+        """Return the images of a part, which are loaded once for all attempts."""
         key = prepared.manifest.digest, part
         if key not in self._images:
             self._images[key] = Images(prepared.part(part).images, torch.device(device))
         return self._images[key]
 
     def last_seconds(self) -> float:
-        """Return what is left of `LAST_SECONDS`, which begin with the first call."""
+        """Return the rest of `LAST_SECONDS`, which begin with the first call."""
         if self._last_until is None:
             self._last_until = time.monotonic() + LAST_SECONDS
         return self._last_until - time.monotonic()
@@ -152,7 +150,7 @@ class RunningAttempt:
         self.stopwatch = Stopwatch(work.device, work.gpus, shared.clock)
         self.trained_seconds = 0.0
         self.trainer: Trainer | None = None
-        self.before = 0  # steps of the parts of its training before this one
+        self.before = 0  # steps of earlier parts of its training
         self.folder: CheckpointFolder | None = None
         self.notes: list[str] = []
         self.unsaved = False
@@ -165,7 +163,7 @@ class RunningAttempt:
 
     @property
     def place(self) -> tuple[int, int]:
-        """The step at which it waits to be trained, and the one up to which."""
+        """The first and the last step of the training that it waits for."""
         assert self.training is not None
         return self.training.member.trainer.step, self.training.until
 
@@ -198,7 +196,7 @@ class RunningAttempt:
                     if (left := self.shared.last_seconds()) > 0:
                         self._deliver(ending, seconds=left)
                 raise
-            except BaseException as error:  # noqa: BLE001 - whatever it is belongs in the attempt's row
+            except BaseException as error:  # noqa: BLE001 - any error belongs in the attempt's row
                 devices.note_failure(error)
                 if devices.is_device_failure(error):
                     why = traceback.format_exc(limit=-6).rstrip() + locate_failure(error)
@@ -215,14 +213,14 @@ class RunningAttempt:
             return self._deliver(ending)
 
     def _deliver(self, ending: Ending, *, seconds: float = math.inf) -> Report:
-        """Commit the ending, for up to ``seconds`` while the database is unreachable.
+        """Commit the ending; wait up to ``seconds`` while the database is unreachable.
 
         If this process dies meanwhile, the next attempt goes on from the last checkpoint and comes
-        to the same ending. The curves are committed whole, also into a database that was set back
-        to an earlier state meanwhile and has lost what it acknowledged.
+        to the same ending.
         """
 
         def commit() -> Ending | None:
+            # Whole curves, since the database may have lost points that it acknowledged.
             missing = find_missing(self.store, self.claim, self.lease.points())
             return ending.commit(self.store, self.claim, missing)
 
@@ -251,7 +249,7 @@ class RunningAttempt:
             open_run_folder(self.work, self.claim.rerun), first=before
         )
         step = self._wait_for_storage(lambda: trainer.resume(folder, at_most=until))
-        if step or not before:  # else it goes on from the part before, in this attempt
+        if step or not before:  # else this attempt has just made the part before
             self.lease.started_at(before + step, trainer.curves)
         if folder.skipped:
             damaged = ", ".join(folder.skipped)
@@ -281,7 +279,7 @@ class RunningAttempt:
         logger.info("reached step %d after %.1f s", trainer.step, self.trained_seconds)
 
     def _wait_for_storage(self, action: Callable[[], T]) -> T:
-        """Retry an action on the place of files, for `STORE_SECONDS` while it is unreachable.
+        """Retry an action on the place of files for `STORE_SECONDS`, while that is unreachable.
 
         Raises StoppedError if the lease is lost meanwhile.
         """
@@ -297,15 +295,15 @@ class RunningAttempt:
             if self.lease.lost:
                 raise StoppedError
 
-        found = wait_out(try_once, seconds=STORE_SECONDS, on_failure=check_lease)
+        result = wait_out(try_once, seconds=STORE_SECONDS, on_failure=check_lease)
         self.lease.report_problem()
-        return found
+        return result
 
     def _save_last(self, save: Callable[[], None]) -> None:
         """Save the last checkpoint.
 
-        Longer budgets go on from that of a pretraining, so its place is waited for; that of a trial
-        only saves a later attempt the last steps.
+        A pretraining waits for its place, since longer budgets go on from this checkpoint. To a
+        trial it would only save the last steps of a later attempt.
         """
         try:
             if self.work.job.kind == "trial":
@@ -316,14 +314,14 @@ class RunningAttempt:
             self._note_unsaved(error)
 
     def note(self, line: str) -> None:
-        """Add a line to the message and the log of the attempt, once."""
+        """Add a line to the message and the log of the attempt, unless it is there."""
         if line not in self.notes:
             self.notes.append(line)
             with self.log.only():
                 logger.warning(line)
 
     def _note_unsaved(self, error: StorageError) -> None:
-        """Report that checkpoints are not written, and why; note it once."""
+        """Report that checkpoints are not written and why, and note it once."""
         self.lease.report_problem(f"checkpoints are not written: {error}")
         if not self.unsaved:
             self.unsaved = True
@@ -354,14 +352,14 @@ class RunningAttempt:
         )
 
     def _time_limit_message(self) -> str:
-        """Return why the attempt must end, by its limit of hours; '' while it may go on."""
+        """Return why the attempt must end by its limit of hours; '' while it may go on."""
         hours = self.work.terms.hours
         if hours is None or self.stopwatch.seconds < hours * 3600:
             return ""
         return f"it took {hours:g} h, as long as `resources.hours` lets an attempt"
 
     def require_finite(self, *values: float) -> None:
-        """Raise DivergedError unless all are finite, as they need not be after a finite loss."""
+        """Raise DivergedError unless all values are finite: the loss may be so without them."""
         trainer = self.trainer
         assert trainer is not None
         if not all(math.isfinite(v) for v in values):
@@ -370,8 +368,8 @@ class RunningAttempt:
     def save_weights(
         self, flow: models.Flow, online: OnlineTables | None
     ) -> tuple[db.Artifact, ...]:
-        """Save the evaluated weights with the splits' permutations, atomically, and likewise the
-        history of tables that changed."""
+        """Save the evaluated weights with the splits' permutations, and the history of tables that
+        changed, each atomically."""
         if not self.work.keep.weights:
             return ()
         assert self.folder is not None

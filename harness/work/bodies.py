@@ -1,4 +1,4 @@
-"""What attempts do: a segment of a pretraining, or a trial, with its maps and index tables."""
+"""The bodies of attempts: a segment of a pretraining, or a trial, with maps and index tables."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -60,11 +60,11 @@ def _run_pretraining(attempt: RunningAttempt, pretraining: Pretraining) -> Steps
     attempt.require_finite(*(float(m.values.sum()) + m.scalar for m in measured))
     maps = tuple(
         _make_map(
-            one,
+            m,
             attempt.work.job,
-            compute_map_statistics(one.values, one.standard_errors, one.split, pretraining.form),
+            compute_map_statistics(m.values, m.standard_errors, m.split, pretraining.form),
         )
-        for one in measured
+        for m in measured
     )
     return _make_pretraining_ending(attempt, trainer, maps)
 
@@ -77,7 +77,7 @@ def _make_trainer(
     prepared: PreparedSet,
     **more: Any,
 ) -> Trainer:
-    """Return the attempt's trainer of a flow, which it moves to the attempt's device."""
+    """Give the attempt a trainer of a flow, and move that to the attempt's device."""
     attempt.trainer = Trainer(
         flow=flow.to(attempt.device),
         optimization=recipe.optimization,
@@ -105,7 +105,7 @@ def _make_pretraining_ending(
 
 
 def _run_self(attempt: RunningAttempt, pretraining: Pretraining) -> Steps[Ending]:
-    """Find one table after the other, each by a training with those found before it."""
+    """Find one table after the other, each by a training with the tables found before it."""
     budget = attempt.work.job.budget
     assert budget is not None
     prepared, recipe, seed = attempt.open_data(), pretraining.recipe, pretraining.seed
@@ -119,7 +119,7 @@ def _run_self(attempt: RunningAttempt, pretraining: Pretraining) -> Steps[Ending
             "self",
             shape,
             len(found),
-            maps=[one.values for one in found],
+            maps=[measured_map.values for measured_map in found],
             order=options.order,
         )
         ids = surviving_ids(tables, shape)[-1]
@@ -131,7 +131,7 @@ def _run_self(attempt: RunningAttempt, pretraining: Pretraining) -> Steps[Ending
         trainer = _make_trainer(attempt, flow, recipe, seed, prepared)
         if budget:
             yield from attempt.train(trainer, until)
-        else:  # the parts would have one checkpoint
+        else:  # all parts would have the checkpoint of step 0
             trainer.start()
             attempt.lease.started_at(0, {})
         groups = prepared.part("train").groups
@@ -153,13 +153,13 @@ def _run_self(attempt: RunningAttempt, pretraining: Pretraining) -> Steps[Ending
 
 
 def _measure_data(attempt: RunningAttempt, pretraining: Pretraining) -> Ending:
-    """Measure the maps of the data alone; nothing is trained."""
+    """Measure the maps of the data, without training."""
     attempt.lease.started_at(0, {})
     prepared = attempt.open_data()
     measured = measure_data_maps(prepared, pretraining.recipe.model.splits)
     if attempt.lease.lost:
         raise StoppedError
-    maps = tuple(_make_map_of(one.measured, one.ids, attempt.work.job) for one in measured)
+    maps = tuple(_make_map_of(m.measured, m.ids, attempt.work.job) for m in measured)
     return replace(attempt.make_ending("done"), maps=maps)
 
 
@@ -199,13 +199,13 @@ def _run_trial(attempt: RunningAttempt, trial: Trial) -> Steps[Ending]:
         raise DivergedError(trainer.step, trainer.last_finite) from None
     if attempt.lease.lost:
         raise StoppedError
-    artifacts = attempt.save_weights(flow, trainer.online)  # before a plug-in has the flow
+    artifacts = attempt.save_weights(flow, trainer.online)  # before a plug-in can change the flow
 
     def note_not_taken(name: str, why: str) -> None:
         attempt.note(f"the measure {name} was not taken: {why}")
 
     logger.info(SAMPLING)
-    more = take_measures(list_defaults(prepared), trained, on_failure=note_not_taken)
+    sampled = take_measures(list_defaults(prepared), trained, on_failure=note_not_taken)
     result = db.Result(
         trial_id=trial.id,
         data_digest=digest,
@@ -213,7 +213,7 @@ def _run_trial(attempt: RunningAttempt, trial: Trial) -> Steps[Ending]:
         protocol=PLAIN.name,
         protocol_body=PLAIN.body,
         precision=PLAIN.precision,
-        measures=(*measured, *_time_steps(trainer), *more),
+        measures=(*measured, *_time_steps(trainer), *sampled),
     )
     return replace(
         attempt.make_ending("done"),
@@ -224,19 +224,19 @@ def _run_trial(attempt: RunningAttempt, trial: Trial) -> Steps[Ending]:
 
 
 def _time_steps(trainer: Trainer) -> tuple[db.Measurement, ...]:
-    """Return the measures of how long a step of this attempt took; none without a step."""
+    """Return the measures of the time of a step in this attempt; none without a step."""
     timer = trainer.timer
     times = {
         SECONDS_PER_STEP: timer.seconds_per_step,
         CPU_SECONDS_PER_STEP: timer.cpu_seconds_per_step,
     }
-    return tuple(db.Measurement(name, one) for name, one in times.items() if one is not None)
+    return tuple(db.Measurement(name, time) for name, time in times.items() if time is not None)
 
 
 def _make_map(
     measured: MeasuredMap, job: db.PlannedJob, statistics: db.MapStatistics
 ) -> db.ContributionMap:
-    """Return a map that a job measured as the database stores it."""
+    """Return a measured map as the database stores it."""
     assert job.pretraining_id is not None
     assert job.budget is not None
     return db.ContributionMap(
@@ -258,20 +258,20 @@ def _make_map(
 def _make_map_of(
     measured: MeasuredMap, ids: NDArray[np.int64], job: db.PlannedJob
 ) -> db.ContributionMap:
-    """Return a map at a split of which the dimensions ``ids`` are still there, (C, H, W)."""
-    values, errors = (one.ravel()[ids] for one in (measured.values, measured.standard_errors))
+    """Return a map at a split where the dimensions ``ids`` (C, H, W) have survived."""
+    values, errors = (part.ravel()[ids] for part in (measured.values, measured.standard_errors))
     return _make_map(measured, job, compute_map_statistics(values, errors, 1, "flat"))
 
 
 def _load_maps(store: db.Store, trial: Trial, data_digest: str) -> list[db.ContributionMap]:
-    """Read the maps from which a trial's tables are made, one for each split; [] if it reads none.
+    """Read the map of each split from which a trial's tables are made; [] if it reads none.
 
-    Waits while the database is unreachable. Raises UserError if its pretraining has no maps.
+    Waits while the database is unreachable. Raises UserError if the pretraining has no maps.
     """
     if trial.pretraining is None or trial.budget is None:
         return []
     pretraining, score = trial.pretraining, trial.map_score
-    found: list[db.ContributionMap] = wait_out(
+    maps: list[db.ContributionMap] = wait_out(
         lambda: list(
             store.maps(
                 pretraining_id=pretraining.id,
@@ -281,12 +281,12 @@ def _load_maps(store: db.Store, trial: Trial, data_digest: str) -> list[db.Contr
             )
         )
     )
-    if len(found) != trial.recipe.model.splits:
+    if len(maps) != trial.recipe.model.splits:
         raise UserError(
             f"pretraining {pretraining.id} has no maps by the score {score} at budget "
             f"{trial.budget}: launch into a new database with --db"
         )
-    return found
+    return maps
 
 
 def _find_conventional(recipe: Recipe) -> str:
@@ -310,16 +310,16 @@ def _make_index_tables(
     shape, order = (model.channels, model.size, model.size), trial.recipe.maps.order
     values = [m.values for m in from_maps]
     if trial.factorization == "online":
-        found = [layer.table for layer in flow.layers if isinstance(layer, Split)]
+        tables = [layer.table for layer in flow.layers if isinstance(layer, Split)]
     else:
-        found = models.make_tables(
+        tables = models.make_tables(
             trial.factorization, shape, model.splits, seed=trial.seed, maps=values, order=order
         )
     halves = [(m.halves[0], m.halves[1]) for m in from_maps if m.halves is not None]
     statistics = compute_table_statistics(
-        trial.factorization, found, shape, maps=values, halves=halves, order=order
+        trial.factorization, tables, shape, maps=values, halves=halves, order=order
     )
-    kept = make_kept_masks(found, shape)
+    kept = make_kept_masks(tables, shape)
     return tuple(
         db.IndexTable(
             trial_id=trial.id,
@@ -330,6 +330,6 @@ def _make_index_tables(
             statistics=numbers,
         )
         for split, (table, mask, numbers) in enumerate(
-            zip(found, kept, statistics, strict=True), start=1
+            zip(tables, kept, statistics, strict=True), start=1
         )
     )

@@ -1,12 +1,11 @@
-"""Find and remove the files of checkpoints and weights that nobody needs any more.
+"""Find and remove files of checkpoints and weights that nobody needs any more.
 
-It is safe beside running workers, since files are listed first and the database is read then:
+This is safe beside running workers, since files are listed before the database is read:
 
 - A job that was done stays done.
-- An attempt that has ended by then has committed all that it ever will, so a file of weights that
-  no row names is never named later.
-- A file that is still being written belongs to a job that runs, or to a worker that lost its lease.
-- Files that a job might go on from are removed on request only, and are checked again right before.
+- An attempt that has ended has committed all its rows, so that no later row names its weights.
+- A file that is still being written belongs to a running job, or to a worker that lost its lease.
+- Files that a job might go on from are removed only on request, after another check.
 """
 
 import functools
@@ -37,14 +36,17 @@ from lcma.sweeps.spec import Keep
 What = Literal["checkpoints", "snapshots", "lost", "temporary", "unnamed", "named"]
 """The kinds of garbage."""
 
-_ON_RECORD = ("named", "snapshots", "lost")
+_RECORDED = ("named", "snapshots", "lost")
 """The kinds of files that rows of the database may name."""
 
+_RESUMABLE = ("lost", "snapshots")
+"""The kinds of files that a job may go on from."""
+
 LISTING = 16
-"""Folders listed at once, since an object store takes its time for each."""
+"""Folders listed at once, since an object store is slow to list each."""
 
 PROBE_SECONDS = 3600.0
-"""Age at which a launch's test file in the place was left by a launch that was killed."""
+"""Age at which a test file counts as left behind by a killed launch."""
 
 DAY = 86400.0
 
@@ -55,27 +57,20 @@ ENDED = frozenset[State]({"done", "failed", "diverged"})
 class GarbageFilter:
     """The files that may be removed."""
 
-    sweep: str | None = None
-    """Only files of this sweep's jobs."""
-
-    older: float | None = None
-    """Only files older than so many days."""
-
-    lost: bool = False
-    """Also checkpoints of jobs that failed or diverged."""
-
-    weights: bool = False
-    """Also weights that rows name."""
+    sweep: str | None = None  # only files of this sweep's jobs
+    older: float | None = None  # only files older than so many days
+    lost: bool = False  # also checkpoints of jobs that failed or diverged
+    weights: bool = False  # also weights that rows name
 
 
 @dataclass(frozen=True)
 class Waste:
-    """A file to remove, its kind, the name of its folder, and a job to which the folder belongs."""
+    """A file to remove."""
 
     what: What
     folder: str
     file: File
-    owner: Job | None
+    owner: Job | None  # a job of the folder, None for a launch's test files
 
     @property
     def path(self) -> str:
@@ -85,10 +80,10 @@ class Waste:
 
 @dataclass(frozen=True)
 class Survey:
-    """The files to remove, by folder, and the files of runs that the database does not know."""
+    """The files to remove."""
 
-    waste: tuple[Waste, ...]
-    unknown: tuple[File, ...]
+    waste: tuple[Waste, ...]  # by folder
+    unknown: tuple[File, ...]  # files of runs that the database does not know: they stay
 
 
 def find_garbage(
@@ -96,8 +91,8 @@ def find_garbage(
 ) -> Survey:
     """Find the files to remove, and change nothing.
 
-    ``listed`` is called once the files are listed, before the database is read. Raises UserError
-    for an unknown sweep, and for a place that cannot be read.
+    ``listed`` is called after the files are listed and before the database is read. Raises
+    UserError for an unknown sweep, and for a place that cannot be read.
     """
     sweep = None if only.sweep is None else find_sweep(store, only.sweep).id
     files = _list_folders(runs)
@@ -106,42 +101,42 @@ def find_garbage(
     members = None if sweep is None else set(store.job_ids(sweep))
     waste: list[Waste] = []
     unknown: list[File] = []
-    for folder, there in files.items():
+    for folder, inside in files.items():
         first_run = first_run_name(folder)
         owners = known.owners.get(first_run or "", ())
         if first_run is None:
-            waste += () if sweep else _find_probes(folder, there)
+            waste += () if sweep else _find_probes(folder, inside)
         elif not owners:
-            unknown += there
-        elif members is None or any(one.id in members for one in owners):
-            waste += _find_in_run(store, folder, there, owners, known, only)
-    if any(one.what == "unnamed" for one in waste):
-        # What an attempt names it may have named after `known` was read and before it had ended.
+            unknown += inside
+        elif members is None or any(job.id in members for job in owners):
+            waste += _find_in_run(store, folder, inside, owners, known, only)
+    if any(item.what == "unnamed" for item in waste):
+        # An attempt that has ended by now may have named its files after `known` was read.
         named = _read_paths(store)
-        waste = [one for one in waste if one.what != "unnamed" or one.path not in named]
+        waste = [item for item in waste if item.what != "unnamed" or item.path not in named]
     before = None if only.older is None else time.time() - only.older * DAY
-    return Survey(tuple(one for one in waste if _is_older(one.file, before)), tuple(unknown))
+    return Survey(tuple(item for item in waste if _is_older(item.file, before)), tuple(unknown))
 
 
-def remove_garbage(store: Store, runs: Path | str, found: Survey) -> list[Waste]:
-    """Remove what was found, and return what was removed.
+def remove_garbage(store: Store, runs: Path | str, survey: Survey) -> list[Waste]:
+    """Remove the files of a survey; return the files that were removed.
 
-    Files that a job goes on from by now stay. Raises UserError, with the rest left as it is, if the
-    place cannot be written.
+    Files that a job goes on from by now stay. Raises UserError if the place cannot be written; the
+    other files stay then.
     """
     place, removed = storage.open_folder(runs), list[Waste]()
-    for name, group in groupby(found.waste, key=lambda one: one.folder):
+    for name, group in groupby(survey.waste, key=lambda item: item.folder):
         folder, inside = place.subfolder(name), list(group)
-        may_go_on = any(one.what in ("lost", "snapshots") for one in inside)
-        still = not may_go_on or _is_unused(store, inside[0].owner)
-        go = [one for one in inside if still or one.what not in ("lost", "snapshots")]
-        paths = [one.path for one in go if one.what in _ON_RECORD]
+        may_resume = any(item.what in _RESUMABLE for item in inside)
+        if may_resume and not _is_unused(store, inside[0].owner):
+            inside = [item for item in inside if item.what not in _RESUMABLE]
+        paths = [item.path for item in inside if item.what in _RECORDED]
         if paths:
-            # First, so that the next run finds files that a crash after this leaves.
+            # Before the files, so that the next run finds those that a crash leaves behind.
             store.forget_artifacts(paths)
-        for one in go:
-            folder.remove(one.file.name)
-            removed.append(one)
+        for item in inside:
+            folder.remove(item.file.name)
+            removed.append(item)
         if first_run_name(name) is None:
             folder.remove_if_empty()
     return removed
@@ -151,20 +146,15 @@ def remove_garbage(store: Store, runs: Path | str, found: Survey) -> list[Waste]
 class _Known:
     """The contents of the database that concern files."""
 
-    owners: Mapping[str, Sequence[Job]]
-    """Jobs by the folder of their first run; reruns have others beside it."""
-
-    named: frozenset[str]
-    """Paths that rows name."""
-
-    keeps: Mapping[str, Keep]
-    """The files to keep, by job id; empty if every sweep has the default."""
+    owners: Mapping[str, Sequence[Job]]  # jobs by the folder of their first run, without reruns
+    named: frozenset[str]  # paths that rows name
+    keeps: Mapping[str, Keep]  # files to keep by job id; empty if every sweep has the default
 
     @classmethod
     def read(cls, store: Store) -> "_Known":
         owners: dict[str, list[Job]] = {}
-        for one in sorted(store.jobs().values(), key=lambda job: job.id):
-            owners.setdefault(run_name(one), []).append(one)
+        for job in sorted(store.jobs().values(), key=lambda job: job.id):
+            owners.setdefault(run_name(job), []).append(job)
         by_sweep = {sweep.id: _read_keep(sweep.spec) for sweep in store.sweeps()}
         keeps: dict[str, Keep] = {}
         if any(keep != Keep() for keep in by_sweep.values()):
@@ -174,18 +164,17 @@ class _Known:
         return cls(owners, frozenset(_read_paths(store)), keeps)
 
     def keep(self, owners: Iterable[Job]) -> Keep:
-        """Return the most that any sweep of these jobs keeps."""
-        found = [self.keeps.get(one.id, Keep()) for one in owners]
-        return functools.reduce(_union, found)
+        """Return the union of what the sweeps of these jobs keep."""
+        return functools.reduce(_union, (self.keeps.get(job.id, Keep()) for job in owners))
 
 
 def _read_paths(store: Store) -> set[str]:
-    """Return the paths of all files that jobs left."""
-    return {one.path for some in store.artifacts().values() for one in some}
+    """Return the paths of all files that rows name."""
+    return {file.path for files in store.artifacts().values() for file in files}
 
 
 def _list_folders(runs: Path | str) -> dict[str, list[File]]:
-    """List the files of each folder of a run, or of a launch's test of the place."""
+    """List the files of each folder that is of a run or has a launch's test files."""
     place = storage.open_folder(runs)
     names = [n for n in place.folders() if first_run_name(n) or n.startswith(PROBE_FOLDER)]
     with ThreadPoolExecutor(LISTING) as pool:
@@ -201,33 +190,32 @@ def _find_in_run(
     only: GarbageFilter,
 ) -> list[Waste]:
     by_name = {file.name: file for file in files}
-    first, states = owners[0], {one.state for one in owners}
-    found: list[tuple[What, str]] = []
+    first, states = owners[0], {job.state for job in owners}
+    waste: list[tuple[What, str]] = []
     if "running" not in states:
-        found += (("temporary", name) for name in by_name if is_temporary(name))
-    there = sort_checkpoints(by_name)
-    keep = known.keep(owners)
+        waste += (("temporary", name) for name in by_name if is_temporary(name))
+    checkpoints, keep = sort_checkpoints(by_name), known.keep(owners)
     if states == {"done"}:
         what: What = "checkpoints" if first.kind == "trial" else "snapshots"
-        found += ((what, one.name) for one in find_superfluous_checkpoints(there, first.kind, keep))
+        superfluous = find_superfluous_checkpoints(checkpoints, first.kind, keep)
+        waste += ((what, checkpoint.name) for checkpoint in superfluous)
     elif only.lost and states <= ENDED:
-        kept = [one for one in there if one.kept]
-        go = [one for one in there if not one.kept] + find_superfluous_checkpoints(
-            kept, first.kind, keep
-        )
-        found += (("lost", one.name) for one in go)
+        kept = [checkpoint for checkpoint in checkpoints if checkpoint.kept]
+        superfluous = [checkpoint for checkpoint in checkpoints if not checkpoint.kept]
+        superfluous += find_superfluous_checkpoints(kept, first.kind, keep)
+        waste += (("lost", checkpoint.name) for checkpoint in superfluous)
     writers = {name: w for name in by_name if (w := Writer.named_by(name)) is not None}
     named = {name for name in writers if f"{folder}/{name}" in known.named}
     if writers.keys() - named:
         ended = {
             Writer.of(attempt.token, attempt.owner)
-            for attempt in store.attempts([one.id for one in owners])
+            for attempt in store.attempts([job.id for job in owners])
             if attempt.ended is not None
         }
-        found += (("unnamed", n) for n, w in writers.items() if n not in named and w in ended)
+        waste += (("unnamed", n) for n, w in writers.items() if n not in named and w in ended)
     if only.weights:
-        found += (("named", name) for name in sorted(named))
-    return [Waste(what, folder, by_name[name], first) for what, name in found]
+        waste += (("named", name) for name in sorted(named))
+    return [Waste(what, folder, by_name[name], first) for what, name in waste]
 
 
 def _find_probes(folder: str, files: Sequence[File]) -> list[Waste]:
@@ -244,18 +232,18 @@ def _is_unused(store: Store, owner: Job | None) -> bool:
     if owner is None:
         return True
     if owner.pretraining_id is not None:
-        found = store.job_facts(
+        jobs = store.job_facts(
             pretraining_ids=[owner.pretraining_id],
             data_digest=owner.data_digest,
             kind="pretraining",
         )
     else:
-        found = store.job_facts([owner.id])
-    return {one.state for one in found} <= ENDED
+        jobs = store.job_facts([owner.id])
+    return {job.state for job in jobs} <= ENDED
 
 
 def _read_keep(spec: str) -> Keep:
-    """Read which files a stored sweep keeps; the default if its spec is of another version."""
+    """Read what a stored sweep keeps; the default if another version wrote its spec."""
     try:
         return Keep.model_validate(parse_object(spec).get("keep", {}))
     except ValidationError:

@@ -18,31 +18,34 @@ from lcma.sweeps.errors import UserError
 from lcma.sweeps.recipe import TRAIN_CURVE
 
 BEAT_SECONDS = 7.5
-"""Mean interval between heartbeats, unless a quarter of the lease is less."""
+"""Mean interval between heartbeats; at most a quarter of the lease."""
 
 JITTER = 0.25
 """Share of an interval by which it may be longer or shorter."""
 
 LOG_LENGTH = 8 * 1024
-"""Characters of the log that heartbeats bring while the attempt runs, the last ones."""
+"""Characters of a running attempt's log, from its end, that heartbeats send."""
 
 LEAVE_SECONDS = 5.0
-"""Wait at the end of the block for a heartbeat that hangs."""
+"""Time that a hanging heartbeat gets at the end of the block."""
 
-_random = secrets.SystemRandom()  # leaves the state of `random` alone, which may be seeded
+_random = secrets.SystemRandom()  # does not change the state of `random`, which may be seeded
 
 
 def draw_pause(mean: float, *, refused: bool = False) -> float:
-    """Return seconds until the next heartbeat: random, so that workers do not come in waves, and
-    fewer after one that was refused, as by a server with too many clients."""
+    """Return the seconds until the next heartbeat.
+
+    They are random, so that workers do not come in waves, and fewer after a refused heartbeat, as
+    by a server with too many clients.
+    """
     return (mean / 4 if refused else mean) * _random.uniform(1 - JITTER, 1 + JITTER)
 
 
 class HeartbeatThread:
-    """A thread that keeps leases alive while the block runs, all of them in one transaction.
+    """A thread that extends all leases of a process in one transaction, during a block.
 
     While the database is unreachable it keeps trying. Between heartbeats it keeps no connection, so
-    that a server admits many more workers than connections.
+    that a server can have many more workers than connections.
     """
 
     def __init__(self, store: Store, lease_seconds: float) -> None:
@@ -69,14 +72,14 @@ class HeartbeatThread:
         self._thread.join(LEAVE_SECONDS)
 
     def add(self, lease: "Lease") -> None:
-        """Keep a lease alive from now on."""
+        """Extend a lease from now on."""
         with self._lock:
             self._leases.append(lease)
 
     def remove(self, lease: "Lease") -> None:
-        """Keep a lease alive no longer."""
+        """Extend a lease no longer."""
         with self._lock:
-            self._leases = [one for one in self._leases if one is not lease]
+            self._leases = [other for other in self._leases if other is not lease]
 
     def wake(self) -> None:
         """Send the next heartbeats at once."""
@@ -95,18 +98,18 @@ class HeartbeatThread:
                 refused = not self._beat(leases)
 
     def _beat(self, leases: "Sequence[Lease]") -> bool:
-        """Extend leases; return whether the database took it."""
+        """Extend leases; return whether the database accepted that."""
         try:
-            alive = self._store.heartbeats([one.make_heartbeat(self._store) for one in leases])
+            alive = self._store.heartbeats([lease.make_heartbeat(self._store) for lease in leases])
         except UserError as error:  # only the database can take the jobs away, and it may return
-            # A single refusal is no news: it is tried again long before the leases run out.
+            # A single refusal is not logged: the next try comes long before the leases expire.
             late = time.monotonic() - self._last_success > 2 * self._pause
             if late and not self._unreachable:
                 logger.warning("the database is unreachable, and the work goes on: %s", error)
                 self._unreachable = True
             return False
-        except Exception:  # noqa: BLE001 - whatever it is, the work is not lost by it
-            # The leases may run out by this; the database decides at the end whose the jobs are.
+        except Exception:  # noqa: BLE001 - no error of a heartbeat may end the work
+            # If the leases expire by this, the database decides at the end whose the jobs are.
             logger.exception("a heartbeat failed, and the work goes on")
             return False
         self._last_success = time.monotonic()
@@ -123,11 +126,10 @@ class HeartbeatThread:
 
 
 class Lease:
-    """A claim that is kept alive while the block runs; ``lost`` once it is another worker's.
+    """A claim that is extended during a block, with what its heartbeats send.
 
-    ``end_request`` says why the attempt shall end at its next checkpoint, '' while it may go on.
-    Only the database decides that: while it is unreachable, points of curves are kept in memory and
-    in checkpoints. None of the methods waits for the database.
+    Only the database decides that a claim is lost or that its attempt must end. While it is
+    unreachable, points of curves are kept in memory and in checkpoints. No method waits for it.
     """
 
     def __init__(
@@ -139,7 +141,8 @@ class Lease:
         log: Callable[[], str],
     ) -> None:
         self.thread, self.claim, self.seconds = thread, claim, seconds
-        self.lost, self.end_request = False, ""
+        self.lost = False  # whether another worker may have the job
+        self.end_request = ""  # why the attempt must end at its next checkpoint
         self._cost, self._log, self._log_sent = cost, log, ""
         self._bits: float | None = None
         self.step = claim.step
@@ -151,7 +154,7 @@ class Lease:
         self._pending: list[Metric] = []
         self._sent_points = 0
         self._sent: list[Metric] = []
-        self._of_others: Curves = {}
+        self._other_curves: Curves = {}
         self._lock = threading.Lock()
 
     def __enter__(self) -> Self:
@@ -171,7 +174,7 @@ class Lease:
         self.step = step
 
     def report_problem(self, problem: str = "") -> None:
-        """Set what heartbeats report that the attempt cannot do at present, '' for nothing."""
+        """Set the problem that heartbeats report, '' for none."""
         self._problem = problem
 
     def metric(self, name: str, step: int, value: float) -> None:
@@ -185,15 +188,15 @@ class Lease:
     def started_at(self, step: int, curves: Curves) -> None:
         """Report the step from which the attempt goes on, and take over its checkpoint's curves.
 
-        Points of this job that the database lacks are delivered with the next heartbeat; those of
-        other jobs go into the next checkpoint.
+        The next heartbeat sends points of this job that the database lacks. Points of other jobs go
+        into the next checkpoint.
         """
         with self._lock:
             self.step = self.first_step = step
-            own = curves.get(self.claim.job_id, {})
-            self._points = {name: array("d", one.flatten().tolist()) for name, one in own.items()}
+            restored = curves.get(self.claim.job_id, {})
+            self._points = {k: array("d", v.flatten().tolist()) for k, v in restored.items()}
             self._restored = self._all_points()
-            self._of_others = {k: v for k, v in curves.items() if k != self.claim.job_id}
+            self._other_curves = {k: v for k, v in curves.items() if k != self.claim.job_id}
             self._start_unreported = True
         self.thread.wake()
 
@@ -203,13 +206,13 @@ class Lease:
             return self._all_points()
 
     def curves(self) -> Curves:
-        """Return all curves for a checkpoint, those of other jobs included."""
+        """Return all curves for a checkpoint, including those of other jobs."""
         with self._lock:
-            own = {
+            curves = {
                 name: torch.from_numpy(np.array(points).reshape(-1, 2))
                 for name, points in self._points.items()
             }
-        return {**self._of_others, self.claim.job_id: own} if own else dict(self._of_others)
+        return self._other_curves | ({self.claim.job_id: curves} if curves else {})
 
     def _all_points(self) -> list[Metric]:
         return [
@@ -219,7 +222,7 @@ class Lease:
         ]
 
     def make_heartbeat(self, store: Store) -> Heartbeat:
-        """Return a heartbeat with the points that are new, and restored ones that lack."""
+        """Return a heartbeat with new points, and restored ones that the database lacks."""
         with self._lock:
             self._sent, points = self._restored, list(self._pending)
             self._sent_points = len(points)
@@ -238,11 +241,11 @@ class Lease:
         )
 
     def acknowledge(self, end_request: str) -> None:
-        """Forget what the last heartbeat delivered, and keep the answer."""
+        """Forget what the last heartbeat sent, and keep the database's answer."""
         self.end_request, self._log_sent = end_request, self._log_now
         with self._lock:
             del self._pending[: self._sent_points]
-            if self._restored is self._sent:
+            if self._restored is self._sent:  # else the attempt started after that heartbeat
                 self._restored, self._start_unreported = [], False
 
 
@@ -252,11 +255,13 @@ def _cut_log(text: str) -> str:
 
 
 def find_missing(store: Store, claim: Claim, points: Sequence[Metric]) -> list[Metric]:
-    """Return those of the points that the curves of the claim's attempt do not have.
+    """Return the points that the stored curves of the claim's attempt lack.
 
-    A database that was put back from a copy, or lost its last transactions, lacks points that it
+    A database that was restored from a copy, or lost its last transactions, lacks points that it
     had acknowledged.
     """
-    stored = store.points({(claim.attempt_id, one.name) for one in points})
-    known = {(name, step, repr(value)) for (_, name), of in stored.items() for step, value in of}
-    return [one for one in points if (one.name, one.step, repr(float(one.value))) not in known]
+    stored = store.points({(claim.attempt_id, point.name) for point in points})
+    known = {
+        (name, step, repr(value)) for (_, name), curve in stored.items() for step, value in curve
+    }
+    return [p for p in points if (p.name, p.step, repr(float(p.value))) not in known]

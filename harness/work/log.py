@@ -1,4 +1,4 @@
-"""The log of an attempt: its own lines, and warnings of libraries."""
+"""The log of an attempt: its own lines, and the warnings of libraries."""
 
 import logging
 import time
@@ -9,20 +9,20 @@ from types import TracebackType
 from typing import Self
 
 LONGEST = 64 * 1024
-"""Characters kept of a log, the last ones."""
+"""Characters that are kept of a log, from its end."""
 
 SHARE_SECONDS, LEAST_SHARE = 10.0, 0.02
-"""Time, and share of the images, that pass before another line says how many are done."""
+"""Least time and least share of the images between two lines on how many are done."""
 
 EVALUATING, MAPPING, SAMPLING = "evaluating", "making its map", "measuring its samples"
-"""What an attempt does whose steps are made, as its log says."""
+"""What an attempt does after its steps, in the words of its log."""
 
 logger = logging.getLogger("lcma")
 """The logger to which an attempt writes."""
 
 
 def make_share_log(what: str) -> Callable[[int, int], None]:
-    """Return a function that is told how many more images are done, of how many, and logs it."""
+    """Return a function that takes the number of further images and of all, and logs progress."""
     done, logged, since = 0, 0, time.monotonic()
 
     def seen(count: int, total: int) -> None:
@@ -42,10 +42,10 @@ _only: ContextVar["Log | None"] = ContextVar("only", default=None)
 
 
 class Log(logging.Handler):
-    """A handler that keeps what this process logs during a block: all lines of our logger, and
-    warnings and errors of others.
+    """A handler that keeps the lines of our logger, and warnings and errors of other loggers.
 
-    Of several that are open at once, each keeps what is logged outside `only` too.
+    It does so during a block. If several logs are open, each one also keeps what is logged outside
+    of all `only` blocks.
     """
 
     _before = logger.level, logger.propagate
@@ -86,7 +86,7 @@ class Log(logging.Handler):
 
     @contextmanager
     def only(self) -> Iterator[None]:
-        """Let no other log keep what this thread logs during a block."""
+        """Let only this log keep what this thread logs during a block."""
         before = _only.set(self)
         try:
             yield
@@ -104,7 +104,7 @@ class Log(logging.Handler):
 
     @property
     def text(self) -> str:
-        """The lines so far; the first one says so if what came before was cut off."""
+        """The lines so far. The first one says if earlier ones were cut off."""
         self.acquire()
         try:
             cut = "... earlier lines were cut off\n" if self._cut else ""

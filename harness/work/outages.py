@@ -10,9 +10,9 @@ from lcma.db import Unavailable
 from lcma.harness.storage import UnreachableError
 
 SHORTEST, LONGEST = 0.1, 5.0
-"""Seconds of the first pause between two tries and of the longest one."""
+"""Seconds of the first pause between two tries, and of the longest pause."""
 
-_random = secrets.SystemRandom()  # leaves the state of `random` alone, which may be seeded
+_random = secrets.SystemRandom()  # does not change the state of `random`, which may be seeded
 
 Value = TypeVar("Value")
 
@@ -23,10 +23,12 @@ def wait_out(
     seconds: float = math.inf,
     on_failure: Callable[[], None] = lambda: None,
 ) -> Value:
-    """Return what the action returns, retried as long as it raises Unavailable or UnreachableError.
+    """Return what an action returns; retry it while it raises Unavailable or UnreachableError.
 
-    ``on_failure`` is called after each such failure. Raises the last one after ``seconds``, at once
-    if they are 0.
+    Args:
+        action: The action.
+        seconds: Time after which the last error is raised; 0 for a single try.
+        on_failure: Called after each such error.
     """
     until, pause = time.monotonic() + seconds, SHORTEST
     while True:
@@ -36,6 +38,6 @@ def wait_out(
             on_failure()
             if time.monotonic() + pause > until:
                 raise
-        # Random, so that processes that lost the database together do not return together.
+        # Random, so that processes that lost the database together do not come back together.
         time.sleep(pause * _random.uniform(0.5, 1.0))
         pause = min(2 * pause, LONGEST)

@@ -1,6 +1,6 @@
-"""The notice that this process's machine is about to be taken away: SIGTERM, or its node's word.
+"""The notice that this process's machine is about to be taken away, by SIGTERM or by its node.
 
-A training that is noticed writes a checkpoint at its next look, and its attempt ends as preempted.
+A training then writes a checkpoint, and its attempt ends as preempted.
 """
 
 import signal
@@ -9,21 +9,21 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 WATCH_SECONDS = 5.0
-"""Interval between looks at whether the node is ending."""
+"""Interval between checks whether the node is ending."""
 
 _notice = threading.Event()
 
 
 def is_noticed() -> bool:
-    """Return whether what runs here should end with a checkpoint now."""
+    """Return whether trainings of this process should end with a checkpoint now."""
     return _notice.is_set()
 
 
 @contextmanager
 def expect_notice(is_ending: Callable[[], bool] | None = None) -> Iterator[None]:
-    """Take SIGTERM for a notice during a block, and ``is_ending`` too.
+    """Take SIGTERM, or a true ``is_ending``, as a notice during a block.
 
-    Outside of the main thread, where no signal can be handled, only the latter.
+    Only the main thread can handle signals; other threads take only ``is_ending``.
     """
     _notice.clear()
     handles = threading.current_thread() is threading.main_thread()

@@ -1,7 +1,6 @@
-"""A unit of work as it travels to a worker, its terms, and the report that the worker returns.
+"""A work as it travels to a worker, its terms, and the report that the worker returns.
 
-`Work` is a job with all that its body needs. `Terms` are its limits; `make_policy` and `grow_work`
-say what follows when they were not enough.
+`make_policy` and `grow_work` say what follows when the terms were too tight.
 """
 
 import pickle
@@ -16,32 +15,26 @@ from lcma.sweeps.plugins import Plugin
 from lcma.sweeps.spec import Failures, Keep
 
 PROBE_FOLDER = "probe-"
-"""The beginning of the name of a folder of test files, by which a machine tries a place out."""
+"""The prefix of folders of test files, by which a machine tries out a place of checkpoints."""
 
 LEASE_SECONDS = 30.0
-"""Time without a heartbeat after which others take a worker for dead."""
+"""Time without a heartbeat after which a worker counts as dead."""
 
 FULL = "alone on a full GPU"
 """The remedy for a trial that ran out of the memory of its share of a GPU."""
 
 Need = tuple[int, float, float | None]
-"""What a task holds: threads, a share of a GPU, and memory of the host in GB, None for any."""
+"""The resources of a task: threads, share of a GPU, and the host's memory in GB, None for any."""
 
 
 @dataclass(frozen=True)
 class Terms:
-    """The limits of a launch's work, and what follows its failures; None for no limit."""
+    """The limits of a launch's work, None for no limit, and what follows its failures."""
 
     failures: Failures = field(default_factory=Failures)
-
-    hours: float | None = None
-    """Wall-clock hours of an attempt, in a stack of its share."""
-
-    memory_gb: float | None = None
-    """Memory of the host in GB (1e9 bytes)."""
-
-    cap: Cap | None = None
-    """Jobs of the sweep at once."""
+    hours: float | None = None  # of an attempt by the wall clock; in a stack, of its share
+    memory_gb: float | None = None  # of the host, in 1e9 bytes
+    cap: Cap | None = None  # of jobs of the sweep at once
 
 
 @dataclass(frozen=True)
@@ -132,36 +125,33 @@ ENDINGS: dict[State, ReportEnding] = {"done": "done", "diverged": "diverged", "f
 
 @dataclass(frozen=True)
 class Report:
-    """The end of a task, as its worker reports it.
+    """How a task ended, by its worker.
 
     ``ending`` is the state of the job, or one of
 
     - ``elsewhere``: another launch has the job;
     - ``blocked``: a job that it needs ended without a result;
-    - ``cancelled``: a person asked that no launch that has begun runs it;
-    - ``stopped``: the lease was lost or the launch is ending;
+    - ``cancelled``: a person requested that no launch that has begun runs it;
+    - ``stopped``: the lease was lost, or the launch is ending;
     - ``away``: the host could not reach the database or the checkpoints, and nothing was begun;
-    - ``crowded``: its stack of several ran out of memory or raised an error, which counts against
-      no job, and a smaller stack may do;
+    - ``crowded``: its stack ran out of memory or raised an error, which counts against no job: a
+      smaller stack may succeed;
     - ``preempted``: its process or node was told to end, and it has written a checkpoint;
     - ``device_failed``: the device failed, which counts against its host and not against the job.
-
-    ``steps`` are those that its attempt made; ``at_start``: an error ended it before the first.
-    ``host`` is where, as `Finished.host`.
     """
 
     job_id: str
     ending: ReportEnding
     message: str = ""
-    steps: int = 0
-    at_start: bool = False
-    host: str = ""
+    steps: int = 0  # that the attempt made
+    at_start: bool = False  # whether an error ended it before its first step
+    host: str = ""  # as `Finished.host`
 
 
-def make_policy(work: "Work", *, killed: bool = False) -> Policy:
-    """Return what the database shall do with a job after a failed attempt at this work.
+def make_policy(work: Work, *, killed: bool = False) -> Policy:
+    """Return what the database does with a job after a failed attempt at this work.
 
-    ``killed``: its node killed the attempt because memory ran out.
+    ``killed`` says that its node killed the attempt because memory ran out.
     """
     failures = work.terms.failures
     remedy = hopeless = ""
@@ -192,9 +182,11 @@ class Starved:
     killed: int = 0  # by its node
 
 
-def grow_work(work: "Work", starved: Starved) -> "Work":
-    """Return the work with the memory that a job needs after it ran out: a full GPU instead of a
-    share of one, and twice the host's memory for each time that its node killed it."""
+def grow_work(work: Work, starved: Starved) -> Work:
+    """Return the work with more memory for a job that ran out of it.
+
+    It gets a full GPU instead of a share, and twice the host's memory for each kill by its node.
+    """
     memory = work.terms.memory_gb
     if memory is not None:
         memory *= 2**starved.killed

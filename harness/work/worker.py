@@ -1,7 +1,7 @@
-"""The task: attempts at the jobs of a process, alone or in a stack.
+"""A task: attempts at the jobs of a process, alone or in a stack.
 
-Ray and the local executor run exactly these: `run_work` claims the job and executes one attempt. It
-may be started twice for a job, and the second one then finds it taken or done.
+Ray and the local executor both run `run_works`, which claims each job and makes one attempt. If a
+task is started twice, the second one finds its jobs taken or done.
 """
 
 import os
@@ -33,22 +33,22 @@ from lcma.sweeps.errors import UserError, describe_error
 from lcma.sweeps.plugins import locate_failure
 
 START_SECONDS = 600.0
-"""Wait for the database, and for the place of checkpoints, before a body has begun anything."""
+"""Time for which a task waits for the database and the place of checkpoints before it begins."""
 
 T = TypeVar("T")
 
 
 def run_work(work: Work) -> Report:
-    """Do the work unless it is done or taken, and report how it ended, as `run_works` does."""
+    """Do a work unless it is done or taken, and report how it ended. Raises as `run_works` does."""
     (report,) = run_works([work])
     return report
 
 
 def run_works(works: Sequence[Work]) -> list[Report]:
-    """Do each work unless it is done or taken, and report how it ended; several are one stack.
+    """Do each work, in one stack, unless it is done or taken, and report how it ended.
 
-    An error in a work itself becomes its attempt's outcome. An unreachable database is waited
-    for: `START_SECONDS` at the beginning, and at the end until it has stored everything.
+    An error in a work itself becomes its attempt's outcome. An unreachable database is waited for:
+    up to `START_SECONDS` at the beginning, and at the end until it has stored everything.
 
     Raises UserError for failures that retrying cannot fix (database dropped, login refused). Later
     attempts then go on from the last checkpoints.
@@ -58,15 +58,15 @@ def run_works(works: Sequence[Work]) -> list[Report]:
         with ExitStack() as resources:
             return _AttemptGroup(works, resources).run()
     finally:
-        with suppress(RuntimeError):  # of a device that has failed
+        with suppress(RuntimeError):  # the device may have failed
             free_memory(works[0].device)
 
 
 class _AttemptGroup:
-    """Attempts of one process: one after the other, but for trainings that are stacked.
+    """The attempts of one process, which run one after the other, except in stacked trainings.
 
-    Each runs to its training alone. Those that stand at the same step are trained as one; one that
-    leaves goes on to its end at once, while the others wait.
+    Each runs alone up to its training. Attempts at the same step are then trained as one stack. An
+    attempt that leaves the stack goes on to its end at once, while the others wait.
     """
 
     def __init__(self, works: Sequence[Work], resources: ExitStack) -> None:
@@ -91,7 +91,7 @@ class _AttemptGroup:
                 for attempt in self.shared.present:
                     groups.setdefault(attempt.place, []).append(attempt)
                 self._train(max(groups.values(), key=len))
-        except BaseException:  # of a signal; or a fault of this module, and no lease may be left
+        except BaseException:  # a signal, or an error of this module: no lease may stay behind
             for attempt in tuple(self.shared.present):
                 with suppress(KeyboardInterrupt, SystemExit):
                     self._resume(attempt, SystemExit())
@@ -101,7 +101,7 @@ class _AttemptGroup:
         return [self._reports[work.job_id] for work in self.works]
 
     def _begin(self, work: Work) -> None:
-        """Claim the job of a work; report the work if that cannot be done."""
+        """Claim the job of a work and begin its attempt, or report why that was not possible."""
         try:
             self._wait_to_start(lambda: open_run_folder(work).files())
             store, claim = self._claim(work)
@@ -124,7 +124,7 @@ class _AttemptGroup:
         self._resume(attempt)
 
     def _claim(self, work: Work) -> tuple[db.Store, db.Claim | db.Job]:
-        """Connect to the database and claim the job; return the job if it cannot be claimed."""
+        """Connect to the database and claim the job. Returns the job if it cannot be claimed."""
         waited = False
 
         def note_failure() -> None:
@@ -135,7 +135,7 @@ class _AttemptGroup:
             store = self._store = self._store or db.connect(work.place.db, create=False)
             job = store.jobs([work.job_id]).get(work.job_id) if waited else None
             if job is not None and job.state == "running":
-                return store, job  # its holder may have waited for the database too, and goes on
+                return store, job  # its holder may have waited for the database too
             return store, store.claim(
                 work.job_id,
                 owner=work.owner,
@@ -160,7 +160,7 @@ class _AttemptGroup:
         return wait_out(action, seconds=left, on_failure=on_failure)
 
     def _resume(self, attempt: RunningAttempt, error: BaseException | None = None) -> None:
-        """Let an attempt go on, from an error if there is one, until it pauses or has ended."""
+        """Let an attempt go on, or raise an error in it, until it pauses or has ended."""
         steps, pauses = attempt.steps, False
         self.shared.clock.run(attempt.stopwatch)
         try:
@@ -177,7 +177,7 @@ class _AttemptGroup:
                 self.shared.present.remove(attempt)
 
     def _train(self, attempts: Sequence[RunningAttempt]) -> None:
-        """Train attempts that stand at one step as one, and let each go on that has left."""
+        """Train attempts at the same step as one stack; each goes on once it has left that."""
         inside = list(attempts)
 
         def leave(index: int, error: Exception | None) -> None:
@@ -195,8 +195,8 @@ class _AttemptGroup:
         trainings = [attempt.training for attempt in attempts if attempt.training is not None]
         share_time()
         try:
-            train_stack([one.member for one in trainings], trainings[0].until, leave, note)
-        except Exception as error:  # noqa: BLE001 - whatever it is belongs in the attempts' rows
+            train_stack([t.member for t in trainings], trainings[0].until, leave, note)
+        except Exception as error:  # noqa: BLE001 - any error belongs in the attempts' rows
             logger.exception("the stack of %d failed", len(attempts))
             devices.note_failure(error)
             if len(attempts) > 1 and not devices.is_device_failure(error):
