@@ -1,4 +1,4 @@
-"""Launch a sweep for a person: progress, the board, pictures, and three commands to go on with."""
+"""Launch a sweep and print progress, the board, pictures, and the commands to go on with."""
 
 import os
 import sys
@@ -33,13 +33,12 @@ from lcma.sweeps.errors import UserError
 from lcma.sweeps.options import LaunchOptions, format_options
 
 STOPPED, AT_LIMIT, CLUSTER_LOST = 3, 4, 5
-"""The exit codes of a launch that `lcma stop` ended, that ended at a limit of hours, and that lost
-its Ray cluster."""
+"""The exit codes of launches that `lcma stop` or a limit of hours ended, or that lost Ray."""
 
 
 @dataclass(frozen=True)
 class LaunchCommand:
-    """What was typed: the spec, the options of its launch, and the places."""
+    """A command `lcma launch` as it was typed."""
 
     spec: str
     options: LaunchOptions
@@ -49,9 +48,9 @@ class LaunchCommand:
     data: Path | None = None
 
     def format(self, *more: str, with_db: bool = True) -> str:
-        """Return what to type to launch the same again, without its ``--retry``."""
-        once: LaunchOptions = {**self.options, "retry": False}
-        words = ["launch", self.spec, *format_options(LaunchOptions, once)]
+        """Return the command that launches the same again, without its ``--retry``."""
+        options: LaunchOptions = {**self.options, "retry": False}
+        words = ["launch", self.spec, *format_options(LaunchOptions, options)]
         if self.pictures is None:
             words.append("--no-pictures")
         elif self.pictures != FOLDER:
@@ -85,7 +84,7 @@ def run_launch(command: LaunchCommand) -> None:
 
             with console.status("drawing"):
                 drawn = draw_sweep(store, place, report.sweep_id, pictures)
-        except UserError as error:  # the results stand, whatever became of the pictures
+        except UserError as error:  # the launch itself has not failed
             console.print(f"No pictures: {escape(str(error))}")
         else:
             console.print("Pictures:")
@@ -114,7 +113,7 @@ def run_launch(command: LaunchCommand) -> None:
 
 @contextmanager
 def ending_early(console: Console, format_again: Callable[[], str]) -> Iterator[None]:
-    """Exit with the code for it when a launch is stopped or interrupted, and say how to go on."""
+    """Exit with its code when a launch ends early, and print how to go on."""
     try:
         yield
     except LimitReachedError as error:

@@ -1,4 +1,4 @@
-"""Tuning for a person: the study, its progress, its answer, and what to type next."""
+"""Tune a budget and print progress, the answer, and the commands to go on with."""
 
 import shlex
 import sys
@@ -64,12 +64,12 @@ class TuneCommand:
 
     @property
     def again(self) -> str:
-        """The command to type to go on with the same study."""
+        """The command that goes on with the same study."""
         return format_command(*self.words, db=self.db, runs=self.runs, data=self.data)
 
 
 def run_study(command: TuneCommand) -> None:
-    """Check, tune, report. What can be refused is refused before anything is changed."""
+    """Check, tune and report. What can be refused is refused before anything is changed."""
     console = Console(stderr=command.json)
     place = find_place(command.db, command.runs, command.data, write=True)
     options = command.options
@@ -87,18 +87,18 @@ def run_study(command: TuneCommand) -> None:
             Study.require_same(store, target, digest)
     for line in rehearse_plugins(plan):
         console.print(escape(line), highlight=False, soft_wrap=True)
-    need = resolve_resources(spec, gpus=options.get("gpus"), parallel=None, ray=ray)
-    check_compilable(target.whole, need)
+    resources = resolve_resources(spec, gpus=options.get("gpus"), parallel=None, ray=ray)
+    check_compilable(target.whole, resources)
     missing = missing_data(spec, place)
     check_writable(place)
     with (
         ending_early(console, lambda: command.again),
-        Workers(need, plan.threads, console.status, options) as workers,
+        Workers(resources, plan.threads, console.status, options) as workers,
     ):
         store, _ = workers.prepare(plan, place, missing)
         workers.store, place = store, replace(place, db=store.url)
         limits = Limits(
-            options.get("max_device_hours"), need.max_device_hours, options.get("max_hours")
+            options.get("max_device_hours"), resources.max_device_hours, options.get("max_hours")
         )
         for line in describe_limits(limits, None):
             console.print(line, highlight=False, soft_wrap=True)
@@ -128,9 +128,10 @@ def run_study(command: TuneCommand) -> None:
         why = format_command("status", db=command.db)
         print_commands(console, [why], "Some did not end well. See why with")
         sys.exit(1)
-    words = [(name, "--sweep", spec.name) for name in ("budgets", "board")]
-    own = [format_command(*each, db=command.db) for each in words]
-    print_commands(console, [*own, shlex.join(["optuna-dashboard", dashboard_url(store)])])
+    commands = [
+        format_command(name, "--sweep", spec.name, db=command.db) for name in ("budgets", "board")
+    ]
+    print_commands(console, [*commands, shlex.join(["optuna-dashboard", dashboard_url(store)])])
 
 
 def dashboard_url(store: Store) -> str:
@@ -141,7 +142,7 @@ def dashboard_url(store: Store) -> str:
 
 
 def _read_answer(store: Store, target: StudyTarget, tuner: Tuner) -> list[BudgetCurve]:
-    """Return what `lcma budgets` shows of the study's sweep; nothing where all were lost."""
+    """Return what `lcma budgets` shows of the study's sweep; nothing if all trials were lost."""
     try:
         return read_budget_curves(
             store,
@@ -153,11 +154,11 @@ def _read_answer(store: Store, target: StudyTarget, tuner: Tuner) -> list[Budget
 
 
 def _read_spec(command: TuneCommand, place: Place) -> Spec:
-    """Read the spec and put in place of its own what the command line says."""
+    """Read the spec, and replace what the command line overrides."""
     options = command.options
     spec = read_spec(command.spec, place, choose_overrides(options))
     if spec.tune is None:
         return spec
-    own = {"trials": options.get("trials"), "parallel": options.get("parallel")}
-    content = spec.tune.model_dump() | {k: v for k, v in own.items() if v is not None}
+    overrides = {"trials": options.get("trials"), "parallel": options.get("parallel")}
+    content = spec.tune.model_dump() | {k: v for k, v in overrides.items() if v is not None}
     return spec.model_copy(update={"tune": validate(Tune, content, "command line")})
