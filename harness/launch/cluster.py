@@ -86,8 +86,8 @@ class _JobConfig(JobConfig):
     """Ray's configuration without the current folder, from which workers would import first."""
 
     def _serialize(self) -> str:
-        own = {str(Path(path).absolute()) for path in sys.path}
-        self._py_driver_sys_path = [path for path in self._py_driver_sys_path if path in own]
+        paths = {str(Path(path).absolute()) for path in sys.path}
+        self._py_driver_sys_path = [path for path in self._py_driver_sys_path if path in paths]
         serialized: str = super()._serialize()  # bytes, whatever Ray says
         return serialized
 
@@ -169,10 +169,10 @@ class RayExecutor(Executor):
         Raises UserError after `WAIT_NODES_SECONDS`.
         """
         until = time.monotonic() + WAIT_NODES_SECONDS
-        while (found := len(self._nodes())) < count:
+        while (alive := len(self._nodes())) < count:
             if time.monotonic() >= until:
                 raise UserError(
-                    f"Ray at {self.address} has {format_count(found, 'node')} after "
+                    f"Ray at {self.address} has {format_count(alive, 'node')} after "
                     f"{WAIT_NODES_SECONDS / 60:.0f} minutes, and not the {count} of --wait-nodes: "
                     "see `ray status`, or wait for fewer"
                 )
@@ -199,9 +199,9 @@ class RayExecutor(Executor):
         self, threads: int, gpus: float = 0.0, memory_gb: float | None = None
     ) -> dict[str, float]:
         """Return the resources of a task: at least those of the launch."""
-        own = self.resources
-        need = {"CPU": own.cpus or float(threads), "GPU": max(gpus, own.gpus or 0.0)}
-        if memory := max(memory_gb or 0.0, own.memory_gb or 0.0):
+        least = self.resources
+        need = {"CPU": least.cpus or float(threads), "GPU": max(gpus, least.gpus or 0.0)}
+        if memory := max(memory_gb or 0.0, least.memory_gb or 0.0):
             need["memory"] = memory * 1e9
         return need
 
@@ -744,8 +744,8 @@ def _find_token_problem(error: BaseException | None) -> str | None:
     none."""
     while error is not None:
         text = f"{type(error).__name__}: {error}"
-        _, found, why = text.rpartition("AuthenticationError: ")
-        if found:
+        _, match, why = text.rpartition("AuthenticationError: ")
+        if match:
             return why.split(". ")[0].removeprefix("RPC error: InvalidAuthToken: ")
         error = error.__cause__ or error.__context__
     return None

@@ -281,8 +281,8 @@ class Launch:
                 self._tokens[job.id] = job.token
         now = self.store.now()
         self._watch.update(running)
-        own = [r.job_id for r in running if r.owner == self._owner and r.job_id in self._in_flight]
-        if any(self._watch.seconds_still(job_id) > self._lease / 2 for job_id in own):
+        mine = [r.job_id for r in running if r.owner == self._owner and r.job_id in self._in_flight]
+        if any(self._watch.seconds_still(job_id) > self._lease / 2 for job_id in mine):
             self.store.require_writable()  # no heartbeat came: a full disk can still be read
         leases = {r.job_id: r.lease_until for r in running if r.lease_until is not None}
         new = {
@@ -416,13 +416,13 @@ class Launch:
             candidates=self._candidates,
             grown=self._grown,
             in_flight={job_id: task.job_ids for job_id, task in self._in_flight.items()},
-            running={one.job_id: one.stack_id or one.job_id for one in state.running},
+            running={job.job_id: job.stack_id or job.job_id for job in state.running},
             held=state.leases.keys() if self._is_in_grace() else state.held,
             resting={job_id for job_id, until in self._not_before.items() if now < until},
             segments=[
-                one
-                for one in state.segments
-                if one.job_id in state.held and one.job_id not in self._in_flight
+                segment
+                for segment in state.segments
+                if segment.job_id in state.held and segment.job_id not in self._in_flight
             ],
         )
         free_slots, grows = self.executor.free_slots, self.executor.grows
@@ -490,8 +490,8 @@ class Launch:
     def _put_back_excused(self) -> None:
         """Make excused jobs pending again. Raises Unavailable."""
         if self._excused:
-            found = self.store.jobs(self._excused).values()
-            self.store.retry([job.id for job in found if job.state == "failed"])
+            jobs = self.store.jobs(self._excused).values()
+            self.store.retry([job.id for job in jobs if job.state == "failed"])
             self._excused.clear()
 
     def _halve(self, task: _Submitted, lost: Finished) -> None:
@@ -598,12 +598,12 @@ class Launch:
         A job for which no node has enough fails in the database and is given up, unless it has been
         submitted. Raises Unavailable, with nothing changed.
         """
-        found = read_starved(self.store, job_ids) if job_ids else {}
+        starved = read_starved(self.store, job_ids) if job_ids else {}
         for job_id in job_ids:
             self._grown.pop(job_id, None)
-        for job_id, starved in found.items():
-            self._grown[job_id] = grow_work(self.works[job_id], starved)
-        for job_id in found.keys() - self._in_flight.keys():
+        for job_id, counts in starved.items():
+            self._grown[job_id] = grow_work(self.works[job_id], counts)
+        for job_id in starved.keys() - self._in_flight.keys():
             if why := self._find_hopeless(job_id):
                 self._end_job(Report(job_id, "failed", f"given up: {why}"))
 

@@ -112,14 +112,14 @@ def _run_self(attempt: RunningAttempt, pretraining: Pretraining) -> Steps[Ending
     model, options = recipe.model, recipe.maps
     shape = (model.channels, model.size, model.size)
     conventional = _find_conventional(recipe)
-    found: list[MeasuredMap] = []
+    chosen_maps: list[MeasuredMap] = []
     maps: list[db.ContributionMap] = []
     for split in range(1, model.splits + 1):
         tables = models.make_tables(
             "self",
             shape,
-            len(found),
-            maps=[measured_map.values for measured_map in found],
+            len(chosen_maps),
+            maps=[m.values for m in chosen_maps],
             order=options.order,
         )
         ids = surviving_ids(tables, shape)[-1]
@@ -147,7 +147,7 @@ def _run_self(attempt: RunningAttempt, pretraining: Pretraining) -> Steps[Ending
                 f"there is no map by the score {score} at split {split}: a dimension does not "
                 "vary; take `maps.score=cumulative`"
             )
-        found.append(chosen)
+        chosen_maps.append(chosen)
         maps.append(_make_map_of(chosen, ids, attempt.work.job))
     return _make_pretraining_ending(attempt, trainer, tuple(maps))
 

@@ -250,10 +250,10 @@ def _read_keep(spec: str) -> Keep:
         return Keep()
 
 
-def _union(one: Keep, other: Keep) -> Keep:
+def _union(keep: Keep, other: Keep) -> Keep:
     snapshots = ("none", "longest", "all")
     return Keep(
-        checkpoints="last" if "last" in (one.checkpoints, other.checkpoints) else "none",
-        weights=one.weights or other.weights,
-        snapshots=max(one.snapshots, other.snapshots, key=snapshots.index),
+        checkpoints="last" if "last" in (keep.checkpoints, other.checkpoints) else "none",
+        weights=keep.weights or other.weights,
+        snapshots=max(keep.snapshots, other.snapshots, key=snapshots.index),
     )
