@@ -67,8 +67,9 @@ class LocalExecutor(Executor):
 
     def close(self, *, kill: bool) -> None:
         for pool in self._pools:
-            if kill:
-                _kill(pool)
+            if kill:  # Python 3.14 has ProcessPoolExecutor.kill_workers for this
+                for process in list((pool._processes or {}).values()):
+                    process.kill()
             pool.shutdown(wait=not kill, cancel_futures=True)
 
     def _start(self, slot: int, works: Sequence[Work]) -> Future[_Ended]:
@@ -155,12 +156,6 @@ def _run(works: Sequence[Work]) -> _Ended:
     from lcma.harness.train import devices  # imports torch, as the body does
 
     return reports, devices.has_failed()
-
-
-def _kill(pool: ProcessPoolExecutor) -> None:
-    # Python 3.14 has ProcessPoolExecutor.kill_workers for this.
-    for process in list((pool._processes or {}).values()):
-        process.kill()
 
 
 def _start_worker(environment: dict[str, str], gpu: int | None) -> None:

@@ -352,7 +352,11 @@ def register_plan(
             for c in plan.expansion.cells
             if c.trial
         ),
-        bars=tuple(bar for p in prepared.values() for bar in _bar_rows(p)),
+        bars=tuple(
+            db.Bar(data_digest=p.manifest.digest, **asdict(bar))
+            for p in prepared.values()
+            for bar in ensure_bars(p)
+        ),
     )
     noted, done = time.monotonic(), 0
     for part in whole.slices(SLICE):
@@ -591,11 +595,6 @@ def _data_set_row(prepared: data.PreparedSet) -> db.DataSet:
         test=manifest.counts.test,
         manifest=manifest.model_dump_json(),
     )
-
-
-def _bar_rows(prepared: data.PreparedSet) -> Iterable[db.Bar]:
-    digest = prepared.manifest.digest
-    return (db.Bar(data_digest=digest, **asdict(bar)) for bar in ensure_bars(prepared))
 
 
 def _pretraining_row(pretraining: Pretraining) -> db.PretrainingRow:

@@ -107,7 +107,9 @@ class Preflight:
         self.question = Question(place, name, sets, device, code)
         self._place = storage.open_folder(place.runs)
         self._folder = self._place.subfolder(name)
-        self._missing = _find_missing(place.runs)
+        # Missing folders of a local path, innermost first, which `close` removes again.
+        local = [place.runs, *place.runs.parents] if isinstance(place.runs, Path) else []
+        self._missing = [path for path in local if not path.exists()]
         try:
             self._folder.put(lambda out: out.write(b"here"), lambda digest: LAUNCH_FILE)
         except BaseException:  # also an interruption
@@ -221,10 +223,3 @@ def _check_place(question: Question, host: str) -> str:
     file = secrets.token_hex(8)
     folder.put(lambda out: out.write(b"here"), lambda digest: file)
     return file
-
-
-def _find_missing(runs: Path | str) -> list[Path]:
-    """Return the missing folders of a local path, the innermost first."""
-    if isinstance(runs, str):
-        return []
-    return [path for path in (runs, *runs.parents) if not path.exists()]

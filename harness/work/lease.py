@@ -227,7 +227,10 @@ class Lease:
             self._sent, points = self._restored, list(self._pending)
             self._sent_points = len(points)
             first_step = self.first_step if self._start_unreported else None
-            self._log_now = log = _cut_log(self._log())
+            log = self._log()
+            if len(log) > LOG_LENGTH:
+                log = log[-LOG_LENGTH:].partition("\n")[2]  # whole lines
+            self._log_now = log
         return Heartbeat(
             claim=self.claim,
             step=self.step,
@@ -247,11 +250,6 @@ class Lease:
             del self._pending[: self._sent_points]
             if self._restored is self._sent:  # else the attempt started after that heartbeat
                 self._restored, self._start_unreported = [], False
-
-
-def _cut_log(text: str) -> str:
-    """Return the last whole lines of a log."""
-    return text if len(text) <= LOG_LENGTH else text[-LOG_LENGTH:].partition("\n")[2]
 
 
 def find_missing(store: Store, claim: Claim, points: Sequence[Metric]) -> list[Metric]:

@@ -200,11 +200,8 @@ class _AttemptGroup:
             logger.exception("the stack of %d failed", len(attempts))
             devices.note_failure(error)
             if len(attempts) > 1 and not devices.is_device_failure(error):
-                error = CrowdedError(_describe_crowd(error, len(attempts)))
+                what = "memory ran out" if ran_out_of_memory(error) else "an error was raised"
+                why = f"{describe_error(error)}{locate_failure(error)}"
+                error = CrowdedError(f"{what} in a stack of {len(attempts)}: {why}")
             for attempt in tuple(inside):
                 self._resume(attempt, error)
-
-
-def _describe_crowd(error: Exception, count: int) -> str:
-    what = "memory ran out" if ran_out_of_memory(error) else "an error was raised"
-    return f"{what} in a stack of {count}: {describe_error(error)}{locate_failure(error)}"
