@@ -33,15 +33,15 @@ OFTEN = {"settle": 0.2, "submit": 0.3, "checkpoint": 0.3, "heartbeats": 0.5, STE
 """Points that a process passes again and again: it looks with this chance whether to die there, so
 that it is not always the first time."""
 
-LOOK_SECONDS = 3.0
-"""Longest time between two looks of a worker whether to die at any moment."""
+CHECK_SECONDS = 3.0
+"""Longest interval between two checks of a worker whether to die at any moment."""
 
 STOP_SECONDS = 12.0
-"""How long a worker stands still: four leases, after which another launch may have its job."""
+"""Time for which a worker stands still: four leases, so that another launch may take its job."""
 
 
 class Orders:
-    """A folder of orders that all processes see, and of those that were carried out."""
+    """A folder with orders to all processes, and with the orders that were carried out."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -61,7 +61,7 @@ class Orders:
         return True
 
     def note(self, target: str) -> None:
-        """Count a kill that somebody else carries out."""
+        """Count a kill that another process carries out."""
         (self._taken / f"{target}~{uuid.uuid4().hex}").touch()
 
     def is_open(self, target: str) -> bool:
@@ -86,7 +86,7 @@ def arm(folder: str) -> None:
 
 
 def arm_worker(folder: str) -> None:
-    """Do so in a worker, which also dies and stands still at any moment."""
+    """Carry out the orders in a worker, which also dies and stands still at any moment."""
     if _armed is None:
         arm(folder)
         assert _armed is not None
@@ -119,7 +119,7 @@ class _Armed:
         event.listen(Pool, "checkin", self._after_return)
 
     def _name(self, owner: Any, function: str, name: str) -> None:
-        """Replace a function by one that keeps note of being entered."""
+        """Replace a function by one that records that it is entered."""
         original: Callable[..., Any] = getattr(owner, function)
 
         @wraps(original)
@@ -163,9 +163,9 @@ class _Armed:
         Stack.step = lambda stack: make_step(stack.trainers[0], lambda: stack_step(stack))  # type: ignore[method-assign]
 
     def watch(self) -> None:
-        """Look again and again whether to die or to stand still."""
+        """Check repeatedly whether to die or to stand still."""
         while True:
-            time.sleep(self._chance.uniform(0.0, LOOK_SECONDS))
+            time.sleep(self._chance.uniform(0.0, CHECK_SECONDS))
             self._look("worker")
             if self.orders.take("stop"):
                 wake = f"sleep {STOP_SECONDS:g}; kill -CONT {os.getpid()}"

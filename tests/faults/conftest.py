@@ -42,7 +42,7 @@ from tests.harness.tuning.conftest import few_root, on_each, revisions_read_once
 
 
 class MovedFile:
-    """A SQLite file that somebody moves elsewhere."""
+    """A SQLite file that is moved elsewhere and back."""
 
     def __init__(self, path: Path) -> None:
         self.path, self.url = path, f"sqlite:///{path}"
@@ -56,7 +56,7 @@ class MovedFile:
 
 @pytest.fixture
 def make_database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callable[[str], Any]]:
-    """Makes an empty database of an engine."""
+    """Return a function that makes an empty database of an engine."""
     numbers, names = count(), list[str]()
 
     def make(engine: str) -> Any:
@@ -112,7 +112,7 @@ def new_sweep(
 def alone(
     tmp_path_factory: pytest.TempPathFactory, photos_root: Path
 ) -> Callable[[dict[str, Any] | None], dict[str, Rows]]:
-    """Returns the rows that a sweep, changed as said, leaves where nobody disturbs it."""
+    """Return a function that returns the rows of an undisturbed sweep with changes."""
     found: dict[str, dict[str, Rows]] = {}
 
     def run(change: dict[str, Any] | None = None) -> dict[str, Rows]:
@@ -133,7 +133,7 @@ def alone(
 
 @pytest.fixture
 def equal(alone: Callable[..., dict[str, Rows]]) -> Callable[..., None]:
-    """Checks that a sweep left what it leaves where nobody disturbs it, and nothing else."""
+    """Return a function that checks that a sweep left exactly what an undisturbed one leaves."""
 
     def check(one: Sweep, change: dict[str, Any] | None = None) -> None:
         assert find_faults(one.store) == [], one.said()

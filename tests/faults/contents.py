@@ -81,7 +81,7 @@ def find_faults(store: db.Store) -> list[str]:
 
 
 def compare_rows(expected: dict[str, Rows], actual: dict[str, Rows]) -> list[str]:
-    """Return a line for each row that is missing, too many, or another one."""
+    """Return a line for each row that is missing, superfluous or different."""
     lines = []
     for name, rows in expected.items():
         others = actual[name]
@@ -100,7 +100,7 @@ def compare_rows(expected: dict[str, Rows], actual: dict[str, Rows]) -> list[str
 
 
 def _exact(value: Any) -> Any:
-    """Return something that is equal where every bit is."""
+    """Return a value that is equal if and only if all bits are."""
     if isinstance(value, float):
         return value.hex()
     return bytes(value) if isinstance(value, memoryview) else value

@@ -13,11 +13,11 @@ from lcma.harness.watch.progress import Bars
 from lcma.sweeps.errors import UserError
 
 TERMS = ("lease_seconds", "checkpoint_seconds")
-"""What a launch takes beside the options of `lcma launch`."""
+"""Arguments of `launch_sweep` beside the options of `lcma launch`."""
 
 
 def main() -> None:
-    """Carry out the task in the first argument as `lcma launch` would."""
+    """Launch the sweep of the task in the first argument as `lcma launch` would."""
     task = json.loads(sys.argv[1])
     if task["orders"] is not None:
         from tests.faults.armed import arm

