@@ -56,7 +56,8 @@ def _make_table(members: list[PlannedCell], title: str) -> Table:
     for planned in members:
         key = (planned.cell.factorization, planned.cell.budget, planned.status, planned.note)
         groups.setdefault(key, []).append(planned)
-    rows, styles = [], {}
+    rows: list[tuple[Any, ...]] = []
+    styles: dict[tuple[int, int], str] = {}
     for (factorization, budget, status, note), alike in groups.items():
         trial = alike[0].cell.trial
         canonical = trial.factorization if trial else factorization
