@@ -1,8 +1,9 @@
-"""Cells: values of one measure of current results that differ in the seed alone."""
+"""Cells: values of one measure of current results that differ only in the seed."""
 
 from collections import defaultdict
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from functools import cache
+from itertools import chain
 from typing import Any
 
 import sqlalchemy as sa
@@ -22,7 +23,7 @@ from lcma.db.statements import Where, build_conditions
 from lcma.db.views import views
 from lcma.sweeps.measures import BITS_PER_DIM
 
-AT_ONCE = 20_000
+CHUNK_ROWS = 20_000
 """Rows that a server sends at a time."""
 
 _VIEW = views.tables["results"]
@@ -36,34 +37,26 @@ _IN_VIEW: dict[str, sa.Column[Any]] = {
     "data_digest": jobs.c.data_digest,
     "attempt_id": measures.c.attempt_id,
 }
-"""Columns of `results`, from the tables where they stand as they are."""
+"""The columns of `results`, taken from a table if the view copies them: the view joins more."""
 
-_OF_VALUE = (
+_CELL_KEYS = (
     *("flow", "dataset", "variant", "data_digest", "recipe_id", "protocol", "factorization"),
     *("budget", "map_options"),
 )
-_OF_RECIPE = ("profile", "splits", "size", "steps")
-_MADE = ("code_version", "dirty", "torch", "device", "cpu_capability")
+_RECIPE_FACTS = ("profile", "splits", "size", "steps")
+_ENVIRONMENT_FACTS = ("code_version", "dirty", "torch", "device", "cpu_capability")
 
 
 def read_cells(
-    connection: sa.Connection,
-    where: Where,
-    sweep_id: str | None,
-    measure: str = BITS_PER_DIM,
+    connection: sa.Connection, where: Where, sweep_id: str | None, measure: str
 ) -> list[SeededCell]:
-    """Read the cells of the results that match, ordered by what tells them apart.
-
-    Args:
-        where: As for the view `results`.
-        sweep_id: The sweep whose trials count; None for all.
-        measure: The measure whose values they have.
-    """
+    """Read cells; see `Store.cells`."""
+    # Joined here rather than in SQL: there are thousands of values for each of these rows.
     making = _read_makings(connection)
-    of_recipe = _read_by_id(connection, recipes, _OF_RECIPE)
+    recipe_facts = _read_by_id(connection, recipes, _RECIPE_FACTS)
     precisions = _read_by_id(connection, protocols, ("precision",))
     columns = (
-        *(_IN_VIEW[name] for name in _OF_VALUE),
+        *(_IN_VIEW[name] for name in _CELL_KEYS),
         *(measures.c.protocol_id, trials.c.seed),
         *(measures.c[name] for name in ("value", "standard_error", "images", "clusters")),
         *(attempts.c[name] for name in ("environment_id", "threads")),
@@ -71,35 +64,35 @@ def read_cells(
     query = _select_values(columns, where, sweep_id, measure)
     query = query.join(attempts, attempts.c.id == measures.c.measured_by)
     by_protocol: defaultdict[tuple[Any, ...], list[Any]] = defaultdict(list)
-    width = len(_OF_VALUE) + 1
-    for row in _rows(connection, query):
+    width = len(_CELL_KEYS) + 1
+    chunks = connection.execution_options(yield_per=CHUNK_ROWS).execute(query).partitions()
+    for row in chain.from_iterable(chunks):
         by_protocol[row[:width]].append(row[width:])
     by_cell: defaultdict[tuple[Any, ...], list[Any]] = defaultdict(list)
-    for (*of_value, protocol_id), values in by_protocol.items():
-        by_cell[*of_value, *precisions[protocol_id]] += values
-    found = []
-    for (*of_value, precision), values in by_cell.items():
-        own = dict(zip(_OF_VALUE, of_value, strict=True))
+    for (*key, protocol_id), values in by_protocol.items():
+        by_cell[*key, *precisions[protocol_id]] += values
+    cells = []
+    for (*key, precision), values in by_cell.items():
+        keys = dict(zip(_CELL_KEYS, key, strict=True))
         seeds, numbers, errors, images, clusters, *made = zip(*values, strict=True)
         by_seed = dict(sorted(zip(seeds, numbers, strict=True)))
-        found.append(
+        cells.append(
             SeededCell(
-                **own,
-                **dict(zip(_OF_RECIPE, of_recipe[own["recipe_id"]], strict=True)),
+                **keys,
+                **dict(zip(_RECIPE_FACTS, recipe_facts[keys["recipe_id"]], strict=True)),
                 precision=precision,
                 values=by_seed,
                 repeated=None if len(by_seed) == len(seeds) else _find_repeated(seeds),
                 standard_error=max(_known(errors), default=None),
                 images=min(_known(images), default=None),
                 clusters=min(_known(clusters), default=None),
-                makings=tuple(making(*one) for one in sorted(set(zip(*made, strict=True)))),
+                makings=tuple(making(*pair) for pair in sorted(set(zip(*made, strict=True)))),
             )
         )
-    found.sort(key=_place_cell)
-    return found
+    return sorted(cells, key=_order_key)
 
 
-def _place_cell(cell: SeededCell) -> tuple[Any, ...]:
+def _order_key(cell: SeededCell) -> tuple[Any, ...]:
     names = (
         *(cell.flow, cell.dataset, cell.variant, cell.data_digest, cell.recipe_id, cell.profile),
         *(cell.protocol, cell.precision, cell.factorization),
@@ -119,12 +112,12 @@ def _known(values: tuple[Any, ...]) -> Iterator[Any]:
 
 
 def _find_repeated(seeds: tuple[int, ...]) -> int:
-    return next(seed for place, seed in enumerate(seeds) if seed in seeds[:place])
+    return next(seed for index, seed in enumerate(seeds) if seed in seeds[:index])
 
 
 def read_values(connection: sa.Connection, name: str, sweep_id: str | None) -> list[Any]:
-    """Read the different values of a column of `results`, in order, null first."""
-    list(build_conditions("results", _IN_VIEW, {name: []}))  # is there such a column?
+    """Read the different values of a column; see `Store.result_values`."""
+    list(build_conditions("results", _IN_VIEW, {name: []}))  # raises for an unknown column
     column = _IN_VIEW[name]
     if column.table is _VIEW:
         query = sa.select(column)
@@ -132,8 +125,8 @@ def read_values(connection: sa.Connection, name: str, sweep_id: str | None) -> l
             query = query.where(_VIEW.c.trial_id.in_(_members(sweep_id)))
     else:
         query = _select_values([column], {}, sweep_id, BITS_PER_DIM)
-    found = connection.execute(query.distinct()).scalars()
-    return sorted(found, key=lambda value: (value is not None, value))
+    values = connection.execute(query.distinct()).scalars()
+    return sorted(values, key=lambda value: (value is not None, value))
 
 
 def _members(sweep_id: str) -> sa.Select[Any]:
@@ -141,18 +134,18 @@ def _members(sweep_id: str) -> sa.Select[Any]:
 
 
 def _select_values(
-    columns: Collection[sa.ColumnElement[Any]], where: Where, sweep_id: str | None, measure: str
+    columns: Sequence[sa.ColumnElement[Any]], where: Where, sweep_id: str | None, measure: str
 ) -> sa.Select[Any]:
-    """Select columns of the values of one measure of current results that match."""
+    # Columns of the values of one measure of current results that match, with no needless join.
     conditions = [measures.c.name == measure]
     used = {column.table for column in columns if isinstance(column, sa.Column)}
     for name, value in where.items():
-        (one,) = build_conditions("results", _IN_VIEW, {name: value})
+        (condition,) = build_conditions("results", _IN_VIEW, {name: value})
         used.add(_IN_VIEW[name].table)
         if _IN_VIEW[name].table is _VIEW:
-            own = sa.tuple_(measures.c.attempt_id, measures.c.protocol)
-            one = own.in_(sa.select(_VIEW.c.attempt_id, _VIEW.c.protocol).where(one))
-        conditions.append(one)
+            key = sa.tuple_(measures.c.attempt_id, measures.c.protocol)
+            condition = key.in_(sa.select(_VIEW.c.attempt_id, _VIEW.c.protocol).where(condition))
+        conditions.append(condition)
     query = (
         sa.select(*columns)
         .join_from(measures, jobs, jobs.c.done_attempt_id == measures.c.attempt_id)
@@ -168,17 +161,11 @@ def _select_values(
     return query
 
 
-def _rows(connection: sa.Connection, query: sa.Select[Any]) -> Iterator[Any]:
-    for rows in connection.execution_options(yield_per=AT_ONCE).execute(query).partitions():
-        yield from rows
-
-
-def _read_makings(connection: sa.Connection) -> Any:
-    known = {row.id: row._mapping for row in connection.execute(sa.select(environments))}
+def _read_makings(connection: sa.Connection) -> Callable[[str, int], Making]:
+    known = _read_by_id(connection, environments, _ENVIRONMENT_FACTS)
 
     @cache
-    def making(environment: str, threads: int) -> Making:
-        made = {name: known[environment][name] for name in _MADE}
-        return Making(**made, threads=threads)
+    def making(environment_id: str, threads: int) -> Making:
+        return Making(*known[environment_id], threads=threads)
 
     return making

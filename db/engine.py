@@ -1,4 +1,4 @@
-"""The interface of a database engine, its errors as UserErrors, and statements for hot paths."""
+"""The interface of a database engine, its errors as UserErrors, and the driver's own connection."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -15,54 +15,51 @@ from lcma.db.schema import VERSION_TABLE, only_optuna
 from lcma.sweeps.errors import UserError
 
 MOST_BYTES = 64 * 2**20
-"""The most that a query with a limit of rows returns, but for its last row."""
+"""The size at which a query with a limit of rows stops, after the row that exceeds it."""
 
 
-class Unavailable(UserError):  # noqa: N818 - what the database is
+class Unavailable(UserError):  # noqa: N818 - the state of the database
     """The database is unreachable, or cannot be written, for now: the same may work later.
 
-    Nothing was changed; but where the connection was lost in the middle of a commit, everything
+    Nothing was changed, unless the connection was lost in the middle of a commit: then everything
     may have been.
     """
 
 
-class Damaged(UserError):  # noqa: N818 - what the database is
-    """What is stored in the database cannot be read."""
+class Damaged(UserError):  # noqa: N818 - the state of the database
+    """Something stored in the database cannot be read."""
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
-    """A place for a database: `exists` says whether tables are there, `revision` which schema.
+class DatabaseState:
+    """What `Database.identify` learned of a place without changing it."""
 
-    ``relations`` are the SQL of `table NAME`, `view NAME` and `trigger NAME`. Of a server, which
-    has an owner and writes SQL in its own way, they are the columns of tables and views, and no
-    triggers.
-    """
-
-    exists: bool
+    exists: bool  # whether our tables are there
     revision: str | None
+    # The SQL of `table NAME`, `view NAME` and `trigger NAME`. A server rewrites SQL and has an
+    # owner: there it is the columns of tables and views, and there are no triggers.
     relations: Mapping[str, str] | None = None
 
 
-def find_revision(place: str, names: Collection[str], versions: Sequence[object]) -> Found:
-    """Return what there is by the names of a place's tables and the rows of the version table.
+def find_revision(place: str, names: Collection[str], versions: Sequence[object]) -> DatabaseState:
+    """Return the state of a place from the names of its tables and the rows of the version table.
 
     Raises:
-        UserError: There are tables of ours, and not one version.
+        UserError: There are tables of ours, but not exactly one version.
     """
     if len(versions) == 1 and isinstance(versions[0], str):
-        return Found(exists=True, revision=versions[0])
+        return DatabaseState(exists=True, revision=versions[0])
     others = set(names) - {VERSION_TABLE}
     if versions or (others and not only_optuna(others)):
         raise UserError(
-            f"{place} has tables of lcma, and does not say of which schema: go back to a copy of it"
+            f"{place} has tables of lcma, but does not say of which schema: go back to a copy of it"
         )
-    return Found(exists=False, revision=None)
+    return DatabaseState(exists=False, revision=None)
 
 
 @dataclass(frozen=True, slots=True)
 class QueryResult:
-    """Rows of a query; `truncated` says that there were more than the limit, or many bytes."""
+    """Rows of a query; `truncated` if there were more rows than the limit, or too many bytes."""
 
     columns: tuple[str, ...]
     rows: tuple[tuple[Any, ...], ...]
@@ -88,20 +85,14 @@ class Database(ABC):
 
     Its engines keep no connection between transactions: a server admits more workers than it has
     connections, and a process may fork.
-
-    Attributes:
-        engine: The engine's name.
-        one_host: Whether only processes of one machine may use it.
-        url: Leads another process to the same place, and may hold a password.
-        name: The same as it may be shown.
     """
 
-    engine: ClassVar[str]
-    one_host: ClassVar[bool]
+    engine: ClassVar[str]  # the name of the engine
+    one_host: ClassVar[bool]  # whether only processes of one machine may use it
 
     def __init__(self, url: str, name: str) -> None:
-        self.url = url
-        self.name = name
+        self.url = url  # leads another process to the same place; may hold a password
+        self.name = name  # the place without a password
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.name!r})"
@@ -111,13 +102,8 @@ class Database(ABC):
         """The URL without a password."""
         return self.url
 
-    @property
-    def place(self) -> str:
-        """A text that no other place has, without a password."""
-        return self.name
-
     @abstractmethod
-    def identify(self) -> Found:
+    def identify(self) -> DatabaseState:
         """Look at the place without changing it.
 
         Raises:
@@ -126,7 +112,7 @@ class Database(ABC):
 
     @abstractmethod
     def identity(self) -> tuple[object, ...]:
-        """Return what is equal for two that are one place, whatever paths or names they have."""
+        """Return a key that two URLs of one place share, whatever paths or names they use."""
 
     @abstractmethod
     def reader(self) -> sa.Engine:
@@ -134,17 +120,15 @@ class Database(ABC):
 
     @abstractmethod
     def writer(self) -> sa.Engine:
-        """Return an engine whose transactions write, but never over what they have not seen."""
+        """Return an engine whose transactions write, but never over rows they have not seen."""
 
     @abstractmethod
     def migrating(self) -> AbstractContextManager[sa.Connection]:
-        """Open a transaction that nobody else who migrates is in."""
+        """Open a transaction that excludes all other migrations."""
 
     @abstractmethod
     def turn(self) -> AbstractContextManager[None]:
-        """Hold a turn that one process has at a time, among all that use the database.
-
-        Nobody else waits for it; a process that dies gives it back.
+        """Hold an advisory lock, released when the process dies; normal writers do not take it.
 
         Raises:
             UserError: As the methods of `Store` do.
@@ -157,21 +141,14 @@ class Database(ABC):
 
     @abstractmethod
     def keep_copy(self, revision: str) -> Path | None:
-        """Copy the database as it is before a migration, where it is a file.
-
-        Returns:
-            The copy's path, or None for a server.
-        """
+        """Copy a file before a migration; return the copy's path, None for a server."""
 
     @abstractmethod
     def backup(self, out: Path | None) -> Path:
-        """Copy the database as it was last committed, while others write.
+        """Copy the database as last committed, while others write; return the copy's path.
 
         Args:
             out: A path where nothing is yet; None for one beside the database.
-
-        Returns:
-            The copy's path.
 
         Raises:
             UserError: A copy cannot be made so; the error gives the command that makes one.
@@ -179,18 +156,18 @@ class Database(ABC):
 
     @abstractmethod
     def faults(self) -> Iterator[str]:
-        """Yield what the engine's own checks find; they only read."""
+        """Yield the faults that the engine's own checks find; they only read."""
 
     @abstractmethod
     def clock(self, connection: sa.Connection) -> float:
         """Return the time by which leases are kept, Unix seconds: one clock for all writers."""
 
     def started(self, connection: sa.Connection) -> float | None:
-        """Return since when the database has been there, by its clock; None if not known."""
+        """Return when the server started, by its clock; None if there is none."""
         return None
 
     def rewrite(self, connection: sa.Connection) -> None:
-        """Write what is there already, where that can fail as other writes do."""
+        """Write a value that is already there, if the engine can fail to write but still read."""
         return
 
     @abstractmethod
@@ -205,15 +182,15 @@ class Database(ABC):
     def translate(
         self, error: BaseException | None, *, connecting: bool = False
     ) -> UserError | None:
-        """Return what to raise for a failure that the place, its disk, the network or a process
-        causes: `Unavailable` where the same may work later, `Damaged` where it will not.
+        """Return the error to raise for a failure of the place, its disk, network or processes.
 
         Args:
-            error: What the driver raised.
-            connecting: Whether it was raised by opening a connection.
+            error: The driver's error.
+            connecting: Whether opening a connection raised it.
 
         Returns:
-            An error of one line, or None for a failure that the code causes.
+            An error of one line, `Unavailable` if the same may work later and `Damaged` if it will
+            not; None for a failure that our code causes.
         """
 
     @abstractmethod
@@ -222,10 +199,10 @@ class Database(ABC):
 
 
 class _CompiledStatements(LRUCache[Any, Any]):
-    """Statements as compiled for any engine of a dialect and a version of the server.
+    """Compiled statements, shared by all engines of a dialect and a version of the server.
 
-    SQLAlchemy keeps them by engine: where a process opens many databases, as in a merge or in
-    tests, to compile them anew was two fifths of the time.
+    SQLAlchemy keeps a cache for each engine. If a process opens many databases, as a merge and the
+    tests do, compiling anew took two fifths of the time.
     """
 
     def get(self, key: Any, default: Any = None) -> Any:
@@ -237,7 +214,7 @@ class _CompiledStatements(LRUCache[Any, Any]):
     @staticmethod
     def _share(key: Any) -> Any:
         dialect, *rest = key
-        # All that a dialect takes from the server and its compiler looks at.
+        # All that the compiler uses of what a dialect learned from the server.
         learned = dialect.server_version_info, getattr(dialect, "_backslash_escapes", None)
         return type(dialect), *learned, *rest
 
@@ -246,7 +223,7 @@ _compiled = _CompiledStatements(2000)
 
 
 def translate_errors(engine: sa.Engine, database: Database) -> sa.Engine:
-    """Make an engine raise what `Database.translate` gives; return the same engine."""
+    """Make an engine raise the errors that `Database.translate` gives; return the same engine."""
 
     @event.listens_for(engine, "handle_error")
     def _translate(context: sa.engine.ExceptionContext) -> None:
@@ -260,7 +237,7 @@ def translate_errors(engine: sa.Engine, database: Database) -> sa.Engine:
 
 
 def driver_of(connection: sa.Connection) -> Any:
-    """Return the driver's own connection, in the same transaction."""
+    """Return the DBAPI connection, in the same transaction."""
     if not connection.in_transaction():  # the driver would begin one of another kind by itself
         connection.begin()
     return connection.connection.dbapi_connection
@@ -279,8 +256,8 @@ def driver_errors(connection: sa.Connection) -> Iterator[None]:
         raise problem from error
 
 
-def explain_late(timeout: float) -> str:
-    """Return what is said of a query that is stopped."""
+def explain_timeout(timeout: float) -> str:
+    """Return the message for a query that is stopped."""
     return (
         f"the query took longer than {timeout:g} s and was stopped: narrow it, or give it more time"
     )

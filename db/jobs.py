@@ -1,13 +1,13 @@
-"""The state machine of jobs: who may work on what, and what becomes of it.
+"""The state machine of jobs: claims, leases, and the transitions between states.
 
-A job is claimed for a lease. Each claim raises its token by one, and every write by a worker holds
-only while the job is running under that worker's token: one that was paused, cut off or given up
-for dead changes nothing when it comes back.
+A job is claimed for a lease. Each claim raises the job's token by one, and a worker's write counts
+only while the job runs under that worker's token. A worker that was paused, cut off or given up for
+dead changes nothing when it comes back.
 """
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields, replace
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
 import sqlalchemy as sa
 
@@ -35,10 +35,7 @@ from lcma.db.schema import (
 )
 from lcma.db.statements import Statement, escape_text
 
-Elsewhere = Literal["done_elsewhere", "failed_elsewhere", "diverged_elsewhere"]
-"""How a job ended by attempts in another database, whose evidence is merged into this one."""
-
-Event = Outcome | Literal["claim", "retry", "rerun", "again", "give_up"] | Elsewhere
+Event = Outcome | Literal["claim", "retry", "rerun", "again", "give_up"]
 
 TRANSITIONS: Mapping[tuple[State, Event], State] = {
     ("pending", "claim"): "running",
@@ -58,38 +55,27 @@ TRANSITIONS: Mapping[tuple[State, Event], State] = {
     ("failed", "again"): "pending",
     ("diverged", "again"): "pending",
     ("pending", "give_up"): "failed",
-    ("pending", "done_elsewhere"): "done",
-    ("failed", "done_elsewhere"): "done",
-    ("diverged", "done_elsewhere"): "done",
-    ("pending", "failed_elsewhere"): "failed",
-    ("pending", "diverged_elsewhere"): "diverged",
-    ("failed", "failed_elsewhere"): "failed",
-    ("failed", "diverged_elsewhere"): "diverged",
-    ("diverged", "failed_elsewhere"): "failed",
-    ("diverged", "diverged_elsewhere"): "diverged",
 }
-"""All that can happen to a job. What is not here leaves it as it is."""
+"""All transitions of a job, except those that `lcma.db.merge` derives. Any other event leaves it as
+it is."""
 
 HOLDER = ("owner", "host", "pid", "lease_until")
 """The columns that say who runs a job, null unless it runs."""
 
-
 JOB = tuple(field.name for field in fields(Job))
-"""The columns of a job."""
 
-CHANGED = ("state", "step", "token", "attempt_id", "done_attempt_id", *HOLDER, "updated")
+MOVED = ("state", "step", "token", "attempt_id", "done_attempt_id", *HOLDER, "updated")
 """The columns that a transition may change."""
 
 REPORT = ("message", "log", "last_step", *(field.name for field in fields(Cost)))
-"""The columns in which an attempt says how it went; `began_at` is its first step, if it was known
-wrongly."""
+"""The columns of an attempt's report."""
 
-COST = ("seconds", "gpu_seconds", "peak_memory", "mean_memory", "gpu_utilization")
-SO_FAR = (*COST, "bits_per_dim", "log")
-"""The columns of an attempt which heartbeats bring up to date, those of its cost among them. Not
-`cpu_seconds`, which come with its report alone."""
+# Heartbeats keep these columns up to date, but not `cpu_seconds`, which come only with the report.
+HEARTBEAT_COST = ("seconds", "gpu_seconds", "peak_memory", "mean_memory", "gpu_utilization")
+HEARTBEAT = (*HEARTBEAT_COST, "bits_per_dim", "log")
 
-BEGAN_AT = sa.bindparam("began_at", type_=sa.Integer)
+# An attempt may find out late from which step it goes on.
+_FIRST_STEP = sa.func.coalesce(sa.bindparam("began_at", type_=sa.Integer), attempts.c.first_step)
 
 _retry = events.alias("asked")
 
@@ -99,8 +85,8 @@ SINCE_RETRY = events.c.id > (
     .correlate(events)
     .scalar_subquery()
 )
-"""Whether an event came after a person last asked for a retry of its job. Attempts that a merge
-brought have none, and do not count."""
+"""The condition that an event came after a person last asked for a retry of its job. Merged
+attempts have no events, so they do not count."""
 
 _READ = Statement(
     lambda _: (
@@ -148,7 +134,7 @@ _MOVE = Statement(
         jobs.c.state == sa.bindparam("old_state"),
         jobs.c.token == sa.bindparam("old_token"),
     ),
-    columns=CHANGED,
+    columns=MOVED,
 )
 _END = Statement(
     lambda _: sa.update(attempts).where(attempts.c.id == sa.bindparam("attempt")),
@@ -158,7 +144,7 @@ _REPORT_AND_END = Statement(
     lambda _: (
         sa.update(attempts)
         .where(attempts.c.id == sa.bindparam("attempt"))
-        .values(first_step=sa.func.coalesce(BEGAN_AT, attempts.c.first_step))
+        .values(first_step=_FIRST_STEP)
     ),
     columns=("ended", "outcome", *REPORT),
 )
@@ -171,12 +157,12 @@ _PROGRESS = Statement(
         sa.update(attempts)
         .where(attempts.c.id == sa.bindparam("attempt"))
         .values(
-            first_step=sa.func.coalesce(BEGAN_AT, attempts.c.first_step),
+            first_step=_FIRST_STEP,
             **{
                 name: sa.func.coalesce(
                     sa.bindparam(f"now_{name}", type_=attempts.c[name].type), attempts.c[name]
                 )
-                for name in SO_FAR
+                for name in HEARTBEAT
             },
         )
     ),
@@ -205,7 +191,7 @@ def add_event(
     detail: str = "",
     sweep_id: str | None = None,
 ) -> None:
-    """Add an event, in the transaction of what it is about."""
+    """Add an event, in the transaction of the change that it reports."""
     row = {
         "time": now,
         "event": event,
@@ -219,14 +205,9 @@ def add_event(
 
 
 def read_job(connection: sa.Connection, job_id: str) -> Job | None:
-    """Read a job as it stands; in a writer's transaction, nobody changes it until the end."""
+    """Read a job; in a writer's transaction, nobody else changes it until the end."""
     row = _READ.first(connection, {"id": job_id})
     return None if row is None else Job(**dict(zip(JOB, row, strict=True)))
-
-
-def decode_job(row: sa.Row[Any]) -> Job:
-    """Return a row of `jobs` as a record."""
-    return Job(**row._mapping)
 
 
 def move_job(
@@ -242,11 +223,19 @@ def move_job(
 ) -> Job | None:
     """Take a job, just read in this transaction, through one transition.
 
-    Returns the job after it, or None where `TRANSITIONS` has no such transition.
+    If the job stops running, it loses its holder, and its attempt ends.
 
-    A job that stops running has no holder any more, and its attempt is ended with that outcome
-    and, where there is one, with its `report`. `detail` goes into the event, with the person that
-    it is done `by`.
+    Args:
+        job: The job.
+        event: The transition; for a job that runs, the outcome of its attempt.
+        now: The time by the database's clock.
+        report: The columns of the attempt's report.
+        detail: The text of the event.
+        by: The person who asked for it.
+        **columns: More columns to set.
+
+    Returns:
+        The job after it; None if `TRANSITIONS` has no such transition.
     """
     state = TRANSITIONS.get((job.state, event))
     if state is None:
@@ -260,7 +249,7 @@ def move_job(
             _REPORT_AND_END.run(connection, {**end, **report})
     moved = replace(job, **columns, state=state, updated=now)
     was = {"job": job.id, "old_state": job.state, "old_token": job.token}
-    values = {name: getattr(moved, name) for name in CHANGED}
+    values = {name: getattr(moved, name) for name in MOVED}
     if _MOVE.run(connection, was | values) == 0:
         return None
     add_event(
@@ -278,18 +267,18 @@ def move_job(
 
 
 def _was_done_meanwhile(connection: sa.Connection, job: Job) -> bool:
-    # Whether a merge brought a result while an attempt ran that is no rerun.
+    # Whether a merge brought a result while the attempt ran, which is not a rerun.
     if job.done_attempt_id is None:
         return False
-    found = _FORMER.first(connection, {"attempt": job.attempt_id})
-    return found is not None and found[1] is None
+    attempt = _FORMER.first(connection, {"attempt": job.attempt_id})
+    return attempt is not None and attempt[1] is None
 
 
 def _accept(connection: sa.Connection, job: Job, now: float) -> Job:
-    # Take a job for done whose result came from elsewhere.
+    # Mark a job as done whose result a merge brought.
     accepted = replace(job, state="done", step=job.steps, attempt_id=job.done_attempt_id)
     was = {"job": job.id, "old_state": job.state, "old_token": job.token}
-    _MOVE.run(connection, was | {name: getattr(accepted, name) for name in CHANGED})
+    _MOVE.run(connection, was | {name: getattr(accepted, name) for name in MOVED})
     add_event(connection, "merge", now, job_id=job.id, attempt_id=job.done_attempt_id)
     return accepted
 
@@ -306,8 +295,7 @@ def end_attempt(
 ) -> Job | None:
     """End the attempt of a running job, just read in this transaction, as `move_job` does.
 
-    Where the policy says so, the job is put back to pending at once. The events say what was
-    decided.
+    If the policy says so, the job goes back to pending at once. The events state the decision.
     """
     again, decision = (False, "") if policy is None else _decide(connection, job, outcome, policy)
     ended = move_job(
@@ -315,15 +303,15 @@ def end_attempt(
     )
     if ended is None or not again:
         return ended
-    owner = replace(ended, owner=job.owner)  # in the event: no longer in the row
-    return move_job(connection, owner, "again", now, detail=decision, owner=None)
+    ended = replace(ended, owner=job.owner)  # for the event: the row has no owner any more
+    return move_job(connection, ended, "again", now, detail=decision, owner=None)
 
 
 def _decide(
     connection: sa.Connection, job: Job, outcome: Outcome, policy: Policy
 ) -> tuple[bool, str]:
-    # Whether a job, whose running attempt is about to end so, is run again without a person; and
-    # in words what becomes of it, '' for an outcome that no policy is about.
+    # Whether the job runs again without a person, and the decision in words, '' for an outcome that
+    # no policy covers. The attempt has not ended yet.
     if outcome not in FAILURES:
         return False, ""
     times = policy.times(outcome)
@@ -356,9 +344,15 @@ def claim_job(
 ) -> Claim | Job:
     """Claim a job for a lease; see `Store.claim` and `leases.may_take`.
 
-    `by` are the columns of its attempt that say by whom and on what. `back` tells since when the
-    database has been there for writers. A holder has a lease's time from then on to renew what ran
-    out while the database was unreachable.
+    Args:
+        job_id: The job.
+        by: The columns of its attempt that say by whom and on which device.
+        pid: The process that claims it.
+        now: The time by the database's clock.
+        expired: As for `leases.may_take`.
+        one_host: As for `leases.may_take`.
+        back: Returns when the database came back for writers, None if it was not away. For the
+            length of a lease from then on, a holder may renew a lease that ran out meanwhile.
     """
     owner, host, lease_seconds = by["owner"], by["host"], by["lease_seconds"]
     job = read_job(connection, job_id)
@@ -369,9 +363,9 @@ def claim_job(
         since = back()
         return since is not None and now < since + lease_seconds
 
-    if job.state not in ("pending", "running") or _is_ending(connection, owner):
+    if job.state not in ("pending", "running") or job.stopped_by is not None:
         return job
-    if job.stopped_by is not None:
+    if _is_ending(connection, owner):
         return job
     if job.state == "running" and (
         not leases.may_take(job, now, expired, one_host=one_host) or is_just_back()
@@ -386,7 +380,7 @@ def claim_job(
         return job
     token = job.token + 1
     attempt_id = hash_attempt(job_id, owner, host, token, now)
-    # One that begins anew, after a rerun was asked for, leaves what the job has.
+    # The first attempt of a rerun begins anew: it continues no attempt that was done.
     continues = job.attempt_id if _is_unfinished(connection, job.attempt_id) else None
     attempt = {
         **by,
@@ -403,8 +397,8 @@ def claim_job(
     _BEGIN.run(connection, attempt)
     if continues is not None:
         for table in (metrics, artifacts):
-            own = sa.update(table).where(table.c.attempt_id == continues)
-            connection.execute(own.values(attempt_id=attempt_id))
+            left = sa.update(table).where(table.c.attempt_id == continues)
+            connection.execute(left.values(attempt_id=attempt_id))
     move_job(
         connection,
         job,
@@ -428,18 +422,18 @@ def claim_job(
 
 
 def _is_ending(connection: sa.Connection, owner: str) -> bool:
-    found = _ENDING.first(connection, {"owner": owner})
-    return found is not None and found[0] is not None
+    launch = _ENDING.first(connection, {"owner": owner})
+    return launch is not None and launch[0] is not None
 
 
 def hash_attempt(job_id: str, owner: str, host: str, token: int, started: float) -> str:
-    """Return the id of an attempt, by which it is known in every database."""
+    """Return the id of an attempt, which is the same in every database."""
     return content_hash("attempt", [job_id, owner, host, token, started])[:20]
 
 
 def _read_rerun(connection: sa.Connection, job: Job) -> str:
-    # By what the files of a rerun are kept apart: when one was last asked for, of the job or of a
-    # segment whose checkpoint or maps it goes on from. Jobs put back by one call share it.
+    # The name that keeps the files of a rerun apart: the time when a rerun was last asked for, of
+    # the job or of a segment that it goes on from. Jobs put back by one call share it.
     pretraining_id, budget = job.pretraining_id, job.budget
     if job.trial_id is not None:
         ((pretraining_id, budget),) = _MAP_OF.all(connection, {"trial": job.trial_id})
@@ -459,101 +453,92 @@ def _is_unfinished(connection: sa.Connection, attempt_id: str | None) -> bool:
 
 
 def _shorter_until(connection: sa.Connection, job: Job, now: float) -> float | None:
-    # When the last lease ends under which a shorter segment runs; None if none does.
+    # When the last lease of a shorter segment that runs ends; None if none runs.
     if job.pretraining_id is None:
         return None
     of = {"pretraining": job.pretraining_id, "data": job.data_digest, "budget": job.budget}
-    found = _SHORTER.first(connection, of | {"state": "running", "now": now})
-    return None if found is None else found[0]
+    rows = _SHORTER.all(connection, of | {"state": "running", "now": now})
+    until: float | None = rows[0][0]
+    return until
 
 
 def read_claimed(connection: sa.Connection, claim: Claim) -> Job | None:
     """Read the job of a claim as `read_job` does; None unless it still runs under this claim."""
     job = read_job(connection, claim.job_id)
-    return job if job is not None and is_claimed(job, claim) else None
+    return job if job is not None and _is_claimed(job, claim) else None
 
 
-def is_claimed(job: Job, claim: Claim) -> bool:
-    """Return whether a job runs under this claim."""
+def _is_claimed(job: Job, claim: Claim) -> bool:
     return job.state == "running" and (job.token, job.owner) == (claim.token, claim.owner)
 
 
 def extend_leases(
     connection: sa.Connection, beats: Sequence[Heartbeat], now: float
 ) -> dict[str, tuple[Heartbeat, str]]:
-    """Report progress and extend leases; return by job the heartbeats whose claims are good, with
-    why the attempt shall end, '' if it may go on."""
+    """Report progress and extend leases; see `Store.heartbeats`.
+
+    Returns:
+        By job the heartbeats whose claims are good, each with the reason why its attempt shall end,
+        '' if it may go on.
+    """
     by_job = {beat.claim.job_id: beat for beat in beats}
     ending = sa.select(launches.c.ending).where(launches.c.owner == jobs.c.owner).scalar_subquery()
-    # In one order, so that two who take several jobs do not wait for each other.
+    # In one order, so that two transactions that lock several jobs do not deadlock.
     query = sa.select(jobs, ending.label("ending")).where(jobs.c.id.in_(by_job))
-    found = connection.execute(query.order_by(jobs.c.id).with_for_update(of=jobs))
     good: dict[str, tuple[Heartbeat, str]] = {}
-    for row in found:
+    for row in connection.execute(query.order_by(jobs.c.id).with_for_update(of=jobs)):
         job = Job(**{name: row._mapping[name] for name in JOB})
-        if is_claimed(job, by_job[job.id].claim):
+        if _is_claimed(job, by_job[job.id].claim):
             stop = "" if job.stopped_by is None else f"stopped by {job.stopped_by}"
             good[job.id] = by_job[job.id], stop or row.ending or ""
-    alive = {job_id: beat for job_id, (beat, _) in good.items()}
-    if alive:
-        _EXTEND.run_many(
-            connection,
-            [
-                {"job": id_, "step": b.step, "lease_until": now + b.lease_seconds, "updated": now}
-                for id_, b in alive.items()
-            ],
+    extended, progress = [], []
+    for job_id, (beat, _) in good.items():
+        until = now + beat.lease_seconds
+        extended.append({"job": job_id, "step": beat.step, "lease_until": until, "updated": now})
+        progress.append(
+            {
+                "attempt": beat.claim.attempt_id,
+                "last_step": beat.step,
+                "message": escape_text(beat.message),
+                "began_at": beat.first_step,
+                **{f"now_{name}": getattr(beat.cost, name, None) for name in HEARTBEAT_COST},
+                "now_bits_per_dim": beat.bits_per_dim,
+                "now_log": None if beat.log is None else escape_text(beat.log),
+            }
         )
-        _PROGRESS.run_many(
-            connection,
-            [
-                {
-                    "attempt": beat.claim.attempt_id,
-                    "last_step": beat.step,
-                    "message": escape_text(beat.message),
-                    "began_at": beat.first_step,
-                    **{
-                        f"now_{name}": None if beat.cost is None else getattr(beat.cost, name)
-                        for name in COST
-                    },
-                    "now_bits_per_dim": beat.bits_per_dim,
-                    "now_log": None if beat.log is None else escape_text(beat.log),
-                }
-                for beat in alive.values()
-            ],
-        )
+    _EXTEND.run_many(connection, extended)
+    _PROGRESS.run_many(connection, progress)
     return good
 
 
 def move_jobs(
     connection: sa.Connection,
-    which: sa.ColumnElement[bool],
+    condition: sa.ColumnElement[bool],
     event: Event,
     now: float,
     **more: Any,
 ) -> int:
     """Take all jobs that match through one transition, as `move_job`; return how many took it."""
-    # In one order, so that two who take several jobs do not wait for each other.
-    several = sa.select(jobs).where(which).order_by(jobs.c.id).with_for_update()
-    rows = connection.execute(several).all()
-    moved = (move_job(connection, decode_job(row), event, now, **more) for row in rows)
-    return sum(one is not None for one in moved)
+    # In one order, so that two transactions that lock several jobs do not deadlock.
+    query = sa.select(jobs).where(condition).order_by(jobs.c.id).with_for_update()
+    rows = connection.execute(query).all()
+    moved = (move_job(connection, Job(**row._mapping), event, now, **more) for row in rows)
+    return sum(job is not None for job in moved)
 
 
 def has_ended_as(connection: sa.Connection, claim: Claim, outcome: Outcome) -> bool:
-    """Return whether this very claim's attempt has ended already, and with this outcome."""
-    found = connection.execute(
-        sa.select(attempts.c.outcome).where(
-            attempts.c.id == claim.attempt_id,
-            attempts.c.job_id == claim.job_id,
-            attempts.c.token == claim.token,
-            attempts.c.owner == claim.owner,
-        )
-    ).scalar()
-    return cast("str | None", found) == outcome
+    """Return whether this claim's attempt has ended already, and with this outcome."""
+    query = sa.select(attempts.c.outcome).where(
+        attempts.c.id == claim.attempt_id,
+        attempts.c.job_id == claim.job_id,
+        attempts.c.token == claim.token,
+        attempts.c.owner == claim.owner,
+    )
+    return bool(connection.execute(query).scalar() == outcome)
 
 
 def in_sweep(sweep_id: str) -> sa.ColumnElement[bool]:
-    """Build whether a job is a trial of the sweep, or a segment up to the budgets of its trials."""
+    """Build the condition that a job is a trial of a sweep, or a segment that its trials need."""
     members = sa.select(sweep_trials.c.trial_id).where(sweep_trials.c.sweep_id == sweep_id)
     needed = (
         sa.select(trials.c.pretraining_id, sa.func.max(trials.c.budget).label("budget"))

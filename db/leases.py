@@ -1,12 +1,12 @@
-"""The end of leases: decided here alone, for records and in SQL, by the database's clock.
+"""The end of leases, decided only here, for records and in SQL, by the database's clock.
 
 `now` is always the time by that clock: `Store.now()`, or `Database.clock` inside a transaction. The
 clocks of workers may differ from it.
 
-Where a database has no clock of its own (`Database.one_host`), `now` is that of whoever asks, and a
-clock that is set wrong must neither take a job from a worker that lives nor keep one for a worker
-that is dead. There a job is only taken over by who has watched its lease stand still for as long as
-it was (`LeaseWatch`), or knows that its process is dead.
+A file has no clock of its own (`Database.one_host`), so `now` is the clock of the process that
+asks. A clock that is set wrong must neither take a job from a worker that lives nor keep one for a
+worker that is dead. So a process takes over a job only if it has watched the lease stand still for
+as long as the lease was (`LeaseWatch`), or knows that the worker's process is dead.
 """
 
 import os
@@ -37,12 +37,12 @@ def is_held(lease_until: Any, now: float) -> Any:
 
 
 def is_over(lease_until: float, now: float) -> bool:
-    """Return whether a lease has ended: the contrary of `is_held`."""
+    """Return whether a lease has ended: the opposite of `is_held`."""
     return lease_until <= now
 
 
 def seconds_left(lease_until: float, now: float) -> float:
-    """Return for how many seconds a lease still holds; negative since it is over."""
+    """Return for how many seconds a lease still holds; negative once it is over."""
     return lease_until - now
 
 
@@ -53,7 +53,7 @@ def is_credible(
     lease_until: "sa.ColumnElement[Any]", updated: "sa.ColumnElement[Any]", now: Any
 ) -> "sa.ColumnElement[bool]": ...
 def is_credible(lease_until: Any, updated: Any, now: Any) -> Any:
-    """Return whether a lease was written by a clock that is ahead by no more than the lease.
+    """Return whether the clock that wrote a lease was ahead by at most the length of the lease.
 
     Args:
         lease_until: When it ends, Unix seconds, or the column.
@@ -69,8 +69,8 @@ def may_take(job: "Job", now: float, expired: float | None, *, one_host: bool) -
     Args:
         job: The job.
         now: The time by the database's clock, Unix seconds.
-        expired: The end of a lease of which the claim's launch has seen that it is over.
-        one_host: Whether `now` is of this process alone, see `Database.one_host`.
+        expired: The end of the lease that the claiming launch has seen to be over.
+        one_host: Whether `now` is the clock of this process, see `Database.one_host`.
     """
     assert job.lease_until is not None
     if not one_host:
@@ -83,10 +83,10 @@ class LeaseWatch:
 
     def __init__(self, *, one_host: bool, clock: Callable[[], float] = time.monotonic) -> None:
         self._one_host, self._clock = one_host, clock
-        self._seen: dict[str, tuple[float, float]] = {}
+        self._seen: dict[str, tuple[float, float]] = {}  # by job its lease, and since when
 
     def update(self, running: Iterable["JobFacts"]) -> None:
-        """Look at all running jobs, as they were just read."""
+        """Note the leases of all running jobs, which were just read."""
         now, before = self._clock(), self._seen
         self._seen = {}
         for job in running:
@@ -95,7 +95,7 @@ class LeaseWatch:
             self._seen[job.job_id] = job.lease_until, since if until == job.lease_until else now
 
     def seconds_still(self, job_id: str) -> float:
-        """Return for how long the lease of a running job has not been seen to move."""
+        """Return for how many seconds the lease of a running job has not moved."""
         return self._clock() - self._seen[job_id][1]
 
     def is_held(self, job: "JobFacts", now: float) -> bool:
@@ -108,21 +108,19 @@ class LeaseWatch:
 
 
 def _is_abandoned(job: "Job | JobFacts", now: float) -> bool:
-    # Whether its process is dead, and its lease over or not to be believed. The clock is asked too,
-    # since a process of another container that has this host's name cannot be seen.
+    # The clock counts too: a process in another container of the same host name is invisible.
     assert job.lease_until is not None
-    believed = is_held(job.lease_until, now) and is_credible(job.lease_until, job.updated, now)
-    # Whoever claims a job does not work on it any more.
-    dead = job.pid is None or job.pid == os.getpid() or not is_alive(job.pid)
-    return not believed and job.host == socket.gethostname() and dead
+    holds = is_held(job.lease_until, now) and is_credible(job.lease_until, job.updated, now)
+    # A process that claims a job no longer works on it.
+    dead = job.pid is None or job.pid == os.getpid() or not _is_alive(job.pid)
+    return not holds and job.host == socket.gethostname() and dead
 
 
-def is_alive(pid: int) -> bool:
-    """Return whether this host has a process of a number, anybody's."""
+def _is_alive(pid: int) -> bool:
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
         return False
-    except PermissionError:
+    except PermissionError:  # it is another user's
         pass
     return True

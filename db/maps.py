@@ -20,47 +20,44 @@ MAP_ORDER = (
     *("score", "split"),
 )
 
-PLAIN = (
+COPIED = (
     *("pretraining_id", "data_digest", "budget", "split", "score", "images", "mean_log_det"),
     "clusters",
 )
-"""The columns that are fields of a map as they are."""
+"""The columns that are fields of a map without conversion."""
 
 DTYPE = "<f4"
-"""How the entries of a map are stored."""
 
 
 def encode_map(item: ContributionMap, attempt_id: str) -> dict[str, Any]:
     """Return the row of `contribution_maps`."""
-    channels, height, width = item.values.shape
+    arrays = {name: getattr(item, name) for name in ("values", "standard_errors", "halves")}
     return {
-        **{name: getattr(item, name) for name in (*PLAIN, "digest", "sum_error")},
+        **{name: getattr(item, name) for name in (*COPIED, "digest", "sum_error")},
         "attempt_id": attempt_id,
-        "channels": channels,
-        "height": height,
-        "width": width,
+        **dict(zip(("channels", "height", "width"), item.values.shape, strict=True)),
         "dtype": DTYPE,
-        "values": raw_bytes(item.values),
-        "standard_errors": _raw(item.standard_errors),
-        "halves": _raw(item.halves),
+        **{name: None if array is None else raw_bytes(array) for name, array in arrays.items()},
         **asdict(item.statistics),
     }
 
 
 def find_map_damage(row: Mapping[str, Any]) -> str | None:
-    """Return what is wrong with the bytes of a row of `contribution_maps`, None for nothing."""
+    """Return the fault in the bytes of a row of `contribution_maps`, or None."""
     shape = (row["channels"], row["height"], row["width"])
     if row["dtype"] != DTYPE:
         return f"its dtype is {row['dtype']}, not {DTYPE}"
-    if not _fill(row, 4 * math.prod(shape)):
-        return f"its bytes do not fill the shape {shape}"
+    for name, copies in (("values", 1), ("standard_errors", 1), ("halves", 2)):
+        thinned = name != "values" and row[name] is None  # in a published database
+        if not thinned and len(row[name]) != 4 * copies * math.prod(shape):
+            return f"its bytes do not fill the shape {shape}"
     if hashlib.sha256(row["values"]).hexdigest() != row["digest"]:
         return "its values do not match their digest"
     return None
 
 
 def decode_stored_map(row: Mapping[str, Any]) -> StoredMap:
-    """Return a row of `contribution_maps`, joined with the facts of its pretraining, as a record.
+    """Return the record of a row of `contribution_maps`, joined with `MAP_FACTS`.
 
     Raises:
         UserError: The row is damaged; the error names it.
@@ -75,10 +72,10 @@ def decode_stored_map(row: Mapping[str, Any]) -> StoredMap:
 
 
 def decode_map(row: Mapping[str, Any]) -> ContributionMap:
-    """Return a row of `contribution_maps`, whose bytes are sound, as a record.
+    """Return the record of a row of `contribution_maps` whose bytes are sound.
 
     Raises:
-        ValueError: It is no map; see `ContributionMap`.
+        ValueError: It is not a map; see `ContributionMap`.
     """
     return ContributionMap(**_map_fields(row))
 
@@ -86,54 +83,33 @@ def decode_map(row: Mapping[str, Any]) -> ContributionMap:
 def _map_fields(row: Mapping[str, Any]) -> dict[str, Any]:
     shape = (row["channels"], row["height"], row["width"])
 
-    def array(name: str, *copies: int) -> NDArray[np.float32]:
+    def array(name: str, *copies: int) -> NDArray[np.float32] | None:
+        if row[name] is None:
+            return None
         return np.frombuffer(row[name], dtype=DTYPE).reshape(*copies, *shape).astype(np.float32)
 
-    def thinned(name: str, *copies: int) -> NDArray[np.float32] | None:
-        return None if row[name] is None else array(name, *copies)
-
+    statistics = {field.name: row[field.name] for field in fields(MapStatistics)}
     return {
-        **{name: row[name] for name in PLAIN},
+        **{name: row[name] for name in COPIED},
         "values": array("values"),
-        "standard_errors": thinned("standard_errors"),
-        "halves": thinned("halves", 2),
-        "statistics": MapStatistics(**{one.name: row[one.name] for one in fields(MapStatistics)}),
+        "standard_errors": array("standard_errors"),
+        "halves": array("halves", 2),
+        "statistics": MapStatistics(**statistics),
     }
 
 
-def _fill(row: Mapping[str, Any], size: int) -> bool:
-    expected = {"values": size, "standard_errors": size, "halves": 2 * size}
-    found = {name: row[name] for name in expected if name == "values" or row[name] is not None}
-    return all(len(held) == expected[name] for name, held in found.items())
-
-
-def _raw(array: NDArray[np.float32] | None) -> bytes | None:
-    return None if array is None else raw_bytes(array)
-
-
-def overlap(one: NDArray[np.bool_], other: NDArray[np.bool_]) -> float:
-    """Return the intersection over union of two sets.
-
-    Args:
-        one: A set as a mask of any shape.
-        other: Another one as a mask of the same shape.
-
-    Returns:
-        A share from 0 to 1; 1 for two empty sets.
-    """
-    union = int(np.logical_or(one, other).sum())
-    return float(np.logical_and(one, other).sum() / union) if union else 1.0
+def overlap(first: NDArray[np.bool_], second: NDArray[np.bool_]) -> float:
+    """Return the intersection over union of two masks of one shape: 0 to 1, 1 if both are empty."""
+    union = int(np.logical_or(first, second).sum())
+    return float(np.logical_and(first, second).sum() / union) if union else 1.0
 
 
 def encode_table(item: IndexTable, attempt_id: str) -> dict[str, Any]:
     """Return the row of `index_tables`."""
-    channels, height, width = item.kept.shape
     return {
         **{name: getattr(item, name) for name in ("trial_id", "data_digest", "split", "digest")},
         "attempt_id": attempt_id,
-        "channels": channels,
-        "height": height,
-        "width": width,
+        **dict(zip(("channels", "height", "width"), item.kept.shape, strict=True)),
         "kept": np.packbits(item.kept).tobytes(),
         **asdict(item.statistics),
     }

@@ -22,7 +22,7 @@ from sqlalchemy.dialects import sqlite
 from sqlalchemy.schema import CreateIndex, CreateTable
 
 from lcma.db import leases
-from lcma.db.engine import Database, Found
+from lcma.db.engine import Database, DatabaseState
 from lcma.db.results import write_measure_kinds
 from lcma.db.schema import REVISION, VERSION_TABLE, jobs, metadata, t_quantiles
 from lcma.db.statements import append_rows
@@ -104,7 +104,7 @@ def ensure(database: Database) -> None:
         upgrade(database)
 
 
-def require(database: Database, found: Found) -> None:
+def require(database: Database, found: DatabaseState) -> None:
     """Raise UserError where nothing was found."""
     if not found.exists:
         raise UserError(
@@ -112,7 +112,7 @@ def require(database: Database, found: Found) -> None:
         )
 
 
-def require_current(database: Database, found: Found) -> None:
+def require_current(database: Database, found: DatabaseState) -> None:
     """Raise UserError where nothing was found, or another version than the current one."""
     require(database, found)
     require_known(database, found)
@@ -123,7 +123,7 @@ def require_current(database: Database, found: Found) -> None:
         )
 
 
-def require_known(database: Database, found: Found, *, of_views: bool = True) -> None:
+def require_known(database: Database, found: DatabaseState, *, of_views: bool = True) -> None:
     """Raise UserError for a version that this code can neither read nor upgrade, or for relations
     that are not those of the version; `of_views` says whether views count."""
     if found.revision is not None:
@@ -162,7 +162,7 @@ def _require_tables(
             raise UserError(f"{database.name} has a {name}, which lcma did not make: {remedy}")
 
 
-def find_other_views(database: Database, found: Found) -> tuple[str, ...]:
+def find_other_views(database: Database, found: DatabaseState) -> tuple[str, ...]:
     """Return the views that are missing or are others in a database of the current version."""
     if found.revision != current_version():
         return ()

@@ -19,10 +19,10 @@ from sqlalchemy.pool import NullPool
 from lcma.db.engine import (
     Damaged,
     Database,
-    Found,
+    DatabaseState,
     QueryResult,
     Unavailable,
-    explain_late,
+    explain_timeout,
     find_revision,
     take_rows,
     translate_errors,
@@ -219,7 +219,7 @@ class PostgresDatabase(Database):
         options = sorted(self._url.difference_update_query(SECRET).query.items())
         return f"{self.name} {options}" if options else self.name
 
-    def identify(self) -> Found:
+    def identify(self) -> DatabaseState:
         with self.reader().connect() as connection:
             encoding = connection.exec_driver_sql("SHOW server_encoding").scalar_one()
             if encoding != "UTF8":
@@ -244,7 +244,7 @@ class PostgresDatabase(Database):
                 f"the schema {schema} of {self.name} holds tables of another program: give "
                 "another database, or a schema of its own with ?options=-csearch_path=SCHEMA"
             )
-        return Found(exists=False, revision=None)
+        return DatabaseState(exists=False, revision=None)
 
     def identity(self) -> tuple[object, ...]:
         with self.reader().connect() as connection:
@@ -433,7 +433,7 @@ def _query(database: PostgresDatabase, sql: str, limit: int | None, timeout: flo
         except psycopg.Error as error:
             raise UserError(_explain_query(database, error, timeout)) from None
         except TimeoutError:
-            raise UserError(explain_late(timeout)) from None
+            raise UserError(explain_timeout(timeout)) from None
     shown = tuple(tuple(_plain(value) for value in row) for row in rows)
     return QueryResult(columns, shown, truncated)
 
@@ -449,7 +449,7 @@ def _until(deadline: float, rows: Iterable[tuple[Any, ...]]) -> Iterator[tuple[A
 def _explain_query(database: PostgresDatabase, error: Any, timeout: float) -> str:
     why = database.hide(" ".join(str(error).split("\n")[0].split()))
     if error.sqlstate == TOO_LATE:
-        return explain_late(timeout)
+        return explain_timeout(timeout)
     if error.sqlstate == SYNTAX and "multiple commands" in why:
         return f"the query failed: there is more than one statement ({why}); give one statement"
     if error.sqlstate == SYNTAX:

@@ -1,9 +1,9 @@
 """The records that go into the database and come out of it.
 
-All times are float Unix seconds, UTC. All ids are content hashes made by whoever plans, save those
-computed here (`Environment.id`, `PlannedJob.id`, `Result.id`): equal content has equal ids, so to
-register a thing twice changes nothing. Fields called `created` may be left None: the store fills
-in the time of the insert.
+A field without a comment is the column of the same name in `lcma.db.schema`, which says what it
+means. All times are Unix seconds, UTC. Ids are content hashes: the planner makes them, except those
+computed here (`Environment.id`, `PlannedJob.id`). Equal content has equal ids, so registering it
+twice changes nothing. `created` may be None: the store fills in the time of the insert.
 """
 
 import hashlib
@@ -19,13 +19,13 @@ from numpy.typing import NDArray
 _encode = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False).encode
 
 
-def content_hash(what: str, content: Any) -> str:
-    """Return the sha256 in hex of `content` as canonical JSON, set apart by the word `what`."""
-    return hashlib.sha256(_encode([what, content]).encode()).hexdigest()
+def content_hash(kind: str, content: Any) -> str:
+    """Return the sha256 in hex of `content` as canonical JSON, distinct for each `kind`."""
+    return hashlib.sha256(_encode([kind, content]).encode()).hexdigest()
 
 
 def row_of(record: Any) -> dict[str, Any]:
-    """Return a record's fields by name: `dataclasses.asdict` for one that holds plain values."""
+    """Return a record's fields by name: a faster `dataclasses.asdict` for plain values."""
     return {field.name: getattr(record, field.name) for field in fields(record)}
 
 
@@ -33,23 +33,12 @@ def row_of(record: Any) -> dict[str, Any]:
 
 
 GREATEST = 1e150
-"""Of the values of measures: the sum of their squares is a number."""
+"""The largest value of a measure, whose square is still finite."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cost:
-    """Cost of an attempt in time and memory.
-
-    Attributes:
-        seconds: Wall-clock seconds.
-        cpu_seconds: CPU seconds.
-        images_per_second: Training images per second.
-        peak_memory: Bytes.
-        data_wait: Share of the time of its training steps that went on waiting for images, 0 to 1.
-        gpu_seconds: Wall-clock seconds times the share of a GPU that it held, None on a CPU.
-        mean_memory: Bytes, over its heartbeats.
-        gpu_utilization: Share of time in which its GPU computed, 0 to 1, over its heartbeats.
-    """
+    """Cost of an attempt in time and memory."""
 
     seconds: float
     cpu_seconds: float
@@ -63,23 +52,19 @@ class Cost:
 
 @dataclass(frozen=True, slots=True)
 class Metric:
-    """One value of a curve. A value that is not a number is kept, as NaN."""
+    """One point of a curve."""
 
     name: str
     step: int
-    value: float
+    value: float  # may be NaN
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Artifact:
-    """A file that a job left, kept outside the database; `bytes` is its length.
-
-    `path` is relative to `place`, where the launch kept files: HOST:FOLDER, or a URL without
-    passwords.
-    """
+    """A file that a job left, kept outside the database."""
 
     kind: str
-    path: str
+    path: str  # relative to `place`
     bytes: int
     digest: str
     place: str
@@ -87,14 +72,7 @@ class Artifact:
 
 @dataclass(frozen=True, slots=True)
 class Measurement:
-    """A named number of a result; `lcma.sweeps.measures` says what each is.
-
-    Attributes:
-        name: What is measured, such as 'bits_per_dim'.
-        value: The value in its unit.
-        standard_error: Its standard error; None where there is none.
-        images: The images that it is over; None for none.
-        clusters: The clusters behind the standard error; None for none.
+    """A named number of a result; `lcma.sweeps.measures` says what each measure is.
 
     Raises:
         ValueError: A number is not finite, or beyond `GREATEST`: such a run is `diverged`.
@@ -118,47 +96,44 @@ class Measurement:
 class Result:
     """Measures of a trained trial by one protocol.
 
-    `step` is the training step of the evaluated weights, `protocol_body` the whole protocol as
-    JSON. The measures are kept in the order of their names.
-
     Raises:
-        ValueError: A measure is there twice.
+        ValueError: Two measures have one name.
     """
 
     trial_id: str
     data_digest: str
-    step: int
+    step: int  # the training step of the evaluated weights
     protocol: str
-    protocol_body: str
+    protocol_body: str  # the whole protocol as JSON
     precision: str
-    measures: tuple[Measurement, ...]
+    measures: tuple[Measurement, ...]  # kept in the order of their names
 
     def __post_init__(self) -> None:
-        names = [one.name for one in self.measures]
+        names = [measure.name for measure in self.measures]
         if len(set(names)) < len(names):
             raise ValueError(f"a measure is there twice: {', '.join(sorted(names))}")
-        ordered = tuple(sorted(self.measures, key=lambda one: one.name))
+        ordered = tuple(sorted(self.measures, key=lambda measure: measure.name))
         object.__setattr__(self, "measures", ordered)
 
     def measure(self, name: str) -> Measurement | None:
-        """Return a measure; None where it was not taken."""
-        return next((one for one in self.measures if one.name == name), None)
+        """Return a measure; None if it was not taken."""
+        return next((measure for measure in self.measures if measure.name == name), None)
 
     def value(self, name: str) -> float:
-        """Return the value of a measure that was taken.
+        """Return the value of a measure.
 
         Raises:
-            KeyError: It was not.
+            KeyError: The measure was not taken.
         """
-        found = self.measure(name)
-        if found is None:
+        measure = self.measure(name)
+        if measure is None:
             raise KeyError(name)
-        return found.value
+        return measure.value
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evaluator:
-    """Evaluator of kept weights: its owner, machine, and when it began (Unix seconds UTC)."""
+    """The process that evaluates kept weights, as columns of its attempt."""
 
     owner: str
     host: str
@@ -170,11 +145,7 @@ class Evaluator:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MapStatistics:
-    """A contribution map in numbers, over the 2x2 windows of the flow without splits.
-
-    Shares are between 0 and 1; errors and gaps in nats. The columns of `contribution_maps` say
-    what each means.
-    """
+    """A contribution map in numbers, over the 2x2 windows of the flow without splits."""
 
     mask_share: float | None
     mask_share_by_chance: float
@@ -189,11 +160,8 @@ class MapStatistics:
 class ContributionMap:
     """Contributions of all dimensions to the log-det, in nats, by one score, before one split.
 
-    `values` and `standard_errors` are float32 of shape (C, H, W), in the coordinates of the input
-    image; `halves`, (2, C, H, W), are the values from two halves of the images. `split` counts
-    from 1. `mean_log_det` is the scalar in nats per image that the map has to sum to, computed
-    apart; `sum_error` is by how much it does not. Standard errors and halves may be NaN where there
-    is nothing to take them from; they are None in a published database.
+    Arrays are float32, in the coordinates of the input image. Standard errors and halves are NaN if
+    they cannot be computed, and None in a published database.
 
     Raises:
         ValueError: An array has another shape or type, or a value is not finite.
@@ -202,13 +170,13 @@ class ContributionMap:
     pretraining_id: str
     data_digest: str
     budget: int
-    split: int
+    split: int  # from 1
     score: str
-    values: NDArray[np.float32]
-    standard_errors: NDArray[np.float32] | None
+    values: NDArray[np.float32]  # (C, H, W)
+    standard_errors: NDArray[np.float32] | None  # (C, H, W)
     images: int
-    mean_log_det: float
-    halves: NDArray[np.float32] | None
+    mean_log_det: float  # the sum that the map should have, computed separately
+    halves: NDArray[np.float32] | None  # (2, C, H, W), the values from two halves of the images
     statistics: MapStatistics
     clusters: int | None = None
 
@@ -238,10 +206,7 @@ class ContributionMap:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class StoredMap(ContributionMap):
-    """A contribution map with the flow, data set, seed and recipe of its pretraining.
-
-    `nms` is the form of the flow without splits.
-    """
+    """A contribution map with facts of its pretraining."""
 
     flow: str
     dataset: str
@@ -253,10 +218,7 @@ class StoredMap(ContributionMap):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TableStatistics:
-    """An index table in numbers; shares and overlaps are between 0 and 1.
-
-    The columns of `index_tables` say what each means.
-    """
+    """An index table in numbers."""
 
     iou_even: float
     iou_odd: float
@@ -270,19 +232,16 @@ class TableStatistics:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class IndexTable:
-    """The dimensions that are still there after one split of a trial.
-
-    `kept` is a mask of shape (C, H, W) in the coordinates of the input image; `digest` is the
-    sha256 of the split's whole permutation. `split` counts from 1.
+    """The dimensions that stay after one split of a trial.
 
     Raises:
-        ValueError: `kept` is no such mask.
+        ValueError: `kept` is not a mask of three dimensions.
     """
 
     trial_id: str
     data_digest: str
-    split: int
-    kept: NDArray[np.bool_]
+    split: int  # from 1
+    kept: NDArray[np.bool_]  # (C, H, W), in the coordinates of the input image
     digest: str
     statistics: TableStatistics
 
@@ -293,8 +252,9 @@ class IndexTable:
 
 def _require_array(name: str, array: NDArray[np.float32], shape: "tuple[int, ...] | str") -> None:
     if array.dtype != np.float32 or array.shape != shape:
-        found = f"{array.dtype} {array.shape}"
-        raise ValueError(f"{name} must be float32 of shape {shape}, not {found}")
+        raise ValueError(
+            f"{name} must be float32 of shape {shape}, not {array.dtype} {array.shape}"
+        )
 
 
 def raw_bytes(array: NDArray[np.float32]) -> bytes:
@@ -302,7 +262,7 @@ def raw_bytes(array: NDArray[np.float32]) -> bytes:
     return np.ascontiguousarray(array, dtype="<f4").tobytes()
 
 
-# Jobs as they stand, and the right to work on one
+# Jobs, and the right to work on one
 
 
 Kind = Literal["pretraining", "trial"]
@@ -324,22 +284,21 @@ KINDS: tuple[Kind, ...] = get_args(Kind)
 STATES: tuple[State, ...] = get_args(State)
 OUTCOMES: tuple[Outcome, ...] = get_args(Outcome)
 FAILURES: tuple[Outcome, ...] = ("diverged", "oom", "timeout", "code_error")
-"""The outcomes after which it is a matter of policy whether the job is run again by itself."""
+"""The outcomes after which a policy decides whether the job runs again without a person."""
 
 MOVES = ("claim", "retry", "rerun", "again", "give_up")
-"""The transitions of a job that no attempt's end makes."""
+"""The transitions of a job other than the end of an attempt."""
 
 EVENTS: tuple[str, ...] = (
     *(*OUTCOMES, *MOVES),
     *("register", "evaluate", "merge", "launch", "stop", "set_aside", "take_back"),
 )
-"""What an event may be: an outcome, another transition of a job, or what changes no job's state."""
+"""Outcomes, other transitions of a job, and events that change no job's state."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """A job as it stands. `token` counts its claims; `attempt_id` is its latest attempt, and
-    `done_attempt_id` the one whose result or maps are current."""
+    """A row of `jobs`."""
 
     id: str
     kind: Kind
@@ -363,60 +322,38 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class News:
-    """Changes of jobs since an event.
+    """Changes of jobs since an event."""
 
-    Attributes:
-        last: The number of the last event there is.
-        jobs: The jobs that it and those before it were about, by id and as they stand.
-        put_back: Those of them that a policy or a person put back to pending.
-    """
-
-    last: int
-    jobs: dict[str, Job]
-    put_back: frozenset[str] = frozenset()
+    last: int  # the number of the last event
+    jobs: dict[str, Job]  # by id the jobs of the events since then, in their present state
+    put_back: frozenset[str] = frozenset()  # those that a policy or a person put back to pending
 
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """The right to work on a job until its lease ends; `step` is the progress known so far.
-
-    `owner` is whom the job was claimed for: with it, a claim on another database that lay at the
-    same place is never good. `rerun` names the rerun that it is part of, '' for a first run.
-    """
+    """The right to work on a job until its lease ends."""
 
     job_id: str
     attempt_id: str
     token: int
-    step: int
-    owner: str
-    rerun: str = ""
+    step: int  # the progress known so far
+    owner: str  # part of the claim, so that it never holds for another database at the same place
+    rerun: str = ""  # the name of the rerun that it is part of, '' for a first run
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Heartbeat:
-    """The news of a worker under a claim.
-
-    Attributes:
-        claim: The right to work on the job.
-        step: The training step that is reached.
-        lease_seconds: How long from now on the claim holds.
-        first_step: Corrects the step from which the attempt went on.
-        message: What the attempt cannot do at present, such as write checkpoints.
-        metrics: Points of curves, in place of those that are there.
-        cost: What the attempt has taken so far.
-        bits_per_dim: Training bits per dimension, the last ones.
-        log: The last of what it printed, None for nothing new.
-    """
+    """A worker's report under a claim; None for what is not new."""
 
     claim: Claim
-    step: int
-    lease_seconds: float
-    first_step: int | None = None
-    message: str = ""
-    metrics: Sequence[Metric] = ()
-    cost: Cost | None = None
-    bits_per_dim: float | None = None
-    log: str | None = None
+    step: int  # the training step that is reached
+    lease_seconds: float  # how long the claim holds from now on
+    first_step: int | None = None  # corrects the step from which the attempt went on
+    message: str = ""  # what the attempt cannot do at present, such as write checkpoints
+    metrics: Sequence[Metric] = ()  # they replace stored points at their steps
+    cost: Cost | None = None  # so far
+    bits_per_dim: float | None = None  # the last training value
+    log: str | None = None  # the end of the output
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -458,12 +395,12 @@ class JobCounts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Forgotten:
-    """What `Store.forget` deleted, and the number of trials that had begun and stay."""
+    """Numbers of what `Store.forget` deleted."""
 
     trials: int
     segments: int
     sweeps: int
-    kept: int
+    kept: int  # trials that had begun, and stay
 
 
 # Retries, caps and stops
@@ -471,24 +408,22 @@ class Forgotten:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:
-    """After how many attempts with an outcome a job is run again without a person; None for all.
+    """How many attempts with an outcome are followed by another without a person; None for all.
 
-    They are counted since a person last asked for a retry. `remedy` says in words what the next
-    attempt after an 'oom' has that this one had not, as 'alone on a full GPU'; `hopeless` why there
-    is nothing more to give, and so no such attempt.
+    Attempts before a person last asked for a retry do not count.
     """
 
     oom: int | None = 0
     timeout: int | None = 0
     code_error: int | None = 0
     diverged: int | None = 0
-    remedy: str = ""
-    hopeless: str = ""
+    remedy: str = ""  # what the attempt after an 'oom' gets, such as 'alone on a full GPU'
+    hopeless: str = ""  # why there is nothing more to give after an 'oom', so no other attempt
 
     def times(self, outcome: Outcome) -> int | None:
         """Return how many attempts with an outcome of `FAILURES` are followed by another."""
-        found: int | None = getattr(self, outcome)
-        return found
+        times: int | None = getattr(self, outcome)
+        return times
 
 
 @dataclass(frozen=True, slots=True)
@@ -501,27 +436,20 @@ class Cap:
 
 @dataclass(frozen=True, slots=True)
 class StopRequest:
-    """A person's request that the launches end that began before.
+    """A person's request that the launches that began before it end."""
 
-    `event` is its number, `time` Unix seconds; `sweep_id` is None where all sweeps are meant.
-    """
-
-    event: int
+    event: int  # its number
     time: float
     by: str
-    sweep_id: str | None
+    sweep_id: str | None  # None for all sweeps
 
 
-# What is planned
+# Plans
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecipeRow:
-    """A resolved training recipe; `body` is its canonical JSON, `size` the image side in pixels.
-
-    `conventional` is the canonical name of its flow's conventional factorization, None where that
-    is not known.
-    """
+    """A row of `recipes`."""
 
     id: str
     flow: str
@@ -535,7 +463,7 @@ class RecipeRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DataSet:
-    """A prepared data set, known by the hash of its pixels; counts are images for each part."""
+    """A row of `data_sets`."""
 
     digest: str
     name: str
@@ -552,7 +480,7 @@ class DataSet:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bar:
-    """Bits/dim on the test part of something that any flow should beat, or why there are none."""
+    """A row of `bars`: bits/dim that any flow should beat, or why they are missing."""
 
     data_digest: str
     name: str
@@ -564,12 +492,7 @@ class Bar:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Environment:
-    """Versions and hardware with which code ran.
-
-    `dirty` is a digest of uncommitted changes, None for a clean tree; `driver` is the version of
-    the GPU's driver, None on a CPU; `flags` are settings that may change the last bits or the
-    speed, as JSON.
-    """
+    """A row of `environments`: versions and hardware with which code ran."""
 
     code_version: str
     dirty: str | None
@@ -590,7 +513,7 @@ class Environment:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sweep:
-    """A planned sweep; `spec` is its specification as canonical JSON text."""
+    """A row of `sweeps`."""
 
     id: str
     name: str
@@ -600,7 +523,7 @@ class Sweep:
 
 @dataclass(frozen=True, slots=True)
 class SweepMember:
-    """A trial's place in a sweep, under the name by which the sweep asked for its factorization."""
+    """A row of `sweep_trials`."""
 
     sweep_id: str
     trial_id: str
@@ -609,7 +532,7 @@ class SweepMember:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PretrainingRow:
-    """A run with no splits whose contribution maps serve the trials."""
+    """A row of `pretrainings`."""
 
     id: str
     recipe_id: str
@@ -622,7 +545,7 @@ class PretrainingRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrialRow:
-    """Recipe + data set + factorization + seed and, for words over L and H, the maps' origin."""
+    """A row of `flow_trials`."""
 
     id: str
     recipe_id: str
@@ -639,10 +562,7 @@ class TrialRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlannedJob:
-    """A unit of work to register: a trial, or one segment of a pretraining, on one exact data set.
-
-    Make one with `of_trial` or `of_pretraining`. `steps` is the training step at which it is done.
-    """
+    """A job to register; make one with `of_trial` or `of_pretraining`."""
 
     kind: Kind
     data_digest: str
@@ -676,10 +596,7 @@ class PlannedJob:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Registration:
-    """All that a plan adds, in one transaction; what is there already is left as it is.
-
-    ``planned`` is the number of jobs of the whole plan where this is one of its `slices`.
-    """
+    """The rows that a plan adds; rows that are stored already stay as they are."""
 
     sweeps: tuple[Sweep, ...] = ()
     members: tuple[SweepMember, ...] = ()
@@ -689,11 +606,10 @@ class Registration:
     trials: tuple[TrialRow, ...] = ()
     jobs: tuple[PlannedJob, ...] = ()
     bars: tuple[Bar, ...] = ()
-    planned: int | None = None
+    planned: int | None = None  # the jobs of the whole plan, if this is one of its `slices`
 
     def slices(self, size: int) -> Iterator["Registration"]:
-        """Yield parts to be added in this order, each of at most so many trials, members or jobs;
-        itself if it has no more than that of each."""
+        """Yield parts to add in this order, each of at most `size` trials, members or jobs."""
         if max(map(len, (self.trials, self.members, self.jobs))) <= size:
             yield self
             return
@@ -704,32 +620,22 @@ class Registration:
                 yield Registration(**{name: rows[start : start + size]})
 
 
-# What is read from several tables
+# Records read from several tables
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobFacts:
-    """A job as it stands, with what it works on.
-
-    `pretraining_id` is the pretraining that it is a segment of, or whose maps the trial reads up to
-    `budget`. `nms` is the form of a pretraining's flow, `weights` whether the trained weights were
-    kept. Of the last attempt are when it `started`, its `first_step`, its `stack_id`, its last
-    training `bits_per_dim`, and its `outcome`; its `message` is what went wrong, or while it runs
-    what it cannot do at present. `host` and `pid` are where the job runs, of one that was lost
-    where its last attempt ran; `decision` says why a job that is not done is not run again without
-    a person, or that it is. `log_end` is the last of the log of a job that runs, once its steps are
-    made.
-    """
+    """A job with its trial or pretraining, and with its last attempt."""
 
     job_id: str
     kind: Kind
     trial_id: str | None
-    pretraining_id: str | None
+    pretraining_id: str | None  # the segment's, or the one whose maps the trial reads
     data_digest: str
     flow: str
     dataset: str
     factorization: str | None
-    budget: int | None
+    budget: int | None  # the end of the segment, or of the pretraining behind the trial's maps
     seed: int
     state: State
     step: int
@@ -737,7 +643,7 @@ class JobFacts:
     token: int
     attempt_id: str | None
     owner: str | None
-    host: str | None
+    host: str | None  # where the job runs; if it is lost, where its last attempt ran
     lease_until: float | None
     updated: float
     variant: str
@@ -748,15 +654,15 @@ class JobFacts:
     stopped_by: str | None
     done_attempt_id: str | None
     pid: int | None
-    started: float | None
+    started: float | None  # of the last attempt, as the next four
     first_step: int | None
     stack_id: str | None
     outcome: str | None
-    message: str | None
-    decision: str | None
-    bits_per_dim: float | None
-    log_end: str | None
-    weights: bool
+    message: str | None  # what went wrong; while it runs, what it cannot do at present
+    decision: str | None  # why a job that is not done runs again by itself, or does not
+    bits_per_dim: float | None  # the last training value of the last attempt
+    log_end: str | None  # of a job that runs and has made its steps
+    weights: bool  # whether the trained weights were kept
 
     @property
     def subject(self) -> str:
@@ -771,12 +677,7 @@ class JobFacts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attempt:
-    """One execution of a job. Times are Unix seconds UTC.
-
-    `log` and `seconds` go up to the last heartbeat where it ended without a report, and
-    `cpu_seconds` is None there; `protocol` is that of an evaluation of kept weights, `stack_id` the
-    stack in which it ran with others.
-    """
+    """One execution of a job, or an evaluation of kept weights: columns of `attempts`."""
 
     id: str
     job_id: str
@@ -804,29 +705,20 @@ class Attempt:
 
     @property
     def share(self) -> float | None:
-        """The share of a GPU that it held; None on a CPU and where it ended without a report."""
+        """The share of a GPU that it held; None on a CPU and if it ended without a report."""
         return self.gpu_seconds / self.seconds if self.gpu_seconds and self.seconds else None
 
 
 @dataclass(frozen=True, slots=True)
 class Rerun:
-    """A job that was put back to be run anew, and is not done.
-
-    Attributes:
-        job_id: The job.
-        kind: Its kind.
-        state: Its state.
-        made: When its result or maps were made, which stay current until then, Unix seconds UTC.
-        by: Who asked for it.
-        why: The reason, may be empty.
-    """
+    """A job that was put back to be run anew, and is not done."""
 
     job_id: str
     kind: Kind
     state: State
-    made: float
+    made: float  # when the former result or maps were made, which stay current until it is done
     by: str | None
-    why: str
+    why: str  # may be empty
 
 
 CurveKey = tuple[str, str]
@@ -835,23 +727,23 @@ CurveKey = tuple[str, str]
 
 @dataclass(frozen=True, slots=True)
 class Curve:
-    """A curve of a job: how many points it has, and the step of the last."""
+    """A curve of a job."""
 
     attempt_id: str
     job_id: str
     name: str
-    points: int
+    points: int  # the number of its points
     last_step: int
 
     @property
     def key(self) -> CurveKey:
-        """What tells it from other curves."""
+        """The attempt and the name."""
         return self.attempt_id, self.name
 
 
 @dataclass(frozen=True, slots=True)
 class Making:
-    """Versions and hardware with which results were made; names as in `results`."""
+    """Versions and hardware with which results were made, as columns of `results`."""
 
     code_version: str
     dirty: str | None
@@ -863,14 +755,7 @@ class Making:
 
 @dataclass(frozen=True, slots=True)
 class SeededCell:
-    """All current results that differ in the seed alone: the values of one measure by seed.
-
-    Attributes:
-        repeated: A seed with two results, where there is one.
-        standard_error: The largest of one value's; None where none is known.
-        images: The fewest behind a value; None where it is over none.
-        clusters: The fewest behind a result; None where none is known.
-    """
+    """The values of one measure of all current results that differ only in the seed."""
 
     flow: str
     dataset: str
@@ -886,9 +771,9 @@ class SeededCell:
     splits: int
     size: int
     steps: int
-    values: dict[int, float]
-    repeated: int | None
-    standard_error: float | None
-    images: int | None
-    clusters: int | None
+    values: dict[int, float]  # by seed
+    repeated: int | None  # a seed with two results, if there is one
+    standard_error: float | None  # the largest of a value; None if none is known
+    images: int | None  # the fewest behind a value; None if there are none
+    clusters: int | None  # the fewest behind a value; None if there are none
     makings: tuple[Making, ...]

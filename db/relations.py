@@ -18,25 +18,20 @@ TYPES: dict[type, str] = {
     sa.LargeBinary: "bytes",
 }
 
-
-UNKNOWN = re.compile(
+UNKNOWN_NAME = re.compile(
     r"(?:no such )?(?P<kind>table|relation|column)(?:: | )\"?(?:\w+\.)*(?P<name>\w+)\"?"
     r"(?: does not exist|$)"
 )
-"""How SQLite and PostgreSQL say that a name of a query is not there."""
+"""How SQLite and PostgreSQL say that a name in a query does not exist."""
 
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column of a view or table.
-
-    `type` tells too whether it is a key, may be null, or refers to another column; `meaning` has
-    the unit, where there is one.
-    """
+    """A column of a view or table."""
 
     name: str
-    type: str
-    meaning: str
+    type: str  # also whether it is a key, may be null, or refers to another column
+    meaning: str  # with the unit, if there is one
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,10 +45,10 @@ class Relation:
 
 
 def find_relations(name: str | None = None) -> tuple[Relation, ...]:
-    """Return all views, then all tables; or the one of a name.
+    """Return all views, then all tables; or only the one of this name.
 
     Raises:
-        UserError: There is none of this name.
+        UserError: No view or table has this name.
     """
     known = {table.name: table for table in (*views.tables.values(), *metadata.sorted_tables)}
     if name is None:
@@ -67,33 +62,31 @@ def find_relations(name: str | None = None) -> tuple[Relation, ...]:
 
 
 def explain_name(message: str) -> str:
-    """Return what to do about an engine's message on a query, for a name that is not there too."""
-    found = UNKNOWN.search(message)
+    """Return the advice for an engine's message about a query, such as the likely name."""
+    found = UNKNOWN_NAME.search(message)
     if found is None:
         return "check its SQL"
     relations = (*views.tables.values(), *metadata.sorted_tables)
-    known = [one.name for one in relations]
+    known = [table.name for table in relations]
     if found["kind"] == "column":
-        having = [one.name for one in relations if found["name"].lower() in one.columns]
-        if having:
-            others = f" and {len(having) - 3} more" if len(having) > 3 else ""
-            return f"it is a column of {', '.join(having[:3])}{others}"
-        known = [column.name for one in relations for column in one.columns]
+        owners = [table.name for table in relations if found["name"].lower() in table.columns]
+        if owners:
+            others = f" and {len(owners) - 3} more" if len(owners) > 3 else ""
+            return f"it is a column of {', '.join(owners[:3])}{others}"
+        known = [column.name for table in relations for column in table.columns]
     hint = suggest(found["name"], dict.fromkeys(known))
-    likely = hint.endswith("?") and len(found["name"]) > 3  # three letters are near to many
+    likely = hint.endswith("?") and len(found["name"]) > 3  # three letters resemble many names
     return hint if likely else "`lcma sql --schema` lists views, tables and columns"
 
 
 def describe_relation(table: sa.Table) -> Relation:
     """Return a view or table of the schema with its columns and their meanings."""
     kind: Literal["view", "table"] = "view" if table.metadata is views else "table"
-    columns = tuple(
-        Column(column.name, _type(column), str(column.comment)) for column in table.columns
-    )
+    columns = tuple(Column(c.name, _describe_type(c), str(c.comment)) for c in table.columns)
     return Relation(table.name, kind, str(table.comment), columns)
 
 
-def _type(column: sa.Column[object]) -> str:
+def _describe_type(column: sa.Column[object]) -> str:
     text = TYPES[type(column.type)]
     if column.primary_key:
         text += ", key"

@@ -1,4 +1,4 @@
-"""Results of trials as rows, which of several is current, what measures are, and curves."""
+"""Results of trials as rows, the current one of several, kinds of measures, and curves."""
 
 import math
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -8,15 +8,8 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
 
-from lcma.db.records import GREATEST, Measurement, Metric, Result, content_hash
-from lcma.db.schema import (
-    attempts,
-    jobs,
-    measure_kinds,
-    measures,
-    metrics,
-    protocols,
-)
+from lcma.db.records import GREATEST, Measurement, Metric, Result, content_hash, row_of
+from lcma.db.schema import attempts, jobs, measure_kinds, measures, metrics, protocols
 from lcma.db.statements import Statement, among, insert, insert_or_replace
 from lcma.sweeps.errors import UserError
 from lcma.sweeps.input_files import UNSTORABLE
@@ -24,19 +17,16 @@ from lcma.sweeps.measures import MeasureKind, find_measure, list_measures
 
 
 class Conflict(Exception):  # noqa: N818 - the word that the state machine's callers use
-    """A result or map is there already under the same key with another value; nothing was written.
+    """A result is stored already under the same key with another value; nothing was written.
 
-    The same seed gives the same bits, so this means that two runs were not the same after all.
+    The same seed gives the same bits, so the two runs were not the same after all.
     """
 
 
-NUMBERS = ("value", "standard_error", "images", "clusters")
-"""The columns of `measurements` that say what came out."""
+MEASUREMENT = ("name", "value", "standard_error", "images", "clusters")
+"""The columns of `measurements` that are fields of a `Measurement`."""
 
-CONTENT = ("attempt_id", "protocol", "protocol_id", "name", *NUMBERS)
-"""The columns of `measurements` that its digest covers."""
-
-_EVALUATED = Statement(
+_SET_EVALUATED_STEP = Statement(
     lambda _: sa.update(attempts).where(attempts.c.id == sa.bindparam("attempt")),
     columns=("evaluated_step",),
 )
@@ -46,8 +36,9 @@ _ADD_PROTOCOL = Statement(lambda dialect: insert(dialect, protocols).on_conflict
 
 def hash_measure(row: Mapping[str, Any]) -> str:
     """Return the digest of a row of `measurements`."""
-    numbers = (row[name] for name in CONTENT)
-    content = [_as_kept(one) if isinstance(one, int | float) else one for one in numbers]
+    values = (row[name] for name in ("attempt_id", "protocol", "protocol_id", *MEASUREMENT))
+    # A database returns 10.0 for a 10, and SQLite 0.0 for a -0.0.
+    content = [float(value) + 0.0 if isinstance(value, int | float) else value for value in values]
     return content_hash("measure", content)[:16]
 
 
@@ -56,56 +47,52 @@ def hash_protocol(row: Mapping[str, Any]) -> str:
     return content_hash("protocol", [row[name] for name in ("name", "precision", "body")])[:20]
 
 
-def _as_kept(number: float) -> float:
-    # A database gives 10.0 for a 10, and SQLite 0.0 for a -0.0.
-    return float(number) + 0.0
-
-
 def find_artifact_damage(row: Mapping[str, Any]) -> str | None:
-    """Return why an artifact's path does not lead to a file below the place of runs, or None."""
+    """Return why the path of a row of `artifacts` is not below the folder of runs, or None."""
     path = row["path"]
     if not isinstance(path, str) or UNSTORABLE.search(path):
-        return f"its path {path!r} is none"
+        return f"its path {path!r} is not a path"
     if {"", ".", ".."} & set(path.split("/")):
         return f"its path {path!r} leads out of the folder of runs"
     return None
 
 
 def find_measure_damage(row: Mapping[str, Any]) -> str | None:
-    """Return what is wrong with the numbers of a row of `measurements`, None for nothing."""
+    """Return the fault in the numbers of a row of `measurements`, or None."""
     if not abs(row["value"]) + abs(row["standard_error"] or 0.0) <= 2 * GREATEST:
-        return f"{row['name']} is no finite number, or beyond {GREATEST:g}"
+        return f"{row['name']} is not finite, or beyond {GREATEST:g}"
     if hash_measure(row) != row["digest"]:
         return f"the numbers of {row['name']} do not match their digest"
     return None
 
 
 def insert_result(connection: sa.Connection, result: Result, attempt_id: str, now: float) -> None:
-    """Store what an attempt at a trial left."""
-    _EVALUATED.run(connection, {"attempt": attempt_id, "evaluated_step": result.step})
+    """Store the result of an attempt at a trial."""
+    _SET_EVALUATED_STEP.run(connection, {"attempt": attempt_id, "evaluated_step": result.step})
     insert_measures(connection, attempt_id, result, attempt_id, now)
 
 
 def insert_measures(
     connection: sa.Connection, trained_by: str, result: Result, measured_by: str, now: float
 ) -> None:
-    """Store measures of what an attempt trained."""
+    """Store measures of the weights that an attempt trained."""
     protocol = {"name": result.protocol, "precision": result.precision}
     protocol |= {"body": result.protocol_body}
-    protocol["id"] = hash_protocol(protocol)
-    _ADD_PROTOCOL.run(connection, protocol)
-    # Of a plug-in that this process need not have: it may deliver what another has left.
-    unknown = {one.name for one in result.measures} - {kind.name for kind in list_measures()}
+    protocol_id = hash_protocol(protocol)
+    _ADD_PROTOCOL.run(connection, protocol | {"id": protocol_id})
+    # A plug-in's measure may be unknown here: this process may deliver another one's result.
+    unknown = {measure.name for measure in result.measures}
+    unknown -= {kind.name for kind in list_measures()}
     if unknown:
         for name in unknown - set(connection.execute(sa.select(measure_kinds.c.name)).scalars()):
-            find_measure(name)
+            find_measure(name)  # raises
     rows = []
-    for one in result.measures:
+    for measure in result.measures:
         row = {
             "attempt_id": trained_by,
             "protocol": result.protocol,
-            "protocol_id": protocol["id"],
-            **{name: getattr(one, name) for name in ("name", *NUMBERS)},
+            "protocol_id": protocol_id,
+            **row_of(measure),
             "measured_by": measured_by,
             "created": now,
         }
@@ -116,9 +103,10 @@ def insert_measures(
 def read_result(
     connection: sa.Connection, trial_id: str, data_digest: str, protocol: str
 ) -> Result | None:
-    """Read the current result of a trial by a protocol; None if there is none yet."""
-    found = connection.execute(
-        sa.select(attempts.c.evaluated_step, protocols.c.precision, protocols.c.body, *_MEASURE)
+    """Read a result; see `Store.result`."""
+    columns = (measures.c[name] for name in MEASUREMENT)
+    rows = connection.execute(
+        sa.select(attempts.c.evaluated_step, protocols.c.precision, protocols.c.body, *columns)
         .join_from(jobs, attempts, attempts.c.id == jobs.c.done_attempt_id)
         .join(measures, measures.c.attempt_id == attempts.c.id)
         .join(protocols, protocols.c.id == measures.c.protocol_id)
@@ -129,9 +117,9 @@ def read_result(
         )
         .order_by(measures.c.name)
     ).all()
-    if not found:
+    if not rows:
         return None
-    first = found[0]
+    first = rows[0]
     return Result(
         trial_id=trial_id,
         data_digest=data_digest,
@@ -140,97 +128,81 @@ def read_result(
         protocol_body=first.body,
         precision=first.precision,
         measures=tuple(
-            Measurement(**{name: row._mapping[name] for name in ("name", *NUMBERS)})
-            for row in found
+            Measurement(**{name: row._mapping[name] for name in MEASUREMENT}) for row in rows
         ),
     )
 
 
-_MEASURE = tuple(measures.c[name] for name in ("name", *NUMBERS))
-
-
 BOUND = ("bound_draws", "bound_bits_per_dim", "bound_gain")
-"""Measures of which those of more draws or images take the place."""
+"""Measures that are replaced by those of more draws or images."""
 
 
 def bound_extent(result: Result) -> tuple[float, int]:
-    """Return draws and images of a result's K-sample bound, zeros for none."""
+    """Return the draws and images of a result's K-sample bound, zeros if it has none."""
     draws, bound = result.measure("bound_draws"), result.measure("bound_bits_per_dim")
     if draws is None or bound is None:
         return 0.0, 0
     return draws.value, bound.images or 0
 
 
-def find_additions(stored: Result, found: Result) -> tuple[Measurement, ...]:
+def find_additions(stored: Result, new: Result) -> tuple[Measurement, ...]:
     """Return the measures that a stored result gains from a new evaluation of the same weights.
 
-    These are those that it lacks, and a bound of more draws or images.
+    These are the measures that it lacks, and a bound of more draws or images.
 
     Raises:
-        Conflict: One is there with another value, or the protocol has other settings there.
+        Conflict: A measure is stored with another value, or the protocol with other settings.
     """
-    extents = bound_extent(found), bound_extent(stored)
-    new = []
-    for one in found.measures:
-        there = stored.measure(one.name)
-        if one.name in BOUND and extents[0] != extents[1]:
-            if extents[0] > extents[1]:
-                new.append(one)
-        elif there is None:
-            new.append(one)
-        elif there != one:
+    extent, stored_extent = bound_extent(new), bound_extent(stored)
+    additions = []
+    for measure in new.measures:
+        former = stored.measure(measure.name)
+        if measure.name in BOUND and extent != stored_extent:
+            if extent > stored_extent:
+                additions.append(measure)
+        elif former is None:
+            additions.append(measure)
+        elif former != measure:
             raise Conflict(
-                f"{one.name} of trial {found.trial_id} by the protocol {found.protocol} is "
-                f"{there.value!r} there, and now {one.value!r}: the same weights gave two values"
+                f"{measure.name} of trial {new.trial_id} by the protocol {new.protocol} is stored "
+                f"as {former.value!r}, and now {measure.value!r}: the same weights gave two values"
             )
-    if (stored.precision, stored.protocol_body) != (found.precision, found.protocol_body):
+    if (stored.precision, stored.protocol_body) != (new.precision, new.protocol_body):
         raise Conflict(
-            f"the protocol {found.protocol} of trial {found.trial_id} has other settings there"
+            f"the protocol {new.protocol} of trial {new.trial_id} is stored with other settings"
         )
-    return tuple(new)
+    return tuple(additions)
 
 
-# Of several results the current one
+# The current one of several results
 
 
 def choose_current(connection: sa.Connection, job_ids: Collection[str]) -> dict[str, str | None]:
-    """Return by job the attempt whose result or maps are current, None where there is none.
+    """Return by job the attempt whose result or maps are current, None if there is none.
 
-    Of the attempts that are done and that no other one that is done replaces, it is one that
-    replaces another before one that does not; then the one that ended first, and then the one whose
-    id comes first.
+    The candidates are attempts that are done, unless another done attempt replaces them. One that
+    replaces another comes first, then the one that ended first, then the one with the first id.
     """
     newer = attempts.alias("newer")
     replaced = sa.exists().where(newer.c.replaces == attempts.c.id, newer.c.outcome == "done")
     last = attempts.c.replaces.is_not(None), attempts.c.ended.desc(), attempts.c.id.desc()
-    found: dict[str, str | None] = dict.fromkeys(job_ids)
+    current: dict[str, str | None] = dict.fromkeys(job_ids)
     query = sa.select(attempts.c.job_id, attempts.c.id).where(
         among(attempts.c.job_id, job_ids),
         attempts.c.outcome == "done",
         attempts.c.protocol.is_(None),
         ~replaced,
     )
-    found |= {row.job_id: row.id for row in connection.execute(query.order_by(*last))}
-    return found
+    # In ascending order of precedence: a later row replaces an earlier one.
+    current |= {row.job_id: row.id for row in connection.execute(query.order_by(*last))}
+    return current
 
 
-def delete_measures(connection: sa.Connection, trained_by: str, result: Result) -> None:
-    """Delete those measures of a result in whose place others come."""
-    names = [one.name for one in result.measures]
-    connection.execute(
-        sa.delete(measures).where(
-            measures.c.attempt_id == trained_by,
-            measures.c.protocol == result.protocol,
-            measures.c.name.in_(names),
-        )
-    )
-
-
-# What measures are
+# Kinds of measures
 
 
 def write_measure_kinds(connection: sa.Connection, kinds: Iterable[MeasureKind]) -> None:
-    """Store what measures are. Raises UserError as `require_same_measures` does."""
+    """Store kinds of measures. Raises UserError as `require_same_measures` does."""
     rows = {kind.name: kind for kind in kinds}
     known = read_measure_kinds(connection)
     require_same_measures(known, rows.values())
@@ -240,19 +212,19 @@ def write_measure_kinds(connection: sa.Connection, kinds: Iterable[MeasureKind])
 
 
 def read_measure_kinds(connection: sa.Connection) -> dict[str, MeasureKind]:
-    """Return what measures are that the database knows, by name."""
-    found = connection.execute(sa.select(measure_kinds).order_by(measure_kinds.c.name))
-    return {row.name: MeasureKind(**row._mapping) for row in found}
+    """Return the kinds of measures that the database knows, by name."""
+    rows = connection.execute(sa.select(measure_kinds).order_by(measure_kinds.c.name))
+    return {row.name: MeasureKind(**row._mapping) for row in rows}
 
 
 def require_same_measures(known: Mapping[str, MeasureKind], kinds: Iterable[MeasureKind]) -> None:
-    """Raise UserError for a measure of another unit or direction: their numbers are not alike."""
+    """Raise UserError if a measure has another unit or direction than the known one."""
     for kind in kinds:
-        there = known.get(kind.name, kind)
-        if (there.unit, there.direction) != (kind.unit, kind.direction):
+        stored = known.get(kind.name, kind)
+        if (stored.unit, stored.direction) != (kind.unit, kind.direction):
             raise UserError(
-                f"the measure '{kind.name}' is in {there.unit} in this database, "
-                f"{there.direction} is better, and here in {kind.unit}, {kind.direction}: "
+                f"the measure '{kind.name}' is in {stored.unit} in this database, "
+                f"{stored.direction} is better, and here in {kind.unit}, {kind.direction}: "
                 "give it another name"
             )
 
@@ -260,7 +232,7 @@ def require_same_measures(known: Mapping[str, MeasureKind], kinds: Iterable[Meas
 # Points of curves
 
 PUBLISHED_POINTS = 60
-"""Points that a curve of a published database has at most, the first and the last among them."""
+"""The most points of a curve in a published database, its first and last among them."""
 
 
 def _put_points(dialect: sa.Dialect) -> sa.sql.dml.UpdateBase:
@@ -275,8 +247,8 @@ def _put_points(dialect: sa.Dialect) -> sa.sql.dml.UpdateBase:
             .table_valued("name", "step", "value")
             .render_derived()
         )
-        own = sa.bindparam("attempt_id", type_=sa.Text)
-        rows = sa.select(own, points.c.name, points.c.step, points.c.value)
+        attempt_id = sa.bindparam("attempt_id", type_=sa.Text)
+        rows = sa.select(attempt_id, points.c.name, points.c.step, points.c.value)
         new = new.from_select(["attempt_id", "name", "step", "value"], rows)
     return new.on_conflict_do_update(
         index_elements=["attempt_id", "name", "step"], set_={"value": new.excluded.value}
@@ -287,21 +259,21 @@ _PUT = Statement(_put_points, columns=("attempt_id", "name", "step", "value"))
 
 
 def insert_metrics(connection: sa.Connection, attempt_id: str, points: Sequence[Metric]) -> None:
-    """Store points of an attempt's curves; a point that is there already is replaced.
+    """Store points of an attempt's curves; a new point replaces the stored one at its step.
 
-    Its job must be held by this transaction.
+    This transaction must hold the attempt's job.
     """
-    if not points:
-        return
-    # Of two at one place, the later one counts.
-    values = {
-        (point.name, point.step): None if math.isnan(point.value) else float(point.value)
+    # Of two points at one step, the later one counts: a server rejects both in one statement.
+    rows = {
+        (point.name, point.step): {
+            "name": point.name,
+            "step": point.step,
+            "value": None if math.isnan(point.value) else float(point.value),
+        }
         for point in points
     }
-    rows = [(name, step, value) for (name, step), value in values.items()]
     if connection.dialect.name != "postgresql":
-        _PUT.run_tuples(connection, [(attempt_id, *row) for row in rows])
-    else:
-        names, steps, found = zip(*rows, strict=True)
-        listed = {"name": list(names), "step": list(steps), "value": list(found)}
-        _PUT.run(connection, {"attempt_id": attempt_id, **listed})
+        _PUT.run_many(connection, [{"attempt_id": attempt_id, **row} for row in rows.values()])
+    elif rows:
+        lists = {name: [row[name] for row in rows.values()] for name in ("name", "step", "value")}
+        _PUT.run(connection, {"attempt_id": attempt_id, **lists})

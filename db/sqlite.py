@@ -22,11 +22,11 @@ from sqlalchemy.pool import NullPool
 from lcma.db.engine import (
     Damaged,
     Database,
-    Found,
+    DatabaseState,
     QueryResult,
     Unavailable,
     driver_errors,
-    explain_late,
+    explain_timeout,
     find_revision,
     take_rows,
     translate_errors,
@@ -244,7 +244,7 @@ def _read_relations(connection: sqlite3.Connection) -> dict[str, str]:
     return dict(rows.fetchall())
 
 
-def _examine(connection: sqlite3.Connection, path: Path) -> Found:
+def _examine(connection: sqlite3.Connection, path: Path) -> DatabaseState:
     connection.execute("BEGIN")
     (application,) = connection.execute("PRAGMA application_id").fetchone()
     names = {
@@ -258,7 +258,7 @@ def _examine(connection: sqlite3.Connection, path: Path) -> Found:
     if application not in (0, APPLICATION_ID) or (VERSION_TABLE not in names and not new):
         raise UserError(f"{path} is a database of another program: give another path")
     if new:
-        return Found(exists=False, revision=None)
+        return DatabaseState(exists=False, revision=None)
     rows = connection.execute(f"SELECT version_num FROM {VERSION_TABLE}").fetchmany(2)  # noqa: S608 - a constant
     return find_revision(str(path), names, [version for (version,) in rows])
 
@@ -371,7 +371,7 @@ class SqliteDatabase(Database):
         super().__init__(sqlite_url(path), str(path))
         self.path = path
 
-    def identify(self) -> Found:
+    def identify(self) -> DatabaseState:
         path = self.path
         kind = network_file_system(path.parent)
         if kind is not None:
@@ -387,13 +387,13 @@ class SqliteDatabase(Database):
                     f"cannot make the database {path}: there is no folder {path.parent}, "
                     "make it first"
                 ) from None
-            return Found(exists=False, revision=None)
+            return DatabaseState(exists=False, revision=None)
         except OSError as error:
             raise UserError(f"cannot read the database {path}: {error.strerror}") from None
         if not stat.S_ISREG(found.st_mode):
             raise UserError(f"the database {path} is not a file: give the path of a file")
         if found.st_size == 0:
-            return Found(exists=False, revision=None)
+            return DatabaseState(exists=False, revision=None)
         try:
             with closing(_open_to_identify(path)) as connection:
                 return replace(_examine(connection, path), relations=_read_relations(connection))
@@ -514,7 +514,7 @@ class SqliteDatabase(Database):
         try:
             return answer.result(min(timeout, TIMEOUT_MAX))
         except FutureTimeout:
-            raise UserError(explain_late(timeout)) from None
+            raise UserError(explain_timeout(timeout)) from None
         except sqlite3.Error as error:
             raise translate(self.path, error) or UserError(
                 f"the query failed: {_one_line(error)}"

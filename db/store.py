@@ -1,11 +1,11 @@
-"""The store: one object through which everything is planned, claimed, recorded and read."""
+"""The store: plans, claims, records and reads everything through one object."""
 
 import math
 import re
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, fields, replace
+from dataclasses import fields, replace
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self
@@ -14,15 +14,11 @@ import sqlalchemy as sa
 from sqlalchemy.exc import ArgumentError
 
 from lcma.db import leases, migrate, schema
-from lcma.db.cells import (
-    read_cells,
-    read_values,
-)
+from lcma.db.cells import read_cells, read_values
 from lcma.db.engine import Database, QueryResult
 from lcma.db.jobs import (
     add_event,
     claim_job,
-    decode_job,
     end_attempt,
     extend_leases,
     has_ended_as,
@@ -58,7 +54,6 @@ from lcma.db.records import (
     Metric,
     News,
     Outcome,
-    PlannedJob,
     Policy,
     RecipeRow,
     Registration,
@@ -76,7 +71,6 @@ from lcma.db.records import (
 from lcma.db.results import (
     Conflict,
     choose_current,
-    delete_measures,
     find_additions,
     insert_measures,
     insert_metrics,
@@ -96,6 +90,7 @@ from lcma.db.schema import (
     index_tables,
     jobs,
     launches,
+    measures,
     metrics,
     pretrainings,
     recipes,
@@ -116,23 +111,13 @@ from lcma.db.statements import (
 from lcma.db.views import views
 from lcma.sweeps.errors import UserError, suggest
 from lcma.sweeps.input_files import UNSTORABLE
-from lcma.sweeps.measures import (
-    BITS_PER_DIM,
-    MeasureKind,
-    find_measure,
-    list_measures,
-)
+from lcma.sweeps.measures import BITS_PER_DIM, MeasureKind, find_measure, list_measures
 
 if TYPE_CHECKING:
     import pandas as pd
 
 LOG_END = 100
-"""Characters of the end of a log that tell what an attempt does."""
-
-OF_ATTEMPT = ("started", "outcome", "message", "first_step", "stack_id", "bits_per_dim")
-"""What `JobFacts` have from the last attempt."""
-
-SUFFIXES = (".db", ".sqlite")
+"""Characters of the end of a log that `JobFacts` have."""
 
 FORMS = "sqlite:///PATH or postgresql://USER@HOST/DATABASE"
 
@@ -140,7 +125,7 @@ _MISTYPED = re.compile(r"(?:^|/)postgres(?:ql)?(?:\+\w+)?[:/].*:.*@")
 """A server's URL with a password that lacks a character and would be taken for a path."""
 
 Order = Literal["subject", "started", "updated"]
-"""In which order `Store.job_facts` returns jobs."""
+"""The order in which `Store.job_facts` returns jobs."""
 
 
 def connect(url: str, *, create: bool = True) -> "Store":
@@ -154,18 +139,17 @@ def connect(url: str, *, create: bool = True) -> "Store":
     Args:
         url: `sqlite:///PATH`, a bare path ending in .db or .sqlite, or
             `postgresql://USER@HOST/DATABASE`.
-        create: Make the tables, and a file with them, where they are missing, and bring an older
-            schema to the current one where no job runs.
+        create: Create the tables, and the file, if they are missing. Upgrade an older schema if no
+            job runs.
 
     Returns:
         The store. It opens connections as its methods need them.
 
     Raises:
-        UserError: The URL means another kind of database; or none can be there, it is another
-            program's, it is damaged, or its schema is one that this version does not know; or
-            `create` is False, and none is there or one of an older schema. The database is left as
-            it was.
-        Unavailable: It cannot be reached or written for now.
+        UserError: The URL means another kind of database, or a place where none can be; or the
+            database belongs to another program, is damaged, or has an unknown schema; or `create`
+            is False and it is missing or has an older schema. The database is left as it was.
+        Unavailable: The database cannot be reached or written for now.
     """
     database = locate(url)
     if create:
@@ -176,7 +160,7 @@ def connect(url: str, *, create: bool = True) -> "Store":
 
 
 def exists(url: str) -> bool:
-    """Return whether results are at a URL, whatever their schema.
+    """Return whether there are results at a URL, of any schema.
 
     Args:
         url: As for `connect`.
@@ -189,23 +173,22 @@ def exists(url: str) -> bool:
 
 
 def locate(url: str) -> Database:
-    """Find out which database a URL or a path means. Nothing is opened.
+    """Return the database that a URL or a path means, without opening it.
 
     Args:
-        url: `sqlite:///PATH`, a bare path ending in .db or .sqlite, or
-            `postgresql://USER@HOST/DATABASE`.
+        url: As for `connect`.
 
     Raises:
         UserError: It means neither a file of SQLite nor a PostgreSQL server.
     """
-    # What cannot be read may hold a password, so it is not repeated.
+    # A URL that cannot be read may hold a password, so it is not repeated.
     unread = UserError(f"cannot read the database URL: give it as {FORMS}")
     if UNSTORABLE.search(url):
         raise unread
     if "://" not in url:
         if _MISTYPED.search(url):
             raise unread
-        if url.endswith(SUFFIXES):
+        if url.endswith((".db", ".sqlite")):
             return SqliteDatabase(Path(url).expanduser().absolute())
         if "@" in url or ":" in url:
             raise unread
@@ -217,10 +200,10 @@ def locate(url: str) -> Database:
     except (ArgumentError, ValueError):
         raise unread from None
     is_path = parsed.drivername in ("sqlite", "sqlite+pysqlite") and not parsed.host
-    # Of two, the first could be one of the password, and the rest of that be taken for a host.
+    # With two @, the first may be part of the password, whose rest would be taken for the host.
     if url.count("@") > 1 and not is_path:
         raise UserError(f"{unread}, and write an @ in user or password as %40")
-    # With a slash too many the password would be taken for the name of a database.
+    # With one slash too many, the password would be taken for the name of a database.
     if "@" in url and parsed.username is None and not is_path:
         raise unread
     if parsed.drivername in DRIVERS:
@@ -239,7 +222,7 @@ def run_sql(url: str, sql: str, *, limit: int | None = 1000, timeout: float = 30
     Args:
         url: As for `connect`.
         sql: The statement.
-        limit: How many rows to return at most, and not much more than 64 MiB; None for all.
+        limit: The most rows to return, which also stops after 64 MiB; None for all.
         timeout: Seconds that it may take. A single call of a function of SQLite that takes longer
             goes on in the background until it ends.
 
@@ -247,15 +230,19 @@ def run_sql(url: str, sql: str, *, limit: int | None = 1000, timeout: float = 30
         Its rows. Numbers are int or float and truth is 1 or 0 on both engines.
 
     Raises:
-        UserError: It is anything else: a statement that writes, attaches a file or changes a
-            setting, more than one statement, wrong SQL, or a query that takes too long.
+        UserError: There is no database that this version can read; or the statement writes,
+            attaches a file, changes a setting, is wrong, is several, or takes too long.
     """
-    return run_query(find_database(url), sql, limit=limit, timeout=timeout)
+    database = locate(url)
+    state = database.identify()
+    migrate.require(database, state)
+    migrate.require_known(database, state)
+    return run_query(database, sql, limit=limit, timeout=timeout)
 
 
 def run_query(database: Database, sql: str, *, limit: int | None, timeout: float) -> QueryResult:
     """Run one statement that reads on a database; see `run_sql`."""
-    # A second ; would be a second statement to SQLite, a first one a mistake to PostgreSQL.
+    # SQLite takes a second ; for a second statement, and PostgreSQL rejects the first one.
     sql = sql.strip("; \t\r\n\f")
     if not sql or "\0" in sql:
         raise UserError("there is no SQL statement to run: give one, such as 'SELECT 1'")
@@ -266,33 +253,20 @@ def run_query(database: Database, sql: str, *, limit: int | None, timeout: float
     return database.query(sql, limit, timeout)
 
 
-def find_database(url: str) -> Database:
-    """Find the database at a URL, to be read.
-
-    Raises:
-        UserError: None is there, or one that this version cannot read.
-    """
-    database = locate(url)
-    found = database.identify()
-    migrate.require(database, found)
-    migrate.require_known(database, found)
-    return database
-
-
 class Store:
     """A results database. Safe to use from several threads, and in a forked process.
 
-    Every method is one transaction. Each raises UserError, with nothing changed, where the
-    database is damaged, locked for too long, not writable, unreachable, or its disk is full; it is
-    an `Unavailable` where the same may work later.
+    Every method is one transaction. It raises UserError, with nothing changed, if the database is
+    damaged, locked for too long, not writable or unreachable, or if its disk is full; `Unavailable`
+    if the same may work later.
 
-    Times are Unix seconds, UTC, by the database's clock; the argument `now` stands for it in tests.
-    Data sets are named by their digest, jobs, trials and the like by their ids.
+    Times are Unix seconds, UTC, by the database's clock; tests give another time as `now`. Data
+    sets are named by their digests, jobs, trials and the like by their ids.
 
     Attributes:
         database: The place and its engine.
-        url: Leads another process to the same database, and may hold a password.
-        name: The same as it may be shown.
+        url: The URL that leads another process to it. It may hold a password.
+        name: The URL or path without a password.
     """
 
     def __init__(self, database: Database, *, read_only: bool = False) -> None:
@@ -323,12 +297,12 @@ class Store:
         return f"Store({self.name!r})"
 
     def close(self) -> None:
-        """Dispose of the engines; the store stays good. No connection outlives a method anyway."""
+        """Dispose of the engines; the store can still be used."""
         self._reader.dispose()
         self._write_engine.dispose()
 
     def sql(self, query: str, *, limit: int | None = None, timeout: float = 30.0) -> "pd.DataFrame":
-        """Run one statement that reads; the engine itself keeps it from writing.
+        """Run one statement that reads; the engine refuses one that writes.
 
         Example:
             >>> means = store.sql(
@@ -338,15 +312,15 @@ class Store:
         Args:
             query: The statement. `lcma sql --schema` lists views and tables with their columns.
             limit: The most rows; None for all.
-            timeout: Seconds after which it is given up.
+            timeout: Seconds after which it is stopped.
 
         Raises:
-            UserError: For a statement that writes, wrong SQL, or one that takes too long.
+            UserError: The statement writes, is wrong, or takes too long.
         """
         import pandas as pd
 
-        found = run_query(self.database, query, limit=limit, timeout=timeout)
-        return pd.DataFrame.from_records(list(found.rows), columns=list(found.columns))
+        result = run_query(self.database, query, limit=limit, timeout=timeout)
+        return pd.DataFrame.from_records(list(result.rows), columns=list(result.columns))
 
     def rows(
         self,
@@ -354,12 +328,12 @@ class Store:
         column: sa.ColumnElement[Any] | None = None,
         values: Collection[Any] = (),
     ) -> list[Any]:
-        """Return the rows of a SELECT of tables of `lcma.db.schema`, or views of `lcma.db.views`.
+        """Return the rows of a SELECT from tables of `lcma.db.schema` or views of `lcma.db.views`.
 
         Args:
             query: The SELECT.
-            column: A column of texts of which only these values count.
-            values: Those values, any number.
+            column: A column of texts that limits the rows to these values; None for all rows.
+            values: Its values, any number.
         """
         with self._reader.connect() as connection:
             if column is not None:
@@ -367,7 +341,7 @@ class Store:
             return list(connection.execute(query).all())
 
     def now(self) -> float:
-        """Return the time by the database's clock, Unix seconds: the one by which leases end."""
+        """Return the time by the database's clock, Unix seconds, which decides when leases end."""
         with self._reader.connect() as connection:
             return self.database.clock(connection)
 
@@ -379,16 +353,12 @@ class Store:
     # Planning
 
     def register(self, plan: Registration, *, now: float | None = None) -> None:
-        """Add all of a plan that is not there yet: recipes, data, trials, jobs, the sweep.
-
-        Args:
-            plan: What to add. Rows that are there already stay as they are.
-        """
+        """Add the rows of a plan; rows that are stored already stay as they are."""
         with self._writing(now) as (connection, clock):
-            # Two plans that share rows could wait for each other's.
+            # Two plans that share rows could deadlock.
             lock(connection, "register")
-            there = set(connection.execute(sa.select(sweeps.c.id)).scalars())
-            new = [sweep for sweep in plan.sweeps if sweep.id not in there]
+            stored = set(connection.execute(sa.select(sweeps.c.id)).scalars())
+            new = [sweep for sweep in plan.sweeps if sweep.id not in stored]
             for table, items in (
                 *((recipes, plan.recipes), (data_sets, plan.data_sets), (bars, plan.bars)),
                 *((sweeps, plan.sweeps), (pretrainings, plan.pretrainings)),
@@ -399,7 +369,9 @@ class Store:
                     if row.get("created", clock) is None:
                         row["created"] = clock
                 insert_missing(connection, table, rows)
-            insert_missing(connection, jobs, [_planned_row(job, clock) for job in plan.jobs])
+            pending = {"state": "pending", "step": 0, "token": 0, "updated": clock}
+            rows = [{"id": job.id, **row_of(job), **pending} for job in plan.jobs]
+            insert_missing(connection, jobs, rows)
             write_measure_kinds(connection, list_measures())  # those of plug-ins too
             for sweep in new:
                 count = len(plan.jobs) if plan.planned is None else plan.planned
@@ -407,18 +379,14 @@ class Store:
                 add_event(connection, "register", clock, detail=detail)
 
     def add_environment(self, environment: Environment, *, now: float | None = None) -> str:
-        """Add an environment unless it is there.
-
-        Returns:
-            Its id, the hash of its content.
-        """
+        """Add an environment unless it is stored already; return its id."""
         with self._writing(now) as (connection, created):
-            row = {"id": environment.id, **asdict(environment), "created": created}
+            row = {"id": environment.id, **row_of(environment), "created": created}
             insert_missing(connection, environments, [row])
         return environment.id
 
     def sweeps(self) -> list[Sweep]:
-        """Return all sweeps, that which was launched last at the end.
+        """Return all sweeps, the last launched one last.
 
         A launch that finds nothing left to run is not stored, and does not count.
         """
@@ -429,10 +397,8 @@ class Store:
             for row in self.rows(sa.select(sweeps).order_by(last, sweeps.c.id))
         ]
 
-    def memberships(
-        self, trial_ids: Collection[str] = (), *, sweep_id: str | None = None
-    ) -> list[SweepMember]:
-        """Return the places of trials in sweeps, or all those in one sweep, oldest sweep first."""
+    def memberships(self, trial_ids: Collection[str]) -> list[SweepMember]:
+        """Return the places of trials in sweeps, oldest sweep first."""
         query = (
             sa.select(sweep_trials)
             .join(sweeps, sweeps.c.id == sweep_trials.c.sweep_id)
@@ -441,19 +407,16 @@ class Store:
                 *(sweep_trials.c.factorization, sweep_trials.c.trial_id),
             )
         )
-        if sweep_id is not None:
-            found = self.rows(query.where(sweep_trials.c.sweep_id == sweep_id))
-        else:
-            found = self.rows(query, sweep_trials.c.trial_id, trial_ids)
-        return [SweepMember(**row._mapping) for row in found]
+        rows = self.rows(query, sweep_trials.c.trial_id, trial_ids)
+        return [SweepMember(**row._mapping) for row in rows]
 
     def recipes(
         self, ids: Collection[str] = (), *, flows: Collection[str] = ()
     ) -> dict[str, RecipeRow]:
-        """Return those of the recipes that are registered, or all of some flows, by id."""
-        found = self.rows(sa.select(recipes), recipes.c.id, ids)
-        found += self.rows(sa.select(recipes), recipes.c.flow, flows)
-        return {row.id: RecipeRow(**row._mapping) for row in found}
+        """Return by id the registered recipes of these ids, and all of these flows."""
+        rows = self.rows(sa.select(recipes), recipes.c.id, ids)
+        rows += self.rows(sa.select(recipes), recipes.c.flow, flows)
+        return {row.id: RecipeRow(**row._mapping) for row in rows}
 
     # Claiming and leases
 
@@ -476,9 +439,9 @@ class Store:
     ) -> Claim | Job:
         """Start an attempt at a job that is pending, or running under a lease that is over.
 
-        An attempt whose lease was over ends as 'node_lost', but not before `lease_seconds` after
-        the server's start, nor where this call waited half of them for the database: workers that
-        it kept waiting too shall renew theirs first.
+        The attempt whose lease was over ends as 'node_lost'. Nothing is taken over for
+        `lease_seconds` after the server's start, or if this call waited half of them for the
+        database: workers that had to wait too renew their leases first.
 
         Args:
             job_id: The job.
@@ -486,21 +449,20 @@ class Store:
             host: The machine of the worker.
             pid: The process of the worker.
             environment_id: Versions and hardware; see `add_environment`.
-            device: What it runs on, such as 'cpu' or 'cuda:0'.
+            device: The device, such as 'cpu' or 'cuda:0'.
             threads: Number of CPU threads.
             lease_seconds: How long the claim holds unless `heartbeats` extend it.
             devices: The devices granted, as the driver names them; None on a CPU.
-            stack_id: The stack of which it is to be a member; None for an attempt alone.
-            cap: How many jobs of a sweep may run at once, a stack counted once; None for any
+            stack_id: The stack that it joins; None for an attempt alone.
+            cap: The most jobs of a sweep that run at once, a stack counted once; None for any
                 number.
-            expired: The end of the lease that the launch has seen to be over, see `LeaseWatch`;
-                SQLite, which has no clock of its own, takes over no job without it, except from a
-                process of this host that is dead.
+            expired: The end of the lease that the launch has seen to be over, see `LeaseWatch`.
+                Without it, a job in a SQLite file is taken over only from a dead process of this
+                host: a file has no clock.
 
         Returns:
-            The claim; or the job as it is, where somebody else holds it, it has ended, or it is a
-            segment and a shorter one of the same pretraining and data runs, whose checkpoint it
-            needs, or as many jobs of a sweep run as the `cap` allows.
+            The claim, or the job if it cannot be claimed: it is held, stopped or has ended, its
+            launch is ending, a shorter segment of its pretraining runs, or the cap is reached.
 
         Raises:
             LookupError: The job is not registered.
@@ -521,10 +483,11 @@ class Store:
                 return job
             by: dict[str, Any] = {"owner": owner, "host": host, "environment_id": environment_id}
             by |= {"device": device, "devices": devices, "threads": threads, "stack_id": stack_id}
+            by |= {"lease_seconds": lease_seconds}
             return claim_job(
                 connection,
                 job_id,
-                by | {"lease_seconds": lease_seconds},
+                by,
                 pid=pid,
                 now=clock,
                 expired=expired,
@@ -538,11 +501,11 @@ class Store:
         A lease that was over is extended too, if nobody claimed the job since.
 
         Args:
-            beats: The news of each claim, each of another job.
+            beats: One heartbeat for each job.
 
         Returns:
-            The jobs whose claims are good, each with why its attempt shall end at its next
-            checkpoint, '' if it may go on; nothing is changed for the others.
+            The jobs whose claims are good, each with the reason why its attempt shall end at its
+            next checkpoint, '' if it may go on. Nothing is changed for the others.
         """
         with self._writing(now) as (connection, clock):
             alive = extend_leases(connection, beats, clock)
@@ -551,7 +514,7 @@ class Store:
             return {job_id: why for job_id, (_, why) in alive.items()}
 
     def require_writable(self) -> None:
-        """Raise Unavailable if nothing can be committed, as on a full disk, which can be read."""
+        """Raise Unavailable if nothing can be committed, as on a full disk."""
         with self._writer.begin() as connection:
             self.database.rewrite(connection)
 
@@ -563,27 +526,25 @@ class Store:
         stopped: Collection[str] | None = None,
         now: float | None = None,
     ) -> int:
-        """Put running jobs back to pending, their attempts cancelled; all where nothing is given.
+        """Cancel the attempts of running jobs and put the jobs back to pending.
 
-        Workers find their lease lost.
+        Their workers find the leases lost.
 
         Args:
-            owner: Those of this launch.
-            sweep_id: Those that the launches of this sweep hold.
-            stopped: Those of these jobs that were stopped.
+            owner: Only those of this launch.
+            sweep_id: Only those that launches of this sweep hold.
+            stopped: Only those of these jobs that were stopped.
 
         Returns:
             How many jobs were put back.
         """
-        which = _launched_for(sweep_id)
+        which = sa.and_(jobs.c.state == "running", _launched_for(sweep_id))
         if owner is not None:
             which = sa.and_(which, jobs.c.owner == owner)
         if stopped is not None:
             which = sa.and_(which, jobs.c.id.in_(stopped), jobs.c.stopped_by.is_not(None))
         with self._writing(now) as (connection, clock):
-            return move_jobs(
-                connection, sa.and_(jobs.c.state == "running", which), "cancelled", clock
-            )
+            return move_jobs(connection, which, "cancelled", clock)
 
     def mark_lost(
         self,
@@ -596,7 +557,7 @@ class Store:
         policy: Policy | None = None,
         now: float | None = None,
     ) -> bool:
-        """End the attempt of a process that is known to be dead, though its lease may not be over.
+        """End the attempt of a process that is known to be dead, even under a lease.
 
         Args:
             job_id: The job.
@@ -607,24 +568,19 @@ class Store:
             policy: As in `finish`.
 
         Returns:
-            False, with nothing changed, where the job does not run under that launch's token any
-            more.
+            False, with nothing changed, if the job no longer runs under that launch and token.
         """
         with self._writing(now) as (connection, clock):
             job = read_job(connection, job_id)
             if job is None or job.state != "running" or (job.owner, job.token) != (owner, token):
                 return False
             if message:
-                own = sa.update(attempts).where(attempts.c.id == job.attempt_id)
-                connection.execute(own.values(message=message))
+                update = sa.update(attempts).where(attempts.c.id == job.attempt_id)
+                connection.execute(update.values(message=message))
             return end_attempt(connection, job, outcome, clock, policy=policy) is not None
 
     def retry(self, job_ids: Sequence[str], *, now: float | None = None) -> int:
-        """Put those of the jobs that failed or diverged back to pending.
-
-        Returns:
-            How many jobs were put back.
-        """
+        """Put those of the jobs that failed or diverged back to pending; return their number."""
         with self._writing(now) as (connection, clock):
             return move_jobs(connection, among(jobs.c.id, job_ids), "retry", clock)
 
@@ -633,7 +589,7 @@ class Store:
     ) -> int:
         """Put those of the jobs that are done back to pending, to be run anew.
 
-        What they left stays current until the new attempt is done, and is superseded then.
+        Their results and maps stay current until the new attempt is done, which supersedes them.
 
         Args:
             job_ids: The jobs.
@@ -643,28 +599,27 @@ class Store:
         Returns:
             How many jobs were put back.
         """
+        more: dict[str, Any] = {"detail": why, "by": by, "step": 0}
         with self._writing(now) as (connection, clock):
-            own: dict[str, Any] = {"detail": why, "by": by, "step": 0}
-            return move_jobs(connection, among(jobs.c.id, job_ids), "rerun", clock, **own)
+            return move_jobs(connection, among(jobs.c.id, job_ids), "rerun", clock, **more)
 
     def give_up(self, job_id: str, *, token: int, why: str, now: float | None = None) -> bool:
-        """Fail a pending job that was not claimed since.
+        """Fail a pending job, unless it was claimed since this was decided.
 
         Args:
             job_id: The job.
-            token: Its token when that was decided.
+            token: Its token at the decision.
             why: The reason, in a few words.
 
         Returns:
-            False, with nothing changed, where the job was claimed since, or is not pending.
+            False, with nothing changed, if the job was claimed since, or is not pending.
         """
+        detail = f"given up: {why}"
         with self._writing(now) as (connection, clock):
             job = read_job(connection, job_id)
             if job is None or job.token != token:
                 return False
-            return (
-                move_job(connection, job, "give_up", clock, detail=f"given up: {why}") is not None
-            )
+            return move_job(connection, job, "give_up", clock, detail=detail) is not None
 
     # Recording
 
@@ -687,33 +642,32 @@ class Store:
         policy: Policy | None = None,
         now: float | None = None,
     ) -> bool:
-        """End the attempt, and store what it made, all or nothing.
+        """End the attempt, and store everything that it made, or nothing.
 
         Args:
             claim: The right to work on the job.
             outcome: How the attempt ended.
             last_step: The training step that it reached.
-            cost: What it took.
+            cost: Its cost.
             first_step: Corrects the step from which the attempt went on.
             message: What went wrong, in a line or more.
-            log: The last of what it printed.
-            result: The evaluated trial; required where a trial is done.
+            log: The end of its output.
+            result: The evaluated trial; required if a trial is done.
             maps: The contribution maps of a pretraining's segment.
             tables: The index tables of a trial.
-            artifacts: Files that it left, each in place of the job's former one of the same kind.
-            longest_only: For a pretraining all of whose segments are done, keep the longest one's
-                checkpoint alone on record.
-            metrics: Points of curves, in place of those that are there.
-            policy: Where it says that the job is run again without a person, the job is pending
-                at once.
+            artifacts: Files that it left; each replaces the job's former one of its kind.
+            longest_only: Once all segments of a pretraining are done, keep on record only the
+                checkpoint of the longest.
+            metrics: Points of curves; they replace stored points at their steps.
+            policy: Decides whether the job goes back to pending at once.
 
         Returns:
             True if it is stored, or was before by the same call; False, with nothing changed, if
             the claim is no longer good.
 
         Raises:
-            ValueError: One of them is of another job, a trial is done without a result, or a result
-                is given with another outcome.
+            ValueError: A result, map or table is of another job, a trial is done without a result,
+                or a result is given with another outcome.
         """
         with self._writing(now) as (connection, clock):
             job = read_claimed(connection, claim)
@@ -726,8 +680,8 @@ class Store:
             for table in tables:
                 row = encode_table(table, claim.attempt_id)
                 connection.execute(sa.insert(index_tables), row)
-            own = {"attempt_id": claim.attempt_id, "created": clock}
-            rows = [{**asdict(item), **own} for item in artifacts]
+            left = {"attempt_id": claim.attempt_id, "created": clock}
+            rows = [row_of(artifact) | left for artifact in artifacts]
             insert_or_replace(connection, schema.artifacts, rows)
             insert_metrics(connection, claim.attempt_id, metrics)
             columns: dict[str, Any] = {}
@@ -753,7 +707,7 @@ class Store:
                 **columns,
             )
             if outcome == "done" and job.done_attempt_id is not None:
-                # It was done before, or a merge brought a result while this attempt ran.
+                # The job was done before, or a merge brought a result while this attempt ran.
                 current = choose_current(connection, [job.id])[job.id]
                 update = sa.update(jobs).where(jobs.c.id == job.id)
                 connection.execute(update.values(done_attempt_id=current))
@@ -771,30 +725,30 @@ class Store:
         cost: Cost,
         now: float | None = None,
     ) -> bool:
-        """Store what was measured of weights that a job left when it was done, without a claim.
+        """Store new measures of the weights that a done job left, without a claim.
 
-        The measures are added to the current result of the trial. The evaluation is an attempt of
-        its own, which ends as 'done'. Where measures by this protocol are there, those that are new
-        are added, or a bound of more draws or images.
+        They are added to the current result of the trial. If the result has measures by this
+        protocol, only those that it lacks are added, and a bound of more draws or images. The
+        evaluation is an attempt of its own, which ends as 'done'.
 
         Args:
             job_id: The job that left the weights.
-            result: What was measured.
-            attempt_id: The attempt that left the weights, the job's `done_attempt_id` before they
+            result: The measures.
+            attempt_id: The attempt that left the weights: the job's `done_attempt_id` before they
                 were read.
-            by: Who evaluated, on what.
-            cost: What it took.
+            by: The process that evaluated.
+            cost: Its cost.
 
         Returns:
-            False, with nothing changed, where nothing is new.
+            False, with nothing changed, if nothing is new.
 
         Raises:
-            Conflict: A measure is there with another value, or the job is or was run anew; nothing
+            Conflict: A measure is stored with another value, or the job is or was run anew; nothing
                 is changed.
             ValueError: The result is of another job, or the job has none.
             LookupError: The job is not registered.
         """
-        kinds = [find_measure(one.name) for one in result.measures]
+        kinds = [find_measure(measure.name) for measure in result.measures]
         with self._writing(now) as (connection, clock):
             job = read_job(connection, job_id)
             if job is None:
@@ -808,13 +762,12 @@ class Store:
                 raise Conflict(f"trial {job.trial_id} is being rerun")
             if job.done_attempt_id != attempt_id:
                 raise Conflict(f"trial {job.trial_id} was rerun meanwhile")
-            own = result.trial_id, result.data_digest
-            stored = read_result(connection, *own, result.protocol)
+            stored = read_result(connection, result.trial_id, result.data_digest, result.protocol)
             if stored is not None:
-                more = find_additions(stored, result)
-                if not more:
+                additions = find_additions(stored, result)
+                if not additions:
                     return False
-                result = replace(result, measures=more)
+                result = replace(result, measures=additions)
             write_measure_kinds(connection, kinds)  # the database may be older than they are
             token = job.token + 1
             connection.execute(sa.update(jobs).where(jobs.c.id == job_id).values(token=token))
@@ -830,8 +783,8 @@ class Store:
                     message="",
                     first_step=result.step,
                     last_step=result.step,
-                    **asdict(by),
-                    **asdict(cost),
+                    **row_of(by),
+                    **row_of(cost),
                 )
             )
             add_event(
@@ -843,7 +796,12 @@ class Store:
                 owner=by.owner,
                 detail=result.protocol,
             )
-            delete_measures(connection, attempt_id, result)
+            replaced = (  # a bound of fewer draws or images
+                measures.c.attempt_id == attempt_id,
+                measures.c.protocol == result.protocol,
+                measures.c.name.in_([measure.name for measure in result.measures]),
+            )
+            connection.execute(sa.delete(measures).where(*replaced))
             insert_measures(connection, attempt_id, result, evaluation_id, clock)
             return True
 
@@ -886,7 +844,7 @@ class Store:
             return read_values(connection, name, sweep_id)
 
     def measure_kinds(self) -> dict[str, MeasureKind]:
-        """Return what measures are that the database knows, by name."""
+        """Return the kinds of measures that the database knows, by name."""
         with self._reader.connect() as connection:
             return read_measure_kinds(connection)
 
@@ -897,22 +855,21 @@ class Store:
         sweep_id: str | None = None,
         **where: Scalar | Collection[Scalar],
     ) -> list[SeededCell]:
-        """Return all current results that differ in the seed alone, with the value of every seed.
+        """Return the values of a measure of current results that differ only in the seed.
 
         Args:
-            measure: The measure whose values they have.
+            measure: The measure.
             sweep_id: The sweep whose trials count; None for all.
-            **where: Which results count, as in `results`.
+            **where: By column of the view `results` the value, or the values, that it may have.
+
+        Returns:
+            The cells, in the order of the columns that tell them apart.
         """
         with self._reader.connect() as connection:
             return read_cells(connection, where, sweep_id, measure)
 
     def result(self, trial_id: str, data_digest: str, protocol: str) -> Result | None:
-        """Return the current result of a trial on one exact data set by a protocol.
-
-        Returns:
-            The result, or None if there is none yet.
-        """
+        """Return the current result of a trial on a data set by a protocol, None without one."""
         with self._reader.connect() as connection:
             return read_result(connection, trial_id, data_digest, protocol)
 
@@ -923,20 +880,21 @@ class Store:
             >>> maps = store.maps(flow="realnvp", budget=200, split=1, score="cumulative")
 
         Args:
-            **where: By name of a fact of the pretraining (flow, dataset, variant, seed, nms,
-                recipe_id) or of a column of `contribution_maps` the value, or the values, that it
-                may have.
+            **where: By column of `contribution_maps` or of the pretraining (flow, dataset,
+                variant, seed, nms, recipe_id) the value, or the values, that it may have.
 
         Returns:
             The maps that match: float32 arrays of shape (C, H, W), in nats.
 
         Raises:
-            UserError: A name is unknown; or a map is damaged, and the error names its row.
+            UserError: A column is unknown, or a map is damaged; the error names its row.
         """
-        own = {c.name: c for c in contribution_maps.c if not isinstance(c.type, sa.LargeBinary)}
-        columns = {name: pretrainings.c[name] for name in MAP_FACTS} | own
+        facts = {name: pretrainings.c[name] for name in MAP_FACTS}
+        columns = facts | {
+            c.name: c for c in contribution_maps.c if not isinstance(c.type, sa.LargeBinary)
+        }
         query = (
-            sa.select(contribution_maps, *(pretrainings.c[name] for name in MAP_FACTS))
+            sa.select(contribution_maps, *facts.values())
             .join(pretrainings, pretrainings.c.id == contribution_maps.c.pretraining_id)
             .join(jobs, jobs.c.done_attempt_id == contribution_maps.c.attempt_id)
             .where(*build_conditions("contribution_maps", columns, where))
@@ -952,33 +910,31 @@ class Store:
             .join_from(metrics, jobs, metrics.c.attempt_id == _shown_attempt())
             .group_by(metrics.c.attempt_id, jobs.c.id, metrics.c.name)
         )
-        found = [Curve(*row) for row in self.rows(query, jobs.c.id, job_ids)]
-        return sorted(found, key=lambda curve: (curve.job_id, curve.name))
+        curves = [Curve(*row) for row in self.rows(query, jobs.c.id, job_ids)]
+        return sorted(curves, key=lambda curve: (curve.job_id, curve.name))
 
     def points(
         self, curves: Collection[CurveKey], *, every: int = 1, after: int = -1
     ) -> dict[CurveKey, list[tuple[int, float]]]:
-        """Return step and value of points of curves, NaN for a value that is no number.
+        """Return steps and values of points of curves; a value may be NaN.
 
         Args:
             curves: The curves, each by its attempt and its name.
-            every: 1 for all points, 2 for each second one, and so on, from the first on; with the
-                last of each curve.
+            every: 1 for all points, 2 for each second one, and so on, from the first on. The last
+                point of a curve is always included.
             after: The step after which to begin.
 
         Returns:
             The points by curve; a curve that has none is left out.
         """
-        own = metrics.c.attempt_id, metrics.c.name
-        place = sa.func.row_number().over(partition_by=own, order_by=metrics.c.step)
-        last = sa.func.max(metrics.c.step).over(partition_by=own)
-        of_curves = (
-            among(own[0], {key[0] for key in curves}),
-            among(own[1], {key[1] for key in curves}),
-        )
+        curve = metrics.c.attempt_id, metrics.c.name
+        place = sa.func.row_number().over(partition_by=curve, order_by=metrics.c.step)
+        last = sa.func.max(metrics.c.step).over(partition_by=curve)
+        # All pairs of these attempts and names, of which the wanted ones are taken below.
+        pairs = [among(column, {key[n] for key in curves}) for n, column in enumerate(curve)]
         point = (
             sa.select(metrics, (place - 1).label("place"), last.label("last"))
-            .where(*of_curves, metrics.c.step > after)
+            .where(*pairs, metrics.c.step > after)
             .subquery()
             .c
         )
@@ -987,13 +943,13 @@ class Store:
             .where(sa.or_(point.place % every == 0, point.step == point.last))
             .order_by(point.attempt_id, point.name, point.step)
         )
-        found: dict[CurveKey, list[tuple[int, float]]] = {}
+        points: dict[CurveKey, list[tuple[int, float]]] = {}
         wanted = set(curves)
         for attempt_id, name, step, value in self.rows(query):
             if (attempt_id, name) in wanted:
-                shown = math.nan if value is None else value
-                found.setdefault((attempt_id, name), []).append((step, shown))
-        return found
+                number = math.nan if value is None else value
+                points.setdefault((attempt_id, name), []).append((step, number))
+        return points
 
     # Following jobs
 
@@ -1001,7 +957,7 @@ class Store:
         """Return those of the jobs that are registered, by id; all for None."""
         query = sa.select(jobs)
         rows = self.rows(query) if ids is None else self.rows(query, jobs.c.id, ids)
-        return {row.id: decode_job(row) for row in rows}
+        return {row.id: Job(**row._mapping) for row in rows}
 
     def job_facts(
         self,
@@ -1018,33 +974,35 @@ class Store:
         order: Order = "subject",
         limit: int | None = None,
     ) -> list[JobFacts]:
-        """Return jobs as they stand, with what they are: those that meet all that is given.
+        """Return jobs with their trials or pretrainings and their last attempts.
+
+        All conditions must hold.
 
         Example:
             >>> running = store.job_facts(states=["running"], order="started")
 
         Args:
-            ids: Jobs of these ids; thousands are fine, as of the others.
-            prefix: Those whose id, or that of their trial or pretraining, starts so.
-            trial_ids: Those of these trials.
-            pretraining_ids: Segments of these pretrainings, and trials that read their maps; of
-                `ids` and these two one at most may be given.
-            data_digest: Those on this exact data set.
-            sweep_id: Those of this sweep, also the segments that its trials need.
-            kind: Trials or segments of pretrainings alone.
-            states: Those in one of these states.
-            with_curves: Those that have a curve.
-            order: "subject" is by data set, flow, factorization, budget and seed, of several jobs
-                of a trial the latest first; "started" has the oldest attempt first, "updated" what
-                changed last.
-            limit: At most so many, those that changed last; None for all.
+            ids: Jobs of these ids.
+            prefix: Jobs whose id, or that of their trial or pretraining, starts so.
+            trial_ids: Jobs of these trials.
+            pretraining_ids: Segments of these pretrainings, and trials that read their maps. At
+                most one of `ids`, `trial_ids` and this may be given, each of any length.
+            data_digest: Jobs on this exact data set.
+            sweep_id: Jobs of this sweep, with the segments that its trials need.
+            kind: Only trials, or only segments of pretrainings.
+            states: Jobs in one of these states.
+            with_curves: Only jobs that have a curve.
+            order: "subject" is by data set, flow, factorization, budget and seed, with the latest
+                of several jobs of a trial first; "started" has the oldest attempt first, "updated"
+                the last change.
+            limit: The most jobs, those that changed last; None for all.
         """
         which: list[sa.ColumnElement[bool]] = []
         if set(states) != set(STATES):
             which.append(jobs.c.state.in_(states))
         if prefix is not None:
             named = jobs.c.id, jobs.c.trial_id, jobs.c.pretraining_id
-            starts = (sa.func.substr(one, 1, len(prefix)) == prefix for one in named)
+            starts = (sa.func.substr(column, 1, len(prefix)) == prefix for column in named)
             which.append(sa.or_(*starts))
         which += [] if data_digest is None else [jobs.c.data_digest == data_digest]
         which += [] if sweep_id is None else [in_sweep(sweep_id)]
@@ -1056,15 +1014,17 @@ class Store:
             latest = latest.order_by(jobs.c.updated.desc(), jobs.c.id).limit(limit)
             which = [jobs.c.id.in_(latest)]
         origins = {"pretraining": jobs.c.pretraining_id, "trial": trials.c.pretraining_id}
-        asked = [(jobs.c.id, ids), (jobs.c.trial_id, trial_ids)]
-        asked += [(origins[one], pretraining_ids) for one in ([kind] if kind else KINDS)]
-        lists = [(column, values) for column, values in asked if values is not None]
+        lists = [(jobs.c.id, ids), (jobs.c.trial_id, trial_ids)]
+        lists += [(origins[each], pretraining_ids) for each in ([kind] if kind else KINDS)]
+        lists = [(column, values) for column, values in lists if values is not None]
         query = _FACTS.where(*which)
-        rows = [row for of in lists for row in self.rows(query, *of)] if lists else self.rows(query)
-        return sorted((JobFacts(**row._mapping) for row in rows), key=_PLACES[order])
+        # A query for each column: an OR over columns of two tables uses no index.
+        found = (self.rows(query, *pair) for pair in lists) if lists else [self.rows(query)]
+        facts = (JobFacts(**row._mapping) for rows in found for row in rows)
+        return sorted(facts, key=_ORDER_KEYS[order])
 
     def job_ids(self, sweep_id: str) -> list[str]:
-        """Return the jobs of a sweep, also the segments that its trials need, by id."""
+        """Return the jobs of a sweep, with the segments that its trials need, in order of id."""
         query = sa.select(jobs.c.id).where(in_sweep(sweep_id)).order_by(jobs.c.id)
         return [job_id for (job_id,) in self.rows(query)]
 
@@ -1072,9 +1032,8 @@ class Store:
         """Return how many jobs are in each state, by kind.
 
         Args:
-            sweep_id: The sweep; its pretraining jobs are the segments up to the budgets of its
-                trials. None for all jobs.
-            held: Count the running jobs that launches of the sweep hold, and no others.
+            sweep_id: Only jobs of this sweep, with the segments that its trials need.
+            held: Only the running jobs that launches of the sweep hold.
         """
         query = sa.select(jobs.c.kind, jobs.c.state, sa.func.count().label("jobs"))
         if held:
@@ -1095,12 +1054,12 @@ class Store:
 
         Args:
             job_ids: The jobs.
-            ids: The attempts, in place of the jobs.
+            ids: The attempts, instead of the jobs.
         """
         query = sa.select(*(attempts.c[field.name] for field in fields(Attempt)))
-        of = (attempts.c.id, ids) if job_ids is None else (attempts.c.job_id, job_ids)
-        found = [Attempt(**row._mapping) for row in self.rows(query, *of)]
-        return sorted(found, key=lambda attempt: (attempt.started, attempt.token, attempt.id))
+        which = (attempts.c.id, ids) if job_ids is None else (attempts.c.job_id, job_ids)
+        rows = [Attempt(**row._mapping) for row in self.rows(query, *which)]
+        return sorted(rows, key=lambda attempt: (attempt.started, attempt.token, attempt.id))
 
     def reruns(self) -> dict[str, Rerun]:
         """Return the reruns that were asked for and are not done, by the job's id."""
@@ -1123,10 +1082,10 @@ class Store:
         return {row.id: Rerun(*row) for row in self.rows(query)}
 
     def changed_jobs(self, after: int | None = None) -> News:
-        """Return the number of the last event, and the jobs that events after one are about.
+        """Return the number of the last event, and the jobs that changed after one.
 
-        Events of transactions that overlap may come to sight in another order than that of their
-        numbers, on a server: whoever follows them looks back by some.
+        On a server, events of overlapping transactions may appear in another order than that of
+        their numbers: ask again from a somewhat lower number.
 
         Args:
             after: The number of an event; None for no jobs.
@@ -1140,8 +1099,8 @@ class Store:
             rows = connection.execute(sa.select(jobs).where(jobs.c.id.in_(changed)))
             again = events.c.event.in_(("again", "retry", "rerun"))
             put_back = connection.execute(changed.where(again))
-            found = {row.id: decode_job(row) for row in rows}
-            return News(last, found, frozenset(put_back.scalars()))
+            by_id = {row.id: Job(**row._mapping) for row in rows}
+            return News(last, by_id, frozenset(put_back.scalars()))
 
     # Stopping and caps
 
@@ -1157,42 +1116,42 @@ class Store:
         dirty: str | None = None,
         now: float | None = None,
     ) -> int:
-        """Store that a launch of a sweep begins, which may run what was stopped before.
+        """Store that a launch of a sweep begins; it may run jobs that were stopped before.
 
         Args:
             owner: The launch, as its attempts name it.
             sweep_id: The sweep.
             launched_by: Who launches.
             host: The machine that launches.
-            arguments: What was typed, without secrets.
+            arguments: The command, without secrets.
             code_version: Version of the package.
             dirty: Digest of uncommitted changes; None for none.
 
         Returns:
-            The number of the event. A request to stop that is older does not concern the launch.
+            The number of the event. Older requests to stop do not apply to the launch.
         """
         with self._writing(now) as (connection, clock):
             row = {"owner": owner, "sweep_id": sweep_id, "launched_by": launched_by}
             row |= {"host": host, "arguments": arguments, "code_version": code_version}
             insert_missing(connection, launches, [row | {"dirty": dirty, "started": clock}])
             stopped = jobs.c.stopped_by.is_not(None), jobs.c.state != "running"
-            own = sa.update(jobs).where(*stopped, in_sweep(sweep_id))
-            connection.execute(own.values(stopped_by=None))
+            update = sa.update(jobs).where(*stopped, in_sweep(sweep_id))
+            connection.execute(update.values(stopped_by=None))
             add_event(connection, "launch", clock, owner=owner, sweep_id=sweep_id)
-            this = events.c.event == "launch", events.c.owner == owner
-            number = sa.select(sa.func.max(events.c.id)).where(*this)
+            begun = events.c.event == "launch", events.c.owner == owner
+            number = sa.select(sa.func.max(events.c.id)).where(*begun)
             return int(connection.execute(number).scalar_one())
 
     def end_launch(self, owner: str, *, why: str) -> None:
-        """Let a launch take no more jobs; heartbeats tell its workers to end those that they have.
+        """Let a launch claim no more jobs; heartbeats tell its workers to end their attempts.
 
         Args:
             owner: The launch.
             why: The reason, in a few words.
         """
         with self._writer.begin() as connection:
-            own = sa.update(launches).where(launches.c.owner == owner)
-            connection.execute(own.values(ending=escape_text(why)))
+            update = sa.update(launches).where(launches.c.owner == owner)
+            connection.execute(update.values(ending=escape_text(why)))
 
     def device_hours(self, *, owner: str | None = None, sweep_id: str | None = None) -> float:
         """Return the device hours of all attempts of a launch, or of all launches of a sweep.
@@ -1201,12 +1160,12 @@ class Store:
 
         Args:
             owner: The launch.
-            sweep_id: The sweep, in place of a launch.
+            sweep_id: The sweep, instead of a launch.
         """
         which = attempts.c.owner == owner
         if sweep_id is not None:
-            own = sa.select(launches.c.owner).where(launches.c.sweep_id == sweep_id)
-            which = attempts.c.owner.in_(own)
+            owners = sa.select(launches.c.owner).where(launches.c.sweep_id == sweep_id)
+            which = attempts.c.owner.in_(owners)
         seconds = sa.func.coalesce(attempts.c.gpu_seconds, attempts.c.seconds)
         ((total,),) = self.rows(sa.select(sa.func.sum(seconds)).where(which))
         return float(total or 0.0) / 3600
@@ -1219,18 +1178,17 @@ class Store:
         job_ids: Collection[str] | None = None,
         now: float | None = None,
     ) -> int:
-        """Ask launches to end, or not to run some jobs; those that begin later are not concerned.
+        """Ask the present launches to end, or to stop some jobs.
 
-        Attempts end as cancelled, each at its next checkpoint.
+        Attempts end as cancelled, each at its next checkpoint. Later launches are not affected.
 
         Args:
-            sweep_ids: The sweeps whose launches are meant; None for all launches.
+            sweep_ids: The sweeps whose launches shall end; None for all launches.
             by: Who asks.
-            job_ids: Stop these jobs alone, in place of launches. Those that have ended are left as
-                they are.
+            job_ids: Stop only these jobs, and no launch. Jobs that have ended stay as they are.
 
         Returns:
-            How many jobs are stopped, 0 where launches are asked.
+            How many jobs are stopped; 0 if launches are.
         """
         with self._writing(now) as (connection, clock):
             if job_ids is None:
@@ -1239,23 +1197,20 @@ class Store:
                 return 0
             which = jobs.c.id.in_(job_ids), jobs.c.state.in_(("pending", "running"))
             query = sa.select(jobs.c.id).where(*which).order_by(jobs.c.id).with_for_update()
-            found = connection.execute(query).scalars().all()
-            own = sa.update(jobs).where(jobs.c.id.in_(found))
-            connection.execute(own.values(stopped_by=escape_text(by)))
-            for job_id in found:
+            stopped = connection.execute(query).scalars().all()
+            update = sa.update(jobs).where(jobs.c.id.in_(stopped))
+            connection.execute(update.values(stopped_by=escape_text(by)))
+            for job_id in stopped:
                 add_event(connection, "stop", clock, job_id=job_id, owner=by)
-            return len(found)
+            return len(stopped)
 
     def stop_request(self, sweep_id: str, after: int | None = None) -> StopRequest | None:
-        """Return the last request that the launches of a sweep end.
+        """Return the last request that the launches of a sweep end; None if there is none.
 
         Args:
             sweep_id: The sweep.
-            after: The number of the event after which the request came; None for the one with
-                which the last launch of the sweep began.
-
-        Returns:
-            The request, or None if there is none.
+            after: The number of the event after which the request came; None for the beginning of
+                the last launch of the sweep.
         """
         since: Any = after
         if after is None:
@@ -1274,15 +1229,15 @@ class Store:
             .order_by(events.c.id.desc())
             .limit(1)
         )
-        found = self.rows(query)
-        requests = (StopRequest(event, at, by or "somebody", of) for event, at, by, of in found)
-        return next(requests, None)
+        for event, at, by, requested_sweep_id in self.rows(query):
+            return StopRequest(event, at, by or "somebody", requested_sweep_id)
+        return None
 
     def forget(self, sweep_ids: Collection[str], *, dry_run: bool = False) -> Forgotten:
-        """Delete what sweeps plan and nobody has begun, and a sweep without trials and launches.
+        """Delete the planned trials of sweeps that have not begun, and sweeps that are empty then.
 
-        A trial stays if it has begun or if another sweep has it. Segments of pretrainings that have
-        not begun go where no trial needs them any more.
+        A trial stays if it has begun or if another sweep has it, and a sweep if it was launched.
+        Segments of pretrainings that have not begun are deleted if no trial needs them any more.
 
         Args:
             sweep_ids: The sweeps.
@@ -1292,21 +1247,24 @@ class Store:
         members = sa.select(sweep_trials.c.trial_id)
         with self._writer.connect() as connection, connection.begin() as transaction:
             lock(connection, "register")
-            there = set(connection.execute(members.where(named)).scalars())
-            unbegun = there - _lock_begun(connection, there)
+            own = set(connection.execute(members.where(named)).scalars())
+            # Nobody begins another of these trials before the transaction ends.
+            query = sa.select(jobs.c.trial_id, jobs.c.token).where(among(jobs.c.trial_id, own))
+            locked = connection.execute(query.order_by(jobs.c.id).with_for_update())
+            unbegun = own - {row.trial_id for row in locked if row.token > 0}
             planned = among(sweep_trials.c.trial_id, unbegun)
             connection.execute(sa.delete(sweep_trials).where(named, planned))
             query = sa.select(trials.c.id, trials.c.pretraining_id).where(
                 among(trials.c.id, unbegun), trials.c.id.not_in(members)
             )
-            read = {row.id: row.pretraining_id for row in connection.execute(query)}
-            _delete_jobs(connection, among(jobs.c.trial_id, read))
-            gone = connection.execute(sa.delete(trials).where(among(trials.c.id, read))).rowcount
+            origins = {row.id: row.pretraining_id for row in connection.execute(query)}
+            _delete_jobs(connection, among(jobs.c.trial_id, origins))
+            deleted = connection.execute(sa.delete(trials).where(among(trials.c.id, origins)))
             needed = sa.exists().where(
                 trials.c.pretraining_id == jobs.c.pretraining_id, trials.c.budget >= jobs.c.budget
             )
-            of_them = among(jobs.c.pretraining_id, {one for one in read.values() if one})
-            segments = _delete_jobs(connection, of_them, jobs.c.token == 0, ~needed)
+            of_origins = among(jobs.c.pretraining_id, {*origins.values()} - {None})
+            segments = _delete_jobs(connection, of_origins, jobs.c.token == 0, ~needed)
             empty = (
                 sweeps.c.id.in_(sorted(sweep_ids)),
                 sweeps.c.id.not_in(sa.select(sweep_trials.c.sweep_id)),
@@ -1317,14 +1275,13 @@ class Store:
             connection.execute(sa.delete(sweeps).where(sweeps.c.id.in_(ended)))
             if dry_run:
                 transaction.rollback()
-        return Forgotten(
-            trials=gone, segments=segments, sweeps=len(ended), kept=len(there) - len(unbegun)
-        )
+        kept = len(own) - len(unbegun)
+        return Forgotten(trials=deleted.rowcount, segments=segments, sweeps=len(ended), kept=kept)
 
     # Artifacts: the files that jobs leave outside the database
 
     def artifacts(self, job_ids: Collection[str] | None = None) -> dict[str, list[Artifact]]:
-        """Return the files that jobs left, by job, each by kind; for None those of all attempts."""
+        """Return the files of jobs by job, in order of kind; for None those of all attempts."""
         names = [field.name for field in fields(Artifact)]
         query = (
             sa.select(attempts.c.job_id, *(artifacts.c[name] for name in names))
@@ -1336,33 +1293,16 @@ class Store:
         else:
             query = query.join(jobs, attempts.c.id == _shown_attempt())
             rows = self.rows(query, jobs.c.id, job_ids)
-        found: dict[str, list[Artifact]] = {}
+        by_job: dict[str, list[Artifact]] = {}
         for job_id, *values in rows:
             artifact = Artifact(**dict(zip(names, values, strict=True)))
-            found.setdefault(job_id, []).append(artifact)
-        return found
+            by_job.setdefault(job_id, []).append(artifact)
+        return by_job
 
-    def forget_artifacts(self, paths: Sequence[str]) -> int:
-        """Delete the rows of files that are about to be removed.
-
-        Returns:
-            How many rows were deleted.
-        """
+    def forget_artifacts(self, paths: Sequence[str]) -> None:
+        """Delete the rows of files that are about to be removed."""
         with self._writer.begin() as connection:
-            own = sa.delete(artifacts).where(among(artifacts.c.path, paths))
-            return connection.execute(own).rowcount
-
-
-def _planned_row(job: PlannedJob, now: float) -> dict[str, object]:
-    planned = {"state": "pending", "step": 0, "token": 0, "updated": now}
-    return {"id": job.id, **asdict(job), **planned}
-
-
-def _lock_begun(connection: sa.Connection, trial_ids: Collection[str]) -> set[str]:
-    # The trials among these with an attempt; nobody begins another before the transaction ends.
-    query = sa.select(jobs.c.trial_id, jobs.c.token).where(among(jobs.c.trial_id, trial_ids))
-    rows = connection.execute(query.order_by(jobs.c.id).with_for_update())
-    return {row.trial_id for row in rows if row.token > 0}
+            connection.execute(sa.delete(artifacts).where(among(artifacts.c.path, paths)))
 
 
 def _delete_jobs(connection: sa.Connection, *which: sa.ColumnElement[bool]) -> int:
@@ -1372,25 +1312,25 @@ def _delete_jobs(connection: sa.Connection, *which: sa.ColumnElement[bool]) -> i
 
 
 def _is_full(connection: sa.Connection, cap: Cap, stack_id: str | None, now: float) -> bool:
-    # Nobody else finds out until the transaction ends, so that two do not take the last place.
+    # Other claims wait here until the transaction ends, so that two do not take the last place.
     lock(connection, "parallel", cap.sweep_id)
     held = leases.is_held(jobs.c.lease_until, now)
     credible = leases.is_credible(jobs.c.lease_until, jobs.c.updated, now)
     running = jobs.c.state == "running", held, credible, in_sweep(cap.sweep_id)
-    one = sa.func.coalesce(attempts.c.stack_id, attempts.c.id)
+    unit = sa.func.coalesce(attempts.c.stack_id, attempts.c.id)
     query = (
-        sa.select(sa.func.count(one.distinct()))
+        sa.select(sa.func.count(unit.distinct()))
         .join_from(jobs, attempts, attempts.c.id == jobs.c.attempt_id)
         .where(*running)
     )
-    if stack_id is not None:  # a stack that runs has its place
+    if stack_id is not None:  # a stack that runs counts already
         query = query.where(attempts.c.stack_id.is_distinct_from(stack_id))
     return connection.execute(query).scalar_one() >= cap.parallel
 
 
 def _launched_for(sweep_id: str | None) -> sa.ColumnElement[bool]:
-    # Whether a running job is held by a launch of the sweep, or by any. A launch that did not say
-    # what it launches is taken for one of the sweep where the job is in the sweep.
+    # The condition that a launch of the sweep (for None, any) holds a running job. A launch
+    # without an event counts as one of the sweep if the job is in the sweep.
     if sweep_id is None:
         return sa.true()
     launches = sa.select(events.c.owner).where(
@@ -1427,29 +1367,26 @@ def _check_subject(
 
 def _forget_shorter(connection: sa.Connection, job: Job) -> None:
     # Once every segment of a pretraining is done, the longest one's checkpoint is enough.
-    found = connection.execute(
+    segments = connection.execute(
         sa.select(jobs.c.id, jobs.c.state)
         .where(jobs.c.pretraining_id == job.pretraining_id, jobs.c.data_digest == job.data_digest)
         .order_by(jobs.c.budget)
     ).all()
-    if any(segment.state != "done" for segment in found):
-        return
-    shorter = [segment.id for segment in found[:-1]]
-    own = sa.select(attempts.c.id).where(attempts.c.job_id.in_(shorter))
-    connection.execute(
-        sa.delete(artifacts).where(
-            artifacts.c.attempt_id.in_(own), artifacts.c.kind == "checkpoint"
+    if all(segment.state == "done" for segment in segments):
+        shorter = [segment.id for segment in segments[:-1]]
+        of_shorter = artifacts.c.attempt_id.in_(
+            sa.select(attempts.c.id).where(attempts.c.job_id.in_(shorter))
         )
-    )
+        connection.execute(sa.delete(artifacts).where(of_shorter, artifacts.c.kind == "checkpoint"))
 
 
 def _shown_attempt() -> sa.ColumnElement[str | None]:
-    # The attempt whose curves stand for a job: the one whose result is current, else the last.
+    # The attempt whose curves and files represent a job: that of the current result, else the last.
     return sa.func.coalesce(jobs.c.done_attempt_id, jobs.c.attempt_id)
 
 
 def _select_facts() -> sa.Select[Any]:
-    # Jobs with what they work on and their last attempts, the columns of `JobFacts`.
+    # Jobs with their trials or pretrainings and their last attempts, as columns of `JobFacts`.
     subject = {
         name: sa.func.coalesce(trials.c[name], pretrainings.c[name])
         for name in ("flow", "dataset", "variant", "recipe_id", "seed")
@@ -1459,6 +1396,7 @@ def _select_facts() -> sa.Select[Any]:
     last = sa.select(events.c.detail).where(events.c.job_id == jobs.c.id)
     last = last.order_by(events.c.id.desc()).limit(1)
     log_end = sa.func.substr(attempts.c.log, sa.func.length(attempts.c.log) - LOG_END)
+    of_attempt = ("started", "outcome", "message", "first_step", "stack_id", "bits_per_dim")
     columns: dict[str, sa.ColumnElement[Any]] = {
         **subject,
         "job_id": jobs.c.id,
@@ -1474,9 +1412,9 @@ def _select_facts() -> sa.Select[Any]:
         "weights": sa.exists().where(
             artifacts.c.attempt_id == jobs.c.done_attempt_id, artifacts.c.kind == "weights"
         ),
-        **{name: attempts.c[name] for name in OF_ATTEMPT},
+        **{name: attempts.c[name] for name in of_attempt},
     }
-    names = [one.name for one in fields(JobFacts)]
+    names = [field.name for field in fields(JobFacts)]
     columns |= {name: jobs.c[name] for name in names if name not in columns}
     return (
         sa.select(*(columns[name].label(name) for name in names))
@@ -1489,20 +1427,20 @@ def _select_facts() -> sa.Select[Any]:
 
 _FACTS = _select_facts()
 
-_PLACES: Mapping[Order, Callable[[JobFacts], Any]] = {
-    "subject": lambda one: (
-        *(one.dataset, one.flow, one.factorization_or_kind),
-        *(-1 if one.budget is None else one.budget, one.seed, -one.updated, one.job_id),
+_ORDER_KEYS: Mapping[Order, Callable[[JobFacts], Any]] = {
+    "subject": lambda job: (
+        *(job.dataset, job.flow, job.factorization_or_kind),
+        *(-1 if job.budget is None else job.budget, job.seed, -job.updated, job.job_id),
     ),
-    "started": lambda one: (one.started or 0.0, one.attempt_id or ""),
-    "updated": lambda one: (-one.updated, one.job_id),
+    "started": lambda job: (job.started or 0.0, job.attempt_id or ""),
+    "updated": lambda job: (-job.updated, job.job_id),
 }
 
 
 def select_view(
     name: str, /, *, sweep_id: str | None = None, **where: Scalar | Collection[Scalar]
 ) -> sa.Select[Any]:
-    """Select rows of a view or table in their order, chosen as in `Store.view`."""
+    """Build the SELECT of the rows that `Store.view` returns."""
     view = views.tables.get(name, schema.metadata.tables.get(name))
     if view is None:
         raise UserError(f"there is no view '{name}': {suggest(name, views.tables, 'choose among')}")
@@ -1513,13 +1451,10 @@ def select_view(
     if sweep_id is not None:
         members = sa.select(sweep_trials.c.trial_id).where(sweep_trials.c.sweep_id == sweep_id)
         query = query.where(view.c.trial_id.in_(members))
-    return query.order_by(*_order_of(view))
-
-
-def _order_of(view: sa.Table) -> list[sa.ColumnElement[Any]]:
-    # Where engines differ about nulls, they come first.
     keys = [column.name for column in view.primary_key] or view.c.keys()
-    return [view.c[name].asc().nulls_first() for name in view.info.get("order", keys)]
+    order = view.info.get("order", keys)
+    # Engines differ about the place of nulls.
+    return query.order_by(*(view.c[name].asc().nulls_first() for name in order))
 
 
 def _make_frame(rows: Sequence[sa.Row[Any]], query: sa.Select[Any]) -> "pd.DataFrame":
@@ -1527,7 +1462,7 @@ def _make_frame(rows: Sequence[sa.Row[Any]], query: sa.Select[Any]) -> "pd.DataF
 
     columns = list(query.selected_columns)
     frame = pd.DataFrame(map(tuple, rows), columns=[column.name for column in columns])
-    # Given, since a column with nulls, or with no rows, would come out as another type.
+    # A column with nulls, or without rows, would get another type.
     types = {c.name: _dtype(c) for c in columns if isinstance(c.type, sa.Double | sa.Integer)}
     try:
         return frame.astype(types)

@@ -79,7 +79,7 @@ FAULTS: dict[str, tuple[str, str, str]] = {
         "artifacts",
         "leads out of the folder",
     ),
-    "an endless value": (f"{MEASURE} value = :infinite {BITS}", "measurements", "no finite number"),
+    "an endless value": (f"{MEASURE} value = :infinite {BITS}", "measurements", "is not finite"),
     "nothing current": (
         f"{JOB} state = 'pending', done_attempt_id = NULL {ONE}",
         "jobs",
