@@ -1,4 +1,4 @@
-"""Checking a database: the engine's own checks, states that cannot be, every blob and digest."""
+"""Checking a database: the engine's own checks, impossible states, every blob and digest."""
 
 import math
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
@@ -32,33 +32,33 @@ from lcma.db.statements import Statement
 from lcma.sweeps.recipe import LOG_EVERY, TRAIN_CURVE
 
 ReportFunction = Callable[[str, int, int | None], None]
-"""Called with what is done, how much of it, and of how much; None where that is unknown."""
+"""Called with a step's name, how much of it is done, and of how much, None if that is unknown."""
 
 ROWS = 500
 """Rows read at once: maps and index tables are large."""
 
 Row = Mapping[str, Any]
 Rows = Iterable[tuple[str, Row]]
-"""Rows of a table by their keys."""
+"""Rows of a table with their keys."""
 
 Shapes = Mapping[str, tuple[int, ...]]
-"""(C, H, W) of the images of every data set by its digest."""
+"""By digest of a data set the (C, H, W) of its images."""
 
 Problems = Iterator[tuple[str, str]]
-"""Keys of rows, and what is wrong with each."""
+"""Keys of rows with their problems."""
 
 TOLERANCE = 1e-9
-"""By how much a sum in float64 may differ between processors, relative to what is summed."""
+"""The largest difference of a float64 sum between processors, relative to the sum of magnitudes."""
 
 ENGINE = "the engine's own checks"
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """A fault: `row` is the key of the row of `table`; both None for the database as a whole."""
+    """A fault of a row, or of the whole database."""
 
     table: str | None
-    row: str | None
+    row: str | None  # its key
     problem: str
 
     def __str__(self) -> str:
@@ -70,10 +70,10 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class IntegrityReport:
-    """The faults that were found, and how many rows each table that was read in full has."""
+    """The outcome of `check_integrity`."""
 
     findings: tuple[Finding, ...]
-    read: Mapping[str, int]
+    read: Mapping[str, int]  # the number of rows of each table that was read in full
 
 
 # States that no run of the state machine leaves behind, as queries that find them
@@ -178,8 +178,8 @@ GROUP BY jobs.id""",
         " JOIN attempts AS a ON a.id = m.measured_by JOIN attempts AS trained"
         " ON trained.id = m.attempt_id WHERE a.job_id <> trained.job_id",
     ),
-    # There is a point of the loss for each window of steps, and the last point comes with the end
-    # of an attempt. A published one, which names no host, has fewer.
+    # There is a point of the loss for each window of steps; the last point comes with the end of an
+    # attempt. A published curve, whose attempt names no host, has fewer.
     (
         "jobs",
         f"its {TRAIN_CURVE} has {{}} points of {{}}",
@@ -192,8 +192,8 @@ GROUP BY jobs.id, jobs.steps, a.host
 HAVING count(*) < jobs.steps / {LOG_EVERY}
     AND NOT (a.host = '' AND count(*) >= {PUBLISHED_POINTS - 1})""",
     ),
-    # References that are no constraints: attempts refer to jobs, so that one the other way would be
-    # a circle; and events and points are to be added without a look at attempt and job.
+    # References without a constraint: attempts refer to jobs, so a constraint the other way would
+    # be a circle; events and points are added without reading their attempt.
     *(
         (
             table,
@@ -212,8 +212,8 @@ HAVING count(*) < jobs.steps / {LOG_EVERY}
         )
     ),
 )
-"""A table, what is wrong with a row of it, and the query that gives the primary keys of such rows,
-each followed by what the problem names."""
+"""A table, the problem of a row, and the query for the primary keys of such rows, each followed by
+the values that the problem names."""
 
 
 # Checking everything
@@ -222,41 +222,39 @@ each followed by what the problem names."""
 def check_integrity(
     database: Database, progress: ReportFunction = lambda what, done, total: None
 ) -> IntegrityReport:
-    """Check everything that a database holds, and change nothing.
+    """Check everything that a database holds, without changing it.
 
-    All is read in one state; others may write meanwhile.
+    Everything is read in one state; others may write meanwhile.
 
     Args:
         database: The database.
-        progress: Called with what is checked, how many rows of it are done, and how many there are
-            or None.
+        progress: Called with the table, the number of rows checked, and of all its rows or None.
 
     Raises:
-        UserError: There is no database, or its schema is another one than this code's.
+        UserError: There is no database, or its schema is not this code's.
     """
-    found = database.identify()
-    migrate.require_current(database, found)
+    migrate.require_current(database, database.identify())
     findings: list[Finding] = []
     progress(ENGINE, 0, None)
     findings += [Finding(None, None, fault) for fault in database.faults()]
     with database.reader().connect() as connection:
-        inspection = RowChecks(connection, progress)
-        for table, some in inspection.find_faults():
+        checks = RowChecks(connection, progress)
+        for table, faults in checks.find_faults():
             try:
-                findings.extend(some)
+                findings.extend(faults)
             except Damaged as error:
                 findings.append(Finding(table.name, None, str(error)))
                 connection.rollback()
-    return IntegrityReport(tuple(findings), inspection.read)
+    return IntegrityReport(tuple(findings), checks.read)
 
 
-STORED_AS: Sequence[tuple[type[sa.types.TypeEngine[Any]], str]] = (
+STORAGE_CLASSES: Sequence[tuple[type[sa.types.TypeEngine[Any]], str]] = (
     (sa.Text, "text"),
     (sa.Integer, "integer"),
     (sa.Double, "real"),
     (sa.LargeBinary, "blob"),
 )
-"""SQLite's storage classes for the types of columns; it stores any value in any of them."""
+"""SQLite's storage class for each type of a column. SQLite stores any value in any column."""
 
 
 def _keys(table: sa.Table) -> list[sa.Column[Any]]:
@@ -268,50 +266,49 @@ class RowChecks:
 
     def __init__(self, connection: sa.Connection, progress: ReportFunction) -> None:
         self.connection, self.progress = connection, progress
-        self.read: dict[str, int] = {}
-        """How many rows were read of each table that is read in full."""
+        self.read: dict[str, int] = {}  # as in `IntegrityReport`
 
     def find_faults(
         self, without: Collection[sa.Table] = ()
     ) -> Iterator[tuple[sa.Table, Iterator[Finding]]]:
         """Yield tables, each several times, with faults of their rows as they are found."""
-        for table in metadata.sorted_tables:
-            if table not in without and self.connection.dialect.name == "sqlite":
-                yield table, self._misplaced(table)
+        tables = [table for table in metadata.sorted_tables if table not in without]
+        if self.connection.dialect.name == "sqlite":
+            for table in tables:
+                yield table, self._find_wrong_types(table)
         for name, problem, query in RULES:
-            table = metadata.tables[name]
-            if table not in without:
-                yield table, self._broken(table, problem, query)
+            if metadata.tables[name] in tables:
+                yield metadata.tables[name], self._find_broken(name, problem, query)
         for table in CHECKS:
-            if table not in without:
-                yield table, self._damaged(table)
+            if table in tables:
+                yield table, self._find_damaged(table)
 
-    def _misplaced(self, table: sa.Table) -> Iterator[Finding]:
+    def _find_wrong_types(self, table: sa.Table) -> Iterator[Finding]:
         self.progress(f"types of {table.name}", 0, None)
         keys, columns = _keys(table), list(table.columns)
-        for row in _select_misplaced(table).all(self.connection, {}):
+        for row in _select_wrong_types(table).all(self.connection, {}):
             for column, kind in zip(columns, row[len(keys) :], strict=True):
                 classes = _list_classes(column)
                 if kind not in classes:
                     problem = f"its {column.name} is {kind}, not {' or '.join(classes)}"
-                    yield Finding(table.name, _name(row[: len(keys)]), problem)
+                    yield Finding(table.name, _join_key(row[: len(keys)]), problem)
 
-    def _broken(self, table: sa.Table, problem: str, query: str) -> Iterator[Finding]:
-        self.progress(f"states of {table.name}", 0, None)
-        keys = len(_keys(table))
+    def _find_broken(self, name: str, problem: str, query: str) -> Iterator[Finding]:
+        self.progress(f"states of {name}", 0, None)
+        keys = len(_keys(metadata.tables[name]))
         with driver_errors(self.connection):
             rows = driver_of(self.connection).execute(query).fetchall()
         for row in rows:
-            yield Finding(table.name, _name(row[:keys]), problem.format(*row[keys:]))
+            yield Finding(name, _join_key(row[:keys]), problem.format(*row[keys:]))
 
-    def _damaged(self, table: sa.Table) -> Iterator[Finding]:
+    def _find_damaged(self, table: sa.Table) -> Iterator[Finding]:
         columns = (data_sets.c[n] for n in ("digest", "channels", "height", "width"))
         shapes = {row[0]: tuple(row[1:]) for row in self.connection.execute(sa.select(*columns))}
-        for name, problem in CHECKS[table](self._rows(table), shapes):
-            yield Finding(table.name, name, problem)
+        for key, problem in CHECKS[table](self._read_rows(table), shapes):
+            yield Finding(table.name, key, problem)
 
-    def _rows(self, table: sa.Table) -> Iterator[tuple[str, Row]]:
-        """Yield the rows by their keys in order, but for those with values of other types."""
+    def _read_rows(self, table: sa.Table) -> Iterator[tuple[str, Row]]:
+        # In order of the keys, without rows with a value of another type.
         count = sa.select(sa.func.count()).select_from(table)
         total = int(self.connection.execute(count).scalar_one())
         query, done = sa.select(table).order_by(*_keys(table)), 0
@@ -319,15 +316,15 @@ class RowChecks:
             query = query.where(_is_typed(table))
         self.progress(table.name, done, total)
         found = self.connection.execute(query, execution_options={"yield_per": ROWS})
-        for some in found.mappings().partitions():
-            for row in some:
-                yield _name(row[key.name] for key in _keys(table)), dict(row)
-            done += len(some)
+        for rows in found.mappings().partitions():
+            for row in rows:
+                yield _join_key(row[key.name] for key in _keys(table)), dict(row)
+            done += len(rows)
             self.progress(table.name, done, total)
         self.read[table.name] = done
 
 
-@cache  # to make these is most of the work of checking a small database
+@cache  # building these is most of the work of checking a small database
 def _is_typed(table: sa.Table) -> sa.ColumnElement[bool]:
     return sa.and_(
         *(
@@ -338,97 +335,90 @@ def _is_typed(table: sa.Table) -> sa.ColumnElement[bool]:
 
 
 @cache
-def _select_misplaced(table: sa.Table) -> Statement:
-    # The keys of rows in SQLite that have a value of another type, and the types of their values.
+def _select_wrong_types(table: sa.Table) -> Statement:
+    # The keys of rows with a value of another type, and the types of all their values.
     keys, kinds = _keys(table), [sa.func.typeof(column) for column in table.columns]
     return Statement(lambda _: sa.select(*keys, *kinds).where(~_is_typed(table)).order_by(*keys))
 
 
 def _list_classes(column: sa.Column[Any]) -> list[str]:
-    own = next(name for kind, name in STORED_AS if isinstance(column.type, kind))
-    return [own, "null"] if column.nullable else [own]
+    classes = [name for kind, name in STORAGE_CLASSES if isinstance(column.type, kind)]
+    return [*classes, "null"] if column.nullable else classes
 
 
 def _check_maps(rows: Rows, shapes: Shapes) -> Problems:
-    for name, row in rows:
+    for key, row in rows:
         problem = find_map_damage(row)
         if problem is not None:
-            yield name, problem
+            yield key, problem
             continue
-        problem = _shape_problem(row, shapes)
+        problem = _find_shape_problem(row, shapes)
         if problem is not None:
-            yield name, problem
+            yield key, problem
         try:
             item = decode_map(row)
         except ValueError as error:
-            yield name, f"it is no map: {error}"
+            yield key, f"it is not a map: {error}"
             continue
         if not abs(item.sum_error - row["sum_error"]) <= TOLERANCE:
             yield (
-                name,
+                key,
                 f"its sum is off mean_log_det by {item.sum_error:.3g} of the sum of magnitudes, "
                 f"and its sum_error says {row['sum_error']:.3g}",
             )
 
 
 def _check_tables(rows: Rows, shapes: Shapes) -> Problems:
-    # Each split keeps half of what the one before it kept, and nothing else.
-    before: tuple[int, int] = (0, 0)
-    kept_before: NDArray[np.bool_] | None = None
-    for name, row in rows:
+    # Each split keeps half of the dimensions that the split before it kept.
+    previous: tuple[str, int] | None = None  # the attempt and the split of the row before
+    previous_kept: NDArray[np.bool_] | None = None
+    for key, row in rows:
         shape = (row["channels"], row["height"], row["width"])
         size = math.prod(shape)
-        own = (row["attempt_id"], row["split"])
-        follows = before == (own[0], own[1] - 1)
-        if own[1] != 1 and not follows:
-            yield name, f"there is none of split {own[1] - 1}, before it"
-        parent = kept_before if follows else None
-        before, kept_before = own, None
-        problem = _shape_problem(row, shapes)
+        attempt_id, split = row["attempt_id"], row["split"]
+        follows = previous == (attempt_id, split - 1)
+        if split != 1 and not follows:
+            yield key, f"there is none of split {split - 1}, before it"
+        parent = previous_kept if follows else None
+        previous, previous_kept = (attempt_id, split), None
+        problem = _find_shape_problem(row, shapes)
         if len(row["kept"]) != -(-size // 8):
             problem = f"its bytes do not fill the shape {shape}"
         else:
-            kept_before = np.unpackbits(np.frombuffer(row["kept"], np.uint8), count=size) > 0
-            if own[1] == 1:
+            kept = np.unpackbits(np.frombuffer(row["kept"], np.uint8), count=size) > 0
+            previous_kept = kept
+            if split == 1:
                 parent = np.ones(size, dtype=bool)
             if problem is None and parent is not None and parent.size == size:
-                problem = _half_problem(kept_before, parent)
+                returned = int((kept & ~parent).sum())
+                stay, were = int(kept.sum()), int(parent.sum())
+                if returned:
+                    problem = f"it keeps {returned} dimensions that had left before"
+                elif 2 * stay != were:
+                    problem = f"it keeps {stay} of {were} dimensions, which is not half"
         if problem is not None:
-            yield name, problem
-
-
-def _half_problem(kept: NDArray[np.bool_], parent: NDArray[np.bool_]) -> str | None:
-    alien = int((kept & ~parent).sum())
-    if alien:
-        return f"it is no permutation: it keeps {alien} dimensions that had left before"
-    stay, were = int(kept.sum()), int(parent.sum())
-    if 2 * stay != were:
-        return f"it is no permutation: it keeps {stay} of {were} dimensions, which is not half"
-    return None
+            yield key, problem
 
 
 def _check_each(find: Callable[[Row], str | None]) -> Callable[[Rows, Shapes], Problems]:
     def check(rows: Rows, _: Shapes) -> Problems:
-        return ((name, problem) for name, row in rows if (problem := find(row)) is not None)
+        return ((key, problem) for key, row in rows if (problem := find(row)) is not None)
 
     return check
 
 
 def _find_protocol_damage(row: Row) -> str | None:
-    return (
-        None
-        if hash_protocol(row) == row["id"]
-        else "its columns do not match its id, the hash of them"
-    )
+    matches = hash_protocol(row) == row["id"]
+    return None if matches else "its columns do not match its id, the hash of them"
 
 
-def _shape_problem(row: Row, shapes: Shapes) -> str | None:
+def _find_shape_problem(row: Row, shapes: Shapes) -> str | None:
     shape = (row["channels"], row["height"], row["width"])
     images = shapes.get(row["data_digest"], shape)
     return None if shape == images else f"its shape is {shape}, and its images are {images}"
 
 
-def _name(key: Iterable[Any]) -> str:
+def _join_key(key: Iterable[Any]) -> str:
     return ", ".join(map(str, key))
 
 
@@ -439,4 +429,4 @@ CHECKS: Mapping[sa.Table, Callable[[Rows, Shapes], Problems]] = {
     artifacts: _check_each(find_artifact_damage),
     protocols: _check_each(_find_protocol_damage),
 }
-"""The tables that are read in full, and what their rows are checked for."""
+"""The tables that are read in full, with the check of their rows."""

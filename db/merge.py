@@ -1,9 +1,9 @@
-"""Merging of what another site's database has into this one, and never over what is here.
+"""Merging another site's database into this one, without overwriting anything.
 
-Evidence is a set that only grows: every row has a key made of what identifies it, in whatever
-database, so that to merge is to insert what is not there, table by table, and then to derive the
-states of jobs. Columns that the schema marks as local are no part of that: of two values the fuller
-one stays, so that the order of merges does not matter.
+Evidence is a set that only grows. A row has a key made of its content, the same in every database,
+so a merge inserts the missing rows, table by table, and then derives the states of jobs. A column
+that the schema marks as local may differ between two rows of one key: the fuller value stays, so
+the order of merges does not matter.
 """
 
 import time
@@ -49,13 +49,13 @@ PLANS = (
     *(recipes, data_sets, bars, environments, protocols, measure_kinds, sweeps, launches),
     *(pretrainings, trials, sweep_trials),
 )
-"""Tables whose rows no attempt made; what a row refers to comes before it."""
+"""Tables whose rows no attempt made, each after those that it refers to."""
 
 MADE = (contribution_maps, index_tables, measures, artifacts)
-"""Tables of what attempts made, besides points of curves."""
+"""Tables whose rows attempts made, except points of curves."""
 
 ADDED_BY_WORKERS = (environments, launches, protocols, measure_kinds)
-"""Tables to which somebody may add a row that is being merged."""
+"""Tables to which a worker may add the same row during a merge."""
 
 TRIALS, SEGMENTS = 500, 16
 """Jobs merged in one transaction: trials, and segments of pretrainings with their maps."""
@@ -63,42 +63,34 @@ TRIALS, SEGMENTS = 500, 16
 ROWS = 2000
 """Rows of other tables merged in one transaction."""
 
-PAUSES = (0.1, 0.3, 1.0, 3.0)
-"""Seconds before each new try at a part that the target did not take for now, as where it and a
-worker waited for each other's rows."""
+RETRY_PAUSES = (0.1, 0.3, 1.0, 3.0)
+"""Seconds before each retry of a part that was `Unavailable`, as after a deadlock with a worker."""
 
 Row = dict[str, Any]
 Key = tuple[Any, ...]
-Choice = Callable[[sa.Connection], Collection[str]]
 
 DERIVED = ("state", "step", "token", "attempt_id", "done_attempt_id")
 """The columns of a job that follow from its attempts, unless it runs."""
 
-NEVER_RUN: Row = {"attempt_id": None, "done_attempt_id": None}
-
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """Numbers of rows: missing here, here with less than there, and here."""
+    """Numbers of rows of the source."""
 
-    new: int = 0
-    filled: int = 0
+    new: int = 0  # missing in the target
+    filled: int = 0  # fuller than in the target
     equal: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class MergeReport:
-    """Outcome of a merge of `source` into `target`, which are names without passwords.
-
-    `tables` counts the rows of the source by table; `studies` are those of Optuna, which stay
-    there.
-    """
+    """Outcome of a merge; names are without passwords."""
 
     source: str
     target: str
     dry_run: bool
     tables: Mapping[str, Counts]
-    studies: int
+    studies: int  # Optuna's studies in the source, which stay there
 
     @property
     def changed(self) -> bool:
@@ -111,32 +103,32 @@ def merge(
     target: Database,
     *,
     dry_run: bool = False,
-    choose: Choice | None = None,
+    choose: Callable[[sa.Connection], Collection[str]] | None = None,
     progress: ReportFunction = lambda what, done, total: None,
 ) -> MergeReport:
-    """Take over what `source` has and `target` has not.
+    """Insert the rows of `source` that `target` lacks.
 
-    All rows are compared before any is written. What is written comes in parts, each in a
-    transaction of its own that leaves the target sound, so that workers go on meanwhile, and what
-    was cut off is completed by merging again.
+    All rows are compared before any is written. They are written in parts, each in a transaction
+    of its own that leaves the target sound: workers go on meanwhile, and merging again completes a
+    merge that was cut off.
 
     Args:
-        source: Where to read, in one state of it; it is not changed.
-        target: Where to write; made if it is missing.
+        source: The database to read, in one state; it is not changed.
+        target: The database to write; created if it is missing.
         dry_run: Write nothing.
-        choose: Given a connection to the source, returns the jobs to take by id; all plans come
-            over nonetheless.
+        choose: Returns the ids of the jobs to take, given a connection to the source; plans are
+            taken anyway.
         progress: As in `check_integrity`.
 
     Raises:
-        UserError: Both are one database, the source is missing, damaged, unsound, or of another
-            schema than this code's, the target is not ours or of a newer schema, or they have
-            different rows of one key; the target is as it was. Or the target fails on the way: what
-            has come over is whole, and merging again goes on.
+        UserError: Both are one database; the source is missing, damaged, unsound, or of another
+            schema than this code's; the target is not ours or of a newer schema; or they have
+            different rows of one key. Then the target is as it was. Or the target fails during the
+            merge: the parts written before are whole, and merging again goes on.
     """
     migrate.require_current(source, source.identify())
-    found = target.identify()
-    migrate.require_known(target, found)
+    state = target.identify()
+    migrate.require_known(target, state)
     if source.identity() == target.identity():
         raise UserError(
             f"{source.name} and {target.name} are one database: give another one to merge from"
@@ -145,14 +137,14 @@ def merge(
         _require_sound(source, connection, progress)
         if not dry_run:
             migrate.ensure(target)
-        elif found.revision != migrate.current_version():
+        elif state.revision != migrate.current_version():
             raise UserError(
                 f"a dry run writes nothing, and {target.name} is not a database of schema "
                 f"{migrate.current_version()}: run `lcma db init` or `lcma db upgrade` before"
             )
         chosen = None if choose is None else frozenset(choose(connection))
         merger = _Merge(source, connection, target, chosen, progress)
-        merger.run(fresh=not found.exists, dry_run=dry_run)
+        merger.run(fresh=not state.exists, dry_run=dry_run)
         tables = {name: Counts(**counts) for name, counts in merger.counts.items()}
         studies = 0
         if sa.inspect(connection).has_table("studies"):
@@ -187,7 +179,7 @@ def _key(table: sa.Table, row: Row) -> Key:
     return tuple(row[name] for name in _keys(table))
 
 
-@cache  # to build these is most of the work of merging little
+@cache  # building these is most of the work of a small merge
 def _select_rows(table: sa.Table, by: sa.Column[Any] | None, sizes: bool) -> sa.Select[Any]:
     columns = [
         sa.func.length(column).label(column.name)
@@ -202,46 +194,42 @@ def _select_rows(table: sa.Table, by: sa.Column[Any] | None, sizes: bool) -> sa.
 
 
 def _read(
-    connection: sa.Connection,
-    by: sa.Column[Any],
-    values: Collection[str],
-    *,
-    sizes: bool = False,
+    connection: sa.Connection, by: sa.Column[Any], values: Collection[str], *, sizes: bool = False
 ) -> list[Row]:
-    """Read rows that have one of these values, in the order of their keys; with ``sizes`` those of
-    bytes in place of the bytes."""
-    found = connection.execute(_select_rows(by.table, by, sizes), {"values": sorted(set(values))})
-    return [dict(row) for row in found.mappings()]
+    # Rows that have one of these values, in the order of their keys; with `sizes` the numbers of
+    # bytes instead of the bytes.
+    rows = connection.execute(_select_rows(by.table, by, sizes), {"values": sorted(set(values))})
+    return [dict(row) for row in rows.mappings()]
 
 
 @dataclass(slots=True)
 class _Gains:
-    """What the rows of one table would bring: rows, and by key columns of rows that are here."""
+    """What the rows of one table add to the target."""
 
     table: sa.Table
     new: list[Row] = field(default_factory=list)
-    filled: dict[Key, Row] = field(default_factory=dict)
+    filled: dict[Key, Row] = field(default_factory=dict)  # by key of a row the columns to set
     equal: int = 0
 
     def write(self, connection: sa.Connection) -> None:
-        """Add the rows and fill the others."""
         if self.table in ADDED_BY_WORKERS:
             insert_missing(connection, self.table, self.new)
         else:
             append_rows(connection, self.table, self.new)
         for key, changes in self.filled.items():
-            held = zip(self.table.primary_key.columns, key, strict=True)
-            same = (column == value for column, value in held)
+            parts = zip(self.table.primary_key.columns, key, strict=True)
+            same = (column == value for column, value in parts)
             connection.execute(sa.update(self.table).where(*same).values(changes))
 
 
 @dataclass(frozen=True, slots=True)
-class _Portion:
-    """What is merged in one transaction: `take` compares it with what is there, and may write."""
+class _Part:
+    """The rows that are merged in one transaction."""
 
     name: str
     done: int
     total: int
+    # Compares the rows with those of the target's connection, and writes if asked to.
     take: Callable[[sa.Connection, bool], Sequence[_Gains]]
 
 
@@ -259,7 +247,7 @@ class _Merge:
         self.counts: dict[str, Counter[str]] = {}
 
     def run(self, *, fresh: bool, dry_run: bool) -> None:
-        """Compare all parts unless the target is fresh, then write those that bring something."""
+        """Compare all parts unless the target is fresh, then write those with gains."""
         parts = list(self._list_parts())
         if not fresh:
             with self.target.reader().connect() as reader:
@@ -268,52 +256,51 @@ class _Merge:
         try:
             for part in () if dry_run else parts:
                 self.progress(part.name, part.done, part.total)
-                found = self._write(part)
+                gains = self._write(part)
                 if fresh:
-                    self._count(found)
+                    self._count(gains)
                 written += 1
             if written:
-                gains = {name: one["new"] + one["filled"] for name, one in self.counts.items()}
-                came = ", ".join(f"{number} {name}" for name, number in gains.items() if number)
+                sums = {name: n["new"] + n["filled"] for name, n in self.counts.items()}
+                rows = ", ".join(f"{number} {name}" for name, number in sums.items() if number)
                 with self._transaction() as connection:
-                    now, detail = self.target.clock(connection), f"from {self.source.name}: {came}"
+                    now, detail = self.target.clock(connection), f"from {self.source.name}: {rows}"
                     add_event(connection, "merge", now, detail=detail)
         except UserError as error:
             if not written:
                 raise
             raise UserError(
-                f"{error}; what came over before that is whole: merge again to go on"
+                f"{error}; what was merged before that is whole: merge again to go on"
             ) from error
 
-    def _list_parts(self) -> Iterator[_Portion]:
+    def _list_parts(self) -> Iterator[_Part]:
         for table in PLANS:
             count = sa.select(sa.func.count()).select_from(table)
             total = self.connection.execute(count).scalar_one()
             for start in range(0, total, ROWS):
-                yield _Portion(table.name, start, total, partial(self._take_plans, table, start))
+                yield _Part(table.name, start, total, partial(self._take_plans, table, start))
         # Segments by pretraining and budget, then trials.
         order = jobs.c.pretraining_id, jobs.c.budget, jobs.c.id
         ids: dict[str, list[str]] = {"pretraining": [], "trial": []}
-        for job_id, kind in self.connection.execute(
-            sa.select(jobs.c.id, jobs.c.kind).order_by(*order)
-        ):
+        query = sa.select(jobs.c.id, jobs.c.kind).order_by(*order)
+        for job_id, kind in self.connection.execute(query):
             if self.chosen is None or job_id in self.chosen:
                 ids[kind].append(job_id)
         done, total = 0, sum(map(len, ids.values()))
         for kind, size in (("pretraining", SEGMENTS), ("trial", TRIALS)):
             for start in range(0, len(ids[kind]), size):
-                some = ids[kind][start : start + size]
-                yield _Portion("jobs", done, total, partial(self._take_jobs, some))
-                done += len(some)
+                chunk = ids[kind][start : start + size]
+                yield _Part("jobs", done, total, partial(self._take_jobs, chunk))
+                done += len(chunk)
 
-    def _count(self, found: Sequence[_Gains]) -> bool:
-        for one in found:
-            counts = self.counts.setdefault(one.table.name, Counter(new=0, filled=0, equal=0))
-            counts.update(new=len(one.new), filled=len(one.filled), equal=one.equal)
-        return any(one.new or one.filled for one in found)
+    def _count(self, gains: Sequence[_Gains]) -> bool:
+        for gain in gains:
+            counts = self.counts.setdefault(gain.table.name, Counter(new=0, filled=0, equal=0))
+            counts.update(new=len(gain.new), filled=len(gain.filled), equal=gain.equal)
+        return any(gain.new or gain.filled for gain in gains)
 
-    def _write(self, part: _Portion) -> Sequence[_Gains]:
-        for pause in (*PAUSES, None):
+    def _write(self, part: _Part) -> Sequence[_Gains]:
+        for pause in (*RETRY_PAUSES, None):
             try:
                 with self._transaction() as connection:
                     return part.take(connection, True)
@@ -326,7 +313,7 @@ class _Merge:
     @contextmanager
     def _transaction(self) -> Iterator[sa.Connection]:
         with self.target.writer().begin() as connection:
-            # Rows of plans are added by no one else meanwhile.
+            # Nobody else adds rows of plans meanwhile.
             lock(connection, "register")
             try:
                 yield connection
@@ -343,37 +330,37 @@ class _Merge:
     def _take_plans(
         self, table: sa.Table, start: int, connection: sa.Connection, write: bool
     ) -> list[_Gains]:
-        query = _select_rows(table, None, sizes=False)
-        rows = [dict(one) for one in self.connection.execute(query, {"start": start}).mappings()]
+        found = self.connection.execute(_select_rows(table, None, sizes=False), {"start": start})
+        theirs = [dict(row) for row in found.mappings()]
         first = next(iter(table.primary_key.columns))
-        here = _read(connection, first, {row[first.name] for row in rows})
-        news = self._compare(table, rows, here)
+        ours = _read(connection, first, {row[first.name] for row in theirs})
+        gain = self._compare(table, theirs, ours)
         if write:
-            news.write(connection)
-        return [news]
+            gain.write(connection)
+        return [gain]
 
-    def _compare(self, table: sa.Table, rows: Sequence[Row], here: Sequence[Row]) -> _Gains:
-        known = {_key(table, row): row for row in here}
-        news = _Gains(table)
-        for row in rows:
+    def _compare(self, table: sa.Table, theirs: Sequence[Row], ours: Sequence[Row]) -> _Gains:
+        by_key = {_key(table, row): row for row in ours}
+        gain = _Gains(table)
+        for row in theirs:
             key = _key(table, row)
-            if key not in known:
-                news.new.append(row)
-            elif changes := self._fill(table, row, known[key]):
-                news.filled[key] = changes
+            if key not in by_key:
+                gain.new.append(row)
+            elif changes := self._fill(table, row, by_key[key]):
+                gain.filled[key] = changes
             else:
-                news.equal += 1
-        return news
+                gain.equal += 1
+        return gain
 
-    def _fill(self, table: sa.Table, there: Row, here: Row) -> Row:
-        """Return the columns in which a row there is fuller than the one here of the same key."""
+    def _fill(self, table: sa.Table, their: Row, our: Row) -> Row:
+        """Return the columns in which their row is fuller than ours of the same key."""
         changes: Row = {}
         for column in table.columns:
-            own, other = here[column.name], there[column.name]
+            own, other = our[column.name], their[column.name]
             if own == other or (isinstance(other, bytes) and own == len(other)):
-                continue
+                continue  # of bytes, `_read` gave the number
             if not column.info.get("local"):
-                key = ", ".join(f"{name} {there[name]}" for name in _keys(table))
+                key = ", ".join(f"{name} {their[name]}" for name in _keys(table))
                 raise UserError(
                     f"{self.source.name} and {self.target.name} have two rows of {table.name} "
                     f"{key}: its {column.name} is {_shown(other)} there and {_shown(own)} here; "
@@ -386,100 +373,105 @@ class _Merge:
     def _take_jobs(
         self, ids: Sequence[str], connection: sa.Connection, write: bool
     ) -> list[_Gains]:
-        there = {row["id"]: row for row in _read(self.connection, jobs.c.id, ids)}
+        their_jobs = {row["id"]: row for row in _read(self.connection, jobs.c.id, ids)}
         query = sa.select(jobs).where(among(jobs.c.id, ids)).order_by(jobs.c.id)
-        held = connection.execute(query.with_for_update() if write else query).all()
-        here = {row.id: row for row in held}
+        locked = connection.execute(query.with_for_update() if write else query).all()
+        our_jobs = {row.id: row for row in locked}
         now = self.target.clock(connection)
-        planned = [_plan(row, now) for row in there.values() if row["id"] not in here]
-        own = _read(connection, attempts.c.job_id, ids)
-        run = {row["id"] for row in own if row["ended"] is None}  # it was put back from a copy
-        tries = _read(self.connection, attempts.c.job_id, ids)
-        ended = [row for row in tries if row["ended"] is not None]
+        planned = [_plan(row, now) for row in their_jobs.values() if row["id"] not in our_jobs]
+        ours = _read(connection, attempts.c.job_id, ids)
+        # An attempt that runs here may have ended there, if this database is an older copy.
+        running = {row["id"] for row in ours if row["ended"] is None}
+        theirs = _read(self.connection, attempts.c.job_id, ids)
+        ended = [row for row in theirs if row["ended"] is not None]
         for row in ended:
             for name in ("message", "log"):  # a server takes no NUL
                 row[name] = row[name] and escape_text(row[name])
         made_by = sorted({row["id"] for row in ended})
-        ended = [row for row in ended if row["id"] not in run]
-        tried = self._compare(attempts, ended, own)
-        fresh = {row["id"] for row in tried.new}
+        ended = [row for row in ended if row["id"] not in running]
+        attempt_gain = self._compare(attempts, ended, ours)
+        fresh = {row["id"] for row in attempt_gain.new}
         known = [row["id"] for row in ended if row["id"] not in fresh]
-        continued = {row["continues"] for row in (*ended, *own)} - {None}
-        found = [_Gains(jobs, planned, equal=len(here)), tried]
+        continued = {row["continues"] for row in (*ended, *ours)} - {None}
+        gains = [_Gains(jobs, planned, equal=len(our_jobs)), attempt_gain]
         for table in MADE:
-            taken = [
+            rows = [
                 row
                 for row in _read(self.connection, table.c.attempt_id, made_by)
-                if row.get("measured_by", row["attempt_id"]) not in run
+                if row.get("measured_by", row["attempt_id"]) not in running
                 and not (table is artifacts and row["attempt_id"] in continued)
             ]
             if table is measures:
-                found.append(self._compare_measures(connection, taken))
+                gains.append(self._compare_measures(connection, rows))
             else:
-                mine = _read(connection, table.c.attempt_id, known, sizes=True)
-                found.append(self._compare(table, taken, mine))
-        found.append(self._find_points(connection, (fresh | set(known)) - continued))
-        if write and any(one.new or one.filled for one in found):
-            for one in found:
-                one.write(connection)
+                our_rows = _read(connection, table.c.attempt_id, known, sizes=True)
+                gains.append(self._compare(table, rows, our_rows))
+        gains.append(self._find_points(connection, (fresh | set(known)) - continued))
+        if write and any(gain.new or gain.filled for gain in gains):
+            for gain in gains:
+                gain.write(connection)
+            # An attempt that goes on with what another left takes over its curves and files.
             for table in (metrics, artifacts):
-                gone = among(table.c.attempt_id, continued)
-                connection.execute(sa.delete(table).where(gone))
-            _derive_states(connection, there, here, fresh, now)
-        return found
+                connection.execute(sa.delete(table).where(among(table.c.attempt_id, continued)))
+            _derive_states(connection, their_jobs, our_jobs, fresh, now)
+        return gains
 
     def _find_points(self, connection: sa.Connection, attempt_ids: Collection[str]) -> _Gains:
         """Return the points of curves that the target lacks."""
-        there, here = (_count_points(one, attempt_ids) for one in (self.connection, connection))
-        lacking = {key[0] for key, number in there.items() if number > here.get(key, 0)}
-        both = (connection, self.connection) if lacking else ()
-        mine, rows = [_read(one, metrics.c.attempt_id, lacking) for one in both] or ([], [])
-        known = {_key(metrics, row) for row in mine}
-        new = [row for row in rows if _key(metrics, row) not in known]
-        return _Gains(metrics, new, equal=sum(there.values()) - len(new))
+        their_counts = _count_points(self.connection, attempt_ids)
+        our_counts = _count_points(connection, attempt_ids)
+        lacking = {key[0] for key, n in their_counts.items() if n > our_counts.get(key, 0)}
+        new: list[Row] = []
+        if lacking:
+            ours = _read(connection, metrics.c.attempt_id, lacking)
+            known = {_key(metrics, row) for row in ours}
+            theirs = _read(self.connection, metrics.c.attempt_id, lacking)
+            new = [row for row in theirs if _key(metrics, row) not in known]
+        return _Gains(metrics, new, equal=sum(their_counts.values()) - len(new))
 
-    def _compare_measures(self, connection: sa.Connection, rows: Sequence[Row]) -> _Gains:
-        """Compare measures, of which the better one stays.
+    def _compare_measures(self, connection: sa.Connection, theirs: Sequence[Row]) -> _Gains:
+        """Compare measures: of two evaluations of one measure, the better one stays.
 
-        Of two of one result by one name that is the one of the wider K-sample bound, else that of
-        the evaluation that came first.
+        It is the one with the larger K-sample bound, otherwise the one that came first.
         """
-        mine = _read(connection, measures.c.attempt_id, {row["attempt_id"] for row in rows})
-        own, extents = {_key(measures, row): row for row in mine}, _read_extents(mine)
-        other_extents, news = _read_extents(rows), _Gains(measures)
-        for row in rows:
+        ours = _read(connection, measures.c.attempt_id, {row["attempt_id"] for row in theirs})
+        our_extents, their_extents = _read_extents(ours), _read_extents(theirs)
+        by_key = {_key(measures, row): row for row in ours}
+        gain = _Gains(measures)
+        for row in theirs:
             key = _key(measures, row)
-            if key not in own:
-                news.new.append(row)
-            elif own[key]["measured_by"] == row["measured_by"]:
-                self._fill(measures, row, own[key])
-                news.equal += 1
-            elif _rank(row, other_extents) < _rank(own[key], extents):
-                news.filled[key] = {n: v for n, v in row.items() if n not in _keys(measures)}
+            if key not in by_key:
+                gain.new.append(row)
+            elif by_key[key]["measured_by"] == row["measured_by"]:
+                self._fill(measures, row, by_key[key])  # raises if they differ
+                gain.equal += 1
+            elif _rank(row, their_extents) < _rank(by_key[key], our_extents):
+                gain.filled[key] = {n: v for n, v in row.items() if n not in _keys(measures)}
             else:
-                news.equal += 1
-        return news
+                gain.equal += 1
+        return gain
 
 
 def _rank(row: Row, extents: Mapping[Key, tuple[float, int]]) -> tuple[Any, ...]:
-    """Return what sorts first of the measures that may stand for one."""
-    draws, images = extents.get(_bound(row), (0.0, 0)) if row["name"] in BOUND else (0.0, 0)
+    # The better of two evaluations of a measure sorts first.
+    extent = extents.get((row["attempt_id"], row["protocol"])) if row["name"] in BOUND else None
+    draws, images = extent or (0.0, 0)
     return -draws, -images, row["created"], row["measured_by"]
 
 
-def _bound(row: Row) -> Key:
-    return row["attempt_id"], row["protocol"]
-
-
 def _read_extents(rows: Sequence[Row]) -> dict[Key, tuple[float, int]]:
-    """Return draws and images of the K-sample bounds among measures."""
-    images = {_bound(row): row["images"] for row in rows if row["name"] == "bound_bits_per_dim"}
-    draws = {_bound(row): row["value"] for row in rows if row["name"] == "bound_draws"}
-    return {key: (draws[key], images[key] or 0) for key in draws.keys() & images.keys()}
+    # Draws and images of the K-sample bounds among measures, by attempt and protocol.
+    numbers = {(row["attempt_id"], row["protocol"], row["name"]): row for row in rows}
+    return {
+        (attempt_id, protocol): (row["value"], bound["images"] or 0)
+        for (attempt_id, protocol, name), row in numbers.items()
+        if name == "bound_draws"
+        and (bound := numbers.get((attempt_id, protocol, "bound_bits_per_dim"))) is not None
+    }
 
 
 def _is_fuller(other: Any, own: Any) -> bool:
-    """Return whether one value of a local column takes the place of another."""
+    # Whether another value of a local column replaces ours.
     if own is None or other is None:
         return own is None
     if isinstance(own, str) and isinstance(other, str):
@@ -492,10 +484,11 @@ def _shown(value: Any) -> str:
 
 
 def _plan(job: Row, now: float) -> Row:
-    """Return the row of a job as a plan registers it."""
+    # The row of a job before its first attempt.
     planned = ("id", "kind", "pretraining_id", "trial_id", "budget", "data_digest", "steps")
-    begun = {"state": "pending", "step": 0, "token": 0, "updated": now}
-    return {name: job[name] for name in planned} | begun
+    pending = {"state": "pending", "step": 0, "token": 0, "updated": now}
+    unbegun = {"attempt_id": None, "done_attempt_id": None}
+    return {name: job[name] for name in planned} | pending | unbegun
 
 
 def _count_points(connection: sa.Connection, attempt_ids: Collection[str]) -> dict[Key, int]:
@@ -506,41 +499,39 @@ def _count_points(connection: sa.Connection, attempt_ids: Collection[str]) -> di
 
 def _derive_states(
     connection: sa.Connection,
-    there: Mapping[str, Row],
-    here: Mapping[str, sa.Row[Any]],
-    fresh: Collection[str],
+    their_jobs: Mapping[str, Row],
+    our_jobs: Mapping[str, sa.Row[Any]],  # as they were before
+    fresh: Collection[str],  # the attempts that were added
     now: float,
 ) -> None:
-    """Bring jobs to the states that follow from all their attempts.
-
-    ``here`` are those that were there before, as they were, and ``fresh`` the attempts that came.
-    """
-    current = choose_current(connection, there.keys())
-    own = _read(connection, attempts.c.job_id, there)
-    ends = {row["id"]: row["ended"] for row in own}
-    tried: dict[str, list[Row]] = {}
-    for row in own:
-        tried.setdefault(row["job_id"], []).append(row)
+    """Bring jobs to the states that follow from all their attempts."""
+    current = choose_current(connection, their_jobs.keys())
+    by_job: dict[str, list[Row]] = {}
+    ends: dict[str | None, float] = {}
+    for row in _read(connection, attempts.c.job_id, their_jobs):
+        by_job.setdefault(row["job_id"], []).append(row)
+        ends[row["id"]] = row["ended"]
     rows: list[Row] = []
-    for job_id, their in there.items():
-        before, done = here.get(job_id), current[job_id]
-        now_is = dict(before._mapping) if before is not None else _plan(their, now) | NEVER_RUN
-        job = {name: now_is[name] for name in DERIVED} | {"done_attempt_id": done}
+    for job_id, their in their_jobs.items():
+        stored, done = our_jobs.get(job_id), current[job_id]
+        before = _plan(their, now) if stored is None else dict(stored._mapping)
+        job = {name: before[name] for name in DERIVED} | {"done_attempt_id": done}
         if job["state"] != "running":
-            mine = tried.get(job_id, [])
-            job["token"] = max(job["token"], len(mine))
+            tries = by_job.get(job_id, [])
+            job["token"] = max(job["token"], len(tries))
             lost = their["state"] in ("failed", "diverged") and their["attempt_id"] in fresh
             ended = ends.get(job["attempt_id"], 0.0)
             if done is not None:
-                if now_is["done_attempt_id"] is None:
+                if before["done_attempt_id"] is None:
                     job |= {"state": "done", "step": their["steps"], "attempt_id": done}
             elif lost and (job["state"] == "pending" or ends[their["attempt_id"]] < ended):
+                # Of several sites that lost the job, the first one counts, in any order of merges.
                 job |= {name: their[name] for name in ("state", "step", "attempt_id")}
             elif job["attempt_id"] is None:
-                claims = [row for row in mine if row["protocol"] is None]
+                claims = [row for row in tries if row["protocol"] is None]
                 latest = max(claims, key=lambda row: (row["ended"], row["id"]), default=None)
                 job["attempt_id"] = None if latest is None else latest["id"]
-        if any(job[name] != now_is[name] for name in DERIVED):
+        if any(job[name] != before[name] for name in DERIVED):
             rows.append({"the_id": job_id, **job, "updated": now})
     if rows:
         update = sa.update(jobs).where(jobs.c.id == sa.bindparam("the_id"))

@@ -36,13 +36,10 @@ if TYPE_CHECKING:
     import psycopg
 
 DRIVERS = ("postgresql", "postgresql+psycopg", "postgres")
-"""How a URL may begin; there is one driver."""
+"""The beginnings of a URL; there is one driver."""
 
-MIGRATING = 0x6C636D61
-"""The advisory lock of those who migrate ("lcma")."""
-
-TURN = 0x7475726E
-"""The advisory lock of who has the turn ("turn")."""
+MIGRATION_LOCK, TURN_LOCK = 0x6C636D61, 0x7475726E
+"""Keys of advisory locks ("lcma", "turn")."""
 
 WAIT_SECONDS = 60
 """How long a statement waits for another transaction's lock."""
@@ -51,13 +48,13 @@ DEFAULTS: Mapping[str, Any] = {
     "connect_timeout": 10,
     "application_name": "lcma",
     "client_encoding": "utf8",
-    # A server that became unreachable without a word is noticed within about two minutes.
+    # A server that became unreachable silently is noticed within about two minutes.
     "keepalives_idle": 30,
     "keepalives_interval": 15,
     "keepalives_count": 4,
     "tcp_user_timeout": 90_000,
 }
-"""libpq's settings where the URL has none of its own."""
+"""libpq's settings, unless the URL has its own."""
 
 RELATIONS = """
 SELECT CASE c.relkind WHEN 'v' THEN 'view' WHEN 'm' THEN 'materialized view' ELSE 'table' END,
@@ -71,8 +68,7 @@ AND c.relkind IN ('r', 'p', 'v', 'm', 'f') AND NOT EXISTS (
     WHERE d.classid = 'pg_catalog.pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e'
 )
 """
-"""Tables and views of the current schema with their columns, but for those that an extension
-brought."""
+"""Tables and views of the current schema with their columns, except those of extensions."""
 
 CONNECTIONS = """
 SELECT current_setting('max_connections')::int
@@ -86,7 +82,7 @@ SELECT (SELECT system_identifier FROM pg_catalog.pg_control_system()),
     (SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database()),
     current_schema()::regnamespace::oid
 """
-"""The server's own number, whatever it is called, and those of the database and the schema."""
+"""The numbers of the server, the database and the schema, whatever their names are."""
 
 NOT_VALID = """
 SELECT 'the constraint ' || n.conname || ' of ' || c.relname || ' is not validated'
@@ -105,7 +101,7 @@ POOLER = (
     "let a pooler such as PgBouncer ignore `options`, and set on the server what they hold, as "
     "docs/postgresql.md shows"
 )
-"""What to do where settings of a connection get lost on the way."""
+"""The remedy if a connection's settings do not reach the server."""
 
 OPTION = re.compile(r"(?:^|\s)(?:-c\s*|--)([\w.-]+)=((?:\\.|\S)*)")
 """A setting in libpq's `options`."""
@@ -131,15 +127,15 @@ CONNECTING: Sequence[tuple[str, type[UserError], str]] = (
     ),
     ("", Unavailable, AGAIN),
 )
-"""What a failed connection says, what to raise, and what to do about it."""
+"""By pattern of a failed connection's message the class of the error, and the remedy."""
 
 CLOCK = Statement(
     lambda _: sa.select(sa.cast(sa.extract("epoch", sa.func.clock_timestamp()), sa.Double))
 )
 
-NO_SCHEMA = "the schema of its search_path is not there: make it first"
+NO_SCHEMA = "the schema of its search_path does not exist: make it first"
 
-STATES: Mapping[str | None, tuple[type[UserError], str]] = {
+ERRORS: Mapping[str | None, tuple[type[UserError], str]] = {
     "53100": (Unavailable, "its disk is full; nothing was changed: make room there"),
     "53200": (Unavailable, "it is out of memory; nothing was changed: try again"),
     "53300": (
@@ -161,23 +157,21 @@ STATES: Mapping[str | None, tuple[type[UserError], str]] = {
     "XX002": (Damaged, "an index of it is damaged: REINDEX it, or go back to a copy of it"),
     "3F000": (UserError, NO_SCHEMA),
 }
-"""The server's error codes that its state or its owner causes, and what to do."""
+"""By code of the server the error for a failure of its state or by its owner, and the remedy."""
 
-LOST = (None, "08000", "08003", "08006")
-"""The codes of a connection that broke; a broken one often leaves none."""
+LOST_CODES = (None, "08000", "08003", "08006")
+"""The codes of a broken connection, which often leaves none."""
 
-SECRET = ("password", "sslpassword")
-"""What of a URL's options is never shown."""
+SECRET_OPTIONS = ("password", "sslpassword")
+"""A URL's options that are never shown."""
 
+WRITE_CODES = frozenset({"25006", "0A000", "42P11"})
+"""The codes for a statement that writes, or that a cursor does not take."""
 
-NOT_READING = frozenset({"25006", "0A000", "42P11"})
-"""The server's words for a statement that writes, or that a cursor does not take."""
+TIMEOUT_CODE, SYNTAX_CODE = "57014", "42601"
 
-LONGEST = 2**31 - 1
-"""Milliseconds of the longest time limit that the server knows."""
-
-TOO_LATE = "57014"
-SYNTAX = "42601"
+MOST_MILLISECONDS = 2**31 - 1
+"""The longest time limit that the server takes."""
 
 
 class PostgresDatabase(Database):
@@ -204,20 +198,15 @@ class PostgresDatabase(Database):
 
     @property
     def shown_url(self) -> str:
-        # `set` would keep a password, where None is given to it.
+        # `URL.set` would keep a password that is set to None.
         return sa.URL.create(
             "postgresql",
             username=self._url.username,
             host=self._url.host,
             port=self._url.port,
             database=self._url.database,
-            query=self._url.difference_update_query(SECRET).query,
+            query=self._url.difference_update_query(SECRET_OPTIONS).query,
         ).render_as_string()
-
-    @property
-    def place(self) -> str:
-        options = sorted(self._url.difference_update_query(SECRET).query.items())
-        return f"{self.name} {options}" if options else self.name
 
     def identify(self) -> DatabaseState:
         with self.reader().connect() as connection:
@@ -236,9 +225,9 @@ class PostgresDatabase(Database):
             if VERSION_TABLE in names:
                 version = sa.table(VERSION_TABLE, sa.column("version_num"))
                 versions = connection.execute(sa.select(version.c.version_num).limit(2)).scalars()
-                found = find_revision(self.name, names, versions.all())
+                state = find_revision(self.name, names, versions.all())
                 relations = {f"{kind} {name}": columns or "" for kind, name, columns in rows}
-                return replace(found, relations=relations)
+                return replace(state, relations=relations)
         if names and not only_optuna(names):
             raise UserError(
                 f"the schema {schema} of {self.name} holds tables of another program: give "
@@ -258,23 +247,23 @@ class PostgresDatabase(Database):
     def writer(self) -> sa.Engine:
         from psycopg import IsolationLevel
 
-        # What a statement waited for, it must see: so each has a view of its own.
+        # A statement must see the rows that it waited for, so each has a snapshot of its own.
         return _beginning(self._engine, IsolationLevel.READ_COMMITTED, None)
 
     @contextmanager
     def migrating(self) -> Iterator[sa.Connection]:
         with self.writer().begin() as connection:
-            connection.execute(sa.select(sa.func.pg_advisory_xact_lock(MIGRATING)))
+            connection.execute(sa.select(sa.func.pg_advisory_xact_lock(MIGRATION_LOCK)))
             yield connection
 
     @contextmanager
     def turn(self) -> Iterator[None]:
         with self.writer().begin() as connection:
-            connection.execute(sa.select(sa.func.pg_advisory_xact_lock(TURN)))
+            connection.execute(sa.select(sa.func.pg_advisory_xact_lock(TURN_LOCK)))
             yield
 
     def keep_copy(self, revision: str) -> None:
-        """Do nothing: a server has its own ways, and its owner's."""
+        """Do nothing: backups of a server are its owner's."""
 
     def backup(self, out: Path | None) -> Path:
         file = out or Path(f"{self._url.database or 'lcma'}.dump")
@@ -315,35 +304,78 @@ class PostgresDatabase(Database):
 
         if not isinstance(error, psycopg.Error):
             return None
-        why = self.hide(_one_line(error))
-        if error.sqlstate == TOO_LATE and (limit := self._settings()["statement_timeout"]) != "0":
+        why = self._hide(_shorten(error))
+        if (
+            error.sqlstate == TIMEOUT_CODE
+            and (limit := self._settings()["statement_timeout"]) != "0"
+        ):
             return UserError(
                 f"the database {self.name} failed: {why}; its URL sets statement_timeout={limit}: "
                 "give it more time there"
             )
         if connecting:
-            kind, remedy = next((k, r) for said, k, r in CONNECTING if re.search(said, why))
+            kind, remedy = next((k, r) for pattern, k, r in CONNECTING if re.search(pattern, why))
             return kind(f"cannot open the database {self.name}: {why}; {remedy}")
-        if error.sqlstate in STATES:
-            kind, remedy = STATES[error.sqlstate]
+        if error.sqlstate in ERRORS:
+            kind, remedy = ERRORS[error.sqlstate]
             return kind(f"the database {self.name} failed: {why}; {remedy}")
-        if error.sqlstate in LOST and isinstance(error, psycopg.OperationalError):
+        if error.sqlstate in LOST_CODES and isinstance(error, psycopg.OperationalError):
             return Unavailable(
                 f"lost the database {self.name}: {why}; it may be back soon, try again"
             )
         return None
 
     def query(self, sql: str, limit: int | None, timeout: float) -> QueryResult:
-        return _query(self, sql, limit, timeout)
+        try:
+            sql.encode()
+        except UnicodeEncodeError as error:
+            raise UserError(f"the query failed: {error}; check its SQL") from None
+        import psycopg
 
-    def hide(self, text: str) -> str:
-        """Return a text without the URL's password."""
+        with self.reader().connect() as connection:
+            milliseconds = min(max(1, timeout * 1000), MOST_MILLISECONDS)
+            limited = sa.func.set_config("statement_timeout", f"{milliseconds:.0f}", True)
+            connection.execute(sa.select(limited))
+            raw: Any = connection.connection.driver_connection
+            try:
+                # Both ways use the protocol that takes only one statement: after a COMMIT, a second
+                # one could write. A cursor on the server takes no EXPLAIN.
+                explained = sql.lower().startswith("explain")
+                with raw.cursor() if explained else raw.cursor("query") as cursor:
+                    if explained:
+                        answer = cursor.stream(sql)
+                    else:
+                        cursor.execute(sql)
+                        answer = _until(time.monotonic() + timeout, cursor)
+                    rows, truncated = take_rows(answer, limit)
+                    columns = tuple(column.name for column in cursor.description or ())
+            except psycopg.Error as error:
+                raise UserError(self._explain_query(error, timeout)) from None
+            except TimeoutError:
+                raise UserError(explain_timeout(timeout)) from None
+        values = tuple(tuple(map(_as_sqlite, row)) for row in rows)
+        return QueryResult(columns, values, truncated)
+
+    def _explain_query(self, error: Any, timeout: float) -> str:
+        why = self._hide(" ".join(str(error).split("\n")[0].split()))
+        if error.sqlstate == TIMEOUT_CODE:
+            return explain_timeout(timeout)
+        if error.sqlstate == SYNTAX_CODE and "multiple commands" in why:
+            return f"the query failed: there is more than one statement ({why}); give one statement"
+        if error.sqlstate == SYNTAX_CODE:
+            return f"the query failed: {why}; only SELECT is allowed here: check its SQL"
+        if error.sqlstate in WRITE_CODES:
+            return f"the query does more than read {self.name} ({why}): only SELECT is allowed here"
+        problem = self.translate(error)
+        return str(problem or f"the query failed: {why}; {explain_name(why)}")
+
+    def _hide(self, text: str) -> str:
         for secret in self._secrets:
             text = text.replace(secret, "***")
         return text
 
     def _options(self) -> str:
-        # A limit of the role is for people's queries. One that the URL has counts.
+        # A role's time limit is meant for people's queries, so it is lifted; one in the URL holds.
         own = _texts(self._url.query.get("options", ""))
         return " ".join(("-c statement_timeout=0", *own, f"-c lock_timeout={WAIT_SECONDS}s"))
 
@@ -351,15 +383,15 @@ class PostgresDatabase(Database):
         return {name.replace("-", "_"): value for name, value in OPTION.findall(self._options())}
 
     def _require_settings(self, connection: sa.Connection) -> None:
-        """Raise UserError for settings that were sent and are not there: a pooler drops them."""
+        """Raise UserError for settings that did not reach the server: a pooler drops them."""
         lost = []
         for name, escaped in self._settings().items():
             value = re.sub(r"\\(.)", r"\1", escaped)
-            there = connection.execute(sa.select(sa.func.current_setting(name, True))).scalar()
-            # As the server writes it; for this transaction alone, which ends if it differs.
+            actual = connection.execute(sa.select(sa.func.current_setting(name, True))).scalar()
+            # Set for this transaction, to learn how the server writes it.
             wanted = connection.execute(sa.select(sa.func.set_config(name, value, True))).scalar()
-            if there != wanted:
-                lost.append(f"{name} is {there or 'not set'} and not {wanted}")
+            if actual != wanted:
+                lost.append(f"{name} is {actual or 'not set'} and not {wanted}")
         if lost:
             raise UserError(f"the database {self.name}: {', '.join(lost)}; {POOLER}")
 
@@ -372,7 +404,7 @@ class PostgresDatabase(Database):
             )
         settings = {name: value for name, value in DEFAULTS.items() if name not in self._url.query}
         settings["options"] = self._options()
-        # No statement is prepared, so that a pooler between here and the server does no harm.
+        # A pooler may lose prepared statements, so none is prepared.
         engine = sa.create_engine(
             self._url.difference_update_query(["options"]),
             poolclass=NullPool,
@@ -385,83 +417,37 @@ class PostgresDatabase(Database):
 def _beginning(
     engine: sa.Engine, isolation: "psycopg.IsolationLevel", read_only: bool | None
 ) -> sa.Engine:
-    own = engine.execution_options()
+    copy = engine.execution_options()
 
-    @event.listens_for(own, "begin")
+    @event.listens_for(copy, "begin")
     def _begin(connection: sa.Connection) -> None:
         driver: Any = connection.connection.dbapi_connection
         driver.isolation_level, driver.read_only = isolation, read_only
 
-    return own
+    return copy
 
 
 def _texts(value: str | Sequence[str] | None) -> tuple[str, ...]:
     return tuple(filter(None, (value,) if isinstance(value, str) else value or ()))
 
 
-def _one_line(error: BaseException) -> str:
-    # The heart of a message, which libpq may spread over lines and addresses.
+def _shorten(error: BaseException) -> str:
+    # The first line of a message, of which libpq may write one for each address.
     lines = [line.strip() for line in str(error).strip().splitlines() if line.strip()]
     text = lines[0] if lines else type(error).__name__
     return text.removeprefix("connection failed: ").removeprefix("connection is bad: ").rstrip(".")
 
 
-def _query(database: PostgresDatabase, sql: str, limit: int | None, timeout: float) -> QueryResult:
-    try:
-        sql.encode()
-    except UnicodeEncodeError as error:
-        raise UserError(f"the query failed: {error}; check its SQL") from None
-    import psycopg
-
-    with database.reader().connect() as connection:
-        milliseconds = min(max(1, timeout * 1000), LONGEST)
-        limited = sa.func.set_config("statement_timeout", f"{milliseconds:.0f}", True)
-        connection.execute(sa.select(limited))
-        raw: Any = connection.connection.driver_connection
-        try:
-            # Both ways use the protocol that takes one statement only: after a COMMIT, a second
-            # one could write. EXPLAIN is none of the statements that a cursor takes.
-            explained = sql.lower().startswith("explain")
-            with raw.cursor() if explained else raw.cursor("query") as cursor:
-                if explained:
-                    answer = cursor.stream(sql)
-                else:
-                    cursor.execute(sql)
-                    answer = _until(time.monotonic() + timeout, cursor)
-                rows, truncated = take_rows(answer, limit)
-                columns = tuple(column.name for column in cursor.description or ())
-        except psycopg.Error as error:
-            raise UserError(_explain_query(database, error, timeout)) from None
-        except TimeoutError:
-            raise UserError(explain_timeout(timeout)) from None
-    shown = tuple(tuple(_plain(value) for value in row) for row in rows)
-    return QueryResult(columns, shown, truncated)
-
-
 def _until(deadline: float, rows: Iterable[tuple[Any, ...]]) -> Iterator[tuple[Any, ...]]:
-    # The server's own limit holds for each piece of the rows.
+    # The server's own limit holds for each batch of rows.
     for row in rows:
         yield row
         if time.monotonic() > deadline:
             raise TimeoutError
 
 
-def _explain_query(database: PostgresDatabase, error: Any, timeout: float) -> str:
-    why = database.hide(" ".join(str(error).split("\n")[0].split()))
-    if error.sqlstate == TOO_LATE:
-        return explain_timeout(timeout)
-    if error.sqlstate == SYNTAX and "multiple commands" in why:
-        return f"the query failed: there is more than one statement ({why}); give one statement"
-    if error.sqlstate == SYNTAX:
-        return f"the query failed: {why}; only SELECT is allowed here: check its SQL"
-    if error.sqlstate in NOT_READING:
-        return f"the query does more than read {database.name} ({why}): only SELECT is allowed here"
-    problem = database.translate(error)
-    return str(problem or f"the query failed: {why}; {explain_name(why)}")
-
-
-def _plain(value: Any) -> Any:
-    # As SQLite would give it: int, float, text, bytes or None.
+def _as_sqlite(value: Any) -> Any:
+    # The value as SQLite would return it: int, float, text, bytes or None.
     if isinstance(value, bool):
         return int(value)
     if isinstance(value, Decimal):

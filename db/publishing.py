@@ -1,10 +1,10 @@
-"""Published databases: a selection of results without what says who made them, and where.
+"""Published databases: a selection of results, without users and hosts.
 
-A published database is a file of SQLite like any other one: it can be read, checked and merged. It
-has the results of the selection, all attempts at them and the launches, and what they depend on.
-Columns that the schema marks as private are blank: users, hosts, arguments, messages and logs. Left
-out are files and their places, the history, and all maps that no trial of it read. To merge it into
-the database that it is from changes nothing.
+A published database is an ordinary SQLite file: it can be read, checked and merged. It has the
+selected results, all attempts at them, the launches, and the plans that they depend on. Columns
+that the schema marks as private are blank: users, hosts, arguments, messages and logs. It lacks
+files and their places, the history, and maps that none of its trials read. Merging it into the
+database that it is from changes nothing.
 """
 
 import json
@@ -13,7 +13,7 @@ import tempfile
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -62,35 +62,27 @@ KEYS: Mapping[str, sa.Column[Any]] = {
     "recipe_id": trials.c.recipe_id,
     "data_digest": jobs.c.data_digest,
 }
-"""What trials can be selected by: what is known before they run, so that no result decides whether
-it is published."""
+"""The columns that select trials. All are known before a trial runs, so that no result decides
+whether it is published."""
 
-LOST = ("failed", "diverged")
+MapKey = tuple[str, str, int, str | None]
+"""The pretraining, data set, budget and score of maps; None for all scores."""
 
 
-class NothingEnded(UserError):  # noqa: N818 - what is the case
-    """No trial that is selected has ended."""
+class NothingEnded(UserError):  # noqa: N818 - the state of the selection
+    """No selected trial has ended."""
 
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """Contents of a published database.
+    """Contents of a published database."""
 
-    Attributes:
-        rows: The rows of every table that has some.
-        trials: Its trials, by the state that they are in.
-        unfinished: Trials of the selection that are left out, as they have not ended.
-        data: Its data sets: name, variant, digest, counts and manifest.
-        sweeps: The names of its sweeps.
-        code: The versions of the code that made it, and of PyTorch.
-    """
-
-    rows: Mapping[str, int]
-    trials: Mapping[str, int]
-    unfinished: int
-    data: Sequence[Mapping[str, Any]]
-    sweeps: Sequence[str]
-    code: Sequence[Mapping[str, Any]]
+    rows: Mapping[str, int]  # numbers of rows by table, without empty tables
+    trials: Mapping[str, int]  # numbers of trials by state
+    unfinished: int  # selected trials that are left out because they have not ended
+    data: Sequence[Mapping[str, Any]]  # its data sets: name, variant, digest, counts and manifest
+    sweeps: Sequence[str]  # names
+    code: Sequence[Mapping[str, Any]]  # the versions of the code that made it, and of PyTorch
 
 
 def publish(
@@ -104,27 +96,26 @@ def publish(
     """Make a published database. The same content gives the same bytes.
 
     Args:
-        source: Where to read; it is not changed.
+        source: The database to read; it is not changed.
         out: The new file; nothing is there yet.
-        where: By name of one of `KEYS` the values that trials have.
-        sweep_ids: Only trials of these sweeps; and only these are published. All for none.
+        where: By name of one of `KEYS` the value, or the values, that trials have.
+        sweep_ids: Only trials of these sweeps, and only these sweeps, are published; all if empty.
         progress: As in `check_integrity`.
 
     Raises:
         UserError: The source is missing, damaged, unsound or of another schema, a key is unknown,
-            or nothing that is selected has ended. Nothing is written.
+            or no selected trial has ended. Nothing is written.
     """
-    chosen = _ChosenJobs()
+    selection = _Selection()
 
     def choose(connection: sa.Connection) -> Collection[str]:
-        nonlocal chosen
-        chosen = _choose(connection, where or {}, sweep_ids)
-        if not chosen.jobs:
+        _select_jobs(connection, where or {}, sweep_ids, selection)
+        if not selection.jobs:
             raise NothingEnded(
                 f"no trial of {source.name} that is selected has ended: select others, or launch "
                 "them"
             )
-        return chosen.jobs
+        return selection.jobs
 
     with tempfile.TemporaryDirectory(prefix="lcma-publish-") as folder:
         work = SqliteDatabase(Path(folder, "work.db"))
@@ -133,19 +124,19 @@ def publish(
             _drop_others(connection, sweep_ids)
             _blank(connection)
             _thin_curves(connection)
-            _drop_maps(connection, chosen.maps)
+            _drop_maps(connection, selection.maps)
             _drop_unused(connection)
         compact(work, out)
-    return _describe(SqliteDatabase(out), chosen.unfinished, progress)
+    return _describe(SqliteDatabase(out), selection.unfinished, progress)
 
 
 def combine(
     files: Iterable[Path], out: Path, progress: ReportFunction = lambda what, done, total: None
 ) -> None:
-    """Make one database of several published ones, of this schema or of an older one.
+    """Combine published databases, of this schema or an older one, into one.
 
     Args:
-        files: The databases, which are upgraded in place, and of which the first takes the others.
+        files: The databases. They are upgraded in place, and the first one takes the others' rows.
         out: The new file.
         progress: As in `check_integrity`.
 
@@ -163,23 +154,22 @@ def combine(
 
 
 def compact(database: SqliteDatabase, out: Path) -> None:
-    """Write a database to a new file without a trace of what was deleted in it."""
+    """Write a database to a new file, without traces of deleted rows."""
     with closing(sqlite3.connect(database.path)) as connection:
         connection.execute("VACUUM INTO ?", (str(out),))
 
 
-@dataclass(frozen=True, slots=True)
-class _ChosenJobs:
-    """Jobs to publish by id, and the maps that their trials read: pretraining, data set, budget and
-    score, None for all."""
-
-    jobs: frozenset[str] = frozenset()
-    maps: frozenset[tuple[str, str, int, str | None]] = frozenset()
+@dataclass(slots=True)
+class _Selection:
+    jobs: set[str] = field(default_factory=set)
+    maps: set[MapKey] = field(default_factory=set)  # those that the trials read
     unfinished: int = 0
 
 
-def _choose(connection: sa.Connection, where: Where, sweep_ids: Sequence[str]) -> _ChosenJobs:
-    # Trials that have ended: done, lost, or never begun since their pretraining was lost.
+def _select_jobs(
+    connection: sa.Connection, where: Where, sweep_ids: Sequence[str], selection: _Selection
+) -> None:
+    # Trials that have ended: done, lost, or never begun because their pretraining was lost.
     columns = [jobs.c[name] for name in ("id", "state", "done_attempt_id", "data_digest")]
     columns += [
         trials.c[name] for name in ("factorization", "pretraining_id", "budget", "map_options")
@@ -190,62 +180,53 @@ def _choose(connection: sa.Connection, where: Where, sweep_ids: Sequence[str]) -
         of_sweeps = sa.select(sweep_trials.c.trial_id).where(sweep_trials.c.sweep_id.in_(sweep_ids))
         query = query.where(trials.c.id.in_(of_sweeps))
     segments = defaultdict[tuple[str, str], list[sa.Row[Any]]](list)
-    for one in connection.execute(sa.select(jobs).where(jobs.c.kind == "pretraining")):
-        segments[one.pretraining_id, one.data_digest].append(one)
+    for segment in connection.execute(sa.select(jobs).where(jobs.c.kind == "pretraining")):
+        segments[segment.pretraining_id, segment.data_digest].append(segment)
     reported = attempts.c.protocol.is_(None), attempts.c.seconds.is_not(None)
     began = sa.select(attempts.c.job_id, sa.func.min(attempts.c.first_step)).where(*reported)
     starts = {row[0]: row[1] for row in connection.execute(began.group_by(attempts.c.job_id))}
-    chosen, maps, unfinished = set[str](), set[tuple[str, str, int, str | None]](), 0
-    for one in connection.execute(query):
-        on_the_way = [
-            segment
-            for segment in segments.get((one.pretraining_id, one.data_digest), ())
-            if segment.budget <= one.budget
-        ]
-        by_budget = {segment.budget: segment for segment in on_the_way}
-        longest = max((s.budget for s in on_the_way if s.done_attempt_id is not None), default=-1)
-        lost = [s.id for s in on_the_way if _is_lost(s) and s.budget > longest]
-        if one.done_attempt_id is not None or one.state in LOST:
-            chosen.add(one.id)
-            # Those that led to its maps, which their costs count.
-            segment = by_budget.get(one.budget)
+    for job in connection.execute(query):
+        origin = job.pretraining_id, job.data_digest
+        path = [segment for segment in segments.get(origin, ()) if segment.budget <= job.budget]
+        by_budget = {segment.budget: segment for segment in path}
+        longest = max((s.budget for s in path if s.done_attempt_id is not None), default=-1)
+        lost = {s.id for s in path if s.state in ("failed", "diverged") and s.budget > longest}
+        if job.done_attempt_id is not None or job.state in ("failed", "diverged"):
+            selection.jobs.add(job.id)
+            # The segments that led to its maps, which count in its costs.
+            segment = by_budget.get(job.budget)
             while segment is not None:
-                chosen.add(segment.id)
+                selection.jobs.add(segment.id)
                 start = starts.get(segment.id) or 0
                 segment = by_budget.get(start) if 0 < start < segment.budget else None
                 if segment is not None:
-                    maps.add((one.pretraining_id, one.data_digest, segment.budget, None))
+                    selection.maps.add((*origin, segment.budget, None))
         elif lost:
-            chosen |= {one.id, *lost}
+            selection.jobs |= {job.id, *lost}
         else:
-            unfinished += 1
+            selection.unfinished += 1
             continue
-        if one.pretraining_id is not None:
-            score = _read_score(one.factorization, one.map_options)
-            maps.add((one.pretraining_id, one.data_digest, one.budget, score))
-    return _ChosenJobs(frozenset(chosen), frozenset(maps), unfinished)
+        if job.pretraining_id is not None:
+            score = _read_score(job.factorization, job.map_options)
+            selection.maps.add((*origin, job.budget, score))
 
 
-def _is_lost(job: sa.Row[Any]) -> bool:
-    return job.state in LOST and job.done_attempt_id is None
-
-
-def _read_score(factorization: str, options: str | None) -> str | None:
-    # None where this code cannot tell.
+def _read_score(factorization: str, map_options: str | None) -> str | None:
+    # The score of the map that a trial read; None if this code cannot tell.
     if factorization in DATA_RULES:
         return factorization
     try:
-        found = {k: v for k, v in json.loads(options or "{}").items() if k != "rule"}
-        return MapOptions(**found).stored_score
+        options = {k: v for k, v in json.loads(map_options or "{}").items() if k != "rule"}
+        return MapOptions(**options).stored_score
     except (ValueError, ValidationError, TypeError, AttributeError, RecursionError):
         return None
 
 
 def _drop_others(connection: sa.Connection, sweep_ids: Sequence[str]) -> None:
-    # History, files, what belongs to trials without a job, and sweeps that were not asked for or
-    # are without a trial, with their launches.
+    # History and files; rows of trials without a job; and sweeps that are not selected or have no
+    # trial left, with their launches.
     of_jobs = sa.select(jobs.c.trial_id).where(jobs.c.trial_id.is_not(None))
-    asked = sweep_trials.c.sweep_id.in_(sweep_ids) if sweep_ids else sa.true()
+    selected = sweep_trials.c.sweep_id.in_(sweep_ids) if sweep_ids else sa.true()
     kinds = sa.or_(
         measure_kinds.c.name.in_(sa.select(measures.c.name)),
         measure_kinds.c.name.in_([kind.name for kind in SHIPPED]),
@@ -253,7 +234,7 @@ def _drop_others(connection: sa.Connection, sweep_ids: Sequence[str]) -> None:
     for table, kept in (
         (events, sa.false()),
         (artifacts, sa.false()),
-        (sweep_trials, sa.and_(sweep_trials.c.trial_id.in_(of_jobs), asked)),
+        (sweep_trials, sa.and_(sweep_trials.c.trial_id.in_(of_jobs), selected)),
         (launches, launches.c.sweep_id.in_(sa.select(sweep_trials.c.sweep_id))),
         (bars, bars.c.data_digest.in_(sa.select(jobs.c.data_digest))),
         (measure_kinds, kinds),
@@ -261,21 +242,18 @@ def _drop_others(connection: sa.Connection, sweep_ids: Sequence[str]) -> None:
         connection.execute(sa.delete(table).where(sa.not_(kept)))
 
 
-def _drop_maps(
-    connection: sa.Connection, read: frozenset[tuple[str, str, int, str | None]]
-) -> None:
-    table = contribution_maps
-    keys = ("attempt_id", "split", "score")
-    names = ("pretraining_id", "data_digest", "budget", "score")
-    for row in connection.execute(sa.select(*(table.c[name] for name in {*keys, *names}))).all():
-        of = tuple(row._mapping[name] for name in names)
-        if not {of, (*of[:-1], None)} & read:
-            same = (table.c[name] == row._mapping[name] for name in keys)
-            connection.execute(sa.delete(table).where(*same))
+def _drop_maps(connection: sa.Connection, read: Collection[MapKey]) -> None:
+    columns = contribution_maps.c
+    names = ("attempt_id", "split", "score", "pretraining_id", "data_digest", "budget")
+    query = sa.select(*(columns[name] for name in names))
+    for attempt_id, split, score, *origin in connection.execute(query).all():
+        if (*origin, score) not in read and (*origin, None) not in read:
+            key = columns.attempt_id == attempt_id, columns.split == split, columns.score == score
+            connection.execute(sa.delete(contribution_maps).where(*key))
 
 
 def _drop_unused(connection: sa.Connection) -> None:
-    # Rows of plans that no row refers to; what refers comes before what is referred to.
+    # Rows of plans that no row refers to; a row that refers to another goes before it.
     plans = {trials, pretrainings, recipes, sweeps, data_sets, environments, protocols}
     for table in reversed(metadata.sorted_tables):
         if table in plans:
@@ -284,7 +262,7 @@ def _drop_unused(connection: sa.Connection) -> None:
                 sa.exists().where(column == key)
                 for other in metadata.sorted_tables
                 for column in other.columns
-                if any(one.column is key for one in column.foreign_keys)
+                if any(reference.column is key for reference in column.foreign_keys)
             ]
             connection.execute(sa.delete(table).where(~sa.or_(*used)))
 
@@ -296,16 +274,16 @@ def _blank(connection: sa.Connection) -> None:
         if blank:
             connection.execute(sa.update(table).values(blank))
     manifests = connection.execute(sa.select(data_sets.c.digest, data_sets.c.manifest)).all()
-    rows = [{"own": digest, "manifest": _blank_manifest(text)} for digest, text in manifests]
-    connection.execute(sa.update(data_sets).where(data_sets.c.digest == sa.bindparam("own")), rows)
-    # When it was merged for this is no part of it.
+    rows = [{"key": digest, "manifest": _blank_manifest(text)} for digest, text in manifests]
+    connection.execute(sa.update(data_sets).where(data_sets.c.digest == sa.bindparam("key")), rows)
+    # The merge set the time of this publication, and the same content shall give the same bytes.
     ended = sa.select(sa.func.max(attempts.c.ended)).where(attempts.c.job_id == jobs.c.id)
     updated = sa.func.coalesce(ended.scalar_subquery(), 0.0)
     connection.execute(sa.update(jobs).values(updated=updated))
 
 
 def _blank_manifest(text: str) -> str:
-    # The names of unreadable images are those of somebody's files: their number is left.
+    # Names of unreadable images are those of somebody's files: numbers replace them.
     try:
         manifest = json.loads(text)
     except (ValueError, RecursionError):
@@ -318,22 +296,21 @@ def _blank_manifest(text: str) -> str:
 
 
 def _thin_curves(connection: sa.Connection) -> None:
-    # Leaves points evenly, the first and the last among them.
+    # Keep evenly spaced points, the first and the last among them.
     curve = metrics.c.attempt_id, metrics.c.name
     place = sa.func.row_number().over(partition_by=curve, order_by=metrics.c.step) - 1
     number = sa.func.count().over(partition_by=curve)
     columns = (*curve, metrics.c.step, place.label("place"), number.label("number"))
-    own, gaps = sa.select(*columns).subquery().c, PUBLISHED_POINTS - 1
-    mark, before = (n * gaps // (own.number - 1) for n in (own.place, own.place - 1))
-    gone = sa.select(own.attempt_id, own.name, own.step).where(
-        own.number > PUBLISHED_POINTS, own.place > 0, mark == before
+    point, gaps = sa.select(*columns).subquery().c, PUBLISHED_POINTS - 1
+    mark, before = (n * gaps // (point.number - 1) for n in (point.place, point.place - 1))
+    dropped = sa.select(point.attempt_id, point.name, point.step).where(
+        point.number > PUBLISHED_POINTS, point.place > 0, mark == before
     )
     key = sa.tuple_(*curve, metrics.c.step)
-    connection.execute(sa.delete(metrics).where(key.in_(gone)))
+    connection.execute(sa.delete(metrics).where(key.in_(dropped)))
 
 
 def _describe(database: SqliteDatabase, unfinished: int, progress: ReportFunction) -> Published:
-    # What is there, after all checks.
     for finding in check_integrity(database, progress).findings:
         raise RuntimeError(f"what was published has a fault: {finding}")
     with database.reader().connect() as connection:

@@ -31,7 +31,7 @@ metadata = sa.MetaData(
 )
 
 VERSION_TABLE = "lcma_alembic_version"
-"""Where Alembic notes the revision: a name of our own, as other tools keep `alembic_version`."""
+"""Alembic's table of the revision, which has its own name: other tools keep `alembic_version`."""
 
 OPTUNA_TABLES = frozenset(
     {
@@ -41,21 +41,21 @@ OPTUNA_TABLES = frozenset(
         *("trial_user_attributes", "trial_system_attributes"),
     }
 )
-"""What Optuna's storage makes in the same database. They are Optuna's to make, change and drop."""
+"""The tables that Optuna's storage makes in the same database. Only Optuna changes them."""
 
 REVISION = "0003"
 """The schema's revision."""
 
 
 def only_optuna(tables: Collection[str]) -> bool:
-    """Return whether tables are those of Optuna and no others: studies were made before results."""
+    """Return whether all tables are Optuna's, as if studies were made before results."""
     names = frozenset(tables)
-    # Other programs have tables called `trials` or `alembic_version` too.
+    # Other programs may have tables called `trials` or `alembic_version`, but not these two.
     return {"studies", "version_info"} <= names <= OPTUNA_TABLES
 
 
 TEXT = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
-"""Text that every engine sorts byte by byte, whatever the server's language."""
+"""Text that every engine sorts by its bytes, whatever the server's language."""
 
 
 def column(
@@ -75,30 +75,30 @@ key = partial(column, primary_key=True, nullable=False)
 """A column of the primary key."""
 
 local = partial(required, info={"local": True})
-"""A column that may differ between two databases without making another row of it."""
+"""A column that may differ between two rows of one key in two databases."""
 
 private = partial(required, info={"local": True, "private": True})
-"""A local column that a published database has null, or empty where it cannot be."""
+"""A local column that is null in a published database, or empty if it cannot be null."""
 
 
 def thinned(name: str, comment: str) -> sa.Column[Any]:
-    """Return bytes that a published database leaves out, for their size alone."""
+    """Return a column of bytes that a published database leaves out because of their size."""
     return private(name, LargeBinary, f"{comment}; null where it was published", nullable=True)
 
 
 def one_of(column: str, words: tuple[str, ...]) -> sa.CheckConstraint:
-    """Return a check that holds a column to a closed list of words."""
+    """Return a check that a column has one of these words."""
     listed = ", ".join(f"'{word}'" for word in words)
     return sa.CheckConstraint(f"{column} IN ({listed})", name=column)
 
 
 def index_where_known(first: str, *columns: str) -> sa.Index:
-    """Return an index of the rows whose first column is not null, so that others cost nothing."""
+    """Return an index of only the rows whose first column is not null."""
     where = sa.text(f"{first} IS NOT NULL")
     return sa.Index(None, first, *columns, sqlite_where=where, postgresql_where=where)
 
 
-# What is to be run: recipes, data, environments, sweeps, trials and jobs
+# Plans: recipes, data, environments, sweeps, trials and jobs
 
 recipes = Table(
     "recipes",
@@ -307,7 +307,7 @@ jobs = Table(
 )
 
 
-# What came out: attempts, maps, index tables, results, curves, files, events
+# Evidence: attempts, maps, index tables, results, curves, files, events
 
 _NULL = "null where it cannot be known"
 
@@ -666,7 +666,7 @@ events = Table(
 )
 
 
-# What is kept beside the evidence: what measures are, and quantiles for intervals
+# Facts beside the evidence: kinds of measures, and quantiles for intervals
 
 measure_kinds = Table(
     "measure_kinds",

@@ -36,18 +36,18 @@ from lcma.db.schema import OPTUNA_TABLES, VERSION_TABLE, only_optuna
 from lcma.sweeps.errors import UserError
 
 APPLICATION_ID = 0x6C636D61
-"""Written in the file's header ("lcma"), so that another program's file is known as such."""
+"""The mark in the file's header ("lcma"), by which another program's file is recognized."""
 
 BUSY_SECONDS = 60.0
 """How long a connection waits for another one's lock."""
 
 CHECKPOINT_PAGES = 8000
-"""How long the write-ahead log grows, in pages of 4 KiB, before it is moved into the file: with the
-two waits for the disk that this takes."""
+"""The size in pages of 4 KiB of the write-ahead log at which it is moved into the file: this waits
+for the disk twice."""
 
 MAGIC = b"SQLite format 3\0"
 
-NETWORK = frozenset(
+NETWORK_FILE_SYSTEMS = frozenset(
     {
         *("9p", "afs", "beegfs", "ceph", "cifs", "coda", "davfs", "davfs2", "fhgfs", "gcsfuse"),
         *("glusterfs", "goofys", "gpfs", "juicefs", "lustre", "mount_s3", "mountpoint-s3"),
@@ -55,12 +55,12 @@ NETWORK = frozenset(
         *("smb2", "smb3", "smbfs", "sshfs"),
     }
 )
-"""File systems over a network, by the kernel's names; with FUSE, by what follows `fuse.`."""
+"""The kernel's names of network file systems; with FUSE, the part after `fuse.`."""
 
 MOUNTS = Path("/proc/self/mountinfo")
-"""What is mounted where, on Linux; elsewhere nothing is known."""
+"""The table of mounts, on Linux; other systems are not checked."""
 
-READING = frozenset(
+READ_ACTIONS = frozenset(
     {
         sqlite3.SQLITE_SELECT,
         sqlite3.SQLITE_READ,
@@ -68,26 +68,20 @@ READING = frozenset(
         sqlite3.SQLITE_RECURSIVE,
     }
 )
-"""All that a query may do. What is not here is denied, whatever later SQLite versions add."""
+"""All that a query may do. Any other action is denied, whatever later SQLite versions add."""
 
-LOOKING = frozenset(
+READ_PRAGMAS = frozenset(
     {"table_info", "table_xinfo", "table_list", "index_list", "index_info", "foreign_key_list"}
 )
 """Pragmas that describe the schema and change nothing."""
 
-LONGEST = 100 * 2**20
+MOST_VALUE_BYTES = 100 * 2**20
 """Bytes of the longest value that a query may make."""
 
-CHECK_EVERY = 10_000
-"""SQLite instructions between two looks at whether to stop, well under a millisecond."""
+CHECK_INSTRUCTIONS = 10_000
+"""SQLite's instructions between two checks whether to stop, well under a millisecond."""
 
 Mode = Literal["rwc", "rw", "ro"]
-
-
-def sqlite_url(path: Path) -> str:
-    """Return the URL under which another process finds the same file."""
-    return sa.URL.create("sqlite", database=str(path)).render_as_string()
-
 
 _DAMAGED = Damaged, "is damaged: {why}; go back to a copy of it"
 _LOCKED = Unavailable, "stayed locked: {why}; another process holds it, try again"
@@ -98,7 +92,7 @@ _COPY = (
     "{name}-journal, both, to a writable folder",
 )
 
-EXPLAINED: Mapping[int, tuple[type[UserError], str]] = {
+ERRORS: Mapping[int, tuple[type[UserError], str]] = {
     sqlite3.SQLITE_NOTADB: (
         Damaged,
         "is not a SQLite database, or is damaged: {why}; give another path",
@@ -113,29 +107,11 @@ EXPLAINED: Mapping[int, tuple[type[UserError], str]] = {
     sqlite3.SQLITE_BUSY: _LOCKED,
     sqlite3.SQLITE_LOCKED: _LOCKED,
 }
-"""What is said of a failure that the file, its disk or another process causes, by its code."""
-
-
-def translate(path: Path, error: BaseException | None) -> UserError | None:
-    """Return what to raise for a failure that the file, its disk or another process causes."""
-    found = EXPLAINED.get(getattr(error, "sqlite_errorcode", 0) & 0xFF)
-    # The module's own errors, without a code, for text that is stored and is not in UTF-8, and for
-    # a message of SQLite that has such text of the schema.
-    if isinstance(error, UnicodeDecodeError) or "decode to UTF-8" in str(error):
-        found = _DAMAGED
-    if found is None:
-        return None
-    if found is _COPY and not os.path.exists(path):  # noqa: PTH110 - Path.exists raises if it may not look
-        return UserError(
-            f"the database {path} is gone: put the file back, or launch into a new one"
-        )
-    kind, said = found
-    why = f"{_one_line(error)} ({getattr(error, 'sqlite_errorname', type(error).__name__)})"
-    return kind(f"the database {path} {said.format(why=why, name=path.name)}")
+"""By SQLite's code the error for a failure that the file, its disk or another process causes."""
 
 
 def open_sqlite(path: Path, mode: Mode) -> sqlite3.Connection:
-    """Open a bare connection without implicit transactions, for any thread, one at a time."""
+    """Open a connection without implicit transactions, for any thread, one at a time."""
     return sqlite3.connect(
         f"{path.as_uri()}?mode={mode}",
         uri=True,
@@ -158,7 +134,7 @@ def open_readonly(path: Path, mode: Mode = "ro") -> sqlite3.Connection:
 
 
 def open_reader(path: Path) -> sqlite3.Connection:
-    """Open a connection that writes nothing but may tidy up SQLite's side files, where it can."""
+    """Open a connection that does not write, but tidies up SQLite's side files if it may."""
     try:
         return open_readonly(path, "rw")
     except sqlite3.OperationalError:
@@ -168,13 +144,13 @@ def open_reader(path: Path) -> sqlite3.Connection:
 def open_writer(
     path: Path, *, create: bool = False, foreign_keys: bool = True, wal: bool = True
 ) -> sqlite3.Connection:
-    """Open a connection that writes, in WAL mode or in the mode that the file is in.
+    """Open a connection that writes, in WAL mode or in the file's present mode.
 
     Raises:
         sqlite3.Error: The file cannot be read or written.
-        UserError: It is damaged, and was not in WAL mode; or nobody may write it.
+        UserError: The file is read-only, or it is damaged and was not in WAL mode.
     """
-    # Root could, and what comes with the package would be changed.
+    # Root could write it, and would change the databases that come with the package.
     if path.exists() and not path.stat().st_mode & 0o222:
         raise UserError(
             f"the database {path} cannot be written: its file is read-only; copy it elsewhere"
@@ -182,7 +158,11 @@ def open_writer(
     connection = open_sqlite(path, "rwc" if create else "rw")
     try:
         if connection.execute("PRAGMA journal_mode").fetchone() != ("wal",):
-            _require_intact(connection, path)
+            # Checked once in a file's life: the mode is stored in the file.
+            (result,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+            if result != "ok":
+                why = _join_lines(result)
+                raise UserError(f"the database {path} is damaged: {why}; go back to a copy of it")
             if wal:
                 _enter_wal_mode(connection)
         connection.execute(f"PRAGMA synchronous={'NORMAL' if wal else 'FULL'}")
@@ -194,14 +174,6 @@ def open_writer(
     return connection
 
 
-def _require_intact(connection: sqlite3.Connection, path: Path) -> None:
-    # Once in a file's life: the mode is in the file, which is left as it is where it is damaged.
-    (found,) = connection.execute("PRAGMA quick_check(1)").fetchone()
-    if found != "ok":
-        why = _one_line(found)
-        raise UserError(f"the database {path} is damaged: {why}; go back to a copy of it")
-
-
 def _enter_wal_mode(connection: sqlite3.Connection) -> None:
     deadline = time.monotonic() + BUSY_SECONDS
     while True:
@@ -209,20 +181,20 @@ def _enter_wal_mode(connection: sqlite3.Connection) -> None:
             connection.execute("PRAGMA journal_mode=WAL")
             return
         except sqlite3.OperationalError as error:
-            # Two that convert a new file at once would wait for each other, so SQLite refuses
-            # one of them at once, whatever its timeout.
+            # Two processes that convert a new file would deadlock, so SQLite refuses one of them
+            # at once, whatever its timeout.
             busy = error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY
             if not busy or time.monotonic() > deadline:
                 raise
             time.sleep(0.01)
 
 
-# What a file is, before anything opens it for writing; and copies of it
+# Identifying a file before anything opens it for writing, and copying it
 
 
 def _open_to_identify(path: Path) -> sqlite3.Connection:
-    # A connection that cannot write leaves the files that SQLite makes beside a database in WAL
-    # mode; one that can removes them, but would also move a log that is there into the file.
+    # In WAL mode SQLite makes files beside the database. A connection that cannot write leaves them
+    # there. One that can write removes them, but would also move an existing log into the file.
     beside = (path.with_name(path.name + ending) for ending in ("-wal", "-journal"))
     if not any(map(os.path.lexists, beside)):
         return open_reader(path)
@@ -232,19 +204,11 @@ def _open_to_identify(path: Path) -> sqlite3.Connection:
         writable = os.access(path, os.W_OK) and os.access(path.parent, os.W_OK)
         if error.sqlite_errorcode != sqlite3.SQLITE_READONLY_ROLLBACK or not writable:
             raise
-    # Who wrote was killed in a commit. A connection that can write undoes it, whatever it is for.
+    # A writer was killed in a commit, which a connection that can write rolls back.
     return open_reader(path)
 
 
-def _read_relations(connection: sqlite3.Connection) -> dict[str, str]:
-    rows = connection.execute(
-        "SELECT type || ' ' || name, ifnull(sql, '') FROM sqlite_master"
-        " WHERE type IN ('table', 'view', 'trigger')"
-    )
-    return dict(rows.fetchall())
-
-
-def _examine(connection: sqlite3.Connection, path: Path) -> DatabaseState:
+def _read_state(connection: sqlite3.Connection, path: Path) -> DatabaseState:
     connection.execute("BEGIN")
     (application,) = connection.execute("PRAGMA application_id").fetchone()
     names = {
@@ -260,31 +224,36 @@ def _examine(connection: sqlite3.Connection, path: Path) -> DatabaseState:
     if new:
         return DatabaseState(exists=False, revision=None)
     rows = connection.execute(f"SELECT version_num FROM {VERSION_TABLE}").fetchmany(2)  # noqa: S608 - a constant
-    return find_revision(str(path), names, [version for (version,) in rows])
+    state = find_revision(str(path), names, [version for (version,) in rows])
+    relations = connection.execute(
+        "SELECT type || ' ' || name, ifnull(sql, '') FROM sqlite_master"
+        " WHERE type IN ('table', 'view', 'trigger')"
+    )
+    return replace(state, relations=dict(relations.fetchall()))
 
 
-def network_file_system(folder: Path) -> str | None:
-    """Return the kind of network file system that a folder is on; None for a local disk."""
+def _find_network_file_system(folder: Path) -> str | None:
+    # The kind of network file system that a folder is on; None for a local disk.
     try:
         lines = MOUNTS.read_text(encoding="utf-8", errors="surrogateescape").splitlines()
         real = folder.resolve()
     except (OSError, RuntimeError):
         return None
-    above = {str(one): len(one.parts) for one in (real, *real.parents)}
+    above = {str(parent): len(parent.parts) for parent in (real, *real.parents)}
     deepest, kind = -1, ""
     for line in lines:
         # ID parent major:minor root MOUNT-POINT options [tags] - KIND source options
         before, _, after = line.partition(" - ")
         point = before.split(" ")[4].encode("latin-1", "replace").decode("unicode_escape")
-        # Of two at one place, the later one covers the other.
+        # Of two mounts at one point, the later one hides the other.
         if (depth := above.get(point, -2)) >= deepest:
             deepest, kind = depth, after.split(" ")[0]
-    return kind if kind.removeprefix("fuse.") in NETWORK else None
+    return kind if kind.removeprefix("fuse.") in NETWORK_FILE_SYSTEMS else None
 
 
 def _copy(path: Path, target: Path) -> Path:
-    # Leaves nothing where it fails. One that is killed leaves what SQLite takes for an empty file:
-    # the copy is one transaction, of one state, for which those who write need not wait.
+    # The copy is one transaction, for which writers need not wait. If it fails, it leaves nothing.
+    # If it is killed, SQLite takes the target for an empty file.
     try:
         os.close(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644))
     except FileExistsError:
@@ -308,56 +277,7 @@ def _copy(path: Path, target: Path) -> Path:
     return target
 
 
-# Read-only queries of users
-
-
-def _run_query(
-    connection: sqlite3.Connection, path: Path, sql: str, limit: int | None, over: Event
-) -> QueryResult:
-    denied = False
-
-    def authorize(action: int, first: str | None, second: str | None, *_: str | None) -> int:
-        nonlocal denied
-        function = (second or "").lower()
-        allowed = (action in READING and function != "load_extension") or (
-            action == sqlite3.SQLITE_PRAGMA and (first or "").lower() in LOOKING
-        )
-        denied = denied or not allowed
-        return sqlite3.SQLITE_OK if allowed else sqlite3.SQLITE_DENY
-
-    connection.text_factory = lambda raw: raw.decode("utf-8", errors="replace")
-    connection.set_progress_handler(over.is_set, CHECK_EVERY)
-    connection.set_authorizer(authorize)
-    connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, LONGEST)
-    try:
-        cursor = connection.execute(sql)
-        rows, truncated = take_rows(takewhile(lambda _: not over.is_set(), cursor), limit)
-    except (sqlite3.Error, sqlite3.Warning, UnicodeEncodeError) as error:
-        if denied or "because it is a view" in str(error):
-            raise UserError(
-                f"the query does more than read {path.name} ({_one_line(error)}): "
-                "only SELECT is allowed here"
-            ) from None
-        if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_TOOBIG:
-            raise UserError(
-                f"the query failed: {error}; a value may have {LONGEST // 2**20} MiB: select less"
-            ) from None
-        if isinstance(error, sqlite3.ProgrammingError | sqlite3.Warning) and "one statement" in str(
-            error
-        ):
-            raise UserError(
-                "the query failed: there is more than one statement; give one statement"
-            ) from None
-        raise translate(path, error) or UserError(
-            f"the query failed: {_one_line(error)}; {explain_name(_one_line(error))}"
-        ) from None
-    if cursor.description is None:
-        raise UserError("there is no SQL statement to run: give one, such as 'SELECT 1'")
-    columns = tuple(column[0] for column in cursor.description)
-    return QueryResult(columns, tuple(rows), truncated)
-
-
-def _one_line(error: object) -> str:
+def _join_lines(error: object) -> str:
     return " ".join(str(error).split())
 
 
@@ -368,19 +288,20 @@ class SqliteDatabase(Database):
     one_host = True
 
     def __init__(self, path: Path) -> None:
-        super().__init__(sqlite_url(path), str(path))
+        url = sa.URL.create("sqlite", database=str(path)).render_as_string()
+        super().__init__(url, str(path))
         self.path = path
 
     def identify(self) -> DatabaseState:
         path = self.path
-        kind = network_file_system(path.parent)
+        kind = _find_network_file_system(path.parent)
         if kind is not None:
             raise UserError(
                 f"{path} is on a network file system ({kind}), where SQLite's write-ahead log gets "
                 "corrupted: give a path on a local disk, or postgresql://USER@HOST/DATABASE"
             )
         try:
-            found = path.stat()
+            status = path.stat()
         except FileNotFoundError:
             if not path.parent.is_dir():
                 raise UserError(
@@ -390,24 +311,25 @@ class SqliteDatabase(Database):
             return DatabaseState(exists=False, revision=None)
         except OSError as error:
             raise UserError(f"cannot read the database {path}: {error.strerror}") from None
-        if not stat.S_ISREG(found.st_mode):
+        if not stat.S_ISREG(status.st_mode):
             raise UserError(f"the database {path} is not a file: give the path of a file")
-        if found.st_size == 0:
+        if status.st_size == 0:
             return DatabaseState(exists=False, revision=None)
         try:
             with closing(_open_to_identify(path)) as connection:
-                return replace(_examine(connection, path), relations=_read_relations(connection))
+                return _read_state(connection, path)
         except (sqlite3.Error, UnicodeDecodeError) as error:
-            raise translate(path, error) or UserError(
-                f"cannot read the database {path}: {_one_line(error)}; give another path, or a copy"
+            why = _join_lines(error)
+            raise self.translate(error) or UserError(
+                f"cannot read the database {path}: {why}; give another path, or a copy"
             ) from error
 
     def identity(self) -> tuple[object, ...]:
         try:
-            found = self.path.stat()
+            status = self.path.stat()
         except OSError:
             return ("sqlite", str(self.path.resolve()))
-        return ("sqlite", found.st_dev, found.st_ino)
+        return ("sqlite", status.st_dev, status.st_ino)
 
     def reader(self) -> sa.Engine:
         return self._engine("BEGIN", lambda: open_reader(self.path))
@@ -418,10 +340,9 @@ class SqliteDatabase(Database):
 
     @contextmanager
     def migrating(self) -> Iterator[sa.Connection]:
-        # Foreign keys are off, because to rebuild a table SQLite drops it, and that would delete
-        # what refers to it.
-        # WAL mode comes last, so that a file that is refused stays as it is; where that fails,
-        # whoever writes next has it.
+        # Foreign keys are off: SQLite rebuilds a table by dropping it, which would delete the rows
+        # that refer to it. WAL mode comes last, so that a file that is refused stays as it is; if
+        # that fails, the next writer sets it.
         engine = self._engine(
             "BEGIN IMMEDIATE",
             lambda: open_writer(self.path, create=True, foreign_keys=False, wal=False),
@@ -441,7 +362,7 @@ class SqliteDatabase(Database):
 
     @contextmanager
     def turn(self) -> Iterator[None]:
-        # Not a lock of the file itself, since who has the turn writes by several connections.
+        # Not a lock of the database: the holder writes to it through several connections.
         beside = self.path.with_name(f"{self.path.name}.turn")
         try:
             with FileLock(beside, timeout=BUSY_SECONDS):
@@ -466,24 +387,24 @@ class SqliteDatabase(Database):
     def faults(self) -> Iterator[str]:
         try:
             with closing(open_reader(self.path)) as connection:
-                for (found,) in connection.execute("PRAGMA integrity_check"):
-                    if found != "ok":
-                        yield " ".join(found.split())
+                for (fault,) in connection.execute("PRAGMA integrity_check"):
+                    if fault != "ok":
+                        yield _join_lines(fault)
                 for table, row, other, _ in connection.execute("PRAGMA foreign_key_check"):
                     if table not in OPTUNA_TABLES:
                         where = "a row" if row is None else f"row {row}"
                         yield f"{where} of {table} refers to a missing row of {other}"
         except sqlite3.Error as error:
-            problem = translate(self.path, error)
+            problem = self.translate(error)
             if not isinstance(problem, Damaged):
                 raise problem or UserError(str(error)) from error
             yield str(problem)
 
     def clock(self, connection: sa.Connection) -> float:
-        return time.time()  # all who write are on this machine
+        return time.time()  # all writers are on this machine
 
     def rewrite(self, connection: sa.Connection) -> None:
-        # Of what makes no difference, the only thing that SQLite writes though it is the same.
+        # SQLite writes this value even if it is unchanged.
         (number,) = connection.exec_driver_sql("PRAGMA user_version").one()
         connection.exec_driver_sql(f"PRAGMA user_version={number}")
 
@@ -493,22 +414,35 @@ class SqliteDatabase(Database):
     def translate(
         self, error: BaseException | None, *, connecting: bool = False
     ) -> UserError | None:
-        return translate(self.path, error)
+        explained = ERRORS.get(getattr(error, "sqlite_errorcode", 0) & 0xFF)
+        # The module raises its own error without a code for stored text that is not UTF-8, and for
+        # a message of SQLite that quotes such text.
+        if isinstance(error, UnicodeDecodeError) or "decode to UTF-8" in str(error):
+            explained = _DAMAGED
+        if explained is None:
+            return None
+        if explained is _COPY and not os.path.exists(self.path):  # noqa: PTH110 - Path.exists raises if it may not look
+            return UserError(
+                f"the database {self.path} is gone: put the file back, or launch into a new one"
+            )
+        kind, message = explained
+        why = f"{_join_lines(error)} ({getattr(error, 'sqlite_errorname', type(error).__name__)})"
+        return kind(f"the database {self.path} {message.format(why=why, name=self.path.name)}")
 
     def query(self, sql: str, limit: int | None, timeout: float) -> QueryResult:
-        # In a thread of its own, which is left to itself when the time is over: SQLite looks at
-        # nothing while one call of a function lasts, such as a search of a long text in another.
+        # In a thread of its own, which is abandoned at the timeout: SQLite cannot be stopped during
+        # one call of a function, such as a search in a long text.
         over = Event()
         answer: Future[QueryResult] = Future()
 
         def run() -> None:
             try:
                 with closing(open_readonly(self.path)) as connection:
-                    found = _run_query(connection, self.path, sql, limit, over)
+                    result = self._query(connection, sql, limit, over)
             except (sqlite3.Error, UserError, ValueError, OSError, MemoryError) as error:
                 answer.set_exception(error)
             else:
-                answer.set_result(found)
+                answer.set_result(result)
 
         Thread(target=run, daemon=True).start()
         try:
@@ -516,11 +450,55 @@ class SqliteDatabase(Database):
         except FutureTimeout:
             raise UserError(explain_timeout(timeout)) from None
         except sqlite3.Error as error:
-            raise translate(self.path, error) or UserError(
-                f"the query failed: {_one_line(error)}"
-            ) from None
+            why = _join_lines(error)
+            raise self.translate(error) or UserError(f"the query failed: {why}") from None
         finally:
             over.set()
+
+    def _query(
+        self, connection: sqlite3.Connection, sql: str, limit: int | None, over: Event
+    ) -> QueryResult:
+        denied = False
+
+        def authorize(action: int, first: str | None, second: str | None, *_: str | None) -> int:
+            nonlocal denied
+            function = (second or "").lower()
+            allowed = (action in READ_ACTIONS and function != "load_extension") or (
+                action == sqlite3.SQLITE_PRAGMA and (first or "").lower() in READ_PRAGMAS
+            )
+            denied = denied or not allowed
+            return sqlite3.SQLITE_OK if allowed else sqlite3.SQLITE_DENY
+
+        connection.text_factory = lambda raw: raw.decode("utf-8", errors="replace")
+        connection.set_progress_handler(over.is_set, CHECK_INSTRUCTIONS)
+        connection.set_authorizer(authorize)
+        connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, MOST_VALUE_BYTES)
+        try:
+            cursor = connection.execute(sql)
+            rows, truncated = take_rows(takewhile(lambda _: not over.is_set(), cursor), limit)
+        except (sqlite3.Error, sqlite3.Warning, UnicodeEncodeError) as error:
+            why = _join_lines(error)
+            if denied or "because it is a view" in why:
+                problem: UserError | None = UserError(
+                    f"the query does more than read {self.path.name} ({why}): "
+                    "only SELECT is allowed here"
+                )
+            elif getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_TOOBIG:
+                most = MOST_VALUE_BYTES // 2**20
+                problem = UserError(
+                    f"the query failed: {why}; a value may have {most} MiB: select less"
+                )
+            elif "one statement" in why and not hasattr(error, "sqlite_errorcode"):
+                problem = UserError(
+                    "the query failed: there is more than one statement; give one statement"
+                )
+            else:
+                problem = self.translate(error)
+            raise problem or UserError(f"the query failed: {why}; {explain_name(why)}") from None
+        if cursor.description is None:
+            raise UserError("there is no SQL statement to run: give one, such as 'SELECT 1'")
+        columns = tuple(column[0] for column in cursor.description)
+        return QueryResult(columns, tuple(rows), truncated)
 
     def _engine(self, begin: str, opener: Callable[[], sqlite3.Connection]) -> sa.Engine:
         engine = sa.create_engine("sqlite://", creator=opener, poolclass=NullPool)

@@ -1,10 +1,10 @@
 """The views, each with its SQL and the meaning of its columns side by side.
 
-They are made anew whenever a database is made or upgraded (`lcma.db.migrate`), so this module is
-the one place to change a view. Every row of a view is the same on both engines, to the last bit: a
-sum over several rows is taken over whole numbers (of microseconds, of 1e-12), whose order does not
-matter. What engines write differently stands in braces, see `render_views`. SQLite goes through the
-tables on either side of a CROSS JOIN in this order, where it would choose a worse one.
+They are created anew whenever a database is created or upgraded (`lcma.db.migrate`), so this module
+is the only place to change a view. Every row of a view is the same on both engines, to the last
+bit: a sum over several rows adds whole numbers (of microseconds, of 1e-12), so its order does not
+matter. `render_views` fills in the pieces in braces, in which the engines differ. A CROSS JOIN
+fixes the order in which SQLite reads the tables: it would choose a worse one.
 """
 
 from collections.abc import Iterator
@@ -17,7 +17,7 @@ from lcma.db import schema
 from lcma.db.schema import optional, required
 
 views = MetaData()
-"""Kept apart from the tables' MetaData, of which the tables are made."""
+"""Separate from the tables' MetaData, from which the tables are created."""
 
 
 def view(name: str, sql: str, *columns: Column[Any], comment: str, order: str = "") -> Table:
@@ -28,11 +28,10 @@ def view(name: str, sql: str, *columns: Column[Any], comment: str, order: str = 
         sql: Its SELECT, with the pieces of `render_views` in braces.
         columns: Its columns in the order of the SELECT.
         comment: What its rows are.
-        order: Columns by which its rows are ordered where a program reads them, and which tell them
-            apart; all in turn by default.
+        order: The columns that order its rows in `Store.view` and tell them apart; all by default.
     """
-    by = tuple(order.split()) or tuple(column.name for column in columns)
-    return Table(name, views, *columns, comment=comment, info={"sql": sql.strip(), "order": by})
+    names = tuple(order.split()) or tuple(column.name for column in columns)
+    return Table(name, views, *columns, comment=comment, info={"sql": sql.strip(), "order": names})
 
 
 SHARED = Table(
@@ -80,15 +79,15 @@ OF_ANY_JOB = Table(
     optional("trial_id", Text, "the trial, null for a pretraining"),
     optional("pretraining_id", Text, "the pretraining, null for a trial"),
 )
-"""Those that mean more where trials and pretrainings stand side by side."""
+"""Columns of views that have both trials and pretrainings."""
 
 
 def same(table: Table, names: str, *, null: bool = False) -> list[Column[Any]]:
-    """Return columns as a table has them; with ``null`` where there need not be a row of it."""
+    """Return copies of a table's columns; with ``null`` nullable ones, as of an outer join."""
     columns = (table.c[name] for name in names.split())
     return [
-        Column(one.name, one.type, nullable=null or bool(one.nullable), comment=one.comment)
-        for one in columns
+        Column(c.name, c.type, nullable=null or bool(c.nullable), comment=c.comment)
+        for c in columns
     ]
 
 
@@ -101,9 +100,9 @@ sizes = partial(same, schema.recipes)
 CURRENT = """jobs
     JOIN flow_trials ON flow_trials.id = jobs.trial_id
     JOIN recipes ON recipes.id = flow_trials.recipe_id"""
-"""Jobs of trials, which have a result where they have a `done_attempt_id`."""
+"""Jobs of trials; those with a `done_attempt_id` have a result."""
 
-OF_ROW = """flow_trials
+BOARD_ROW_RESULTS = """flow_trials
         JOIN jobs ON jobs.trial_id = flow_trials.id AND jobs.done_attempt_id IS NOT NULL
             AND jobs.data_digest = board.data_digest AND flow_trials.recipe_id = board.recipe_id
             AND flow_trials.dataset = board.dataset AND flow_trials.variant = board.variant
@@ -119,21 +118,21 @@ ANY_SUBJECT = ", ".join(
 WITH_ANY_SUBJECT = """LEFT JOIN flow_trials ON flow_trials.id = jobs.trial_id
 LEFT JOIN pretrainings ON pretrainings.id = jobs.pretraining_id
 JOIN recipes ON recipes.id = coalesce(flow_trials.recipe_id, pretrainings.recipe_id)"""
-"""What a job works on, a trial or a pretraining."""
+"""The trial or pretraining of a job."""
 
-TOLD_BY = """each.dataset, each.flow, each.factorization, each.budget, each.map_options,
+BOARD_ROW_KEYS = """each.dataset, each.flow, each.factorization, each.budget, each.map_options,
         each.conventional, each.variant, each.profile, each.size, each.splits, each.steps,
         each.precision, each.data_digest, each.recipe_id"""
-"""What the seeds of a row of `board` have in common."""
+"""The columns that the seeds of a row of `board` have in common."""
 
-OWN_RULE = "CASE WHEN flow_trials.factorization = recipes.conventional THEN {} END"
-"""Of results of a flow's own rule; of a plug-in's there may be several versions, and then no row
-that goes beside them has a difference."""
+IF_CONVENTIONAL = "CASE WHEN flow_trials.factorization = recipes.conventional THEN {} END"
+"""A value of results by the flow's own rule. A plug-in's rule may have several versions: then a row
+that is compared with it has no difference."""
 
-BESIDE = """LEFT JOIN measurements AS {alias} ON {alias}.attempt_id = bits.attempt_id
+MEASURE_JOIN = """LEFT JOIN measurements AS {alias} ON {alias}.attempt_id = bits.attempt_id
     AND {alias}.protocol = bits.protocol AND {alias}.name = '{name}'"""
 
-BESIDES = {
+JOINED_MEASURES = {
     "holdout": "holdout_bits_per_dim",
     "train": "train_bits_per_dim",
     "log_det": "log_det",
@@ -145,19 +144,19 @@ BESIDES = {
     "bias": "series_bias",
     "step": "seconds_per_step",
 }
-"""The measures that stand beside bits per dimension in `results`."""
+"""By alias the measures that `results` has beside bits per dimension."""
 
-OWN = """(SELECT {what} FROM attempts AS a
+OWN_ATTEMPTS = """(SELECT {what} FROM attempts AS a
         WHERE a.job_id = {job} AND a.protocol IS NULL) AS {name}"""
-"""Something of all attempts at a job, without evaluations."""
+"""An aggregate over all attempts at a job, without evaluations."""
 
-BOTH = """spent.{kind} + CASE WHEN spent.pretraining_id IS NULL THEN 0.0
+TOTAL = """spent.{kind} + CASE WHEN spent.pretraining_id IS NULL THEN 0.0
         ELSE spent.pretraining_{kind} END AS total_{kind}"""
 
 START = """(SELECT min(first.first_step) FROM attempts AS first
             WHERE first.job_id = segment.id AND first.protocol IS NULL
               AND first.seconds IS NOT NULL)"""
-"""The step that a segment went on from, by attempts that have reported."""
+"""The step from which a segment went on, by attempts that have reported."""
 
 CHAIN = """(WITH RECURSIVE link (job_id, budget, start) AS (
         SELECT segment.id, segment.budget, {start}
@@ -172,9 +171,9 @@ CHAIN = """(WITH RECURSIVE link (job_id, budget, start) AS (
           AND link.start > 0 AND link.start < link.budget
     ) SELECT CASE WHEN min(link.start) = 0 THEN {sum} END FROM link
     JOIN attempts AS a ON a.job_id = link.job_id AND a.protocol IS NULL)"""
-"""What a pretraining took up to a budget: the segment that ends there, the one that this went on
-from, and so on; null where one is missing. Other segments of it, which began anew for a shorter
-budget, are none of its."""
+"""The cost of a pretraining up to a budget: of the segment that ends there, of the one that it went
+on from, and so on; null if one is missing. Segments that began anew for a shorter budget do not
+count."""
 
 BOARD_ORDER = (
     "dataset variant flow profile recipe_id data_digest precision factorization budget map_options"
@@ -809,7 +808,7 @@ LEFT JOIN contribution_maps AS map
 
 
 def render_views(engine: str) -> Iterator[tuple[str, str]]:
-    """Yield name and SELECT of each view for an engine, 'sqlite' or 'postgresql'."""
+    """Yield the name and the SELECT of each view for an engine, 'sqlite' or 'postgresql'."""
     pieces = _pieces(postgresql=engine == "postgresql")
     for name, table in views.tables.items():
         yield name, table.info["sql"].format(**pieces)
@@ -817,7 +816,7 @@ def render_views(engine: str) -> Iterator[tuple[str, str]]:
 
 def _pieces(*, postgresql: bool) -> dict[str, str]:
     def whole(number: str) -> str:
-        # The number as a whole one: cut off, since engines round halves differently.
+        # Truncated to a whole number, since engines round halves differently.
         return f"CAST({f'trunc({number})' if postgresql else number} AS BIGINT)"
 
     def summed(number: str, over: str = "") -> str:
@@ -831,7 +830,8 @@ def _pieces(*, postgresql: bool) -> dict[str, str]:
         return f"{summed(f'{value} * 1e12 + 0.5')} / 1e12 / count({value})"
 
     def shares(of: str, value: str = "value", *, squared: bool = False) -> str:
-        # The sum of where values lie between the least and the greatest, 0 to 1, or of its squares.
+        # The sum of the places of values between the least and the greatest, 0 to 1, or of their
+        # squares.
         place = f"((each.{value} - each.{of}low) / each.{of}span)"
         place = f"{place} * {place}" if squared else place
         known = f"CASE WHEN each.{of}span > 0 THEN {place} WHEN each.{of}span = 0 THEN 0.0 END"
@@ -844,17 +844,18 @@ def _pieces(*, postgresql: bool) -> dict[str, str]:
         )
 
     def ended(attempt: str) -> str:
-        # Its outcome, and the last line of its message: of a traceback, what it was.
-        newline = "'\n'"  # by itself in quotes, as every engine has it
-        said = f"rtrim({attempt}.message, ' ' || {newline})"
-        before = f"rtrim({said}, replace({said}, {newline}, ''))"
+        # The outcome, and the last line of the message: of a traceback, the error.
+        newline = "'\n'"  # every engine takes a quoted newline
+        message = f"rtrim({attempt}.message, ' ' || {newline})"
+        before = f"rtrim({message}, replace({message}, {newline}, ''))"
         return (
-            f"coalesce({attempt}.outcome || CASE WHEN {said} <> '' THEN ': ' || "
-            f"substr({said}, length({before}) + 1) ELSE '' END, 'no attempt')"
+            f"coalesce({attempt}.outcome || CASE WHEN {message} <> '' THEN ': ' || "
+            f"substr({message}, length({before}) + 1) ELSE '' END, 'no attempt')"
         )
 
-    def own(what: dict[str, str], job: str = "jobs.id") -> str:
-        return ", ".join(OWN.format(what=of, job=job, name=name) for name, of in what.items())
+    def own(values: dict[str, str], job: str = "jobs.id") -> str:
+        columns = (OWN_ATTEMPTS.format(what=value, job=job, name=n) for n, value in values.items())
+        return ", ".join(columns)
 
     options = "flow_trials.map_options"
     kinds = ("seconds", "cpu_seconds", "gpu_seconds")
@@ -873,15 +874,15 @@ def _pieces(*, postgresql: bool) -> dict[str, str]:
         "rule_of_each": rule("each.factorization"),
         "rule_of_one": rule("one.factorization"),
         "other_rule": rule("other.factorization"),
-        "told_by": TOLD_BY,
-        "own_value": OWN_RULE.format("measurements.value"),
-        "own_options": OWN_RULE.format("coalesce(flow_trials.map_options, '')"),
+        "told_by": BOARD_ROW_KEYS,
+        "own_value": IF_CONVENTIONAL.format("measurements.value"),
+        "own_options": IF_CONVENTIONAL.format("coalesce(flow_trials.map_options, '')"),
         "sum": shares(""),
         "squares": shares("", squared=True),
         "less_sum": shares("less_", "less"),
         "less_squares": shares("less_", "less", squared=True),
-        "of_row": OF_ROW,
-        "of_row_with_tables": f"""{OF_ROW}
+        "of_row": BOARD_ROW_RESULTS,
+        "of_row_with_tables": f"""{BOARD_ROW_RESULTS}
         JOIN index_tables AS seen ON seen.attempt_id = jobs.done_attempt_id""",
         "options": f"CAST({options} AS json)" if postgresql else options,
         "sums_of_result": own(sums, "attempts.job_id"),
@@ -891,11 +892,11 @@ def _pieces(*, postgresql: bool) -> dict[str, str]:
         "peak_memory": own({"peak_memory": "max(a.peak_memory)"}),
         "data_wait": own({"data_wait": "max(a.data_wait)"}),
         "beside": "\n".join(
-            BESIDE.format(alias=alias, name=name) for alias, name in BESIDES.items()
+            MEASURE_JOIN.format(alias=alias, name=name) for alias, name in JOINED_MEASURES.items()
         ),
         "mean_seconds": f"{total('each.seconds')} / count(*)",
         "chain_of_result": chain(sum=sums["seconds"], of="flow_trials", data="jobs"),
-        "both_totals": ", ".join(BOTH.format(kind=kind) for kind in kinds),
+        "both_totals": ", ".join(TOTAL.format(kind=kind) for kind in kinds),
         "pretraining_sums": ", ".join(before),
         "last_ended": ended("last"),
         "lost_ended": ended("lost_last"),

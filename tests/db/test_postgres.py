@@ -138,7 +138,7 @@ def test_another_program_s_schema_is_left_alone_and_one_of_ours_beside_it(
     assert db.connect(store.url, create=False).sweeps() == []
     assert relations(postgres_url) == ["trials"]
     missing = beside.replace("ours", "nowhere")
-    all_refuse(missing, "the schema of its search_path is not there")
+    all_refuse(missing, "the schema of its search_path does not exist")
 
 
 def test_a_server_that_cannot_be_written_can_be_read(postgres: Any, filled_name: str) -> None:
