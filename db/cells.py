@@ -166,6 +166,6 @@ def _read_makings(connection: sa.Connection) -> Callable[[str, int], Making]:
 
     @cache
     def making(environment_id: str, threads: int) -> Making:
-        return Making(*known[environment_id], threads=threads)
+        return Making(*known[environment_id], threads)
 
     return making

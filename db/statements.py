@@ -224,9 +224,10 @@ def build_conditions(
             hint = suggest(name, columns, "choose among")
             raise UserError(f"{relation} has no column '{name}': {hint}")
         column = columns[name]
-        if not isinstance(wanted, Collection) or isinstance(wanted, str | bytes):
-            wanted = [wanted]
-        values = [_as_python(value) for value in wanted]
+        if isinstance(wanted, Collection) and not isinstance(wanted, str | bytes):
+            values = [_as_python(value) for value in wanted]
+        else:
+            values = [_as_python(wanted)]
         if len(values) > MOST_VALUES:
             raise UserError(
                 f"{len(values)} values for the column '{name}' of {relation} are too many: "

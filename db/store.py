@@ -1014,9 +1014,9 @@ class Store:
             latest = latest.order_by(jobs.c.updated.desc(), jobs.c.id).limit(limit)
             which = [jobs.c.id.in_(latest)]
         origins = {"pretraining": jobs.c.pretraining_id, "trial": trials.c.pretraining_id}
-        lists = [(jobs.c.id, ids), (jobs.c.trial_id, trial_ids)]
-        lists += [(origins[each], pretraining_ids) for each in ([kind] if kind else KINDS)]
-        lists = [(column, values) for column, values in lists if values is not None]
+        keys = [(jobs.c.id, ids), (jobs.c.trial_id, trial_ids)]
+        keys += [(origins[each], pretraining_ids) for each in ([kind] if kind else KINDS)]
+        lists = [(column, values) for column, values in keys if values is not None]
         query = _FACTS.where(*which)
         # A query for each column: an OR over columns of two tables uses no index.
         found = (self.rows(query, *pair) for pair in lists) if lists else [self.rows(query)]

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from lcma import db
 from lcma.db.schema import metadata
-from tests.db.measuring import OF_RESULT, left_by, make_measures, make_result
+from tests.db.measuring import RESULT_FIELDS, find_done_attempt, make_measures, make_result
 from tests.stores import read_job
 
 if TYPE_CHECKING:
@@ -175,7 +175,7 @@ def contribution_map(split: int, budget: int = 100, shift: float = 0.0) -> db.Co
 
 
 HALF = np.arange(3 * 16 * 16).reshape(3, 16, 16) % 2 == 0
-"""What stays after the first split of the trials."""
+"""The dimensions that stay after the first split of the trials."""
 
 
 def index_table(trial_id: str, split: int, kept: NDArray[np.bool_], **other: Any) -> db.IndexTable:
@@ -190,7 +190,7 @@ def index_table(trial_id: str, split: int, kept: NDArray[np.bool_], **other: Any
     return db.IndexTable(**(fields | other))
 
 
-@cache  # one knows its compiled queries
+@cache  # an engine keeps its compiled queries
 def _engine(url: str) -> sa.Engine:
     return sa.create_engine(url, poolclass=sa.NullPool)
 
@@ -208,12 +208,12 @@ class World:
     contribution_map = staticmethod(contribution_map)
 
     def damage(self, statement: str) -> None:
-        """Change the database behind the store's back."""
+        """Change one row without the store."""
         with _engine(self.store.url).begin() as connection:
             assert connection.execute(sa.text(statement)).rowcount == 1
 
     def dump(self) -> dict[str, list[Any]]:
-        """All rows of all tables, in the order of their keys."""
+        """Return all rows of all tables, in the order of their keys."""
         with _engine(self.store.url).connect() as connection:
             return {
                 t.name: list(connection.execute(sa.select(t).order_by(*t.primary_key)))
@@ -231,10 +231,10 @@ class World:
         now: float | None = 1000.0,
         **more: Any,
     ) -> db.Claim | db.Job:
-        """Claim it at a time, or by the database's clock."""
-        own = {"owner": owner, "lease_seconds": lease, "stack_id": stack, "cap": cap, "now": now}
+        """Claim a job at a time, None for the database's clock."""
+        claim = {"owner": owner, "lease_seconds": lease, "stack_id": stack, "cap": cap, "now": now}
         worker = {"host": "node1", "pid": 17, "environment_id": ENVIRONMENT.id, "threads": 1}
-        return self.store.claim(job_id, **own, **worker, **({"device": "cpu"} | more))
+        return self.store.claim(job_id, **claim, **worker, **({"device": "cpu"} | more))
 
     def win(self, job_id: str, *, owner: str = "me", now: float | None = 1000.0) -> db.Claim:
         claim = self.claim(job_id, owner=owner, now=now)
@@ -268,17 +268,21 @@ class World:
         **more: Any,
     ) -> bool:
         """Add an evaluation of a trial that is done."""
-        own = {name: more.pop(name) for name in OF_RESULT if name in more}
+        fields = {name: more.pop(name) for name in RESULT_FIELDS if name in more}
         found = result(TRIALS[index].id, bits_per_dim)
-        known = tuple(one for one in found.measures if one.name not in more)
+        known = tuple(measure for measure in found.measures if measure.name not in more)
         found = dataclasses.replace(
-            found, protocol=protocol, measures=known + make_measures(**more), **own
+            found, protocol=protocol, measures=known + make_measures(**more), **fields
         )
-        cost = dataclasses.replace(COST, seconds=7.0, images_per_second=None)
         job_id = self.trials[index]
-        by = dataclasses.replace(EVALUATOR, owner=owner)
-        own = {"attempt_id": left_by(self.store, job_id), "by": by, "cost": cost}
-        return self.store.add_evaluation(job_id, found, **own, now=2000.0)
+        return self.store.add_evaluation(
+            job_id,
+            found,
+            attempt_id=find_done_attempt(self.store, job_id),
+            by=dataclasses.replace(EVALUATOR, owner=owner),
+            cost=dataclasses.replace(COST, seconds=7.0, images_per_second=None),
+            now=2000.0,
+        )
 
     def finish_segment(self, index: int = 0) -> db.Claim:
         claim = self.win(self.segments[index])
@@ -309,7 +313,7 @@ def plan(store: db.Store) -> World:
 
 
 def fill(store: db.Store) -> World:
-    """Do some of the plan's work, have some running and some failed."""
+    """Do some of the plan's work; one job runs, and one has failed."""
     world = plan(store)
     world.finish_segment(0)
     world.finish_trial(0, bits_per_dim=3.5)
@@ -322,7 +326,7 @@ def fill(store: db.Store) -> World:
 
 
 class SqliteTemplates:
-    """A database at each stage, made once and copied: cheaper than to make it for each test."""
+    """A database at each stage, made once and copied, which is cheaper than making it."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -372,7 +376,7 @@ def postgres_templates(postgres: Any) -> Iterator[PostgresTemplates]:
 
 @pytest.fixture
 def current_postgres_url(postgres_templates: PostgresTemplates) -> Iterator[str]:
-    """An empty database at the current schema on the server, its URL."""
+    """The URL of an empty database at the current schema on the server."""
     name = postgres_templates.copy("empty")
     yield str(postgres_templates.server.url(name))
     postgres_templates.server.drop(name)
@@ -380,7 +384,7 @@ def current_postgres_url(postgres_templates: PostgresTemplates) -> Iterator[str]
 
 @pytest.fixture
 def filled_name(postgres_templates: PostgresTemplates) -> Iterator[str]:
-    """A database like `filled` on the server, its name."""
+    """The name of a database like `filled` on the server."""
     name = postgres_templates.copy("filled")
     yield name
     postgres_templates.server.drop(name)
@@ -392,7 +396,7 @@ def crowded(
     postgres_templates: PostgresTemplates,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[dict[str, str]]:
-    """A database with something of everything by engine, its URL; only to be read."""
+    """By engine the URL of a database with something of everything; only to be read."""
     from tests.db import crowd
 
     name = postgres_templates.copy("empty")
@@ -412,7 +416,7 @@ def crowded_url(request: pytest.FixtureRequest, crowded: dict[str, str]) -> str:
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def new_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callable[[Stage], str]]:
-    """Makes a database at a stage, a new one each time, on each supported engine; its URL."""
+    """Makes a new database at a stage each time, on each supported engine; returns its URL."""
     if request.param == "sqlite":
         files: SqliteTemplates = request.getfixturevalue("sqlite_templates")
         yield lambda stage: f"sqlite:///{files.copy(stage, tmp_path)}"
@@ -431,7 +435,7 @@ def new_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callable
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def new_place(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """The URL of a place where nothing is yet, on each supported engine."""
+    """The URL of an empty place, on each supported engine."""
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path / 'results.db'}"
     return str(request.getfixturevalue("postgres_url"))
@@ -439,7 +443,7 @@ def new_place(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 @pytest.fixture
 def new_store(new_url: Callable[[Stage], str]) -> Callable[[Stage], db.Store]:
-    """Makes a store at a stage, a new one each time, on each supported engine."""
+    """Makes a new store at a stage each time, on each supported engine."""
     return lambda stage: db.connect(new_url(stage), create=False)
 
 
@@ -457,19 +461,19 @@ def store(new_store: Callable[[Stage], db.Store]) -> db.Store:
 
 @pytest.fixture
 def new_world(new_store: Callable[[Stage], db.Store]) -> Callable[[], World]:
-    """Makes a store that holds the plan, a new one each time."""
+    """Makes a new store with the plan each time."""
     return lambda: World(new_store("planned"))
 
 
 @pytest.fixture
 def world(new_world: Callable[[], World]) -> World:
-    """A store that holds the plan."""
+    """A store with the plan."""
     return new_world()
 
 
 @pytest.fixture
 def filled(new_store: Callable[[Stage], db.Store]) -> World:
-    """A store in which some work is done, some running, some failed."""
+    """A store in which some jobs are done, one runs, and one has failed."""
     return World(new_store("filled"))
 
 
@@ -504,7 +508,7 @@ def filled_path(sqlite_templates: SqliteTemplates, tmp_path: Path) -> Path:
 
 @pytest.fixture
 def read_only(tmp_path: Path) -> Iterator[Callable[..., Path]]:
-    """Puts copies of files on a medium that cannot be written; gives the first copy's path."""
+    """Puts copies of files on a medium that cannot be written; returns the first copy's path."""
     medium = tmp_path / "medium"
     medium.mkdir()
     root = os.geteuid() == 0

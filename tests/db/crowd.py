@@ -17,10 +17,10 @@ from tests.db.conftest import (
     recipe,
     result,
 )
-from tests.db.measuring import change, left_by
+from tests.db.measuring import change, find_done_attempt
 
 FAR = 4e9
-"""A time that has not come, Unix seconds: a lease until then is not over."""
+"""A time in the future, Unix seconds, for a lease that is not over."""
 
 GPU = dataclasses.replace(ENVIRONMENT, device="some GPU", driver="550.54")
 FACES = dataclasses.replace(DATA, digest="f" * 64, name="celeba64", variant="float")
@@ -114,7 +114,7 @@ PLAN = db.Registration(
 
 
 class Crowd:
-    """Short ways to fill a store; every number is a new one that floats cannot hold exactly."""
+    """Short ways to fill a store; every number is new, and no sum of them is exact."""
 
     def __init__(self, store: db.Store) -> None:
         self.store = store
@@ -193,18 +193,20 @@ class Crowd:
         found = dataclasses.replace(result(trial.id, self.number(3.0, 4.0)), protocol="published")
         by = dataclasses.replace(EVALUATOR, started=self.now - 1.0)
         job_id = JOBS[trial.id].id
-        own = {"attempt_id": left_by(self.store, job_id), "by": by, "cost": self.cost()}
-        assert self.store.add_evaluation(job_id, found, **own, now=self.now)
+        attempt_id = find_done_attempt(self.store, job_id)
+        assert self.store.add_evaluation(
+            job_id, found, attempt_id=attempt_id, by=by, cost=self.cost(), now=self.now
+        )
 
 
 def fill(store: db.Store) -> None:
-    """Do all that can happen to the plan."""
+    """Do everything that can happen to the plan."""
     store.register(PLAN, now=900.0)
     for environment in (ENVIRONMENT, GPU):
         store.add_environment(environment, now=900.0)
     crowd = Crowd(store)
     for (seed, budget), job in SEGMENTS.items():
-        # The longer budget goes on from the shorter one, but of one seed, which began anew.
+        # The longer budget goes on from the shorter one, except at one seed, which began anew.
         first_step = 100 if budget == 200 and seed != 1 else 0
         if (seed, budget) == (2, 200):
             crowd.end(job, "diverged", "the loss is nan", first_step=first_step, last_step=109)
@@ -230,12 +232,12 @@ def fill(store: db.Store) -> None:
         elif key == ("random", None, None, 2):
             crowd.claim(job, until=FAR)
         elif key == ("HHH", 200, None, 0):
-            crowd.claim(job)  # and its lease is over
+            crowd.claim(job)  # its lease will be over
         elif key == ("LLL", 200, TOTAL, 0):
             crowd.end(job, "cancelled", "stopped by hand")
         elif key[1] != 200 or key[3] != 2:
             if trial.factorization == "channel":
-                crowd.claim(job)  # which nobody hears of again
+                crowd.claim(job)  # it is lost
                 crowd.now += 100.0
                 crowd.end(job, "preempted", costs_gpu=True)
             crowd.done(trial, gpu=key[3] == 0, costs_gpu=key[3] == 0)

@@ -1,4 +1,4 @@
-"""What is in a database, seen past the store: schema objects and rows, on either engine."""
+"""The contents of a database without the store: schema objects and rows, on either engine."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ PARTS = {
     *("name", "type", "nullable", "default", "sqltext", "column_names", "constrained_columns"),
     *("referred_table", "referred_columns", "unique"),
 }
-"""What of a column or constraint must agree; two columns' types are equal where they read alike."""
+"""The parts of a column or constraint that must agree; types are equal if their text is."""
 
 KINDS = ("columns", "check_constraints", "unique_constraints", "foreign_keys", "indexes")
 
@@ -20,9 +20,8 @@ Row = dict[str, Any]
 
 
 def objects(url: str) -> dict[str, Any]:
-    """All tables with their columns and constraints, and all views with their SQL, however laid
-    out."""
-    # On one connection: a server's has to read the catalogs first, and an engine opens many.
+    """Return all tables with their columns and constraints, and all views with their SQL."""
+    # On one connection: each new one to a server reads the catalogs first.
     with sa.create_engine(url, poolclass=sa.NullPool).connect() as connection:
         inspector = sa.inspect(connection)
         found: dict[str, Any] = {
@@ -32,13 +31,13 @@ def objects(url: str) -> dict[str, Any]:
         for kind in KINDS:
             for (_, name), listed in getattr(inspector, f"get_multi_{kind}")().items():
                 if name != VERSION_TABLE:
-                    lines = [str({k: v for k, v in one.items() if k in PARTS}) for one in listed]
+                    lines = [str({k: v for k, v in part.items() if k in PARTS}) for part in listed]
                     found.setdefault(name, []).append(sorted(lines))
     return found
 
 
 def execute(url: str, *statements: str) -> list[Any]:
-    """Run statements behind the store's back; the last one's rows, or how many it changed."""
+    """Run statements without the store; return the last one's rows, or how many it changed."""
     with sa.create_engine(url, poolclass=sa.NullPool).begin() as connection:
         for statement in statements:
             found = connection.execute(sa.text(statement))
@@ -46,7 +45,7 @@ def execute(url: str, *statements: str) -> list[Any]:
 
 
 def make_older(url: str) -> str:
-    """Give a database views of an older version, of which it lacks one; the version."""
+    """Give a database the views of an older version, and remove one; return the version."""
     version = migrate.current_version()[:-8] + "0" * 8
     execute(
         url,
@@ -59,7 +58,7 @@ def make_older(url: str) -> str:
 
 
 def drift(url: str) -> list[Any]:
-    """In what the tables differ from those of the code, as Alembic sees it, but for comments."""
+    """Return how the tables differ from those of the code by Alembic, without comments."""
     from alembic.autogenerate import compare_metadata
     from alembic.migration import MigrationContext
 
@@ -71,17 +70,17 @@ def drift(url: str) -> list[Any]:
     with sa.create_engine(url, poolclass=sa.NullPool).connect() as connection:
         context = MigrationContext.configure(connection, opts=options)
         found = compare_metadata(context, metadata)
-    each = (part for one in found for part in (one if isinstance(one, list) else [one]))
-    return [part for part in each if "comment" not in part[0]]
+    parts = (part for entry in found for part in (entry if isinstance(entry, list) else [entry]))
+    return [part for part in parts if "comment" not in part[0]]
 
 
 def is_current(url: str) -> bool:
-    """Whether tables and version are those of the code."""
+    """Return whether tables and version are those of the code."""
     return db.locate(url).identify().revision == migrate.current_version() and not drift(url)
 
 
 def contents(url: str) -> dict[str, list[Row]]:
-    """All rows of all tables, but for our revision."""
+    """Return all rows of all tables, except our revision."""
     with sa.create_engine(url, poolclass=sa.NullPool).connect() as connection:
         names = sa.inspect(connection).get_table_names()
         found = {

@@ -1,4 +1,4 @@
-"""Results of the measures that every trial has, written as one would read them in a row."""
+"""Results written as columns of the view `results`."""
 
 import dataclasses
 from typing import Any
@@ -6,17 +6,17 @@ from typing import Any
 from lcma import db
 from tests.stores import read_job
 
-OF_RESULT = ("trial_id", "data_digest", "step", "protocol", "protocol_body", "precision")
+RESULT_FIELDS = ("trial_id", "data_digest", "step", "protocol", "protocol_body", "precision")
 
 
 def make_result(**columns: Any) -> db.Result:
-    """A result from columns of `results`."""
-    own = {name: columns.pop(name) for name in OF_RESULT}
-    return db.Result(**own, measures=make_measures(**columns))
+    """Return a result from columns of `results`."""
+    fields = {name: columns.pop(name) for name in RESULT_FIELDS}
+    return db.Result(**fields, measures=make_measures(**columns))
 
 
 def make_measures(**columns: Any) -> tuple[db.Measurement, ...]:
-    """The measures of these columns; those that are None are left out."""
+    """Return the measures of these columns, without those that are None."""
     images, clusters = columns.pop("images", None), columns.pop("clusters", None)
     bound_images = columns.pop("bound_images", None)
     errors = {
@@ -39,17 +39,15 @@ def make_measures(**columns: Any) -> tuple[db.Measurement, ...]:
 
 
 def change(result: db.Result, **values: float) -> db.Result:
-    """The result with other values of measures."""
-    measures = tuple(
-        dataclasses.replace(one, value=values[one.name]) if one.name in values else one
-        for one in result.measures
-    )
-    known = {one.name for one in result.measures}
-    more = tuple(db.Measurement(name, value) for name, value in values.items() if name not in known)
-    return dataclasses.replace(result, measures=measures + more)
+    """Return the result with other or more values of measures."""
+    measures = {measure.name: measure for measure in result.measures}
+    for name, value in values.items():
+        former = measures.get(name, db.Measurement(name, value))
+        measures[name] = dataclasses.replace(former, value=value)
+    return dataclasses.replace(result, measures=tuple(measures.values()))
 
 
-def left_by(store: db.Store, job_id: str) -> int:
-    """The attempt that left the weights that a job has now; 0 if none did."""
+def find_done_attempt(store: db.Store, job_id: str) -> str:
+    """Return the attempt that left the weights that a job has now, '' if none did."""
     job = read_job(store, job_id)
-    return (job and job.done_attempt_id) or 0
+    return (job and job.done_attempt_id) or ""

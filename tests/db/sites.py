@@ -1,4 +1,4 @@
-"""Databases of two sites on any two engines, work on them, and what is known in the end."""
+"""Databases of two sites on any two engines, work on them, and the evidence that they have."""
 
 import dataclasses
 import tempfile
@@ -46,7 +46,7 @@ class Sites:
 
 
 def merged(source: World, target: World, **options: Any) -> MergeReport:
-    """Merge, and hold the target against the check."""
+    """Merge, and check the target."""
     report = merge(source.store.database, target.store.database, **options)
     found = check_integrity(target.store.database).findings
     assert found == (), list(map(str, found))
@@ -54,7 +54,7 @@ def merged(source: World, target: World, **options: Any) -> MergeReport:
 
 
 def known(world: World) -> dict[str, Any]:
-    """All that is known, without history and without where jobs stand that run."""
+    """Return the evidence of a database, without history and without columns that may differ."""
     dump = world.dump()
 
     def rows(table: str) -> list[dict[str, Any]]:
@@ -71,15 +71,14 @@ def known(world: World) -> dict[str, Any]:
 
 
 def agreed(world: World) -> dict[str, Any]:
-    """Of all that is known what does not depend on who merged what when: not where jobs stand that
-    nobody has done."""
+    """Return the evidence that no order of merges changes: no states of jobs that are not done."""
     found = known(world)
     found["jobs"] = {job for job, attempt in found.pop("current").items() if attempt is not None}
     return found
 
 
 def board(world: World) -> str:
-    """The board by each measure that it can be by, as bytes would show it."""
+    """Return the board by each ranked measure as JSON."""
     ranked = "SELECT DISTINCT m.name FROM measurements m JOIN measure_kinds k ON k.name = m.name"
     found = world.store.sql(f"{ranked} WHERE k.direction IS NOT NULL ORDER BY 1")
     names = found["name"].tolist()
@@ -87,12 +86,12 @@ def board(world: World) -> str:
 
 
 class Killed(BaseException):
-    """What ends a merge as a signal would: nothing of the transaction stays."""
+    """Ends a merge as a signal would: the transaction leaves nothing."""
 
 
 @contextmanager
 def killed_at(commits: int) -> Iterator[None]:
-    """Kill what commits, at so many commits, if it comes to that."""
+    """Raise `Killed` at the commit of this number, if there is one."""
     left = commits
 
     def count(_: sa.Connection) -> None:
@@ -118,7 +117,7 @@ class Launches:
         self.running: list[tuple[int, int, db.Claim]] = []
 
     def take(self, number: int, what: str, *step: Any) -> None:
-        """Take a step, unless the job is not in the state for it."""
+        """Take a step, if the job's state allows it."""
         if what == "merge":
             source, target, kill = (*(self.worlds[place] for place in step[:2]), step[2])
             if source is not target:
@@ -185,9 +184,9 @@ class Launches:
 
 
 def work(world: World, job: str, outcome: str, owner: str, now: float = 1000.0) -> bool:
-    """One attempt at a job of the plan, which ends so; false where the job cannot be claimed.
+    """Make an attempt at a job of the plan with this outcome; return False if it is not claimed.
 
-    It cannot once it has ended, and a segment cannot while a shorter one runs.
+    A job that has ended cannot be claimed, nor a segment while a shorter one runs.
     """
     claim = world.claim(job, owner=owner, now=now)
     if isinstance(claim, db.Job):

@@ -15,7 +15,7 @@ from lcma.harness.launch.plan import list_histories
 from lcma.harness.launch.prediction import predict_hours
 from lcma.sweeps import spec as specs
 from tests.db.conftest import ENVIRONMENT, result
-from tests.db.measuring import left_by
+from tests.db.measuring import find_done_attempt
 from tests.harness.cli.history import SWEEP, History
 from tests.harness.conftest import merged
 from tests.stores import beat
@@ -109,7 +109,7 @@ def test_what_did_not_end_well_and_evaluations_do_not_count(history: History) ->
     by = db.Evaluator(
         owner="o", host="h", environment_id=ENVIRONMENT.id, device="cpu", threads=1, started=1.0
     )
-    left = left_by(history.store, first.job_id)
+    left = find_done_attempt(history.store, first.job_id)
     assert history.store.add_evaluation(first.job_id, evaluated, attempt_id=left, by=by, cost=slow)
     plan = history.plan()
     assert list_parts(plan, known=True)["training"] == (7, 6 * 20 + 5, 1), "one runs, at step 15"

@@ -16,7 +16,7 @@ from lcma.harness.show.samples import draw_samples
 from lcma.harness.show.targets import PictureFormat, PictureTarget
 from lcma.sweeps.errors import UserError
 from tests.db.conftest import COST, ENVIRONMENT
-from tests.db.measuring import left_by
+from tests.db.measuring import find_done_attempt
 from tests.harness.show import svg
 from tests.harness.show.conftest import STEPS
 
@@ -107,7 +107,7 @@ def measure(filler, path, protocol, **values):
     )
     by = {"owner": "me", "host": "here", "environment_id": ENVIRONMENT.id, "device": "cpu"}
     by = db.Evaluator(**by, threads=1, started=0.0)
-    left = left_by(filler.store, job.job_id)
+    left = find_done_attempt(filler.store, job.job_id)
     assert filler.store.add_evaluation(job.job_id, found, attempt_id=left, by=by, cost=COST)
 
 
