@@ -1,4 +1,4 @@
-"""Copies of a database that is in use."""
+"""Copies of a database in use."""
 
 import shlex
 import sqlite3

@@ -1,4 +1,4 @@
-"""The check of a database finds what is wrong and names it, and finds nothing where nothing is."""
+"""The check of a database finds and names every fault, and finds none in a sound one."""
 
 import shutil
 import sqlite3
@@ -27,7 +27,7 @@ def findings(url: str) -> list[Finding]:
 
 
 def plant(url: str, statement: str, **values: object) -> None:
-    """Change one row behind everybody's back."""
+    """Change one row without the store."""
     with sa.create_engine(url, poolclass=sa.NullPool).begin() as connection:
         assert connection.execute(sa.text(statement), values).rowcount == 1
 
@@ -171,7 +171,7 @@ def test_nothing_is_found_in_a_sound_database(filled: Any) -> None:
 
 
 def test_a_zero_below_zero_is_a_zero(world: Any) -> None:
-    """SQLite keeps no sign of a zero, and digests cover what is kept."""
+    """SQLite drops the sign of a zero, so digests must not cover it."""
     world.finish_trial(0, bits_per_dim=-0.0)
     assert findings(world.store.url) == []
 
@@ -208,7 +208,7 @@ WRONG = {
 
 @pytest.mark.integration
 def test_a_value_of_another_type_is_a_finding_in_sqlite(filled_path: Path, tmp_path: Path) -> None:
-    """Alone in its row, so that what computes with it would end in an error."""
+    """One in its row at a time, so that a check that computes with it would raise."""
     for table, column, value in ((t, c, v) for t in WRONG for c, v in WRONG[t].items()):
         copy = Path(shutil.copy(filled_path, tmp_path / "wrong.db"))
         with closing(sqlite3.connect(copy)) as connection:

@@ -1,6 +1,6 @@
 """No clock that is set wrong takes a job from a live worker, or keeps one for a dead worker.
 
-SQLite has no clock of its own: each process asks that of its own, by which it may be wrong.
+A SQLite file has no clock: each process uses that of its machine, which may be wrong.
 """
 
 import os
@@ -27,7 +27,7 @@ Opened = Callable[[float], db.Store]
 
 @pytest.fixture
 def opened(sqlite_templates: SqliteTemplates, tmp_path: Path) -> Opened:
-    """Opens the planned sweep as a process does whose clock is ahead by so many seconds."""
+    """Opens the planned sweep as a process whose clock is ahead by so many seconds."""
     path = sqlite_templates.copy("planned", tmp_path)
 
     def open_ahead(ahead: float) -> db.Store:
@@ -52,7 +52,7 @@ def dead_pid() -> int:
 
 @pytest.mark.parametrize(("holder", "taker"), [(0.0, DAY), (DAY, 0.0), (0.0, -DAY), (-DAY, 0.0)])
 def test_a_wrong_clock_decides_nothing(opened: Opened, holder: float, taker: float) -> None:
-    """A process of this host that is dead is known to be dead; of others the launch must have seen
+    """A dead process of this host is recognized. For any other process, the launch must have seen
     that the lease does not move."""
     first, second = opened(holder), opened(taker)
     for who, taken in (
@@ -69,7 +69,7 @@ def test_a_wrong_clock_decides_nothing(opened: Opened, holder: float, taker: flo
 
 
 def test_a_lease_that_holds_is_not_taken_from_a_dead_process(opened: Opened) -> None:
-    """It may be one of another container that has this host's name."""
+    """It may run in another container with this host's name."""
     assert isinstance(claim(opened(0.0), pid=dead_pid()), db.Claim)
     assert isinstance(claim(opened(20.0)), db.Job)
     assert isinstance(claim(opened(31.0)), db.Claim)

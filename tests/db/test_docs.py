@@ -38,7 +38,7 @@ def test_the_answers_are_those_of_the_reference() -> None:
 
 
 def test_the_python_of_the_page_runs(crowded_url: str, capsys: Any) -> None:
-    """As it stands but for the place of the database."""
+    """Only the path of the database is replaced."""
     (block,) = PYTHON
     names: dict[str, Any] = {}
     exec(block.replace('"lcma.db"', repr(crowded_url)), names)

@@ -1,4 +1,4 @@
-"""Evaluations of kept weights: measures and attempts of their own, and nothing else changed."""
+"""Evaluations of kept weights add measures and an attempt, and change nothing else."""
 
 import dataclasses
 from typing import Any

@@ -1,4 +1,4 @@
-"""Work as it goes on: rates, waits and which sweep has what."""
+"""Work in progress: rates, waits, and the sweeps of jobs."""
 
 from typing import Any
 

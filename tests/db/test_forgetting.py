@@ -1,4 +1,4 @@
-"""What a sweep plans and nobody has begun can be dropped, on each engine."""
+"""Planned trials that have not begun can be deleted, on each engine."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""Views as DataFrames and maps as arrays, chosen by whatever column."""
+"""Views as DataFrames and maps as arrays, selected by any column."""
 
 from typing import Any
 

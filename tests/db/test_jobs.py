@@ -34,7 +34,7 @@ def test_a_held_job_is_not_given_away_until_its_lease_is_over(world: Any) -> Non
 
 
 def test_a_claim_of_another_launch_changes_nothing(world: Any) -> None:
-    """The file was removed and the sweep planned again: same job, same token."""
+    """The file was removed and the sweep planned again: the job and the token are the same."""
     today = world.win(world.trials[1], owner="the launch of today")
     alien = db.Claim(today.job_id, today.attempt_id, today.token, 0, "a launch of last week")
     before = world.dump()
@@ -229,7 +229,7 @@ def test_news_are_the_jobs_of_later_events_as_they_stand(world: Any) -> None:
 
 
 def test_device_hours_count_what_runs_and_what_was_lost(world: Any) -> None:
-    """Of a launch, and of all launches of a sweep; of a GPU the share that is held."""
+    """Of a launch and of all launches of a sweep. A share of a GPU counts as such."""
     for owner in ("me", "too"):
         world.store.begin_launch(owner, "s")
     costs = {"done": 3600.0, "lost": 1800.0, "running": 900.0}
@@ -238,7 +238,7 @@ def test_device_hours_count_what_runs_and_what_was_lost(world: Any) -> None:
         claim = world.win(job_id, owner=owner)
         cost = db.Cost(seconds=seconds, cpu_seconds=1.0, gpu_seconds=seconds / 2)
         beat(world.store, claim, step=5, lease_seconds=60, cost=cost, now=1001.0)
-        beat(world.store, claim, step=6, lease_seconds=60, now=1002.0)  # keeps what is known
+        beat(world.store, claim, step=6, lease_seconds=60, now=1002.0)  # its cost stays
         if how == "lost":
             assert world.store.mark_lost(job_id, owner=owner, token=claim.token, now=1003.0)
         elif how == "done":  # as on a CPU

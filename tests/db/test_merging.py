@@ -1,4 +1,4 @@
-"""Two sites' databases become one: by content, in any order, and never over what is there."""
+"""Databases of several sites are merged by content, in any order, and nothing is overwritten."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -70,7 +70,7 @@ def test_what_one_site_has_comes_over_whole_and_once(
 def test_a_message_that_no_server_can_hold_comes_over_as_an_ending_would_store_it(
     sites: Sites,
 ) -> None:
-    """SQLite holds a NUL, and took one as it was before endings were made safe."""
+    """SQLite can hold a NUL, which the store escapes now but did not always."""
     source, target = sites.new("sqlite", "filled"), sites.new("postgresql", "empty")
     source.damage("UPDATE attempts SET message = 'a' || char(0) || 'b' WHERE outcome = 'oom'")
     merged(source, target)
@@ -89,9 +89,9 @@ STEP = st.one_of(
     st.tuples(st.just("merge"), SITE, SITE, st.none() | st.integers(1, 20)),
     st.tuples(st.just("publish"), SITE, SITE),
 )
-"""What happens at sites: an attempt at a job ends so, or is left running; a job that is done is run
-anew; a result is evaluated with so many draws; one is merged into another, and the merge is killed
-at so many commits; what one publishes is merged into another, or into itself."""
+"""Steps at sites. An attempt at a job ends with an outcome, or is left running. A done job is run
+anew. A result is evaluated with a number of draws. A site is merged into another, and the merge may
+be killed at a commit. A publication of a site is merged into another, or into itself."""
 
 TWICE = [
     *[("work", site, job, "done", 1003 - site) for site in (0, 1) for job in (0, 2, 3)],
@@ -108,7 +108,7 @@ TWICE = [
     ("rerun", 0, 3, "running", 1002),
     ("work", 2, 5, "running", 1001),
 ]
-"""Two sites do the same, know of each other, and do some of it anew."""
+"""Two sites do the same work, exchange it, and do some of it anew."""
 
 
 @pytest.mark.integration
@@ -124,9 +124,9 @@ TWICE = [
 def test_a_sweep_split_over_three_sites_is_the_same_merged_in_any_order(
     sites: Sites, engines: tuple[Engine, Engine], request: pytest.FixtureRequest
 ) -> None:
-    """While a launch is at work, then once more, and then again; byte for byte on both engines."""
+    """Merged during a launch and after it; the boards are the same bytes on both engines."""
 
-    generated = (Phase.reuse, Phase.generate)  # examples are small as they are
+    generated = (Phase.reuse, Phase.generate)  # no shrinking: examples are small
 
     @settings(
         max_examples=30,
@@ -223,7 +223,7 @@ def test_what_came_while_a_job_ran_is_current_and_a_retry_is_not_undone(sites: S
     assert target.store.retry([target.trials[1]]) == 1
     assert not merged(source, target).changed
     assert target.job(target.trials[1]).state == "pending"
-    # It came first; and who is put back has nothing left to do.
+    # The merged result came first, and a job that is put back is done already.
     own = {"result": result(TRIALS[0].id, 9.0), "tables": [index_table(TRIALS[0].id, 1, HALF)]}
     assert target.store.finish(held, "done", last_step=500, cost=COST, now=1020.0, **own)
     assert target.store.finish(other, "preempted", last_step=7, cost=COST, now=1020.0)
@@ -286,7 +286,7 @@ def test_a_dry_run_tells_the_same_and_writes_nothing(
 def test_the_source_is_read_in_one_state_while_workers_go_on(
     sites: Sites, engines: tuple[Engine, Engine]
 ) -> None:
-    """Both are worked on in the middle of the merge: there unseen, here respected."""
+    """During a merge, work at the source is not seen, and work at the target is kept."""
     source, target = (sites.new(engine) for engine in engines)
     work(source, source.trials[0], "done", "there")
     claims = []

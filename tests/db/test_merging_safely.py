@@ -1,4 +1,4 @@
-"""A merge that is cut off, raced, mistaken or out of room: the target is sound, in one line."""
+"""Merges that are killed, raced, wrong or out of space: the target is sound, the error one line."""
 
 import os
 import resource
@@ -130,7 +130,7 @@ def test_a_merge_killed_at_any_commit_leaves_a_sound_part_and_is_completed(
 
 
 def refused(source: str, target: str, *words: str) -> None:
-    """A merge ends in one line that has these words."""
+    """Assert that a merge raises an error of one line with these words."""
     with pytest.raises(UserError) as caught:
         merge(db.locate(source), db.locate(target))
     message = str(caught.value)
@@ -207,7 +207,7 @@ SPOILT: dict[str, tuple[Callable[[Path], Any], str]] = {
         "do not match their digest",
     ),
 }
-"""As test_checking.py has them all."""
+"""A few of the faults that test_checking.py has."""
 
 
 @pytest.mark.parametrize("spoil", SPOILT)
@@ -236,7 +236,7 @@ def test_a_target_whose_disk_fills_up_stays_sound(
     most = path.stat().st_size + 2_500_000
 
     def merge_until_full() -> str:
-        # Not of the tests' own process, which would write nothing longer from then on.
+        # In another process, since the limit cannot be lifted again.
         resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))
         with pytest.raises(UserError) as caught:
             merge(db.locate(source.store.url), db.locate(target.store.url))

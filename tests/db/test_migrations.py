@@ -62,7 +62,7 @@ def test_what_reads_does_not_upgrade(filled_url: str) -> None:
 
 @pytest.fixture
 def first_path(tmp_path: Path) -> Path:
-    """A database as the first revision made it, from commit bb1fc166."""
+    """A database of the first revision, made by commit bb1fc166."""
     path = tmp_path / "first.sqlite"
     path.write_bytes(lzma.decompress(Path(__file__).with_name("data").joinpath(FIRST).read_bytes()))
     return path
@@ -121,7 +121,7 @@ def test_no_upgrade_under_a_live_lease(filled: Any) -> None:
 
 @pytest.mark.parametrize("version", ["0999", "0001-00000000-00000000"])
 def test_another_schema_is_refused_and_left_alone(filled_url: str, version: str) -> None:
-    """Also one of the same revision with other tables, as before the first release."""
+    """Also a schema of a known revision with other tables, as before the first release."""
     execute(filled_url, f"UPDATE lcma_alembic_version SET version_num = '{version}'")
     before = objects(filled_url)
     for use in (*READING.values(), db.connect):

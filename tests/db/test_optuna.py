@@ -1,4 +1,4 @@
-"""Optuna's studies in the same database: neither of the two minds the other."""
+"""Optuna's studies in the same database: neither of the two changes the other."""
 
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ def storage(url: str) -> optuna.storages.RDBStorage:
 
 
 def tune(url: str) -> None:
-    """Ask a study for three trials: one is completed, one fails, one is never told."""
+    """Ask a study for three trials: one completes, one fails, one is never reported."""
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     study = optuna.create_study(
         storage=storage(url),
@@ -42,7 +42,7 @@ def states(url: str) -> list[str]:
 
 
 def studies(url: str) -> dict[str, Any]:
-    """All that is Optuna's."""
+    """Return Optuna's tables and rows."""
     made, rows = objects(url), contents(url)
     return {name: (made[name], rows[name]) for name in OPTUNA_TABLES}
 
@@ -66,7 +66,7 @@ def test_a_study_that_was_there_first_is_no_foreign_database(new_place: str) -> 
 
 @pytest.mark.integration
 def test_an_upgrade_leaves_a_study_alone(filled_path: Path) -> None:
-    """Also with a loose end: Optuna has SQLite hold no references, and may leave some behind."""
+    """Also with a broken reference: Optuna does not have SQLite enforce them."""
     url = f"sqlite:///{filled_path}"
     tune(url)
     execute(url, "DELETE FROM trials WHERE trial_id = 1")

@@ -1,4 +1,4 @@
-"""What becomes of jobs after failures, and what people ask of launches, on each engine."""
+"""Policies after failures, caps, and requests to stop, on each engine."""
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -17,7 +17,7 @@ ONCE = db.Policy(oom=1, timeout=1, remedy="alone on a full GPU")
 
 
 def fail(world: Any, outcome: db.Outcome, policy: db.Policy, *, log: str | None = "") -> db.Job:
-    """A trial's next attempt ends so; the job after it."""
+    """End the trial's next attempt with an outcome; return the job."""
     claim = world.win(world.trials[0], now=2000.0)
     assert world.store.finish(
         claim, outcome, last_step=7, cost=COST, log=log, policy=policy, now=2001.0
@@ -63,7 +63,7 @@ def test_a_person_who_asks_for_a_retry_starts_the_count_anew(world: Any) -> None
 
 
 def test_no_more_jobs_of_a_sweep_run_than_its_cap_allows(world: Any) -> None:
-    """Trials 0 and 2 are in the sweep, and with the latter the first segment."""
+    """The sweep has trials 0 and 2, and the first segment, which trial 2 needs."""
     cap = db.Cap("s", 1)
     inside, outside = (world.segments[0], world.trials[0], world.trials[2]), world.trials[1]
 
@@ -116,8 +116,8 @@ def test_a_request_to_stop_concerns_the_launches_before_it_and_no_others(world: 
 
 
 def test_what_a_sweep_holds_is_what_its_launches_hold(world: Any) -> None:
-    """Another sweep may run a trial of this one; who did not say what it launches is taken for
-    one of the sweep's."""
+    """Another sweep may run a trial of this one. A launch that is not stored counts as the
+    sweep's."""
     store = world.store
     store.register(db.Registration(sweeps=(db.Sweep(id="t", name="other", spec="{}"),)))
     store.begin_launch("ours", "s", now=1000.0)

@@ -1,4 +1,4 @@
-"""PgBouncer in transaction mode: settings of a connection that get lost on the way are noticed."""
+"""PgBouncer in transaction mode: settings of a connection that it drops are noticed."""
 
 from collections.abc import Iterator
 from typing import Any

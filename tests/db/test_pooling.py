@@ -1,4 +1,4 @@
-"""Connections: none is kept between the calls, and none is another process's."""
+"""Connections: none is kept between calls, and none is shared with another process."""
 
 import os
 import shutil
@@ -18,7 +18,7 @@ def sweep(name: str) -> db.Registration:
 
 @pytest.fixture
 def open_now(store: db.Store, request: pytest.FixtureRequest) -> Callable[[], int]:
-    """How many connections the store has open."""
+    """Returns the number of connections that the store has open."""
     if store.url.startswith("sqlite"):
         path = store.url.removeprefix("sqlite:///")
 

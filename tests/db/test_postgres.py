@@ -1,4 +1,4 @@
-"""What only a server can do wrong: one line that says what to do, no password, nothing changed."""
+"""Failures of a server: one line with a remedy and no password, and nothing is changed."""
 
 import re
 import threading
@@ -216,7 +216,7 @@ def test_a_damaged_page_is_found(postgres: Any, filled_name: str) -> None:
 def test_leases_are_kept_by_the_server_s_clock(
     postgres: Any, filled_name: str, monkeypatch: Any
 ) -> None:
-    """A host whose clock is a day ahead takes nobody's job, and one a day behind keeps its own."""
+    """A host whose clock is a day ahead takes no job, and one a day behind keeps its own."""
     store = db.connect(postgres.url(filled_name))
     true = time.time()
     assert abs(store.now() - true) < 600

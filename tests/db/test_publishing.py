@@ -1,4 +1,4 @@
-"""A selection is published: whole, checked, and without what says who made it and where."""
+"""A selection is published: whole, checked, and without users and hosts."""
 
 import dataclasses
 from itertools import pairwise
@@ -45,7 +45,7 @@ SECRETS: dict[sa.Column[Any], str] = {
     metadata.tables["jobs"].c.stopped_by: "canary-stopper",
     metadata.tables["data_sets"].c.manifest: '{"skipped":["canary.png"],"name":"photos16"}',
 }
-"""Columns that say who and where, or may, and what stands there."""
+"""Columns that name users or hosts, or may, with a value to look for."""
 
 
 def publish(world: World, out: Path, **selection: Any) -> publishing.Published:
@@ -124,7 +124,7 @@ def test_merged_elsewhere_it_gives_the_same_board_and_work_that_is_done(
     assert [elsewhere.job(job).state for job in world.trials] == ["done", "failed", "done", "done"]
     assert elsewhere.job(world.segments[0]).state == "done"
     assert not isinstance(elsewhere.claim(world.trials[0]), db.Claim)
-    # What it is from adds what is left out, and no result.
+    # The source adds what was left out, but no result.
     report = merged(world, elsewhere)
     assert not report.tables["measurements"].new
     here, there = agreed(elsewhere), agreed(world)
@@ -168,7 +168,7 @@ def test_a_sweep_alone_leaves_out_what_other_sweeps_are(world: World, tmp_path: 
 
 @pytest.mark.integration
 def test_lost_work_is_published_and_what_has_not_ended_is_not(tmp_path: Path) -> None:
-    """Also a trial that its pretraining kept from running; maps that no trial read are left out."""
+    """Also a trial whose pretraining was lost. Maps that no trial read are left out."""
     store = db.connect(str(tmp_path / "crowd.db"))
     crowd.fill(store)
     world = World(store)

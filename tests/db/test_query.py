@@ -1,4 +1,4 @@
-"""SQL for users: it reads, and does nothing else."""
+"""SQL of users only reads."""
 
 import contextlib
 import os
@@ -17,7 +17,7 @@ from tests.db.inspecting import make_older
 
 
 def test_the_limit_tells_what_it_cut(filled: Any) -> None:
-    """Also where it is more than a driver can count."""
+    """Also limits larger than a driver can count."""
     many = [(limit, 3, False) for limit in (3, 9, None, 2**31 - 2, 2**31 - 1, 2**31, 2**80)]
     for limit, rows, truncated in [(0, 0, True), (2, 2, True), *many]:
         found = run_sql(filled.store.url, "SELECT * FROM results", limit=limit)
@@ -162,7 +162,7 @@ def test_all_else_is_refused_in_one_line(filled: Any, tmp_path: Path) -> None:
     assert not (tmp_path / "new.db").exists()
 
 
-LONG = {  # one call, of seconds in which SQLite does not look at a clock
+LONG = {  # one call of a function that takes seconds, which SQLite cannot stop
     "sqlite": "SELECT instr(zeroblob(1000000), zeroblob(500000) || x'01')",
     "postgresql": "SELECT pg_sleep(20)",
 }
@@ -205,7 +205,7 @@ ENDLESS = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELEC
 
 @pytest.mark.integration
 def test_an_interrupt_stops_the_query(filled: Any) -> None:
-    """As Ctrl-C does, wherever it hits; the next query is none the worse for it."""
+    """As by Ctrl-C at any moment; the next query works."""
     for seconds in (0.2, 0.3):
         timer = threading.Timer(seconds, os.kill, (os.getpid(), signal.SIGINT))
         timer.start()

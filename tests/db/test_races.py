@@ -1,4 +1,4 @@
-"""Many processes at one database, for real."""
+"""Several processes at one database."""
 
 import subprocess
 import sys
@@ -44,7 +44,7 @@ with store.database.reader().connect() as connection:
 @pytest.mark.integration
 @pytest.mark.slow_on("postgresql")
 def test_a_process_that_looks_at_a_database_again_keeps_its_hold_on_it(store: Any) -> None:
-    """One that leaves does not take itself for the last, and removes no log that is in use."""
+    """A process that leaves does not remove a log that another one uses."""
     with store.database.reader().connect() as connection:
         connection.execute(sa.text("SELECT count(*) FROM sweeps")).scalar_one()
         connection.rollback()
@@ -65,7 +65,7 @@ def test_a_process_that_looks_at_a_database_again_keeps_its_hold_on_it(store: An
 
 @pytest.mark.slow_on("sqlite")
 def test_plans_that_share_rows_are_registered_at_once(store: Any) -> None:
-    """Each has them in an order of its own, and none waits for one that waits for it."""
+    """Each process has them in another order, and there is no deadlock."""
 
     def work(index: int) -> None:
         order = [(index * 97 + number) % 600 for number in range(600)]
@@ -94,7 +94,7 @@ def test_4_processes_upgrade_one_database(filled_url: str) -> None:
 @pytest.mark.integration
 @pytest.mark.slow_on("sqlite")
 def test_workers_do_twice_as_many_jobs_once_each(world: Any) -> None:
-    """A quarter of them want each job."""
+    """A quarter of the workers try to claim each job."""
     workers = 12
     trials = tuple(trial("rows", seed) for seed in range(2 * workers))
     jobs = tuple(db.PlannedJob.of_trial(one.id, "d" * 64, steps=1) for one in trials)

@@ -1,4 +1,4 @@
-"""The schema says what it means and holds what it says."""
+"""Every column has a meaning, constraints hold, and common lookups use an index."""
 
 from typing import Any
 
@@ -87,7 +87,7 @@ def test_the_common_lookups_scan_no_table(path: Any, query: str) -> None:
     with sa.create_engine(f"sqlite:///{path}").connect() as connection:
         plan = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {query}").all()
     scanned = {row[3].split()[1] for row in plan if row[3].startswith("SCAN")}
-    # What a view itself has put together.
+    # Subqueries of the view itself.
     scanned = {name for name in scanned if not name.startswith("(subquery")}
     assert scanned <= {"coverage", "each", "link", "one"}, scanned
 

@@ -1,4 +1,4 @@
-"""Cells with their results by seed, against the rows of the view that says it one by one."""
+"""Cells of results by seed, compared with the rows of the view `results`."""
 
 from dataclasses import replace
 from typing import Any
@@ -33,7 +33,7 @@ def read_cells(crowd: db.Store, **where: Any) -> list[db.SeededCell]:
 
 
 def alike(cells: list[db.SeededCell]) -> list[db.SeededCell]:
-    """Without what only the order of rows decides."""
+    """Return the cells without the orders that only the rows' order decides."""
     found = [replace(cell, makings=tuple(sorted(cell.makings, key=str))) for cell in cells]
     return sorted(found, key=str)
 

@@ -1,4 +1,4 @@
-"""Workers, clocks and accidents in any order, held against a model of what should happen."""
+"""Workers, clocks and accidents in any order, compared with a model."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -34,7 +34,7 @@ LEASE = 10.0
 
 @dataclass
 class Model:
-    """What a job should be."""
+    """The expected state of a job."""
 
     state: str = "pending"
     step: int = 0
@@ -66,7 +66,7 @@ class Model:
 def test_no_order_of_events_breaks_the_state_machine(
     new_world: Callable[[], Any], request: pytest.FixtureRequest
 ) -> None:
-    """With fewer orders on a server, which runs the same statements and takes twice as long."""
+    """A server, which runs the same statements in twice the time, gets fewer orders."""
 
     class Jobs(RuleBasedStateMachine):
         claims = Bundle("claims")

@@ -1,4 +1,4 @@
-"""What goes in comes out: plans, maps, curves, files, counts and tables."""
+"""Plans, maps, curves, files, counts and tables are read as they were stored."""
 
 import dataclasses
 import math
@@ -96,7 +96,7 @@ def test_curves_keep_every_value_and_replace_repeated_points(world: Any) -> None
 
 
 def test_points_that_a_curve_lacks_are_found(world: Any) -> None:
-    """Of the curve of the attempt itself: what a former one left stays shown during a rerun."""
+    """Of the attempt's own curve: during a rerun the former attempt's curve stays shown."""
     former = world.finish_trial(0)
     assert find_missing(world.store, former, []) == []
     world.store.rerun([former.job_id], by="me", now=1020.0)
@@ -181,7 +181,7 @@ def test_a_measure_that_nobody_registered_is_refused(world: Any) -> None:
 
 
 def test_a_measure_of_a_plugin_is_stored_where_the_plugin_is_not_loaded(world: Any) -> None:
-    """As by a worker of another sweep, which delivers what a dead one left."""
+    """As by a worker of another sweep that delivers the result of a dead one."""
     own = measures.PluginMeasure("odd", "levels", "higher", "nothing", lambda *_: 1.0)
     measures.add(own)
     try:

@@ -1,4 +1,4 @@
-"""What may pass is told apart from what may not, and nobody's job is taken right after it."""
+"""Temporary failures are `Unavailable`, and no job is taken over right after one."""
 
 import sqlite3
 import threading
@@ -71,7 +71,7 @@ def test_a_server_that_lets_nobody_in_may_let_them_in_later(
 def test_connections_cut_at_any_moment_lose_and_double_nothing(
     postgres: Any, filled_name: str
 ) -> None:
-    """Each call is tried until it is answered, while the server cuts whoever is there."""
+    """Each call is repeated until it succeeds, while the server cuts all connections."""
     store = db.connect(postgres.url(filled_name))
     job_id = TRIAL_JOBS[1].id
     store.retry([job_id])
@@ -107,7 +107,7 @@ def test_connections_cut_at_any_moment_lose_and_double_nothing(
     finally:
         ended.set()
         cutter.join()
-    # The last cut may reach a session only now.
+    # The last cut may take effect only now.
     told = insisting(lambda: read_curve(store, job_id, "loss"))
     assert told == [db.Metric("loss", n, n) for n in range(1, step + 1)]
     assert insisting(lambda: read_job(store, job_id)).state == "failed"
@@ -128,7 +128,7 @@ def test_a_lease_is_not_taken_before_one_has_passed_since_the_server_s_start(
 
 @contextmanager
 def locked(store: db.Store, seconds: float) -> Iterator[None]:
-    """Nobody can write for a while."""
+    """Keep everybody from writing for a number of seconds."""
     engine = sa.create_engine(store.url, poolclass=sa.NullPool, isolation_level="AUTOCOMMIT")
     with engine.connect() as other:
         if engine.dialect.name == "sqlite":
@@ -151,7 +151,7 @@ def test_a_file_that_is_gone_is_reported_so(filled_path: Path) -> None:
 
 
 def test_who_waited_for_the_database_takes_nobody_s_job(filled: Any) -> None:
-    """The holder may have waited as well, and renews its lease first."""
+    """The holder may have waited too, and renews its lease first."""
     store = filled.store
     running = next(iter(list_running(store)))
 

@@ -1,5 +1,4 @@
-"""The views, held against plain Python over the rows of the tables, and one engine's against the
-other's."""
+"""The views, compared with plain Python over the rows of the tables, and between the engines."""
 
 import dataclasses
 import itertools
@@ -29,8 +28,8 @@ LOST = ("diverged", "failed")
 
 
 @dataclass(frozen=True)
-class Told:
-    """A filled database: rows of its tables, and what its views say."""
+class Contents:
+    """A filled database: the rows of its tables and views."""
 
     store: db.Store
     tables: dict[str, list[Row]]
@@ -52,7 +51,7 @@ class Told:
         ]
 
     def segments(self, pretraining_id: str | None, budget: int) -> list[Row]:
-        """The jobs of a pretraining up to a budget."""
+        """Return the jobs of a pretraining up to a budget."""
         return [
             job
             for job in self.tables["jobs"]
@@ -60,7 +59,7 @@ class Told:
         ]
 
     def chain(self, pretraining_id: str | None, budget: int) -> list[Row]:
-        """The jobs that led a pretraining to a budget, the last one first."""
+        """Return the jobs that led a pretraining to a budget, the last one first."""
         found = [s for s in self.segments(pretraining_id, budget) if s["budget"] == budget]
         for job in found:
             start = min(attempt["first_step"] for attempt in self.attempts(job["id"]))
@@ -68,43 +67,45 @@ class Told:
         return []
 
 
-def told(store: db.Store) -> Told:
+def read_contents(store: db.Store) -> Contents:
     with sa.create_engine(store.url, poolclass=sa.NullPool).connect() as connection:
         tables = {
             table.name: [dict(row._mapping) for row in connection.execute(sa.select(table))]
             for table in metadata.sorted_tables
         }
-    return Told(store, tables)
+    return Contents(store, tables)
 
 
 @pytest.fixture(scope="module")
-def both(crowded: dict[str, str]) -> dict[str, Told]:
-    """The same done on each engine."""
-    return {name: told(db.connect(url, create=False)) for name, url in crowded.items()}
+def both(crowded: dict[str, str]) -> dict[str, Contents]:
+    """The same database on each engine."""
+    return {name: read_contents(db.connect(url, create=False)) for name, url in crowded.items()}
 
 
 @pytest.fixture
-def full(both: dict[str, Told]) -> Told:
-    """One of them: both say the same."""
+def full(both: dict[str, Contents]) -> Contents:
+    """One of them, since both have the same rows."""
     return both["sqlite"]
 
 
 def total(values: Iterator[float | None]) -> Any:
-    """The sum, to a microsecond for each value; None for none."""
+    """Return the sum, exact to a microsecond for each value; None without values."""
     known = [value for value in values if value is not None]
     return pytest.approx(math.fsum(known), abs=1e-6 * len(known)) if known else None
 
 
 def keyed(rows: list[Row], *names: str) -> dict[Any, Row]:
-    """Rows by what tells them apart."""
+    """Return rows by their values of some columns, which must differ."""
     found = {tuple(row[name] for name in names): row for row in rows}
     assert len(found) == len(rows)
     return found
 
 
 @pytest.mark.parametrize("name", views.tables)
-def test_both_engines_give_the_same_rows_to_the_last_bit(both: dict[str, Told], name: str) -> None:
-    """With columns that are null and of the types as declared."""
+def test_both_engines_give_the_same_rows_to_the_last_bit(
+    both: dict[str, Contents], name: str
+) -> None:
+    """Also nulls and types are as declared."""
     left, right = (one.store.rows(db.select_view(name)) for one in both.values())
     assert [row._asdict() for row in left] == [row._asdict() for row in right]
     assert left
@@ -115,8 +116,8 @@ def test_both_engines_give_the_same_rows_to_the_last_bit(both: dict[str, Told], 
         assert {type(v) for v in values if v is not None} <= {kinds[type(column.type)]}, column.name
 
 
-def measured(full: Told, *names: str) -> list[Row]:
-    """The measures of current results, with what their trial, result and protocol say."""
+def measured(full: Contents, *names: str) -> list[Row]:
+    """Return measures of current results, joined with their trials and protocols."""
     trials, protocols = full.by_id("flow_trials"), full.by_id("protocols")
     current = {job["done_attempt_id"]: job for job in full.tables["jobs"] if job["trial_id"]}
     return [
@@ -139,8 +140,8 @@ OF_CELL = (
 )
 
 
-def by_cell(full: Told) -> dict[Any, dict[int, float]]:
-    """Bits/dim by seed of each cell without map options, by the protocol 'plain'."""
+def by_cell(full: Contents) -> dict[Any, dict[int, float]]:
+    """Return bits/dim by seed of each cell without map options, by the protocol 'plain'."""
     found: dict[Any, dict[int, float]] = {}
     for row in measured(full, "bits_per_dim"):
         if row["protocol"] == "plain" and row["map_options"] is None:
@@ -152,7 +153,7 @@ def close(value: float) -> Any:
     return pytest.approx(value, abs=1e-12, rel=0)
 
 
-def test_the_board_has_each_rule_beside_the_flows_own(full: Told) -> None:
+def test_the_board_has_each_rule_beside_the_flows_own(full: Contents) -> None:
     recipes, cells = full.by_id("recipes"), by_cell(full)
     rows = keyed(full.view("board"), *OF_CELL)
     assert rows.keys() == cells.keys()
@@ -229,7 +230,7 @@ def test_the_board_knows_a_flows_own_rule_that_is_a_plugins(new_world: Any) -> N
 
 
 def is_paired(a: Row, b: Row) -> bool:
-    """Whether two trials differ in the factorization alone, or in the budget alone."""
+    """Return whether two trials differ only in the factorization, or only in the budget."""
     if a["factorization"] == b["factorization"]:
         names: tuple[str, ...] = ("map_options",)
         differ = a["budget"] != b["budget"]
@@ -239,7 +240,7 @@ def is_paired(a: Row, b: Row) -> bool:
     return differ and all(a[name] == b[name] for name in ("seed", "recipe_id", *names))
 
 
-def test_pairs_differ_in_the_factorization_or_the_budget_alone(full: Told) -> None:
+def test_pairs_differ_in_the_factorization_or_the_budget_alone(full: Contents) -> None:
     trials = full.by_id("flow_trials")
     expected = {}
     for one, other in itertools.permutations(measured(full, "bits_per_dim"), 2):
@@ -267,7 +268,7 @@ def test_pairs_differ_in_the_factorization_or_the_budget_alone(full: Told) -> No
 
 
 def test_a_word_is_paired_with_a_rule_of_the_data(world: World) -> None:
-    """Whose budget of 0 is none that anybody chose."""
+    """Its budget of 0 was not chosen, so it does not have to match."""
     of_data = dataclasses.replace(PRETRAINING, id="of data", flow="data", nms="data")
     rule = dataclasses.replace(trial("variance-low", 0, 0), pretraining_id="of data")
     fresh = trial("HHL", 0, 0)
@@ -285,13 +286,13 @@ def test_a_word_is_paired_with_a_rule_of_the_data(world: World) -> None:
 
 
 @pytest.mark.parametrize("name", ["results", "measures", "costs", "maps", "coverage"])
-def test_low_and_high_are_found_by_these_names(full: Told, name: str) -> None:
+def test_low_and_high_are_found_by_these_names(full: Contents, name: str) -> None:
     rules = {(row["rule"], row["factorization"]) for row in full.view(name)}
     assert {("low", "LLL"), ("high", "HHH")} <= rules
     assert all(rule == word for rule, word in rules if rule not in ("low", "high"))
 
 
-def test_coverage_counts_every_trial_once(full: Told) -> None:
+def test_coverage_counts_every_trial_once(full: Contents) -> None:
     jobs = {job["trial_id"]: job for job in full.tables["jobs"] if job["trial_id"] is not None}
     expected: dict[Any, dict[str, int]] = {}
     for member in full.tables["sweep_trials"]:
@@ -317,7 +318,7 @@ def test_coverage_counts_every_trial_once(full: Told) -> None:
         assert (found[key]["why"] is None) == (found[key]["done"] == found[key]["planned"])
 
 
-def test_coverage_says_why(full: Told) -> None:
+def test_coverage_says_why(full: Contents) -> None:
     whys = {
         (row["asked"], row["budget"], row["map_options"]): row["why"]
         for row in full.view("coverage")
@@ -342,7 +343,7 @@ def test_coverage_says_why(full: Told) -> None:
 
 
 def test_coverage_says_why_one_thing_after_the_other(world: Any) -> None:
-    """The word of the sweep waits for the first segment of its pretraining."""
+    """The trial of the sweep waits for the first segment of its pretraining."""
 
     def why() -> Any:
         (found,) = world.store.view("coverage", asked="low")["why"]
@@ -363,7 +364,7 @@ def test_coverage_says_why_one_thing_after_the_other(world: Any) -> None:
     assert why() is None
 
 
-def test_failures_have_the_last_attempt(full: Told) -> None:
+def test_failures_have_the_last_attempt(full: Contents) -> None:
     rows = keyed(full.view("failures"), "job_id")
     lost = {job["id"]: job for job in full.tables["jobs"] if job["state"] in LOST}
     assert {key for (key,) in rows} == set(lost)
@@ -381,7 +382,7 @@ def test_failures_have_the_last_attempt(full: Told) -> None:
         assert row["budget"] == (subject.get("budget") or lost[job_id]["budget"])
 
 
-def test_costs_count_every_attempt_and_the_whole_pretraining(full: Told) -> None:
+def test_costs_count_every_attempt_and_the_whole_pretraining(full: Contents) -> None:
     rows = keyed(full.view("costs"), "job_id")
     jobs = {job["id"]: job for job in full.tables["jobs"] if job["kind"] == "trial"}
     assert {key for (key,) in rows} == set(jobs)
@@ -413,7 +414,7 @@ def test_costs_count_every_attempt_and_the_whole_pretraining(full: Told) -> None
     assert any(row["total_gpu_seconds"] is not None for row in rows.values())
 
 
-def test_efforts_have_the_pretraining_of_the_costs(full: Told) -> None:
+def test_efforts_have_the_pretraining_of_the_costs(full: Contents) -> None:
     facts = ("recipe_id", "data_digest", "factorization", "budget", "map_options", "seed")
     rows = keyed([row for row in full.view("costs") if row["attempts"]], *facts)
     recipes = [row["id"] for row in full.tables["recipes"]]
@@ -426,7 +427,7 @@ def test_efforts_have_the_pretraining_of_the_costs(full: Told) -> None:
     assert any(shared.values())
 
 
-def test_budgets_are_the_rows_of_the_board_that_use_maps(full: Told) -> None:
+def test_budgets_are_the_rows_of_the_board_that_use_maps(full: Contents) -> None:
     board = keyed([row for row in full.view("board") if row["budget"] is not None], *OF_CELL)
     rows = keyed(full.view("budgets"), *OF_CELL)
     assert rows.keys() == board.keys()
@@ -452,7 +453,7 @@ def test_budgets_are_the_rows_of_the_board_that_use_maps(full: Told) -> None:
             assert row[name] == pytest.approx(mean, abs=1e-11)
 
 
-def test_maps_have_each_split_beside_the_map_that_it_read(full: Told) -> None:
+def test_maps_have_each_split_beside_the_map_that_it_read(full: Contents) -> None:
     rows = keyed(full.view("maps"), "trial_id", "split")
     current = {job["done_attempt_id"] for job in full.tables["jobs"]}
     tables = [one for one in full.tables["index_tables"] if one["attempt_id"] in current]
@@ -465,12 +466,12 @@ def test_maps_have_each_split_beside_the_map_that_it_read(full: Told) -> None:
             for one in full.tables["contribution_maps"]
             if all(one[name] == row[name] for name in ("pretraining_id", "budget", "split"))
         ]
-        total = row["map_options"] is not None  # of which none was taken
+        total = row["map_options"] is not None  # no map was taken by this score
         assert row["map_digest"] == (None if total else own[0]["digest"])
         assert row["rank_gap"] == (None if total else own[0]["rank_gap"])
 
 
-def test_curves_are_those_of_current_results(full: Told) -> None:
+def test_curves_are_those_of_current_results(full: Contents) -> None:
     rows = full.view("curves")
     done = {job["id"] for job in full.tables["jobs"] if job["state"] == "done"}
     assert {row["job_id"] for row in rows} == {i for i in done if full.by_id("jobs")[i]["trial_id"]}
@@ -481,7 +482,7 @@ def test_curves_are_those_of_current_results(full: Told) -> None:
 
 
 @pytest.mark.integration
-def test_duckdb_reads_every_view_of_the_file(both: dict[str, Told]) -> None:
+def test_duckdb_reads_every_view_of_the_file(both: dict[str, Contents]) -> None:
     path = both["sqlite"].store.database.name
     (extension,) = Path(duckdb_extension_sqlite_scanner.__file__).parent.glob(
         f"**/v{duckdb.__version__}/*.duckdb_extension"
