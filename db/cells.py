@@ -166,6 +166,7 @@ def _read_makings(connection: sa.Connection) -> Callable[[str, int], Making]:
 
     @cache
     def making(environment_id: str, threads: int) -> Making:
-        return Making(*known[environment_id], threads)
+        facts = dict(zip(_ENVIRONMENT_FACTS, known[environment_id], strict=True))
+        return Making(**facts, threads=threads)
 
     return making

@@ -338,6 +338,7 @@ def claim_job(
     *,
     pid: int,
     now: float,
+    full: bool,
     expired: float | None,
     one_host: bool,
     back: Callable[[], float | None],
@@ -349,6 +350,7 @@ def claim_job(
         by: The columns of its attempt that say by whom and on which device.
         pid: The process that claims it.
         now: The time by the database's clock.
+        full: Whether the cap of its sweep is reached.
         expired: As for `leases.may_take`.
         one_host: As for `leases.may_take`.
         back: Returns when the database came back for writers, None if it was not away. For the
@@ -363,7 +365,7 @@ def claim_job(
         since = back()
         return since is not None and now < since + lease_seconds
 
-    if job.state not in ("pending", "running") or job.stopped_by is not None:
+    if full or job.state not in ("pending", "running") or job.stopped_by is not None:
         return job
     if _is_ending(connection, owner):
         return job

@@ -194,13 +194,13 @@ def _select_jobs(
         if job.done_attempt_id is not None or job.state in ("failed", "diverged"):
             selection.jobs.add(job.id)
             # The segments that led to its maps, which count in its costs.
-            segment = by_budget.get(job.budget)
-            while segment is not None:
-                selection.jobs.add(segment.id)
-                start = starts.get(segment.id) or 0
-                segment = by_budget.get(start) if 0 < start < segment.budget else None
-                if segment is not None:
-                    selection.maps.add((*origin, segment.budget, None))
+            link = by_budget.get(job.budget)
+            while link is not None:
+                selection.jobs.add(link.id)
+                start = starts.get(link.id) or 0
+                link = by_budget.get(start) if 0 < start < link.budget else None
+                if link is not None:
+                    selection.maps.add((*origin, link.budget, None))
         elif lost:
             selection.jobs |= {job.id, *lost}
         else:

@@ -476,11 +476,6 @@ class Store:
                 waited = time.monotonic() - called
                 return clock if waited > lease_seconds / 2 else self.database.started(connection)
 
-            if cap is not None and _is_full(connection, cap, stack_id, clock):
-                job = read_job(connection, job_id)
-                if job is None:
-                    raise LookupError(f"no job {job_id}")
-                return job
             by: dict[str, Any] = {"owner": owner, "host": host, "environment_id": environment_id}
             by |= {"device": device, "devices": devices, "threads": threads, "stack_id": stack_id}
             by |= {"lease_seconds": lease_seconds}
@@ -490,6 +485,7 @@ class Store:
                 by,
                 pid=pid,
                 now=clock,
+                full=cap is not None and _is_full(connection, cap, stack_id, clock),
                 expired=expired,
                 one_host=self.database.one_host and now is None,
                 back=back,
