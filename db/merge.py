@@ -363,7 +363,7 @@ class _Merge:
                 key = ", ".join(f"{name} {their[name]}" for name in _keys(table))
                 raise UserError(
                     f"{self.source.name} and {self.target.name} have two rows of {table.name} "
-                    f"{key}: its {column.name} is {_shown(other)} there and {_shown(own)} here; "
+                    f"{key}: its {column.name} is {_show(other)} there and {_show(own)} here; "
                     "nothing was merged. One of them was changed: go back to a copy of it"
                 )
             if _is_fuller(other, own):
@@ -378,7 +378,7 @@ class _Merge:
         locked = connection.execute(query.with_for_update() if write else query).all()
         our_jobs = {row.id: row for row in locked}
         now = self.target.clock(connection)
-        planned = [_plan(row, now) for row in their_jobs.values() if row["id"] not in our_jobs]
+        planned = [_plan_job(row, now) for row in their_jobs.values() if row["id"] not in our_jobs]
         ours = _read(connection, attempts.c.job_id, ids)
         # An attempt that runs here may have ended there, if this database is an older copy.
         running = {row["id"] for row in ours if row["ended"] is None}
@@ -445,14 +445,14 @@ class _Merge:
             elif by_key[key]["measured_by"] == row["measured_by"]:
                 self._fill(measures, row, by_key[key])  # raises if they differ
                 gain.equal += 1
-            elif _rank(row, their_extents) < _rank(by_key[key], our_extents):
+            elif _rank_measure(row, their_extents) < _rank_measure(by_key[key], our_extents):
                 gain.filled[key] = {n: v for n, v in row.items() if n not in _keys(measures)}
             else:
                 gain.equal += 1
         return gain
 
 
-def _rank(row: Row, extents: Mapping[Key, tuple[float, int]]) -> tuple[Any, ...]:
+def _rank_measure(row: Row, extents: Mapping[Key, tuple[float, int]]) -> tuple[Any, ...]:
     # The better of two evaluations of a measure sorts first.
     extent = extents.get((row["attempt_id"], row["protocol"])) if row["name"] in BOUND else None
     draws, images = extent or (0.0, 0)
@@ -479,11 +479,11 @@ def _is_fuller(other: Any, own: Any) -> bool:
     return bool(other < own)
 
 
-def _shown(value: Any) -> str:
+def _show(value: Any) -> str:
     return f"{len(value)} bytes" if isinstance(value, bytes) else repr(value)
 
 
-def _plan(job: Row, now: float) -> Row:
+def _plan_job(job: Row, now: float) -> Row:
     # The row of a job before its first attempt.
     planned = ("id", "kind", "pretraining_id", "trial_id", "budget", "data_digest", "steps")
     pending = {"state": "pending", "step": 0, "token": 0, "updated": now}
@@ -514,7 +514,7 @@ def _derive_states(
     rows: list[Row] = []
     for job_id, their in their_jobs.items():
         stored, done = our_jobs.get(job_id), current[job_id]
-        before = _plan(their, now) if stored is None else dict(stored._mapping)
+        before = _plan_job(their, now) if stored is None else dict(stored._mapping)
         job = {name: before[name] for name in DERIVED} | {"done_attempt_id": done}
         if job["state"] != "running":
             tries = by_job.get(job_id, [])
