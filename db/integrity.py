@@ -220,7 +220,7 @@ the values that the problem names."""
 
 
 def check_integrity(
-    database: Database, progress: ReportFunction = lambda what, done, total: None
+    database: Database, progress: ReportFunction = lambda step, done, total: None
 ) -> IntegrityReport:
     """Check everything that a database holds, without changing it.
 

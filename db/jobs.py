@@ -88,14 +88,14 @@ SINCE_RETRY = events.c.id > (
 """The condition that an event came after a person last asked for a retry of its job. Merged
 attempts have no events, so they do not count."""
 
-_READ = Statement(
+_READ_JOB = Statement(
     lambda _: (
         sa.select(*(jobs.c[name] for name in JOB))
         .where(jobs.c.id == sa.bindparam("id"))
         .with_for_update()
     )
 )
-_SHORTER = Statement(
+_READ_SHORTER_LEASE = Statement(
     lambda _: sa.select(sa.func.max(jobs.c.lease_until)).where(
         leases.is_credible(
             jobs.c.lease_until, jobs.c.updated, sa.bindparam("now", type_=sa.Double)
@@ -106,17 +106,17 @@ _SHORTER = Statement(
         jobs.c.state == sa.bindparam("state"),
     )
 )
-_MAP_OF = Statement(
+_READ_ORIGIN = Statement(
     lambda _: sa.select(trials.c.pretraining_id, trials.c.budget).where(
         trials.c.id == sa.bindparam("trial")
     )
 )
-_RERUN = Statement(
+_READ_RERUN = Statement(
     lambda _: sa.select(sa.func.max(events.c.time)).where(
         events.c.job_id == sa.bindparam("job"), events.c.event == sa.bindparam("event")
     )
 )
-_RERUN_OF_SEGMENTS = Statement(
+_READ_SEGMENT_RERUN = Statement(
     lambda _: (
         sa.select(sa.func.max(events.c.time))
         .join_from(jobs, events, events.c.job_id == jobs.c.id)
@@ -128,7 +128,7 @@ _RERUN_OF_SEGMENTS = Statement(
         )
     )
 )
-_MOVE = Statement(
+_MOVE_JOB = Statement(
     lambda _: sa.update(jobs).where(
         jobs.c.id == sa.bindparam("job"),
         jobs.c.state == sa.bindparam("old_state"),
@@ -136,7 +136,7 @@ _MOVE = Statement(
     ),
     columns=MOVED,
 )
-_END = Statement(
+_END_ATTEMPT = Statement(
     lambda _: sa.update(attempts).where(attempts.c.id == sa.bindparam("attempt")),
     columns=("ended", "outcome"),
 )
@@ -148,11 +148,11 @@ _REPORT_AND_END = Statement(
     ),
     columns=("ended", "outcome", *REPORT),
 )
-_EXTEND = Statement(
+_EXTEND_LEASE = Statement(
     lambda _: sa.update(jobs).where(jobs.c.id == sa.bindparam("job")),
     columns=("step", "lease_until", "updated"),
 )
-_PROGRESS = Statement(
+_WRITE_PROGRESS = Statement(
     lambda _: (
         sa.update(attempts)
         .where(attempts.c.id == sa.bindparam("attempt"))
@@ -168,15 +168,15 @@ _PROGRESS = Statement(
     ),
     columns=("last_step", "message"),
 )
-_ENDING = Statement(
+_READ_ENDING = Statement(
     lambda _: sa.select(launches.c.ending).where(launches.c.owner == sa.bindparam("owner"))
 )
-_FORMER = Statement(
+_READ_OUTCOME = Statement(
     lambda _: sa.select(attempts.c.outcome, attempts.c.replaces).where(
         attempts.c.id == sa.bindparam("attempt")
     )
 )
-_BEGIN = Statement(lambda _: sa.insert(attempts))
+_BEGIN_ATTEMPT = Statement(lambda _: sa.insert(attempts))
 _ADD_EVENT = Statement(lambda _: sa.insert(events))
 
 
@@ -206,7 +206,7 @@ def add_event(
 
 def read_job(connection: sa.Connection, job_id: str) -> Job | None:
     """Read a job; in a writer's transaction, nobody else changes it until the end."""
-    row = _READ.first(connection, {"id": job_id})
+    row = _READ_JOB.first(connection, {"id": job_id})
     return None if row is None else Job(**dict(zip(JOB, row, strict=True)))
 
 
@@ -244,13 +244,13 @@ def move_job(
         columns |= dict.fromkeys(HOLDER)
         end = {"attempt": job.attempt_id, "ended": now, "outcome": event}
         if report is None:
-            _END.run(connection, end)
+            _END_ATTEMPT.run(connection, end)
         else:
             _REPORT_AND_END.run(connection, {**end, **report})
     moved = replace(job, **columns, state=state, updated=now)
     was = {"job": job.id, "old_state": job.state, "old_token": job.token}
     values = {name: getattr(moved, name) for name in MOVED}
-    if _MOVE.run(connection, was | values) == 0:
+    if _MOVE_JOB.run(connection, was | values) == 0:
         return None
     add_event(
         connection,
@@ -270,7 +270,7 @@ def _was_done_meanwhile(connection: sa.Connection, job: Job) -> bool:
     # Whether a merge brought a result while the attempt ran, which is not a rerun.
     if job.done_attempt_id is None:
         return False
-    attempt = _FORMER.first(connection, {"attempt": job.attempt_id})
+    attempt = _READ_OUTCOME.first(connection, {"attempt": job.attempt_id})
     return attempt is not None and attempt[1] is None
 
 
@@ -278,7 +278,7 @@ def _accept(connection: sa.Connection, job: Job, now: float) -> Job:
     # Mark a job as done whose result a merge brought.
     accepted = replace(job, state="done", step=job.steps, attempt_id=job.done_attempt_id)
     was = {"job": job.id, "old_state": job.state, "old_token": job.token}
-    _MOVE.run(connection, was | {name: getattr(accepted, name) for name in MOVED})
+    _MOVE_JOB.run(connection, was | {name: getattr(accepted, name) for name in MOVED})
     add_event(connection, "merge", now, job_id=job.id, attempt_id=job.done_attempt_id)
     return accepted
 
@@ -396,7 +396,7 @@ def claim_job(
         "first_step": job.step,
         "last_step": job.step,
     }
-    _BEGIN.run(connection, attempt)
+    _BEGIN_ATTEMPT.run(connection, attempt)
     if continues is not None:
         for table in (metrics, artifacts):
             left = sa.update(table).where(table.c.attempt_id == continues)
@@ -424,7 +424,7 @@ def claim_job(
 
 
 def _is_ending(connection: sa.Connection, owner: str) -> bool:
-    launch = _ENDING.first(connection, {"owner": owner})
+    launch = _READ_ENDING.first(connection, {"owner": owner})
     return launch is not None and launch[0] is not None
 
 
@@ -438,11 +438,11 @@ def _read_rerun(connection: sa.Connection, job: Job) -> str:
     # the job or of a segment that it goes on from. Jobs put back by one call share it.
     pretraining_id, budget = job.pretraining_id, job.budget
     if job.trial_id is not None:
-        ((pretraining_id, budget),) = _MAP_OF.all(connection, {"trial": job.trial_id})
-    asked = _RERUN.all(connection, {"job": job.id, "event": "rerun"})
+        ((pretraining_id, budget),) = _READ_ORIGIN.all(connection, {"trial": job.trial_id})
+    asked = _READ_RERUN.all(connection, {"job": job.id, "event": "rerun"})
     if pretraining_id is not None:
-        of = {"pretraining": pretraining_id, "data": job.data_digest, "budget": budget}
-        asked += _RERUN_OF_SEGMENTS.all(connection, of | {"event": "rerun"})
+        key = {"pretraining": pretraining_id, "data": job.data_digest, "budget": budget}
+        asked += _READ_SEGMENT_RERUN.all(connection, key | {"event": "rerun"})
     times = [time for (time,) in asked if time is not None]
     return f"{round(1000 * max(times)):x}" if times else ""
 
@@ -450,7 +450,7 @@ def _read_rerun(connection: sa.Connection, job: Job) -> str:
 def _is_unfinished(connection: sa.Connection, attempt_id: str | None) -> bool:
     if attempt_id is None:
         return False
-    ((outcome, _),) = _FORMER.all(connection, {"attempt": attempt_id})
+    ((outcome, _),) = _READ_OUTCOME.all(connection, {"attempt": attempt_id})
     return bool(outcome != "done")
 
 
@@ -458,8 +458,8 @@ def _shorter_until(connection: sa.Connection, job: Job, now: float) -> float | N
     # When the last lease of a shorter segment that runs ends; None if none runs.
     if job.pretraining_id is None:
         return None
-    of = {"pretraining": job.pretraining_id, "data": job.data_digest, "budget": job.budget}
-    rows = _SHORTER.all(connection, of | {"state": "running", "now": now})
+    key = {"pretraining": job.pretraining_id, "data": job.data_digest, "budget": job.budget}
+    rows = _READ_SHORTER_LEASE.all(connection, key | {"state": "running", "now": now})
     until: float | None = rows[0][0]
     return until
 
@@ -508,8 +508,8 @@ def extend_leases(
                 "now_log": None if beat.log is None else escape_text(beat.log),
             }
         )
-    _EXTEND.run_many(connection, extended)
-    _PROGRESS.run_many(connection, progress)
+    _EXTEND_LEASE.run_many(connection, extended)
+    _WRITE_PROGRESS.run_many(connection, progress)
     return good
 
 

@@ -104,7 +104,7 @@ def merge(
     *,
     dry_run: bool = False,
     choose: Callable[[sa.Connection], Collection[str]] | None = None,
-    progress: ReportFunction = lambda what, done, total: None,
+    progress: ReportFunction = lambda step, done, total: None,
 ) -> MergeReport:
     """Insert the rows of `source` that `target` lacks.
 

@@ -376,8 +376,8 @@ class PostgresDatabase(Database):
 
     def _options(self) -> str:
         # A role's time limit is meant for people's queries, so it is lifted; one in the URL holds.
-        own = _texts(self._url.query.get("options", ""))
-        return " ".join(("-c statement_timeout=0", *own, f"-c lock_timeout={WAIT_SECONDS}s"))
+        options = _texts(self._url.query.get("options", ""))
+        return " ".join(("-c statement_timeout=0", *options, f"-c lock_timeout={WAIT_SECONDS}s"))
 
     def _settings(self) -> dict[str, str]:
         return {name.replace("-", "_"): value for name, value in OPTION.findall(self._options())}

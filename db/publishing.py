@@ -91,7 +91,7 @@ def publish(
     *,
     where: Where | None = None,
     sweep_ids: Sequence[str] = (),
-    progress: ReportFunction = lambda what, done, total: None,
+    progress: ReportFunction = lambda step, done, total: None,
 ) -> Published:
     """Make a published database. The same content gives the same bytes.
 
@@ -131,7 +131,7 @@ def publish(
 
 
 def combine(
-    files: Iterable[Path], out: Path, progress: ReportFunction = lambda what, done, total: None
+    files: Iterable[Path], out: Path, progress: ReportFunction = lambda step, done, total: None
 ) -> None:
     """Combine published databases, of this schema or an older one, into one.
 

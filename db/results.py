@@ -235,7 +235,7 @@ PUBLISHED_POINTS = 60
 """The most points of a curve in a published database, its first and last among them."""
 
 
-def _put_points(dialect: sa.Dialect) -> sa.sql.dml.UpdateBase:
+def _build_put_points(dialect: sa.Dialect) -> sa.sql.dml.UpdateBase:
     new = insert(dialect, metrics)
     if dialect.name == "postgresql":
         points = (
@@ -255,7 +255,7 @@ def _put_points(dialect: sa.Dialect) -> sa.sql.dml.UpdateBase:
     )
 
 
-_PUT = Statement(_put_points, columns=("attempt_id", "name", "step", "value"))
+_PUT_POINTS = Statement(_build_put_points, columns=("attempt_id", "name", "step", "value"))
 
 
 def insert_metrics(connection: sa.Connection, attempt_id: str, points: Sequence[Metric]) -> None:
@@ -273,7 +273,9 @@ def insert_metrics(connection: sa.Connection, attempt_id: str, points: Sequence[
         for point in points
     }
     if connection.dialect.name != "postgresql":
-        _PUT.run_many(connection, [{"attempt_id": attempt_id, **row} for row in rows.values()])
+        _PUT_POINTS.run_many(
+            connection, [{"attempt_id": attempt_id, **row} for row in rows.values()]
+        )
     elif rows:
         lists = {name: [row[name] for row in rows.values()] for name in ("name", "step", "value")}
-        _PUT.run(connection, {"attempt_id": attempt_id, **lists})
+        _PUT_POINTS.run(connection, {"attempt_id": attempt_id, **lists})

@@ -1243,11 +1243,12 @@ class Store:
         members = sa.select(sweep_trials.c.trial_id)
         with self._writer.connect() as connection, connection.begin() as transaction:
             lock(connection, "register")
-            own = set(connection.execute(members.where(named)).scalars())
+            trial_ids = set(connection.execute(members.where(named)).scalars())
             # Nobody begins another of these trials before the transaction ends.
-            query = sa.select(jobs.c.trial_id, jobs.c.token).where(among(jobs.c.trial_id, own))
-            locked = connection.execute(query.order_by(jobs.c.id).with_for_update())
-            unbegun = own - {row.trial_id for row in locked if row.token > 0}
+            own = among(jobs.c.trial_id, trial_ids)
+            query = sa.select(jobs.c.trial_id, jobs.c.token).where(own).order_by(jobs.c.id)
+            locked = connection.execute(query.with_for_update())
+            unbegun = trial_ids - {row.trial_id for row in locked if row.token > 0}
             planned = among(sweep_trials.c.trial_id, unbegun)
             connection.execute(sa.delete(sweep_trials).where(named, planned))
             query = sa.select(trials.c.id, trials.c.pretraining_id).where(
@@ -1271,7 +1272,7 @@ class Store:
             connection.execute(sa.delete(sweeps).where(sweeps.c.id.in_(ended)))
             if dry_run:
                 transaction.rollback()
-        kept = len(own) - len(unbegun)
+        kept = len(trial_ids) - len(unbegun)
         return Forgotten(trials=deleted.rowcount, segments=segments, sweeps=len(ended), kept=kept)
 
     # Artifacts: the files that jobs leave outside the database
