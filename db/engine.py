@@ -236,7 +236,7 @@ def translate_errors(engine: sa.Engine, database: Database) -> sa.Engine:
     return engine
 
 
-def driver_of(connection: sa.Connection) -> Any:
+def get_driver(connection: sa.Connection) -> Any:
     """Return the DBAPI connection, in the same transaction."""
     if not connection.in_transaction():  # the driver would begin one of another kind by itself
         connection.begin()
@@ -244,7 +244,7 @@ def driver_of(connection: sa.Connection) -> Any:
 
 
 @contextmanager
-def driver_errors(connection: sa.Connection) -> Iterator[None]:
+def translating_errors(connection: sa.Connection) -> Iterator[None]:
     """Raise the driver's failures as an engine with `translate_errors` does."""
     try:
         yield

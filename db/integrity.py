@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from numpy.typing import NDArray
 
 from lcma.db import migrate
-from lcma.db.engine import Damaged, Database, driver_errors, driver_of
+from lcma.db.engine import Damaged, Database, get_driver, translating_errors
 from lcma.db.maps import decode_map, find_map_damage
 from lcma.db.results import (
     PUBLISHED_POINTS,
@@ -296,8 +296,8 @@ class RowChecks:
     def _find_broken(self, name: str, problem: str, query: str) -> Iterator[Finding]:
         self.progress(f"states of {name}", 0, None)
         keys = len(_keys(metadata.tables[name]))
-        with driver_errors(self.connection):
-            rows = driver_of(self.connection).execute(query).fetchall()
+        with translating_errors(self.connection):
+            rows = get_driver(self.connection).execute(query).fetchall()
         for row in rows:
             yield Finding(name, _join_key(row[:keys]), problem.format(*row[keys:]))
 

@@ -25,11 +25,11 @@ from lcma.db.engine import (
     DatabaseState,
     QueryResult,
     Unavailable,
-    driver_errors,
     explain_timeout,
     find_revision,
     take_rows,
     translate_errors,
+    translating_errors,
 )
 from lcma.db.relations import explain_name
 from lcma.db.schema import OPTUNA_TABLES, VERSION_TABLE, only_optuna
@@ -506,7 +506,7 @@ class SqliteDatabase(Database):
         @event.listens_for(engine, "begin")
         def _begin(connection: sa.Connection) -> None:
             # On the driver's own connection: SQLAlchemy would take longer than SQLite.
-            with driver_errors(connection):
+            with translating_errors(connection):
                 connection.connection.cursor().execute(begin)
 
         return translate_errors(engine, self)

@@ -12,7 +12,7 @@ from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.dml import UpdateBase
 from sqlalchemy.sql.selectable import Select
 
-from lcma.db.engine import driver_errors, driver_of
+from lcma.db.engine import get_driver, translating_errors
 from lcma.sweeps.errors import UserError, suggest
 from lcma.sweeps.input_files import UNSTORABLE
 
@@ -55,8 +55,8 @@ class Statement:
         if rows:
             text, names = self._compile(connection.dialect, rows[0])
             values = rows if names is None else [[row[name] for name in names] for row in rows]
-            with driver_errors(connection):
-                driver_of(connection).cursor().executemany(text, values)
+            with translating_errors(connection):
+                get_driver(connection).cursor().executemany(text, values)
 
     def first(self, connection: sa.Connection, values: Row) -> tuple[Any, ...] | None:
         """Execute it; return its first row, None for none."""
@@ -70,8 +70,8 @@ class Statement:
     def _execute(self, connection: sa.Connection, values: Row) -> Any:
         text, names = self._compile(connection.dialect, values)
         parameters = values if names is None else [values[name] for name in names]
-        with driver_errors(connection):
-            return driver_of(connection).execute(text, parameters)
+        with translating_errors(connection):
+            return get_driver(connection).execute(text, parameters)
 
     def _compile(self, dialect: sa.Dialect, values: Row) -> tuple[str, Sequence[str] | None]:
         if dialect.name not in self._compiled:
@@ -138,8 +138,8 @@ def append_rows(connection: sa.Connection, table: sa.Table, rows: Sequence[Row])
         connection.exec_driver_sql(insert, values)
         return
     with (
-        driver_errors(connection),
-        driver_of(connection).cursor() as cursor,
+        translating_errors(connection),
+        get_driver(connection).cursor() as cursor,
         cursor.copy(f"COPY {into} FROM STDIN") as copy,
     ):
         for row in values:
