@@ -64,7 +64,7 @@ ROWS = 2000
 """Rows of other tables merged in one transaction."""
 
 RETRY_PAUSES = (0.1, 0.3, 1.0, 3.0)
-"""Seconds before each retry of a part that was `Unavailable`, as after a deadlock with a worker."""
+"""Seconds before each retry of a portion that was `Unavailable`, as in a deadlock with a worker."""
 
 Row = dict[str, Any]
 Key = tuple[Any, ...]
@@ -108,7 +108,7 @@ def merge(
 ) -> MergeReport:
     """Insert the rows of `source` that `target` lacks.
 
-    All rows are compared before any is written. They are written in parts, each in a transaction
+    All rows are compared before any is written. They are written in portions, each in a transaction
     of its own that leaves the target sound: workers go on meanwhile, and merging again completes a
     merge that was cut off.
 
@@ -124,7 +124,7 @@ def merge(
         UserError: Both are one database; the source is missing, damaged, unsound, or of another
             schema than this code's; the target is not ours or of a newer schema; or they have
             different rows of one key. Then the target is as it was. Or the target fails during the
-            merge: the parts written before are whole, and merging again goes on.
+            merge: the portions written before are whole, and merging again goes on.
     """
     migrate.require_current(source, source.identify())
     state = target.identify()
@@ -223,7 +223,7 @@ class _Gains:
 
 
 @dataclass(frozen=True, slots=True)
-class _Part:
+class _Portion:
     """The rows that are merged in one transaction."""
 
     name: str
@@ -247,16 +247,18 @@ class _Merge:
         self.counts: dict[str, Counter[str]] = {}
 
     def run(self, *, fresh: bool, dry_run: bool) -> None:
-        """Compare all parts unless the target is fresh, then write those with gains."""
-        parts = list(self._list_parts())
+        """Compare all portions unless the target is fresh, then write those with gains."""
+        portions = list(self._list_portions())
         if not fresh:
             with self.target.reader().connect() as reader:
-                parts = [part for part in parts if self._count(part.take(reader, False))]
+                portions = [
+                    portion for portion in portions if self._count(portion.take(reader, False))
+                ]
         written = 0
         try:
-            for part in () if dry_run else parts:
-                self.progress(part.name, part.done, part.total)
-                gains = self._write(part)
+            for portion in () if dry_run else portions:
+                self.progress(portion.name, portion.done, portion.total)
+                gains = self._write(portion)
                 if fresh:
                     self._count(gains)
                 written += 1
@@ -273,12 +275,12 @@ class _Merge:
                 f"{error}; what was merged before that is whole: merge again to go on"
             ) from error
 
-    def _list_parts(self) -> Iterator[_Part]:
+    def _list_portions(self) -> Iterator[_Portion]:
         for table in PLANS:
             count = sa.select(sa.func.count()).select_from(table)
             total = self.connection.execute(count).scalar_one()
             for start in range(0, total, ROWS):
-                yield _Part(table.name, start, total, partial(self._take_plans, table, start))
+                yield _Portion(table.name, start, total, partial(self._take_plans, table, start))
         # Segments by pretraining and budget, then trials.
         order = jobs.c.pretraining_id, jobs.c.budget, jobs.c.id
         ids: dict[str, list[str]] = {"pretraining": [], "trial": []}
@@ -290,7 +292,7 @@ class _Merge:
         for kind, size in (("pretraining", SEGMENTS), ("trial", TRIALS)):
             for start in range(0, len(ids[kind]), size):
                 chunk = ids[kind][start : start + size]
-                yield _Part("jobs", done, total, partial(self._take_jobs, chunk))
+                yield _Portion("jobs", done, total, partial(self._take_jobs, chunk))
                 done += len(chunk)
 
     def _count(self, gains: Sequence[_Gains]) -> bool:
@@ -299,11 +301,11 @@ class _Merge:
             counts.update(new=len(gain.new), filled=len(gain.filled), equal=gain.equal)
         return any(gain.new or gain.filled for gain in gains)
 
-    def _write(self, part: _Part) -> Sequence[_Gains]:
+    def _write(self, portion: _Portion) -> Sequence[_Gains]:
         for pause in (*RETRY_PAUSES, None):
             try:
                 with self._transaction() as connection:
-                    return part.take(connection, True)
+                    return portion.take(connection, True)
             except Unavailable:
                 if pause is None:
                     raise

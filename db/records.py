@@ -711,7 +711,7 @@ class Attempt:
 
 @dataclass(frozen=True, slots=True)
 class Rerun:
-    """A job that was put back to be run anew, and is not done."""
+    """A job that was put back for a rerun, and is not done."""
 
     job_id: str
     kind: Kind

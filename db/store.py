@@ -583,7 +583,7 @@ class Store:
     def rerun(
         self, job_ids: Sequence[str], *, by: str, why: str = "", now: float | None = None
     ) -> int:
-        """Put those of the jobs that are done back to pending, to be run anew.
+        """Put those of the jobs that are done back to pending, to be rerun.
 
         Their results and maps stay current until the new attempt is done, which supersedes them.
 
@@ -739,7 +739,7 @@ class Store:
             False, with nothing changed, if nothing is new.
 
         Raises:
-            Conflict: A measure is stored with another value, or the job is or was run anew; nothing
+            Conflict: A measure is stored with another value, or the job is or was rerun; nothing
                 is changed.
             ValueError: The result is of another job, or the job has none.
             LookupError: The job is not registered.
