@@ -1,7 +1,7 @@
 """Places of checkpoints and weights: local folders, and any other place that fsspec knows.
 
-`open_folder` opens one as a `Folder`. A file of it is whole or is not there, whatever kills its
-writer.
+`open_folder` opens a place as a `Folder`. Whatever kills a writer, a file there is complete or
+absent.
 """
 
 from pathlib import Path
@@ -35,10 +35,10 @@ __all__ = [
 def open_folder(where: Path | str) -> Folder:
     """Open the folder at a path of this host, or at a URL, without creating anything.
 
-    Raises StorageError for a URL whose scheme fsspec does not know, or whose package is missing.
+    Raises StorageError if fsspec does not know the URL's scheme or its package is missing.
     """
     if isinstance(where, Path):
         return LocalFolder(where)
-    from lcma.harness.storage.remote import open_remote  # fsspec is imported where it is needed
+    from lcma.harness.storage.remote import open_remote  # imports fsspec
 
     return open_remote(where)

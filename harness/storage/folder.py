@@ -1,4 +1,4 @@
-"""Folders of files, wherever they lie, and those of a disk or of a file system that is mounted."""
+"""The interface of a folder in any place, and the folders of mounted file systems."""
 
 import errno
 import hashlib
@@ -20,11 +20,12 @@ from lcma.sweeps.input_files import open_regular
 
 
 class StorageError(UserError):
-    """A place that could not be read or written."""
+    """A place could not be read or written."""
 
 
 class UnreachableError(StorageError):
-    """The same for a cause that may pass: no network, a full disk, a server that restarts."""
+    """A place could not be used, and may work later: no network, a full disk, a restarting
+    server."""
 
 
 class MissingFileError(StorageError):
@@ -33,20 +34,20 @@ class MissingFileError(StorageError):
 
 @dataclass(frozen=True)
 class File:
-    """A file; ``modified`` is by the place's clock, Unix seconds, None where it is not known."""
+    """A file in a folder."""
 
     name: str
     bytes: int
-    modified: float | None
+    modified: float | None  # Unix seconds by the place's clock; None if unknown
 
 
 @dataclass(frozen=True)
 class StoredFile:
-    """A file that was written; ``digest`` is the sha256 of its bytes."""
+    """A file that was written."""
 
     name: str
     bytes: int
-    digest: str
+    digest: str  # sha256 of its bytes, hexadecimal
 
 
 def sha256_of(file: BinaryIO) -> str:
@@ -56,20 +57,22 @@ def sha256_of(file: BinaryIO) -> str:
 
 
 def fill_file(file: BinaryIO, write: Callable[[BinaryIO], object]) -> None:
-    """Call write(file). If it raises RuntimeError because of an I/O error, raise the OSError.
+    """Call write(file). If an OSError makes it raise a RuntimeError, raise the OSError instead.
 
-    torch.save says only that something went wrong.
+    `torch.save` reports only that something went wrong.
     """
-    watched: Any = _Watched(file)
+    recorder: Any = _ErrorRecorder(file)
     try:
-        write(watched)
+        write(recorder)
     except RuntimeError:
-        if watched.error is None:
+        if recorder.error is None:
             raise
-        raise watched.error from None
+        raise recorder.error from None
 
 
-class _Watched:
+class _ErrorRecorder:
+    """A file that remembers the error of its writes."""
+
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
         self.error: OSError | None = None
@@ -86,35 +89,36 @@ class _Watched:
 
 
 class Folder(ABC):
-    """A folder of files, with folders below. ``name`` is for people and holds no password.
+    """A folder of files and subfolders.
 
-    Every method raises `UnreachableError` if the same may work later, and another StorageError if
-    it will not.
+    Every method raises `UnreachableError` if the same call may work later, and another
+    StorageError if it will not.
     """
 
     name: str
+    """The path or URL as it is shown, without passwords."""
 
     @property
     @abstractmethod
     def place(self) -> str:
-        """Its place, for the database: HOST:FOLDER, or the URL without passwords."""
+        """The place as the database stores it: HOST:FOLDER, or the URL without passwords."""
 
     @property
     @abstractmethod
     def is_process_local(self) -> bool:
-        """True if other processes see nothing of it."""
+        """True if no other process sees its files."""
 
     @abstractmethod
     def subfolder(self, part: str) -> "Folder":
-        """Return the folder of a name in it, which need not exist."""
+        """Return the subfolder of a name, which need not exist."""
 
     @abstractmethod
     def folders(self) -> list[str]:
-        """Return the names of the folders in it, sorted; none if it does not exist."""
+        """Return the sorted names of its subfolders; none if it does not exist."""
 
     @abstractmethod
     def files(self) -> list[File]:
-        """Return the files in it by name, as they are now; none if it does not exist."""
+        """Return its current files, sorted by name; none if it does not exist."""
 
     @abstractmethod
     def put(
@@ -124,27 +128,25 @@ class Folder(ABC):
         *,
         moment: str = "file",
     ) -> StoredFile:
-        """Write a file, visible once it is whole, under a name made of its sha256.
-
-        The folder is created if it is missing, and a file of that name is replaced.
+        """Write a file, which appears when it is complete. Create the folder if it is missing, and
+        replace a file of that name.
 
         Args:
-            write: Writes the content to a file. Its errors that have nothing to do with the place
-                are raised as they are.
+            write: Writes the content to a file. Errors of its own are raised unchanged.
             name: Returns the file's name for the sha256 of its bytes, hexadecimal.
-            moment: Name of the kill point at which the file gets its name.
+            moment: Name of the kill point at which the file appears.
+
+        Returns:
+            The file's name, size and sha256.
         """
 
     @abstractmethod
     def open_file(self, name: str) -> AbstractContextManager[BinaryIO]:
-        """Open a file to read, at any position, for the time of a block.
-
-        Raises MissingFileError.
-        """
+        """Open a seekable file for reading during a block. Raises MissingFileError."""
 
     @abstractmethod
     def remove(self, name: str) -> None:
-        """Remove a file, which may be gone already."""
+        """Remove a file if it exists."""
 
     @abstractmethod
     def remove_if_empty(self) -> None:
@@ -156,7 +158,7 @@ class Folder(ABC):
             return file.read()
 
 
-PASSING = frozenset(
+TRANSIENT_ERRORS = frozenset(
     {
         errno.EAGAIN,
         errno.EBUSY,
@@ -177,7 +179,7 @@ PASSING = frozenset(
         errno.ETIMEDOUT,
     }
 )
-"""Errors of the system that may pass by themselves."""
+"""Error numbers of the system for conditions that may pass by themselves."""
 
 REMEDIES = {
     errno.ENOSPC: "make room there",
@@ -191,12 +193,12 @@ _TEMPORARY = re.compile(r"\..+\.tmp")
 
 
 def is_temporary(name: str) -> bool:
-    """Return whether a name is that of a file still being written, or whose writer was killed."""
+    """Return whether a name is that of a file that is being written, or whose writer was killed."""
     return _TEMPORARY.fullmatch(name) is not None
 
 
 class LocalFolder(Folder):
-    """A folder by its path. Files are written beside their name, synced to the disk and renamed."""
+    """A folder by its path. Files are written under a temporary name, synced and renamed."""
 
     is_process_local = False
 
@@ -215,17 +217,17 @@ class LocalFolder(Folder):
         return LocalFolder(self.path / part)
 
     def folders(self) -> list[str]:
-        # Those behind links are none of this place's.
+        # A link leads to a folder of another place.
         return sorted(e.name for e in self._entries() if e.is_dir(follow_symlinks=False))
 
     def files(self) -> list[File]:
-        found = []
+        files = []
         for entry in self._entries():
             with suppress(FileNotFoundError):  # removed meanwhile
                 if entry.is_file():
                     status = entry.stat()
-                    found.append(File(entry.name, status.st_size, status.st_mtime))
-        return sorted(found, key=lambda file: file.name)
+                    files.append(File(entry.name, status.st_size, status.st_mtime))
+        return sorted(files, key=lambda file: file.name)
 
     def put(
         self,
@@ -234,21 +236,21 @@ class LocalFolder(Folder):
         *,
         moment: str = "file",
     ) -> StoredFile:
-        aside = self.path / f".{os.getpid()}-{secrets.token_hex(4)}.tmp"
+        temporary = self.path / f".{os.getpid()}-{secrets.token_hex(4)}.tmp"
         try:
             try:
-                with self._create(aside) as file:
+                with self._create(temporary) as file:
                     fill_file(file, write)
                     file.flush()
                     os.fsync(file.fileno())
-                with aside.open("rb") as file:
+                with temporary.open("rb") as file:
                     digest = sha256_of(file)
                 path = self.path / name(digest)
-                stored = StoredFile(path.name, aside.stat().st_size, digest)
+                stored = StoredFile(path.name, temporary.stat().st_size, digest)
                 with kill_point(moment):
-                    aside.rename(path)
+                    temporary.rename(path)
             finally:
-                aside.unlink(missing_ok=True)
+                temporary.unlink(missing_ok=True)
             sync_folder(self.path)
         except OSError as error:
             self._fail("write in", self.path, error)
@@ -296,7 +298,7 @@ class LocalFolder(Folder):
         except OSError as error:
             self._fail("read", self.path, error)
 
-    def _fail(self, what: str, path: Path, error: OSError) -> NoReturn:
-        kind = UnreachableError if error.errno in PASSING else StorageError
+    def _fail(self, action: str, path: Path, error: OSError) -> NoReturn:
+        kind = UnreachableError if error.errno in TRANSIENT_ERRORS else StorageError
         remedy = REMEDIES.get(error.errno or 0, "look after that disk")
-        raise kind(f"cannot {what} {path} ({error.strerror or error}): {remedy}") from error
+        raise kind(f"cannot {action} {path} ({error.strerror or error}): {remedy}") from error

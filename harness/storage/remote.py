@@ -1,8 +1,8 @@
 """A folder of any place that fsspec knows: an object store, or a server's files.
 
-A file is written here first, into one without a name, which vanishes with its process. It is then
-put under its final name; object stores make it visible whole or not at all. Elsewhere a file that
-is cut short may stay: its digest, in the name or in the database, does not match.
+A file is first written on this host, into a temporary file without a name that vanishes with its
+process, and then uploaded under its final name. In an object store it appears complete or not at
+all. Elsewhere an incomplete file may stay: it does not match its digest in the name or database.
 """
 
 import posixpath
@@ -32,18 +32,18 @@ from lcma.harness.urls import CHAIN, HIDDEN, hide_secrets, list_secrets
 MODIFIED = ("mtime", "LastModified", "last_modified", "modified", "updated", "created")
 """Keys under which file systems report when a file was written."""
 
-LASTING = ("Credential", "Forbidden", "Unauthorized", "NotImplemented", "ParamValid")
-"""Parts of the names of exceptions that waiting does not help."""
+PERMANENT = ("Credential", "Forbidden", "Unauthorized", "NotImplemented", "ParamValid")
+"""Parts of the names of exceptions that do not pass by themselves."""
 
 
 def open_remote(url: str) -> "RemoteFolder":
     """Open the folder at a URL. Raises StorageError if fsspec cannot."""
     name = hide_secrets(url)
-    scheme, shown = (text.split(CHAIN, 1)[0].split("://", 1)[0] for text in (url, name))
+    scheme, safe_scheme = (text.split(CHAIN, 1)[0].split("://", 1)[0] for text in (url, name))
     if scheme not in (*known_implementations, *registry):
         raise StorageError(
-            f"cannot open {name}: fsspec knows no {shown}://; give a folder, or a URL such as "
-            "s3://BUCKET/PREFIX"
+            f"cannot open {name}: fsspec knows no {safe_scheme}://; give a folder, or a URL such "
+            "as s3://BUCKET/PREFIX"
         )
     hidden = list_secrets(url)
     try:
@@ -54,15 +54,14 @@ def open_remote(url: str) -> "RemoteFolder":
             "it with pip, on every host"
         ) from None
     except Exception as error:  # noqa: BLE001 - each package has its own
-        kind = (
-            UnreachableError if isinstance(error, OSError) and not _lasts(error) else StorageError
-        )
+        may_pass = isinstance(error, OSError) and not _is_permanent(error)
+        kind = UnreachableError if may_pass else StorageError
         raise kind(f"cannot open {name} ({_describe(error, hidden)}): check the URL") from None
     return RemoteFolder(files, path.rstrip("/"), name.rstrip("/"), hidden)
 
 
 class RemoteFolder(Folder):
-    """A folder by its path on a file system of fsspec; ``hidden`` texts are never shown."""
+    """A folder on a file system of fsspec. The ``hidden`` texts are removed from messages."""
 
     def __init__(self, files: Any, path: str, name: str, hidden: tuple[str, ...] = ()) -> None:
         self.path, self.name = path, name
@@ -80,18 +79,18 @@ class RemoteFolder(Folder):
         return isinstance(self._files, MemoryFileSystem)
 
     def subfolder(self, part: str) -> "RemoteFolder":
-        below = f"{self.path}/{part}", f"{self.name}/{part}"
-        return RemoteFolder(self._files, *below, self._hidden)
+        path, name = f"{self.path}/{part}", f"{self.name}/{part}"
+        return RemoteFolder(self._files, path, name, self._hidden)
 
     def folders(self) -> list[str]:
         return sorted(posixpath.basename(e["name"].rstrip("/")) for e in self._list("directory"))
 
     def files(self) -> list[File]:
-        found = (
-            File(posixpath.basename(entry["name"]), int(entry["size"] or 0), _modified(entry))
-            for entry in self._list("file")
+        files = (
+            File(posixpath.basename(e["name"]), int(e["size"] or 0), _read_time(e))
+            for e in self._list("file")
         )
-        return sorted(found, key=lambda file: file.name)
+        return sorted(files, key=lambda file: file.name)
 
     def put(
         self,
@@ -100,34 +99,34 @@ class RemoteFolder(Folder):
         *,
         moment: str = "file",
     ) -> StoredFile:
-        with self._aside() as aside:
+        with self._open_temporary() as file:
             try:
-                fill_file(aside, write)
-                aside.flush()
-                length = aside.tell()
-                aside.seek(0)
+                fill_file(file, write)
+                file.flush()
+                length = file.tell()
+                file.seek(0)
             except OSError as error:
-                self._fail_aside(error)
-            digest = sha256_of(aside)
-            aside.seek(0)
+                self._fail_temporary(error)
+            digest = sha256_of(file)
+            file.seek(0)
             stored = StoredFile(name(digest), length, digest)
             try:
                 with kill_point(moment):
-                    self._put(aside, f"{self.path}/{stored.name}")
+                    self._upload(file, f"{self.path}/{stored.name}")
             except Exception as error:  # noqa: BLE001 - each package has its own
                 self._fail("write", stored.name, error)
         return stored
 
     @contextmanager
     def open_file(self, name: str) -> Iterator[BinaryIO]:
-        with self._aside() as aside:
+        with self._open_temporary() as file:
             try:
                 self._files.invalidate_cache()
-                self._files.get_file(f"{self.path}/{name}", _path_of(aside))
+                self._files.get_file(f"{self.path}/{name}", _get_path(file))
             except Exception as error:  # noqa: BLE001 - each package has its own
                 self._fail("read", name, error)
-            aside.seek(0)
-            yield aside
+            file.seek(0)
+            yield file
 
     def remove(self, name: str) -> None:
         try:
@@ -142,70 +141,69 @@ class RemoteFolder(Folder):
             self._files.rmdir(self.path)
 
     def _list(self, kind: str) -> list[Mapping[str, Any]]:
-        """Return the entries of a kind, read anew."""
         try:
-            self._files.invalidate_cache()
+            self._files.invalidate_cache()  # other processes write there too
             entries = self._files.ls(self.path, detail=True)
         except FileNotFoundError:
             return []
         except Exception as error:  # noqa: BLE001 - each package has its own
             self._fail("read", "", error)
-        own = self.path.strip("/")  # some list a folder in itself
-        return [e for e in entries if e["type"] == kind and e["name"].strip("/") != own]
+        itself = self.path.strip("/")  # some file systems list a folder in itself
+        return [e for e in entries if e["type"] == kind and e["name"].strip("/") != itself]
 
-    def _put(self, aside: BinaryIO, path: str) -> None:
+    def _upload(self, file: BinaryIO, path: str) -> None:
         try:
-            self._files.put_file(_path_of(aside), path)
+            self._files.put_file(_get_path(file), path)
         except FileNotFoundError:
-            # A server wants the folder to be there. A bucket is not made: it may be mistyped.
+            # A server needs the folder first. A bucket is not created: its name may be mistyped.
             if not self.path.startswith("/") and not self._files.exists(self.path.split("/", 1)[0]):
                 raise
             self._files.makedirs(self.path, exist_ok=True)
-            aside.seek(0)
-            self._files.put_file(_path_of(aside), path)
+            file.seek(0)
+            self._files.put_file(_get_path(file), path)
 
     @contextmanager
-    def _aside(self) -> Iterator[BinaryIO]:
+    def _open_temporary(self) -> Iterator[BinaryIO]:
         try:
             file = tempfile.TemporaryFile(prefix="lcma-")  # noqa: SIM115 - closed below
         except OSError as error:
-            self._fail_aside(error)
+            self._fail_temporary(error)
         with file:
             yield file
 
-    def _fail_aside(self, error: OSError) -> NoReturn:
+    def _fail_temporary(self, error: OSError) -> NoReturn:
         raise UnreachableError(
-            f"cannot write in {tempfile.gettempdir()} ({error.strerror or error}), through which "
-            f"goes what is in {self.name}: make room there, or name another folder in TMPDIR"
+            f"cannot write in {tempfile.gettempdir()} ({error.strerror or error}), which files of "
+            f"{self.name} pass through: make room there, or name another folder in TMPDIR"
         ) from error
 
-    def _fail(self, what: str, name: str, error: Exception) -> NoReturn:
+    def _fail(self, action: str, name: str, error: Exception) -> NoReturn:
         """Raise error as a StorageError, with passwords removed from its text."""
         where = f"{self.name}/{name}" if name else self.name
         text = _describe(error, self._hidden)
         if isinstance(error, FileNotFoundError):
-            if what == "read":
+            if action == "read":
                 raise MissingFileError(f"cannot read {where} ({text})") from None
             raise StorageError(
-                f"cannot {what} {where} ({text}): make that bucket or folder first"
+                f"cannot {action} {where} ({text}): make that bucket or folder first"
             ) from None
-        if _lasts(error):
+        if _is_permanent(error):
             raise StorageError(
-                f"cannot {what} {where} ({text}): check the keys and rights of this host"
+                f"cannot {action} {where} ({text}): check the keys and rights of this host"
             ) from None
         raise UnreachableError(
-            f"cannot {what} {where} ({text}): look after it and the network"
+            f"cannot {action} {where} ({text}): look after it and the network"
         ) from None
 
 
-def _lasts(error: Exception) -> bool:
-    # No waiting helps.
+def _is_permanent(error: Exception) -> bool:
     kind = type(error).__name__
-    return isinstance(error, PermissionError) or any(word in kind for word in LASTING)
+    return isinstance(error, PermissionError) or any(part in kind for part in PERMANENT)
 
 
-def _path_of(aside: BinaryIO) -> str:
-    return f"/dev/fd/{aside.fileno()}"
+def _get_path(file: BinaryIO) -> str:
+    # The file has no name. fsspec wants a path, and opens the descriptor by this one.
+    return f"/dev/fd/{file.fileno()}"
 
 
 def _describe(error: Exception, hidden: tuple[str, ...]) -> str:
@@ -216,7 +214,7 @@ def _describe(error: Exception, hidden: tuple[str, ...]) -> str:
     return text[:200].rstrip(" .")
 
 
-def _modified(entry: Mapping[str, Any]) -> float | None:
+def _read_time(entry: Mapping[str, Any]) -> float | None:
     time = next((entry[key] for key in MODIFIED if entry.get(key) is not None), None)
     if isinstance(time, str):
         try:
