@@ -1,7 +1,7 @@
-"""Measures of a trained flow: what takes numbers of one, and the flows of kept weights.
+"""Measures of trained flows.
 
-`measure` says what a `Measure` is and takes any; `likelihood`, `samples` and plug-ins have them,
-`registry` lists them. A worker takes the default ones when a training ends, and `kept` any other
-of the weights that it left. `features`, `wasserstein` and `controls` are what samples are compared
-by.
+`measure` has the interface, `likelihood`, `samples` and plug-ins the measures, `registry` the list.
+A worker takes the default measures when a training ends; `trials` takes others later, from the
+weights that a trial left. Samples are compared by `features` and `wasserstein`, and tested on
+`controls`.
 """

@@ -1,7 +1,7 @@
 """Controls of a measure of samples: real images, and sets that are worse in a known way.
 
-A measure can be trusted on a data set as far as it orders them: real images before blurred and
-noisy ones, and all but the blurriest before a Gaussian that knows means and covariances alone.
+A measure can be trusted on a data set if it orders them: real images before blurred and noisy
+ones, and all except the blurriest before a Gaussian that has only their means and covariances.
 """
 
 import math
@@ -18,9 +18,9 @@ from lcma.harness.seeds import derive_seed
 from lcma.sweeps.measures import CONTROLS
 
 GAUSSIAN_IMAGES = 5_000
-"""Most training images whose means and covariances the Gaussian has."""
+"""Most training images that the Gaussian is fitted to."""
 
-_MADE: Mapping[str, Callable[[Tensor, torch.Generator], Tensor]] = {
+_CHANGES: Mapping[str, Callable[[Tensor, torch.Generator], Tensor]] = {
     "null": lambda x, generator: x,
     "blur_half": lambda x, generator: blur(x, 0.5),
     "blur_1": lambda x, generator: blur(x, 1.0),
@@ -30,9 +30,9 @@ _MADE: Mapping[str, Callable[[Tensor, torch.Generator], Tensor]] = {
 
 
 def make_controls(train: NDArray[Any], count: int, seed: int = 0) -> Iterator[tuple[str, Tensor]]:
-    """Yield the sets of `CONTROLS`, each of ``count`` images (count, C, H, W), uint8 as samples.
+    """Yield the name and the images (count, C, H, W), uint8, of each of `CONTROLS`.
 
-    They are made of images of the train part (N, C, H, W) at even distances.
+    They are made from evenly spaced images of the train part (N, C, H, W).
     """
     real = torch.from_numpy(choose_images(train, count)).float()
     for index, name in enumerate(CONTROLS):
@@ -42,33 +42,31 @@ def make_controls(train: NDArray[Any], count: int, seed: int = 0) -> Iterator[tu
                 choose_images(train, min(len(train), GAUSSIAN_IMAGES)), count, generator
             )
         else:
-            x = _MADE[name](real, generator)
+            x = _CHANGES[name](real, generator)
         yield name, x.round().clamp(0, 255).to(torch.uint8)
 
 
 def choose_images(images: NDArray[Any], count: int) -> NDArray[Any]:
-    """Copy ``count`` of the images at even distances."""
+    """Copy ``count`` evenly spaced images."""
     return np.array(images[np.arange(count) * len(images) // count])
 
 
 def blur(x: Tensor, sigma: float) -> Tensor:
-    """Blur images (N, C, H, W) by a Gaussian of so many pixels; borders are mirrored."""
+    """Blur images (N, C, H, W) by a Gaussian of ``sigma`` pixels; borders are mirrored."""
     reach = max(1, int(4 * sigma + 0.5))
-    places = torch.arange(-reach, reach + 1, dtype=torch.float64)
-    side = torch.exp(-places.square() / (2 * sigma**2))
+    offsets = torch.arange(-reach, reach + 1, dtype=torch.float64)
+    weights = torch.exp(-offsets.square() / (2 * sigma**2))
     channels = x.shape[1]
-    rows = (side / side.sum()).float().view(1, 1, -1, 1).expand(channels, 1, -1, 1)
-    x = F.conv2d(F.pad(x, (0, 0, reach, reach), mode="reflect"), rows, groups=channels)
-    return F.conv2d(F.pad(x, (reach, reach, 0, 0), mode="reflect"), rows.mT, groups=channels)
+    kernel = (weights / weights.sum()).float().view(1, 1, -1, 1).expand(channels, 1, -1, 1)
+    x = F.conv2d(F.pad(x, (0, 0, reach, reach), mode="reflect"), kernel, groups=channels)
+    return F.conv2d(F.pad(x, (reach, reach, 0, 0), mode="reflect"), kernel.mT, groups=channels)
 
 
 def sample_gaussian(images: NDArray[Any], count: int, generator: torch.Generator) -> Tensor:
-    """Draw from the Gaussian with the means and the full covariance of images (N, C, H, W).
-
-    A normal combination of centred images has just their covariance, and needs no factor of it.
-    """
+    """Draw from the Gaussian with the means and the full covariance of images (N, C, H, W)."""
     rows = torch.from_numpy(images).flatten(1).float()
     mean = rows.mean(0)
     noise = torch.randn((count, len(rows)), generator=generator)
+    # Normal combinations of centred images have their covariance, without a factorization of it.
     drawn = mean + noise @ (rows - mean) / math.sqrt(len(rows))
     return drawn.view(count, *images.shape[1:])

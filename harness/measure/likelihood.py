@@ -16,58 +16,58 @@ from lcma.sweeps.measures import BITS_PER_DIM, HOLDOUT
 from lcma.sweeps.recipe import Model
 
 BOUND_DRAWS = 10
-"""Draws of the bound that is stored with the result of a flow without residual blocks."""
+"""Draws of the bound that every training of a flow without residual blocks ends with."""
 
-BESIDE_IMAGES = 200
-"""Images of that bound and of the series' bias; it takes a twentieth of the shortest trainings."""
+SUBSET_IMAGES = 200
+"""Test images of that bound and of the series' bias. They take 5 % of the shortest trainings."""
 
 BOUND_IMAGES = 1000
-"""Most images of a bound of `lcma measure --draws`."""
+"""Most test images of a bound of `lcma measure --draws`."""
 
 
 class BitsPerDim(Measure):
-    """Bits/dim on all parts, of train on as many images as test has, and the bias of a series."""
+    """Bits/dim of all parts, the train part by as many images as test has, and a series' bias."""
 
     def __init__(self, protocol: ProtocolName = "plain") -> None:
         super().__init__(BITS_PER_DIM, protocol)
         self._name = protocol
 
-    def find_settings(self, model: Model) -> Protocol:
+    def find_protocol(self, model: Model) -> Protocol:
         return find_protocol(self._name, model)
 
     def count_images(self, trained: TrainedFlow) -> int:
-        counts, settings = trained.prepared.manifest.counts, self.find_settings(trained.model)
-        whole = (counts.test + counts.holdout + min(counts.train, counts.test)) * settings.draws
-        biased = series_terms(settings, trained.flow) and settings.roulette_mean is None
-        return whole + (2 * min(counts.test, BESIDE_IMAGES) if biased else 0)
+        counts, protocol = trained.prepared.manifest.counts, self.find_protocol(trained.model)
+        count = (counts.test + counts.holdout + min(counts.train, counts.test)) * protocol.draws
+        has_bias = series_terms(protocol, trained.flow) and protocol.roulette_mean is None
+        return count + (2 * min(counts.test, SUBSET_IMAGES) if has_bias else 0)
 
     def take(self, trained: TrainedFlow, on_images: OnImages) -> Sequence[db.Measurement]:
-        flow, settings = trained.flow, self.find_settings(trained.model)
+        flow, protocol = trained.flow, self.find_protocol(trained.model)
         train, holdout, test = (trained.prepared.part(part) for part in data.PARTS)
-        some = min(len(train.images), len(test.images))
-        spread = train.images[np.arange(some) * len(train.images) // some]
-        of_test, of_holdout, of_train = (
-            evaluate(flow, Images(images, trained.device), settings, groups, on_images)
+        count = min(len(train.images), len(test.images))
+        train_images = train.images[np.arange(count) * len(train.images) // count]
+        on_test, on_holdout, on_train = (
+            evaluate(flow, Images(images, trained.device), protocol, groups, on_images)
             for images, groups in (
                 (test.images, test.groups),
                 (holdout.images, holdout.groups),
-                (spread, None),
+                (train_images, None),
             )
         )
-        found = [
-            _make(BITS_PER_DIM, of_test.bits_per_dim),
-            _make(HOLDOUT, of_holdout.bits_per_dim),
-            make_measurement("train_bits_per_dim", of_train.bits_per_dim.value, images=len(spread)),
-            make_measurement("log_det", of_test.log_det, images=len(test.images)),
-            make_measurement("log_prior", of_test.log_prior, images=len(test.images)),
+        measurements = [
+            _make(BITS_PER_DIM, on_test.bits_per_dim),
+            _make(HOLDOUT, on_holdout.bits_per_dim),
+            make_measurement("train_bits_per_dim", on_train.bits_per_dim.value, images=count),
+            make_measurement("log_det", on_test.log_det, images=len(test.images)),
+            make_measurement("log_prior", on_test.log_prior, images=len(test.images)),
         ]
-        terms = series_terms(settings, flow)
+        terms = series_terms(protocol, flow)
         if terms is not None:
-            found.append(make_measurement("series_terms", float(terms)))
-        first = Images(test.images[:BESIDE_IMAGES], trained.device)
-        groups = None if test.groups is None else test.groups[:BESIDE_IMAGES]
-        bias = series_bias(flow, first, settings, groups, on_images)
-        return found if bias is None else [*found, _make("series_bias", bias)]
+            measurements.append(make_measurement("series_terms", float(terms)))
+        subset = Images(test.images[:SUBSET_IMAGES], trained.device)
+        groups = None if test.groups is None else test.groups[:SUBSET_IMAGES]
+        bias = series_bias(flow, subset, protocol, groups, on_images)
+        return measurements if bias is None else [*measurements, _make("series_bias", bias)]
 
 
 def _make(name: str, mean: Mean) -> db.Measurement:
@@ -75,16 +75,16 @@ def _make(name: str, mean: Mean) -> db.Measurement:
 
 
 class KSampleBound(Measure):
-    """The importance-weighted bound of so many dequantizations on the first test images."""
+    """The importance-weighted bound of ``draws`` dequantizations on the first test images."""
 
-    def __init__(self, draws: int = BOUND_DRAWS, images: int = BESIDE_IMAGES) -> None:
+    def __init__(self, draws: int = BOUND_DRAWS, images: int = SUBSET_IMAGES) -> None:
         super().__init__("bound_bits_per_dim")
         self.draws, self.images = draws, images
 
-    def is_in(self, stored: db.Result) -> bool:
-        test = stored.measure(BITS_PER_DIM)
-        there = self.images if test is None or test.images is None else test.images
-        return bound_extent(stored) >= (self.draws, min(there, self.images))
+    def is_stored_in(self, result: db.Result) -> bool:
+        test = result.measure(BITS_PER_DIM)
+        available = self.images if test is None or test.images is None else test.images
+        return bound_extent(result) >= (self.draws, min(available, self.images))
 
     def count_images(self, trained: TrainedFlow) -> int:
         return self.draws * min(trained.prepared.manifest.counts.test, self.images)

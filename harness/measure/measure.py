@@ -1,4 +1,4 @@
-"""A measure, and how it is taken of a trained flow."""
+"""The interface of a measure, and taking measures of a trained flow."""
 
 import math
 from abc import ABC, abstractmethod
@@ -21,15 +21,15 @@ from lcma.sweeps.plugins import locate_failure
 from lcma.sweeps.recipe import Model
 
 EVALUATED: tuple[PartName, PartName] = ("test", "holdout")
-"""Parts of the data of which a measure is taken, the first under its own name."""
+"""Parts on which a measure is taken. The number of the first has the measure's own name."""
 
 
 class NotTakenError(UserError):
     """A number of a measure is not finite, or a plug-in's code failed."""
 
 
-class Settings(Protocol):
-    """How a measure is taken. Numbers by two of them are never ranked together."""
+class MeasureProtocol(Protocol):
+    """How a measure is taken. Numbers by different protocols are never ranked together."""
 
     @property
     def name(self) -> str: ...
@@ -43,7 +43,7 @@ class Settings(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class TrainedFlow:
-    """A trained flow on its device, with what it was built from, its data and its seed."""
+    """A trained flow on its device, with its model's settings, its data and its seed."""
 
     flow: Flow
     model: Model
@@ -53,34 +53,43 @@ class TrainedFlow:
 
 
 class Measure(ABC):
-    """A measure of trained flows, by its name and that of its protocol.
+    """A measure of trained flows.
 
-    It has numbers under several names, of which `lcma.sweeps.measures` says unit and direction.
+    It gives one or more numbers. `lcma.sweeps.measures` lists their names, units and directions.
+
+    Args:
+        name: Name of the measure and of its main number.
+        protocol: Name of the protocol by which it is taken.
     """
 
     def __init__(self, name: str, protocol: str = PLAIN.name) -> None:
         self.name, self.protocol = name, protocol
 
-    def find_settings(self, model: Model) -> Settings:
+    def find_protocol(self, model: Model) -> MeasureProtocol:
         """Return its protocol for flows of a model."""
         return PLAIN
 
-    def is_in(self, stored: db.Result) -> bool:
-        """Return whether a result by its protocol has it."""
-        return stored.measure(self.name) is not None
+    def is_stored_in(self, result: db.Result) -> bool:
+        """Return whether a result by its protocol has this measure."""
+        return result.measure(self.name) is not None
 
     def require_images(self, prepared: PreparedSet) -> None:  # noqa: B027 - most take any images
-        """Raise UserError where a set's images are too few or too small for it."""
+        """Raise UserError if a set's images are too few or too small."""
 
     def count_images(self, trained: TrainedFlow) -> int:
-        """Count the images of which `take` calls ``on_images``."""
+        """Return the number of images that `take` reports to ``on_images``."""
         return 0
 
     @abstractmethod
     def take(self, trained: TrainedFlow, on_images: OnImages) -> Sequence[db.Measurement]:
-        """Take it of a flow, which is left as it was.
+        """Measure a flow, which stays as it is.
 
-        ``on_images`` is called with the number of images since the last call. Raises NotTakenError.
+        Args:
+            trained: The flow.
+            on_images: Called with the number of images since the last call.
+
+        Raises:
+            NotTakenError: A number is not finite, or a plug-in's code failed.
         """
 
 
@@ -91,26 +100,26 @@ def take_measures(
     on_failure: Callable[[str, str], None] | None = None,
     progress: Callable[[int, int], None] = lambda count, total: None,
 ) -> list[db.Measurement]:
-    """Take measures of a trained flow, each whole or not at all.
+    """Take measures of a trained flow, each completely or not at all.
 
     Args:
-        measures: What is taken.
+        measures: The measures.
         trained: The flow.
-        on_failure: Called with the name of a measure that fails, which is left out, and why.
-            Without it the error is raised.
+        on_failure: Called with the name of a measure that fails, and why; the measure is left
+            out. Without it the error is raised.
         progress: Called with the number of images since the last call, and of all.
     """
     total = sum(measure.count_images(trained) for measure in measures)
-    found = list[db.Measurement]()
+    measurements = list[db.Measurement]()
     for measure in measures:
         try:
-            found += [*measure.take(trained, lambda count: progress(count, total))]
+            measurements += [*measure.take(trained, lambda count: progress(count, total))]
         except Exception as error:
             if on_failure is None:
                 raise
-            known = isinstance(error, UserError)
-            on_failure(measure.name, str(error) if known else describe_error(error))
-    return found
+            expected = isinstance(error, UserError)
+            on_failure(measure.name, str(error) if expected else describe_error(error))
+    return measurements
 
 
 def make_measurement(
@@ -136,19 +145,19 @@ class DeclaredMeasure(Measure):
         self._declared = declared
 
     def take(self, trained: TrainedFlow, on_images: OnImages) -> Sequence[db.Measurement]:
-        found = []
+        measurements = []
         with evaluation_mode(trained.flow), torch.no_grad():
             for kind, part in zip(self._declared.kinds, EVALUATED, strict=True):
                 images = np.array(trained.prepared.part(part).images)
                 x = torch.from_numpy(images).to(trained.device)
                 try:
-                    given = self._declared.compute(trained.flow, x, trained.seed)
-                    value, error = given if isinstance(given, tuple) else (given, None)
-                    numbers = float(value), None if error is None else float(error)
-                    found.append(db.Measurement(kind.name, *numbers, len(images)))
+                    result = self._declared.compute(trained.flow, x, trained.seed)
+                    value, error = result if isinstance(result, tuple) else (result, None)
+                    error = None if error is None else float(error)
+                    measurements.append(db.Measurement(kind.name, float(value), error, len(images)))
                 except KeyboardInterrupt:
                     raise
-                except BaseException as failure:  # noqa: BLE001 - a person's code may even exit
+                except BaseException as failure:  # noqa: BLE001 - a plug-in's code may even exit
                     why = describe_error(failure) + locate_failure(failure)
                     raise NotTakenError(why) from None
-        return found
+        return measurements

@@ -1,4 +1,4 @@
-"""The measures there are: those of every training, and those that a person asks for by name."""
+"""The list of measures: those of every training, and those that a user requests by name."""
 
 from functools import lru_cache
 from pathlib import Path
@@ -16,23 +16,20 @@ from lcma.sweeps.errors import UserError, suggest
 from lcma.sweeps.measures import BITS_PER_DIM, FID, KID, OF_SAMPLES, SWD, plugin_measures
 
 DEFAULT_SAMPLES = {SWD: SAMPLES, KID: 2000, FID: 5000}
-"""Samples that are drawn unless a person says how many. Those of `swd` are as with every trial:
-more do not tell rules apart any better, while those of `kid` do (docs/measures.md)."""
+"""Samples by measure, unless a user gives a number. `swd` has those of every trial: more do not
+separate rules better, while for `kid` they do (docs/measures.md)."""
 
 
-def list_evaluations(flow: Flow) -> list[Measure]:
-    """Return what a training must have: likelihood, and its bound.
-
-    With residual blocks there is no bound: each draw is expensive, and the noise of their estimate
-    enters it.
-    """
+def list_required_measures(flow: Flow) -> list[Measure]:
+    """Return the measures without which a training has no result: bits/dim and the bound."""
+    # With residual blocks a draw is expensive, and the noise of their estimate enters the bound.
     return [BitsPerDim(), *(() if residual_blocks(flow) else (KSampleBound(),))]
 
 
-def list_defaults(prepared: PreparedSet) -> list[Measure]:
-    """Return what else is taken when a training ends: `swd`, and what plug-ins declare."""
-    of_samples = [SampleMeasure(SWD)] if has_patches(prepared) else []
-    return [*of_samples, *map(DeclaredMeasure, plugin_measures())]
+def list_optional_measures(prepared: PreparedSet) -> list[Measure]:
+    """Return the other measures that are taken when a training ends: `swd`, and plug-ins'."""
+    sample_measures = [SampleMeasure(SWD)] if has_patches(prepared) else []
+    return [*sample_measures, *map(DeclaredMeasure, plugin_measures())]
 
 
 def make_measure(
@@ -46,38 +43,38 @@ def make_measure(
     weights: Path | None = None,
     sha256: str | None = None,
 ) -> Measure:
-    """Return a measure of that name. It takes the options that it has, and leaves others alone.
+    """Return the measure with a name. Options that it does not have are ignored.
 
     Args:
-        name: `bits_per_dim`, `swd`, `kid` or `fid`, or a measure of a plug-in that is loaded.
-        protocol: Of `bits_per_dim`.
-        draws: Of `bits_per_dim`: a bound of that many draws instead.
-        samples: Of samples: how many, None for `DEFAULT_SAMPLES`.
-        temperature: Of samples: the factor of the noise of every prior.
-        extractor: Of `kid`: what sees features, None for EfficientNet-Lite0.
-        weights: Of `kid` and `fid`: a person's own weights of Inception-v3.
-        sha256: The hash that they must have.
+        name: `bits_per_dim`, `swd`, `kid` or `fid`, or a measure of a loaded plug-in.
+        protocol: For `bits_per_dim`.
+        draws: For `bits_per_dim`: take the bound with that many draws instead.
+        samples: For `swd`, `kid` and `fid`: number of samples, None for `DEFAULT_SAMPLES`.
+        temperature: For `swd`, `kid` and `fid`: factor of the noise of every prior.
+        extractor: For `kid`: name of the feature extractor, None for EfficientNet-Lite0.
+        weights: For `kid` and `fid`: the user's file of the weights of Inception-v3.
+        sha256: The hash that this file must have.
 
     Raises:
-        UserError: There is none of that name, these do not go together, or what is needed is not
-            there.
+        UserError: No measure has the name, the options contradict each other, or a package or file
+            is missing.
     """
     if name == BITS_PER_DIM:
         return BitsPerDim(protocol) if draws is None else KSampleBound(draws, BOUND_IMAGES)
-    own = {one.name: one for one in plugin_measures()}
-    if name in own:
-        return DeclaredMeasure(own[name])
+    declared = {measure.name: measure for measure in plugin_measures()}
+    if name in declared:
+        return DeclaredMeasure(declared[name])
     if name not in OF_SAMPLES:
-        hint = suggest(name, (*OF_SAMPLES, BITS_PER_DIM, *own), "choose among")
-        if not own:
+        hint = suggest(name, (*OF_SAMPLES, BITS_PER_DIM, *declared), "choose among")
+        if not declared:
             hint += ", or load the plug-in that has it with LCMA_PLUGINS=FILE"
         raise UserError(f"'{printable(name)}' is not measured of kept weights: {hint}")
     count = DEFAULT_SAMPLES[name] if samples is None else samples
-    return _make_of_samples(name, count, temperature, extractor, weights, sha256)
+    return _make_sample_measure(name, count, temperature, extractor, weights, sha256)
 
 
-@lru_cache(maxsize=2)  # each holds a network, and the features of real images
-def _make_of_samples(
+@lru_cache(maxsize=2)  # each holds a network and the features of real images
+def _make_sample_measure(
     name: str,
     samples: int,
     temperature: float,
@@ -90,10 +87,10 @@ def _make_of_samples(
         return SampleMeasure(name, sampling)
     chosen = extractor or (INCEPTION if name == FID else LITE0.name)
     if name == FID and chosen != INCEPTION:
-        raise UserError(f"{FID} is of {INCEPTION} alone: take {KID}, or leave --extractor out")
+        raise UserError(f"{FID} is only defined for {INCEPTION}: omit --extractor, or take {KID}")
     if chosen != INCEPTION:
         if weights or sha256:
-            raise UserError(f"--weights and --sha256 are of --extractor {INCEPTION}: add that")
+            raise UserError(f"--weights and --sha256 need --extractor {INCEPTION}: add it")
         return SampleMeasure(name, sampling, load_lite0())
     if weights is None or sha256 is None:
         raise UserError(

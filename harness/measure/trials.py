@@ -1,4 +1,4 @@
-"""Measures of the weights that a trial left, without training."""
+"""Measures of finished trials, taken from the weights that they left."""
 
 import socket
 from collections.abc import Callable
@@ -18,34 +18,33 @@ from lcma.harness.train.protocol import PLAIN
 from lcma.sweeps.errors import UserError
 
 
-def choose_device(store: Store, one: JobFacts) -> Literal["cpu", "cuda"]:
-    """Return the training's kind of device, if there is one here: other kinds give other bits."""
-    return "cuda" if was_on_gpu(store, one) and torch.cuda.is_available() else "cpu"
+def choose_device(store: Store, trial: JobFacts) -> Literal["cpu", "cuda"]:
+    """Return the kind of device of the training if this host has it: bits depend on the kind."""
+    return "cuda" if was_on_gpu(store, trial) and torch.cuda.is_available() else "cpu"
 
 
-def was_on_gpu(store: Store, one: JobFacts) -> bool:
+def was_on_gpu(store: Store, trial: JobFacts) -> bool:
     """Return whether a trial was trained on a GPU."""
-    trained = store.attempts(ids=[one.done_attempt_id or ""])
-    return any(attempt.device.startswith("cuda") for attempt in trained)
+    attempts = store.attempts(ids=[trial.done_attempt_id or ""])
+    return any(attempt.device.startswith("cuda") for attempt in attempts)
 
 
-def find_measured(store: Store, one: JobFacts, measure: Measure) -> db.Result | None:
-    """Return the result that has a measure of a trial; None where there is none."""
-    stored = store.result(one.subject, one.data_digest, measure.protocol)
-    return stored if stored is not None and measure.is_in(stored) else None
+def find_measured(store: Store, trial: JobFacts, measure: Measure) -> db.Result | None:
+    """Return the result of a trial that has a measure; None if there is none."""
+    stored = store.result(trial.subject, trial.data_digest, measure.protocol)
+    return stored if stored is not None and measure.is_stored_in(stored) else None
 
 
-def require_measurable(store: Store, place: Place, one: JobFacts, measure: Measure) -> None:
-    """Raise UserError where a trial's weights or images are missing, or the measure's images too
-    few or too small."""
-    weights.require_weights(store, place, one)
-    measure.require_images(weights.load_data(place, one))
+def require_measurable(store: Store, place: Place, trial: JobFacts, measure: Measure) -> None:
+    """Raise UserError if weights or images are missing, or the images too few or too small."""
+    weights.require_weights(store, place, trial)
+    measure.require_images(weights.load_data(place, trial))
 
 
 def measure_trial(
     store: Store,
     place: Place,
-    one: JobFacts,
+    trial: JobFacts,
     measure: Measure,
     *,
     owner: str,
@@ -58,38 +57,39 @@ def measure_trial(
     Raises UserError if weights or images are missing, damaged or not those of the trial, if the
     measure fails, and if meanwhile another value was stored or the trial was run again.
     """
-    job = store.jobs([one.job_id]).get(one.job_id)
-    of_training = store.result(one.subject, one.data_digest, PLAIN.name)
-    if job is None or job.done_attempt_id is None or of_training is None:
-        raise UserError(f"trial {one.trial_id} has no result yet: launch it first")
+    job = store.jobs([trial.job_id]).get(trial.job_id)
+    training_result = store.result(trial.subject, trial.data_digest, PLAIN.name)
+    if job is None or job.done_attempt_id is None or training_result is None:
+        raise UserError(f"trial {trial.trial_id} has no result yet: launch it first")
     if job.state == "running":
-        raise UserError(f"trial {one.trial_id} is being rerun: try again when that has ended")
-    device = choose_device(store, one)
+        raise UserError(f"trial {trial.trial_id} is being rerun: try again when that has ended")
+    device = choose_device(store, trial)
     stopwatch, started = Stopwatch(device, gpus=1.0), store.now()
-    prepared = weights.load_data(place, one)
+    prepared = weights.load_data(place, trial)
     measure.require_images(prepared)
     verify_once(prepared)
-    flow, recipe = weights.load_flow(store, place, one)
-    threads, where = recipe.optimization.threads, torch.device(device)
+    flow, recipe = weights.load_flow(store, place, trial)
+    threads, torch_device = recipe.optimization.threads, torch.device(device)
     configure_device(device, threads)
-    trained = TrainedFlow(flow.to(where), recipe.model, prepared, one.seed, where)
+    flow.to(torch_device)
+    trained = TrainedFlow(flow, recipe.model, prepared, trial.seed, torch_device)
     try:
-        taken = take_measures([measure], trained, progress=progress)
+        measurements = take_measures([measure], trained, progress=progress)
     except NotTakenError as error:
         raise UserError(
-            f"the measure {measure.name} cannot be taken of trial {one.trial_id}: {error}"
+            f"the measure {measure.name} cannot be taken of trial {trial.trial_id}: {error}"
         ) from None
-    settings = measure.find_settings(recipe.model)
+    protocol = measure.find_protocol(recipe.model)
     result = db.Result(
-        trial_id=one.subject,
-        data_digest=one.data_digest,
-        step=of_training.step,
-        protocol=settings.name,
-        protocol_body=settings.body,
-        precision=settings.precision,
-        measures=tuple(taken),
+        trial_id=trial.subject,
+        data_digest=trial.data_digest,
+        step=training_result.step,
+        protocol=protocol.name,
+        protocol_body=protocol.body,
+        precision=protocol.precision,
+        measures=tuple(measurements),
     )
-    by = db.Evaluator(
+    evaluator = db.Evaluator(
         owner=owner,
         host=socket.gethostname(),
         environment_id=store.add_environment(read_environment(device)),
@@ -99,7 +99,11 @@ def measure_trial(
     )
     try:
         store.add_evaluation(
-            one.job_id, result, attempt_id=job.done_attempt_id, by=by, cost=stopwatch.cost()
+            trial.job_id,
+            result,
+            attempt_id=job.done_attempt_id,
+            by=evaluator,
+            cost=stopwatch.cost(),
         )
     except db.Conflict as error:  # another process was first
         raise UserError(f"{error}; what is stored stays") from error

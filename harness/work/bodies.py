@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from lcma import db, models
 from lcma.harness.data import PreparedSet
 from lcma.harness.measure.measure import NotTakenError, TrainedFlow, take_measures
-from lcma.harness.measure.registry import list_defaults, list_evaluations
+from lcma.harness.measure.registry import list_optional_measures, list_required_measures
 from lcma.harness.results.map_statistics import (
     compute_map_statistics,
     compute_table_statistics,
@@ -193,7 +193,7 @@ def _run_trial(attempt: RunningAttempt, trial: Trial) -> Steps[Ending]:
     trained = TrainedFlow(flow, recipe.model, prepared, trial.seed, attempt.device)
     try:
         measured = take_measures(
-            list_evaluations(flow), trained, progress=make_share_log(EVALUATING)
+            list_required_measures(flow), trained, progress=make_share_log(EVALUATING)
         )
     except NotTakenError:
         raise DivergedError(trainer.step, trainer.last_finite) from None
@@ -205,7 +205,7 @@ def _run_trial(attempt: RunningAttempt, trial: Trial) -> Steps[Ending]:
         attempt.note(f"the measure {name} was not taken: {why}")
 
     logger.info(SAMPLING)
-    sampled = take_measures(list_defaults(prepared), trained, on_failure=note_not_taken)
+    sampled = take_measures(list_optional_measures(prepared), trained, on_failure=note_not_taken)
     result = db.Result(
         trial_id=trial.id,
         data_digest=digest,

@@ -245,7 +245,7 @@ def compare(flow: str, root: Path, folder: Path) -> tuple[dict[str, list[str]], 
     def use(device: torch.device, name: str, *, resumed: bool) -> Found:
         place = folder / name
         shutil.copytree(root, place, ignore=shutil.ignore_patterns(CONTROLS_FILE))
-        samples._known.clear()
+        samples._measured_controls.clear()
         prepared = data.load("photos8", place)
         return use_flow(flow, prepared, device, place, resumed=resumed)
 

@@ -32,7 +32,7 @@ FACTORIZATIONS = ("low", "self", "online")
 def run_trials(flow: str, root: Path, folder: Path, device: torch.device) -> dict[str, Any]:
     """Run a sweep on a device; return what is wrong with it, its rows, and later measures."""
     shutil.copytree(root, folder / "data", ignore=shutil.ignore_patterns(CONTROLS_FILE))
-    samples._known.clear()
+    samples._measured_controls.clear()
     place = Place(f"sqlite:///{folder / 'lcma.db'}", folder / "runs", folder / "data")
     content = {
         "name": "trials",

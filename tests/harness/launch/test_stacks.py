@@ -14,7 +14,7 @@ from lcma import db
 from lcma.harness.data.verification import open_images
 from lcma.harness.measure.likelihood import BitsPerDim
 from lcma.harness.measure.measure import TrainedFlow, take_measures
-from lcma.harness.measure.registry import list_defaults, list_evaluations
+from lcma.harness.measure.registry import list_optional_measures, list_required_measures
 from lcma.harness.measure.weights import load_flow
 from lcma.harness.place import Place
 from lcma.harness.train.devices import SharedClock
@@ -372,7 +372,9 @@ def test_evaluating_again_gives_the_bits_of_a_member(undisturbed: tuple[db.Store
     flow, recipe = load_flow(store, works[1].place, one)
     prepared = open_images(works[1].set_name, works[1].place.data, works[1].job.data_digest)
     trained = TrainedFlow(flow, recipe.model, prepared, one.seed, torch.device("cpu"))
-    found = take_measures([*list_evaluations(flow), *list_defaults(prepared)], trained)
+    found = take_measures(
+        [*list_required_measures(flow), *list_optional_measures(prepared)], trained
+    )
     result = store.result(trial_id, one.data_digest, "plain")
     assert [result.measure(m.name) for m in found] == found != []
 

@@ -30,7 +30,7 @@ def measure(flow: models.Flow, prepared: data.PreparedSet, sampling: Sampling | 
 
 @pytest.fixture(autouse=True)
 def _forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(samples, "_known", {})
+    monkeypatch.setattr(samples, "_measured_controls", {})
 
 
 @pytest.fixture

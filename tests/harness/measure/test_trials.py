@@ -22,7 +22,7 @@ from lcma.harness import data
 from lcma.harness.launch.measuring import Measured, measure_trials
 from lcma.harness.measure.features import LITE0
 from lcma.harness.measure.measure import DeclaredMeasure, TrainedFlow, take_measures
-from lcma.harness.measure.registry import list_defaults, list_evaluations
+from lcma.harness.measure.registry import list_optional_measures, list_required_measures
 from lcma.harness.measure.weights import load_flow
 from lcma.harness.train.evaluate import evaluation_mode
 from lcma.harness.work.worker import run_work
@@ -137,7 +137,9 @@ def test_kept_weights_give_the_stored_result_to_the_bit(trained, flow: str) -> N
     prepared = data.load("photos8", here.place.data)
     flow_again, recipe = load_flow(here.store, here.place, here.one)
     again = TrainedFlow(flow_again, recipe.model, prepared, here.one.seed, torch.device("cpu"))
-    found = take_measures([*list_evaluations(flow_again), *list_defaults(prepared)], again)
+    found = take_measures(
+        [*list_required_measures(flow_again), *list_optional_measures(prepared)], again
+    )
     stored = here.stored("plain")
     assert {one.name: one for one in found} == {
         one.name: one for one in without(stored, *TIMES).measures
@@ -333,10 +335,10 @@ def test_other_settings_are_another_protocol_that_is_ranked_apart(measured) -> N
         (["colour"], "'colour' is not measured of kept weights: choose among "),
         (["swd", "--extractor=inception-v3"], "--extractor is of kid and fid"),
         (["swd", "--temperature=inf"], "--temperature inf makes no sense"),
-        (["kid", "--weights=x.pth"], "--weights and --sha256 are of --extractor inception-v3"),
+        (["kid", "--weights=x.pth"], "--weights and --sha256 need --extractor inception-v3"),
         (["kid", "--extractor=inception-v3"], "needs your own file of its weights"),
         (["fid"], "fid by inception-v3 needs your own file of its weights"),
-        (["fid", "--extractor=efficientnet-lite0"], "fid is of inception-v3 alone"),
+        (["fid", "--extractor=efficientnet-lite0"], "fid is only defined for inception-v3"),
         (["swd", "--gpus=0.5"], "--gpus and --any-code need a cluster: give --ray"),
         (["swd", "--where=trial_id=0000"], "no results with --where trial_id=0000"),
         (["swd", "--samples=30"], "left no weights"),
