@@ -1,8 +1,8 @@
-"""Prepared image data sets for density models: read once, kept as memory-mapped arrays.
+"""Image data sets for density models, prepared once and kept as memory-mapped arrays.
 
-`prepare` makes ``<root>/<name>/`` from a source, `load` opens it, `list_sets` lists the known sets.
-Both return a `PreparedSet`: its `Manifest` says what the pixels are and where they came from, its
-parts hold the images.
+`prepare` makes ``<root>/<name>/`` from a source, `load` opens it, and both return a `PreparedSet`.
+Its `Manifest` describes the pixels and their origin, its parts hold the images. `list_sets` lists
+the known sets.
 """
 
 from lcma.harness.data.manifest import (

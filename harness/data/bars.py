@@ -1,9 +1,9 @@
-"""Bars that any density model should clear on a data set: closed-form Gaussians, lossless codecs.
+"""Bars: bits/dim of simple methods that any density model should beat on a data set.
 
-A model above one of them knows less of the images than their first two moments, or than a codec
-made for any picture. All are bits/dim of the test part; what is fitted is fitted on the training
-part, and how far a covariance is shrunk is chosen on the holdout part. Of large parts images at
-even distances stand for all, so that it takes minutes at most.
+They are closed-form Gaussians and lossless codecs, all measured on the test part. A model above one
+of them knows less about the images than their first two moments, or than a codec for any picture.
+Gaussians are fitted on the training part, and their shrinkage is chosen on the holdout part. Large
+parts are represented by evenly spaced images, so that it takes minutes at most.
 """
 
 import contextlib
@@ -34,16 +34,16 @@ BarName = Literal["gaussian", "full-gaussian", "png", "webp"]
 
 _FORMAT: Final = 2
 _NAMES: Final[tuple[BarName, ...]] = get_args(BarName)
-# A covariance from fewer images than this, or a larger one, says more of chance than of images.
+# With fewer images a covariance would be mostly noise, and with more dimensions slow.
 _IMAGES_A_DIMENSION: Final = 5
 _MOST_DIMENSIONS: Final = 3072
 _SHRINKAGES: Final = (0.0, 1e-6, 1e-5, 1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1)
-"""Shares of the mean variance that are added to each variance of a full covariance."""
+"""Shares of the mean variance that may be added to each variance of a full covariance."""
 _CHUNK: Final = 4096
 _CHUNK_VALUES: Final = 2**24
 _CODEC_CHUNK: Final = 256
 _MOST_FILES: Final = 2_000
-"""Most test images that a codec is given: of 10,000 it would take a core a minute or more."""
+"""Most test images that a codec compresses: 10,000 would take a core a minute or more."""
 _MOST_IMAGES: Final[dict[PartName, int]] = {"train": 50_000, "holdout": 10_000, "test": 10_000}
 _CODECS: Final[dict[BarName, tuple[str, dict[str, Any]]]] = {
     "png": ("PNG", {"optimize": True}),
@@ -51,23 +51,23 @@ _CODECS: Final[dict[BarName, tuple[str, dict[str, Any]]]] = {
 }
 
 Floats = npt.NDArray[np.float64]
-_Measured = tuple[Floats, str]
+_BitsAndDetail = tuple[Floats, str]
+"""Bits/dim of each test image, and how they were computed."""
 
 
 @dataclass(frozen=True)
 class ComputedBar:
-    """Bits/dim of the test part by one simple method; None if it is left out.
-
-    standard_error: over test images, clustered by photograph if the set has clusters; None if it
-    cannot be known. images: number of test images that were measured. detail: a sentence, what was
-    done or why it is left out.
-    """
+    """Bits/dim of the test part by one simple method."""
 
     name: BarName
     bits_per_dim: float | None
+    """None if the bar is left out for this set."""
     standard_error: float | None
+    """Over test images, clustered if the set has clusters; None if unknown."""
     images: int
+    """Number of test images that were measured."""
     detail: str
+    """How it was computed, or why it is left out."""
 
 
 def compute_bars(
@@ -75,34 +75,37 @@ def compute_bars(
 ) -> tuple[ComputedBar, ...]:
     """Compute the four bars of a set, in the order of `BarName`.
 
-    Gaussians are those of x + u, u ~ U[0, 1): the covariance of the pixels plus I/12. To a full one
-    a share of the mean variance is added on the diagonal, that of `_SHRINKAGES` whose bits/dim of
-    the holdout part are fewest; by maximum likelihood alone it would be a soft bar. Their bits/dim
-    is the expectation over u, the bound that a dequantized flow reports.
-    Codecs: 8 times the bytes of one file an image, over the dimensions.
+    - Gaussians are fitted to x + u, u ~ U[0, 1), so their covariance is that of the pixels plus
+      I/12. Their bits/dim is the expectation over u, the bound that a dequantized flow reports.
+    - The full Gaussian has a share of the mean variance added on its diagonal: the one of
+      `_SHRINKAGES` with the fewest bits/dim on the holdout part. Fitted by maximum likelihood
+      only, it would be too easy to beat.
+    - Codecs have 8 times the bytes of a file for each image, divided by the dimensions.
 
     Raises UserError if a part is damaged or holds values that are not finite.
     """
     meter = _Meter(prepared, progress)
     groups = prepared.part("test").groups
-    moments = _moments(prepared, meter)
+    moments = _compute_moments(prepared, meter)
     bars = []
     for name in _NAMES:
-        images = _bar_images(prepared, name)
+        images = _count_bar_images(prepared, name)
         try:
             if name == "gaussian" or name == "full-gaussian":
-                bits, detail = _gaussian(name, prepared, moments, meter)
+                bits, detail = _score_gaussian(name, prepared, moments, meter)
             else:
-                bits, detail = _codec(name, prepared, meter)
+                bits, detail = _score_codec(name, prepared, meter)
         except _LeftOutError as reason:
             bars.append(ComputedBar(name, None, None, images, f"left out: {reason}"))
             meter.add(name, images)
         else:
-            chosen = None if groups is None else groups[_chosen(prepared, "test", images)]
-            mean = clustered_mean(bits, chosen)
-            sampled = _sampled(prepared, images)
+            indices = _choose_indices(prepared, "test", images)
+            mean = clustered_mean(bits, None if groups is None else groups[indices])
+            total = prepared.manifest.counts.test
+            if images < total:
+                detail += f"; {images} of {total} test images, at even distances"
             error = mean.standard_error if math.isfinite(mean.standard_error) else None
-            bars.append(ComputedBar(name, mean.value, error, images, detail + sampled))
+            bars.append(ComputedBar(name, mean.value, error, images, detail))
     return tuple(bars)
 
 
@@ -112,14 +115,14 @@ def ensure_bars(
     """Return the bars in the set's folder, or compute them and, if possible, write them there.
 
     A file that belongs to other images or another format, or has no seal, is replaced. Raises
-    UserError as `compute_bars` does, and if the file is not as it was written.
+    UserError as `compute_bars` does, and if the file was changed.
     """
     path = prepared.folder / BARS_FILE
-    bars = _read(path, prepared)
+    bars = _read_bars(path, prepared)
     if bars is None:
         bars = compute_bars(prepared, progress)
         file = _BarsFile(format=_FORMAT, digest=prepared.manifest.digest, bars=bars)
-        # A folder that cannot be written costs only the time to compute them again.
+        # If the folder cannot be written, they are computed again the next time.
         with contextlib.suppress(UserError):
             write_sealed(path, file.model_dump(mode="json"))
     return bars
@@ -130,11 +133,11 @@ class _LeftOutError(Exception):
 
 
 class _Meter:
-    """Count of images read, over two passes of train and one of test for each bar."""
+    """Reports the number of images read: the train part twice, and the test part for each bar."""
 
     def __init__(self, prepared: PreparedSet, progress: ReportStep | None) -> None:
         self._total = 2 * _count(prepared, "train")
-        self._total += sum(_bar_images(prepared, name) for name in _NAMES)
+        self._total += sum(_count_bar_images(prepared, name) for name in _NAMES)
         if _can_be_full(_count(prepared, "train"), math.prod(prepared.manifest.shape)):
             self._total += _count(prepared, "holdout")
         self._done = 0
@@ -148,27 +151,27 @@ class _Meter:
 
 @dataclass(frozen=True, eq=False)
 class _Moments:
-    """Of n training images: mean (D,), and covariance (D,), its diagonal, or (D, D)."""
+    """Moments of n training images."""
 
     n: int
-    mean: Floats
-    covariance: Floats
+    mean: Floats  # (D,)
+    covariance: Floats  # (D, D), or (D,) for its diagonal only
 
     @property
     def variance(self) -> Floats:
         return self.covariance if self.covariance.ndim == 1 else self.covariance.diagonal()
 
 
-def _moments(prepared: PreparedSet, meter: _Meter) -> _Moments:
+def _compute_moments(prepared: PreparedSet, meter: _Meter) -> _Moments:
     n, D = _count(prepared, "train"), math.prod(prepared.manifest.shape)
     full = _can_be_full(n, D)
     total = np.zeros(D)
-    for rows in _rows(prepared, "train"):
+    for rows in _read_rows(prepared, "train"):
         total += rows.sum(0)
         meter.add("mean", len(rows))
     mean = total / n
     scatter = np.zeros((D, D) if full else D)
-    for rows in _rows(prepared, "train"):
+    for rows in _read_rows(prepared, "train"):
         rows -= mean
         scatter += rows.T @ rows if full else np.square(rows).sum(0)
         meter.add("covariance" if full else "variance", len(rows))
@@ -179,13 +182,13 @@ def _can_be_full(n: int, D: int) -> bool:
     return n >= _IMAGES_A_DIMENSION * D and D <= _MOST_DIMENSIONS
 
 
-def _rows(prepared: PreparedSet, part: PartName) -> Iterator[Floats]:
-    """Yield the images of a part as new float64 arrays (up to some thousands, D)."""
-    images, chosen = prepared.part(part).images, _chosen(prepared, part)
+def _read_rows(prepared: PreparedSet, part: PartName) -> Iterator[Floats]:
+    """Yield the images of a part as new float64 arrays (at most `_CHUNK`, D)."""
+    images, indices = prepared.part(part).images, _choose_indices(prepared, part)
     D = math.prod(images.shape[1:])
     size = max(1, min(_CHUNK, _CHUNK_VALUES // D))
-    for start in range(0, len(chosen), size):
-        rows = images[chosen[start : start + size]].reshape(-1, D).astype(np.float64)
+    for start in range(0, len(indices), size):
+        rows = images[indices[start : start + size]].reshape(-1, D).astype(np.float64)
         if not np.isfinite(rows).all():
             raise UserError(
                 f"{prepared.folder / images_file(part)} holds values that are not finite: remove "
@@ -200,46 +203,36 @@ def _count(prepared: PreparedSet, part: PartName) -> int:
     return min(prepared.manifest.counts[part], _MOST_IMAGES[part])
 
 
-def _bar_images(prepared: PreparedSet, name: BarName) -> int:
+def _count_bar_images(prepared: PreparedSet, name: BarName) -> int:
     """Return the number of test images on which a bar is measured."""
     count = _count(prepared, "test")
     return min(count, _MOST_FILES) if name in _CODECS else count
 
 
-def _chosen(
+def _choose_indices(
     prepared: PreparedSet, part: PartName, count: int | None = None
 ) -> npt.NDArray[np.int64]:
-    """Return the indices of ``count`` images, of all that are read: all, or at even distances."""
+    """Return evenly spaced indices of ``count`` images of a part, or of all that are read."""
     count = _count(prepared, part) if count is None else count
     return np.arange(count, dtype=np.int64) * prepared.manifest.counts[part] // count
 
 
-def _sampled(prepared: PreparedSet, count: int) -> str:
-    total = prepared.manifest.counts.test
-    return "" if count == total else f"; {count} of {total} test images, at even distances"
-
-
-def _gaussian(
+def _score_gaussian(
     name: Literal["gaussian", "full-gaussian"],
     prepared: PreparedSet,
     moments: _Moments,
     meter: _Meter,
-) -> _Measured:
-    """Return bits/dim of each test image, in expectation over the noise.
-
-    With S the covariance of x + u and m the mean of x, that of (x + u - m - 1/2)' S^-1 (...) is
-    (x - m)' S^-1 (x - m) + trace(S^-1) / 12.
-    """
+) -> _BitsAndDetail:
     discrete = prepared.manifest.dtype == "uint8"
     noise = 1 / 12 if discrete else 0.0
     fitted = "variance of each dimension"
     if name == "gaussian":
-        variances, axes = _diagonal(moments.variance + noise), None
+        variances, axes = _require_variance(moments.variance + noise), None
     else:
-        variances, axes = _full(moments, noise)
+        variances, axes = _decompose_covariance(moments, noise)
         count = _count(prepared, "holdout")
-        held = _squares(prepared, "holdout", moments, axes, name, meter)
-        squares = np.sum([chunk.sum(0) for chunk in held], axis=0) / count
+        chunks = _square_deviations(prepared, "holdout", moments, axes, name, meter)
+        squares = np.sum([chunk.sum(0) for chunk in chunks], axis=0) / count
         share = _best_share(_SHRINKAGES, squares, variances, moments.variance.mean(), noise)
         variances = variances + share * moments.variance.mean()
         fitted = (
@@ -247,8 +240,8 @@ def _gaussian(
             f"of {len(_SHRINKAGES)} shares on {count} holdout images,"
         )
     nats = [
-        _score(squares, variances, noise)
-        for squares in _squares(prepared, "test", moments, axes, name, meter)
+        _compute_nats(squares, variances, noise)
+        for squares in _square_deviations(prepared, "test", moments, axes, name, meter)
     ]
     how = (
         "plus uniform dequantization noise, the test images scored in expectation over the noise: "
@@ -264,17 +257,17 @@ def _gaussian(
 def _best_share(
     shares: Sequence[float], squares: Floats, variances: Floats, mean: float, noise: float
 ) -> float:
-    """Return the share of the mean variance that makes nats fewest, added to each variance along
-    the principal axes, given the mean squared deviations of images along these."""
-    return min(shares, key=lambda share: _score(squares, variances + share * mean, noise))
+    """Return the share of the mean variance that gives images the fewest nats when it is added to
+    the variances. ``squares`` are their mean squared deviations along the principal axes."""
+    return min(shares, key=lambda share: _compute_nats(squares, variances + share * mean, noise))
 
 
 def choose_shrinkage(prepared: PreparedSet, mean: Floats, covariance: Floats) -> float:
     """Return what is added to the diagonal of the pixels' covariance (D, D) before it is inverted.
 
-    It is the variance of the dequantization noise and, as for the bar `full-gaussian`, a share of
-    the mean variance, the best on the holdout part. Shares that leave the matrix singular, up to
-    rounding, are not tried, so that any number of images will do.
+    It is the variance of the dequantization noise plus, as for the bar `full-gaussian`, the share
+    of the mean variance that is best on the holdout part. Shares that leave the matrix singular, up
+    to rounding, are not tried, so that any number of images is enough.
 
     Raises UserError if the dimensions do not vary.
     """
@@ -283,15 +276,15 @@ def choose_shrinkage(prepared: PreparedSet, mean: Floats, covariance: Floats) ->
     noise = 1 / 12 if prepared.manifest.dtype == "uint8" else 0.0
     average = float(covariance.diagonal().mean())
     variances, axes = linalg.eigh(covariance + noise * np.eye(len(mean)))
-    least = len(mean) * np.finfo(np.float64).eps * variances.max()
-    shares = [share for share in _SHRINKAGES if variances.min() + share * average > least]
+    limit = len(mean) * np.finfo(np.float64).eps * variances.max()
+    shares = [share for share in _SHRINKAGES if variances.min() + share * average > limit]
     if not shares:
         raise UserError(
             f"the training images in {prepared.folder} do not vary, and no precision can be "
             "measured: choose a factorization that reads no data"
         )
     squares = np.zeros(len(mean))
-    for rows in _rows(prepared, "holdout"):
+    for rows in _read_rows(prepared, "holdout"):
         squares += np.square((rows - mean) @ axes).sum(0)
     squares /= _count(prepared, "holdout")
     return noise + average * _best_share(shares, squares, variances, average, noise)
@@ -299,11 +292,11 @@ def choose_shrinkage(prepared: PreparedSet, mean: Floats, covariance: Floats) ->
 
 def read_training_rows(prepared: PreparedSet) -> tuple[npt.NDArray[np.int64], Iterator[Floats]]:
     """Return the training images that bars are fitted to: their indices (n,), and an iterator over
-    their pixels, some thousands at once, float64 (m, D). It raises UserError for damaged ones."""
-    return _chosen(prepared, "train"), _rows(prepared, "train")
+    chunks of their pixels, float64 (m, D), which raises UserError for damaged images."""
+    return _choose_indices(prepared, "train"), _read_rows(prepared, "train")
 
 
-def _squares(
+def _square_deviations(
     prepared: PreparedSet,
     part: PartName,
     moments: _Moments,
@@ -311,22 +304,23 @@ def _squares(
     name: str,
     meter: _Meter,
 ) -> Iterator[Floats]:
-    """Yield the squared deviations of the images of a part along the axes, some thousands at once,
-    (n, D)."""
-    for rows in _rows(prepared, part):
+    """Yield chunks of the squared deviations of a part's images along the axes, (n, D)."""
+    for rows in _read_rows(prepared, part):
         rows -= moments.mean
         yield np.square(rows if axes is None else rows @ axes)
         meter.add(name, len(rows))
 
 
-def _score(squares: Floats, variances: Floats, noise: float) -> Floats:
+def _compute_nats(squares: Floats, variances: Floats, noise: float) -> Floats:
     """Return nats of images, in expectation over the noise, given their squared deviations."""
     precisions = 1 / variances
+    # With S the covariance of x + u and m the mean of x, the mean over u of
+    # (x + u - m - 1/2)' S^-1 (x + u - m - 1/2) is (x - m)' S^-1 (x - m) + trace(S^-1) / 12.
     constant = np.log(2 * math.pi * variances).sum() + noise * precisions.sum()
     return np.asarray((constant + squares @ precisions) / 2)
 
 
-def _diagonal(variance: Floats) -> Floats:
+def _require_variance(variance: Floats) -> Floats:
     constant = int((variance <= 0).sum())
     if constant:
         raise _LeftOutError(
@@ -335,8 +329,8 @@ def _diagonal(variance: Floats) -> Floats:
     return variance
 
 
-def _full(moments: _Moments, noise: float) -> tuple[Floats, Floats]:
-    """Return the covariance's variances along its principal axes, and these as columns."""
+def _decompose_covariance(moments: _Moments, noise: float) -> tuple[Floats, Floats]:
+    """Return the covariance's variances along its principal axes, and the axes as columns."""
     from scipy import linalg
 
     D = len(moments.mean)
@@ -349,22 +343,23 @@ def _full(moments: _Moments, noise: float) -> tuple[Floats, Floats]:
     try:
         factor: Floats = linalg.cholesky(covariance, lower=True)
     except linalg.LinAlgError:
-        raise _singular() from None
-    # What is left of a variance, given the dimensions before it, must be more than the rounding of
-    # float32 values: else the density would measure that.
+        raise _make_singular_error() from None
+    # The variance of a dimension given those before it must exceed the rounding errors of float32
+    # values: else the density would measure these.
     square = covariance.diagonal() + np.square(moments.mean)
     if (np.square(factor.diagonal()) <= D * np.finfo(np.float32).eps ** 2 * square).any():
-        raise _singular()
+        raise _make_singular_error()
     variances, axes = linalg.eigh(covariance)
     return variances, axes
 
 
-def _singular() -> _LeftOutError:
+def _make_singular_error() -> _LeftOutError:
     return _LeftOutError("the covariance of the training images is singular, up to rounding")
 
 
-def _codec(name: Literal["png", "webp"], prepared: PreparedSet, meter: _Meter) -> _Measured:
-    """Return bits/dim of each test image, each in a file of its own."""
+def _score_codec(
+    name: Literal["png", "webp"], prepared: PreparedSet, meter: _Meter
+) -> _BitsAndDetail:
     title, options = _CODECS[name]
     manifest = prepared.manifest
     C = manifest.shape[0]
@@ -375,13 +370,13 @@ def _codec(name: Literal["png", "webp"], prepared: PreparedSet, meter: _Meter) -
     if name == "webp" and not features.check("webp"):
         raise _LeftOutError(f"Pillow {PIL.__version__} is built without WebP here")
     images = prepared.part("test").images
-    chosen = _chosen(prepared, "test", _bar_images(prepared, name))
-    sizes = np.zeros(len(chosen))
-    with ThreadPoolExecutor(count_cpus()) as threads:  # the codecs run outside of Python's lock
-        for start in range(0, len(chosen), _CODEC_CHUNK):
-            chunk = images[chosen[start : start + _CODEC_CHUNK]]
-            found = threads.map(partial(_file_bytes, codec=name, options=options), chunk)
-            sizes[start : start + len(chunk)] = list(found)
+    indices = _choose_indices(prepared, "test", _count_bar_images(prepared, name))
+    sizes = np.zeros(len(indices))
+    with ThreadPoolExecutor(count_cpus()) as threads:  # the codecs release Python's lock
+        for start in range(0, len(indices), _CODEC_CHUNK):
+            chunk = images[indices[start : start + _CODEC_CHUNK]]
+            compress = partial(_compress, codec=name, options=options)
+            sizes[start : start + len(chunk)] = list(threads.map(compress, chunk))
             meter.add(name, len(chunk))
     settings = ", ".join(f"{option}={value}" for option, value in options.items())
     detail = (
@@ -391,8 +386,8 @@ def _codec(name: Literal["png", "webp"], prepared: PreparedSet, meter: _Meter) -
     return 8 * sizes / math.prod(manifest.shape), detail
 
 
-def _file_bytes(image: npt.NDArray[Any], codec: str, options: dict[str, Any]) -> int:
-    """Return the size in bytes of the file of one uint8 image C x H x W."""
+def _compress(image: npt.NDArray[Any], codec: str, options: dict[str, Any]) -> int:
+    """Compress one uint8 image C x H x W; return the bytes of its file."""
     pixels = image[0] if len(image) == 1 else image.transpose(1, 2, 0)
     file = io.BytesIO()
     Image.fromarray(np.ascontiguousarray(pixels)).save(file, codec, **options)
@@ -400,16 +395,16 @@ def _file_bytes(image: npt.NDArray[Any], codec: str, options: dict[str, Any]) ->
 
 
 class _BarsFile(BaseModel):
-    """Content of `BARS_FILE`, without its seal; digest: the manifest's."""
+    """Content of `BARS_FILE`, without its seal."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
     format: Literal[2]
-    digest: str
+    digest: str  # of the manifest
     bars: tuple[ComputedBar, ...]
 
 
-def _read(path: Path, prepared: PreparedSet) -> tuple[ComputedBar, ...] | None:
+def _read_bars(path: Path, prepared: PreparedSet) -> tuple[ComputedBar, ...] | None:
     """Return the bars in a file, or None if they are not those of this set."""
     fields = read_sealed(path)
     try:
@@ -420,6 +415,6 @@ def _read(path: Path, prepared: PreparedSet) -> tuple[ComputedBar, ...] | None:
     fits = (
         file.digest == manifest.digest
         and tuple(bar.name for bar in file.bars) == _NAMES
-        and all(bar.images == _bar_images(prepared, bar.name) for bar in file.bars)
+        and all(bar.images == _count_bar_images(prepared, bar.name) for bar in file.bars)
     )
     return file.bars if fits else None

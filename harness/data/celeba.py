@@ -67,13 +67,13 @@ class CelebA(Source):
         self.variant = variant
 
     def open(self, path: Path, options: SourceOptions, progress: ReportStep) -> OpenedSource:
-        """Find and hash images and list. Raises UserError where they do not belong together."""
-        images, listed = _locate(path)
+        """Find and hash images and list. Raises UserError if they do not belong together."""
+        images, list_path = _locate(path)
         reader = describe_decoder()
-        raw = read_bytes(listed, _LIST_LIMIT)
-        partition = _partition(listed, raw)
-        files, whole = _files(images, listed, partition, options.skip_bad)
-        hashed, _ = hash_files(files, progress)
+        raw = read_bytes(list_path, _LIST_LIMIT)
+        partition = _read_partition(list_path, raw)
+        files, archive = _find_files(images, list_path, partition, options.skip_bad)
+        hashed, _ = hash_files(files, progress, lambda index, raw: None)
         codes = np.array(list(partition.values()), np.int64)
         reading = ImageReader(
             hashed,
@@ -91,7 +91,7 @@ class CelebA(Source):
                     hashed.record(f"{_IMAGES}/*.jpg"),
                     SourceFile(name=_LIST, sha256=sha256(raw)),
                 ),
-                verdict=_verdict(codes, raw, whole),
+                verdict=_judge_origin(codes, raw, archive),
             ),
             shape=(3, _SIZE, _SIZE),
             dtype="float32" if self.variant == "float" else "uint8",
@@ -119,7 +119,7 @@ class CelebA(Source):
 
 
 def _locate(path: Path) -> tuple[Path, Path]:
-    """Find the folder or zip file of the images, and the list beside it."""
+    """Return the path of the images, a folder or zip file, and of the list."""
     if not path.exists():
         raise UserError(f"{path} does not exist: give the folder of {_IMAGES} with --from PATH")
     choices = (path / _IMAGES, path / _ZIP) if path.is_dir() and path.name != _IMAGES else (path,)
@@ -128,18 +128,18 @@ def _locate(path: Path) -> tuple[Path, Path]:
         raise UserError(
             f"{path} has neither {_IMAGES} nor {_ZIP}: give the folder of one with --from PATH"
         )
-    listed = images.parent / _LIST
-    if not listed.is_file():
+    list_path = images.parent / _LIST
+    if not list_path.is_file():
         raise UserError(
-            f"{listed} is missing, and with it which image is in which part: put it beside "
+            f"{list_path} is missing, which says which image is in which part: put it beside "
             f"{images.name}"
         )
-    return images, listed
+    return images, list_path
 
 
-def _partition(path: Path, raw: bytes) -> dict[str, int]:
-    """Read the part (0 train, 1 validation, 2 test) of every image, in the order of names."""
-    found: dict[str, int] = {}
+def _read_partition(path: Path, raw: bytes) -> dict[str, int]:
+    """Return the part (0 train, 1 validation, 2 test) of every image, in the order of names."""
+    partition: dict[str, int] = {}
     for number, line in enumerate(raw.decode("latin-1").splitlines(), start=1):
         if not line.strip():
             continue
@@ -150,50 +150,55 @@ def _partition(path: Path, raw: bytes) -> dict[str, int]:
                 "original file"
             )
         name, part = match[1], int(match[2])
-        if name in found:
+        if name in partition:
             raise UserError(f"{path}: line {number} names {name} again: give the original file")
-        found[name] = part
-    lacking = [
+        partition[name] = part
+    missing = [
         word
         for k, word in enumerate(("train", "validation", "test"))
-        if k not in set(found.values())
+        if k not in set(partition.values())
     ]
-    if lacking:
-        raise UserError(f"{path} names no images for {', '.join(lacking)}: give the original file")
-    return dict(sorted(found.items()))
+    if missing:
+        raise UserError(f"{path} names no images for {', '.join(missing)}: give the original file")
+    return dict(sorted(partition.items()))
 
 
-def _files(
-    images: Path, listed: Path, partition: dict[str, int], skip_bad: bool
+def _find_files(
+    images: Path, list_path: Path, partition: dict[str, int], skip_bad: bool
 ) -> tuple[Files, HashedFile | None]:
+    """Return the image files, and the archive if they are in one."""
     names = list(partition)
     if images.is_dir():
-        _same_names(images, set(list_folder(images, (".jpg", ".jpeg"))), listed, partition)
+        available = set(list_folder(images, (".jpg", ".jpeg")))
+        _require_same_names(images, available, list_path, partition)
         return FolderFiles(images, names, skip_bad), None
-    whole, files = HashedFile.of(images), ZipFiles(images, names)
-    _same_names(images, set(files.members), listed, partition)
-    return files, whole
+    archive, files = HashedFile.of(images), ZipFiles(images, names)
+    _require_same_names(images, set(files.members), list_path, partition)
+    return files, archive
 
 
-def _same_names(images: Path, there: set[str], listed: Path, partition: dict[str, int]) -> None:
-    lacking, other = sorted(set(partition) - there), sorted(there - set(partition))
-    if lacking:
+def _require_same_names(
+    images: Path, available: set[str], list_path: Path, partition: dict[str, int]
+) -> None:
+    missing, unlisted = sorted(set(partition) - available), sorted(available - set(partition))
+    if missing:
         raise UserError(
-            f"{images} lacks {format_count(len(lacking), 'image')} that {listed.name} names, the "
-            f"first {lacking[0]}: unpack the images again, or cut the list to those that are there"
+            f"{images} lacks {format_count(len(missing), 'image')} that {list_path.name} names, "
+            f"the first {missing[0]}: unpack the images again, or shorten the list to the images "
+            "that exist"
         )
-    if other:
+    if unlisted:
         raise UserError(
-            f"{listed} has no line for {format_count(len(other), 'image')} of {images.name}, the "
-            f"first {other[0]}: give the list that belongs to them"
+            f"{list_path} has no line for {format_count(len(unlisted), 'image')} of "
+            f"{images.name}, the first {unlisted[0]}: give the list that belongs to them"
         )
 
 
-def _verdict(codes: npt.NDArray[np.int64], raw: bytes, whole: HashedFile | None) -> str:
-    found = ByPart[int](**{part: int((codes == k).sum()) for k, part in enumerate(PARTS)})
-    if found != _EXPECTED:
+def _judge_origin(codes: npt.NDArray[np.int64], raw_list: bytes, archive: HashedFile | None) -> str:
+    counts = ByPart[int](**{part: int((codes == k).sum()) for k, part in enumerate(PARTS)})
+    if counts != _EXPECTED:
         return f"subset or other ({len(codes)} of {sum(n for _, n in _EXPECTED.items())} images)"
-    if hashlib.md5(raw, usedforsecurity=False).hexdigest() != OFFICIAL_MD5[_LIST]:
+    if hashlib.md5(raw_list, usedforsecurity=False).hexdigest() != OFFICIAL_MD5[_LIST]:
         return "other (the list is not the official one)"
-    official = whole is not None and whole.md5 == OFFICIAL_MD5[_ZIP]
+    official = archive is not None and archive.md5 == OFFICIAL_MD5[_ZIP]
     return "official" if official else "published counts, official list"

@@ -1,6 +1,6 @@
-"""CIFAR-10 in the pickles of its official python version, whole or with fewer records.
+"""CIFAR-10 from the pickles of its official Python version, in a folder or the official archive.
 
-They lie in a folder or in the official archive.
+They may have fewer records.
 """
 
 import hashlib
@@ -54,7 +54,7 @@ _NAMES: Final = {
     "_codecs.encode",
     "builtins.bytes",
 }
-"""What a pickle of arrays and plain values may name."""
+"""Names that a pickle of arrays and plain values may import."""
 
 
 class Cifar10(Source):
@@ -69,11 +69,11 @@ class Cifar10(Source):
     def open(self, path: Path, options: SourceOptions, progress: ReportStep) -> OpenedSource:
         """Read and hash the batches. Raises UserError if the path or a batch is missing."""
         place, files = _read_files(path)
-        official = sum(
+        matching = sum(
             hashlib.md5(raw, usedforsecurity=False).hexdigest() == OFFICIAL_MD5[name]
             for name, raw in files.items()
         )
-        everything = len(OFFICIAL_MD5)
+        total = len(OFFICIAL_MD5)
         return OpenedSource(
             record=SourceRecord(
                 layout=f"{_FOLDER} pickles",
@@ -82,8 +82,8 @@ class Cifar10(Source):
                 files=tuple(SourceFile(name=n, sha256=sha256(raw)) for n, raw in files.items()),
                 verdict=(
                     "official"
-                    if official == everything
-                    else f"subset or other ({official} of {everything} files match)"
+                    if matching == total
+                    else f"subset or other ({matching} of {total} files match)"
                 ),
             ),
             shape=_SHAPE,
@@ -93,15 +93,13 @@ class Cifar10(Source):
             preprocessing="pixels as stored",
             holdout_rule=describe_split(_HOLDOUT_EVERY),
             n_steps=len(_TRAIN) + 1,
-            steps=lambda: _steps(place, files),
+            steps=lambda: _read_steps(place, files),
         )
 
 
 def fetch_cifar10(root: Path) -> Path:
-    """Fetch the official archive with torchvision into a folder below the data root, and return it.
-
-    Raises UserError where that does not succeed.
-    """
+    """Fetch the official archive with torchvision into a folder below the data root, and return
+    that folder. Raises UserError if it fails."""
     from torchvision.datasets import CIFAR10
 
     folder = root / ".downloads"
@@ -116,13 +114,13 @@ def fetch_cifar10(root: Path) -> Path:
 
 
 def _read_files(path: Path) -> tuple[Path, dict[str, bytes]]:
-    """Return the folder or archive of the batches, and their bytes by their official names."""
+    """Return the folder or archive of the batches, and the bytes of each by its official name."""
     if not path.exists():
         raise UserError(f"{path} does not exist: give the folder {_FOLDER} with --from PATH")
     if path.is_dir():
         place = path / _FOLDER if (path / _FOLDER).is_dir() else path
-        there = [name for name in OFFICIAL_MD5 if (place / name).is_file()]
-        files = {name: read_bytes(place / name, _LIMIT) for name in there}
+        names = [name for name in OFFICIAL_MD5 if (place / name).is_file()]
+        files = {name: read_bytes(place / name, _LIMIT) for name in names}
     elif path.name.endswith((".tar.gz", ".tgz")):
         place, files = path, _read_archive(path)
     else:
@@ -139,7 +137,7 @@ def _read_files(path: Path) -> tuple[Path, dict[str, bytes]]:
 
 
 def _read_archive(path: Path) -> dict[str, bytes]:
-    found = {}
+    files = {}
     try:
         with open_regular(path) as file, tarfile.open(fileobj=file, mode="r|gz") as archive:
             for member in archive:
@@ -149,16 +147,16 @@ def _read_archive(path: Path) -> dict[str, bytes]:
                 if not 0 < member.size <= _LIMIT:
                     raise tarfile.TarError(f"{name} has {member.size} bytes")
                 if (content := archive.extractfile(member)) is not None:
-                    found[name] = content.read()
+                    files[name] = content.read()
     except Exception as error:
         why = " ".join(str(error).split())[:100]
         raise UserError(
             f"{path} is cut short or no official tar.gz file ({why}): fetch the file again"
         ) from error
-    return found
+    return files
 
 
-def _steps(place: Path, files: dict[str, bytes]) -> Iterator[SourceStep]:
+def _read_steps(place: Path, files: dict[str, bytes]) -> Iterator[SourceStep]:
     before = 0
     for name in _TRAIN:
         images = _read_batch(place / name, files[name])
@@ -171,8 +169,8 @@ def _read_batch(path: Path, raw: bytes) -> npt.NDArray[np.uint8]:
     """Return the images of one batch, N x 3 x 32 x 32."""
     try:
         fields = _Unpickler(io.BytesIO(raw), encoding="bytes").load()
-        names = {key.decode() if isinstance(key, bytes) else key: key for key in fields}
-        data, labels = (fields.get(names.get(name)) for name in ("data", "labels"))
+        by_name = {key.decode() if isinstance(key, bytes) else key: key for key in fields}
+        data, labels = (fields.get(by_name.get(name)) for name in ("data", "labels"))
     except _HoldsCodeError as error:
         raise UserError(
             f"{path} holds code ({error}) and was not run: give the original files"
@@ -198,13 +196,13 @@ def _read_batch(path: Path, raw: bytes) -> npt.NDArray[np.uint8]:
 
 
 class _HoldsCodeError(Exception):
-    """Raised if a pickle names something that plain data do not need."""
+    """Raised if a pickle imports something that plain data do not need."""
 
 
 class _Unpickler(pickle._Unpickler):
-    # The one in C makes room for as much as a damaged pickle announces.
+    # Not `pickle.Unpickler`, in C, which allocates as much memory as a damaged pickle announces.
     def find_class(self, module: str, name: str) -> Any:
-        now = module.replace("numpy.core.", "numpy._core.").replace("__builtin__", "builtins")
-        if f"{now}.{name}" not in _NAMES:
+        current = module.replace("numpy.core.", "numpy._core.").replace("__builtin__", "builtins")
+        if f"{current}.{name}" not in _NAMES:
             raise _HoldsCodeError(f"{module}.{name}")
-        return super().find_class(now, name)
+        return super().find_class(current, name)

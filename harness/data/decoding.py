@@ -1,8 +1,7 @@
-"""Decode an image file to pixels: formats that are accepted, converted and refused.
+"""Decoding of image files: formats that are accepted, converted and refused.
 
-Pillow decodes all of them. It lets other threads run meanwhile, and gives the pixels of
-torchvision's decoders, one of which ends the process at a damaged file (PNG, 0.29), and which are
-going to be removed.
+Pillow decodes them, and other threads can run meanwhile. It gives the same pixels as torchvision's
+decoders, which are going to be removed, and one of which ends the process at a damaged PNG (0.29).
 """
 
 import contextlib
@@ -18,24 +17,25 @@ import numpy.typing as npt
 import PIL
 from PIL import Image, ImageOps, features
 
-# What Pillow notes of a damaged file: the file is refused, or its pixels are whole.
+# Pillow's warnings about damaged files do not help: a file is refused, or its pixels are complete.
 logging.getLogger("PIL").setLevel(logging.CRITICAL)
 warnings.filterwarnings("ignore", module=r"PIL\.")
 
 Pixels = npt.NDArray[np.uint8]
-"""C x H x W, C being 1 or 3."""
+"""(C, H, W) with C = 1 or 3."""
 
 Shape = tuple[Literal[1, 3], int, int]
-"""Channels (1 grey, 3 colour), height and width as shown."""
+"""Channels (1 grey, 3 colour), height and width, after turning as the file says."""
 
 FORMATS: Final = ("BMP", "GIF", "JPEG", "PNG", "PPM", "QOI", "TGA", "TIFF", "WEBP")
-"""Formats that Pillow may read: none that needs another program, holds pages or drawings, or
-hides that it has more than 8 bits."""
-LARGEST: Final = 2**26
-"""Pixels of an image. 64 million are 8192 x 8192."""
+"""Formats that Pillow may read. Others need another program, hold pages or drawings, or do not show
+that they have more than 8 bits."""
+MAX_PIXELS: Final = 2**26
+"""Pixels of an image of 8192 x 8192."""
 
 _ORIENTATION: Final = 0x0112
-_TURNS: Final = (b"eXIf", b"Raw profile type", b":Orientation")
+_ORIENTATION_MARKS: Final = (b"eXIf", b"Raw profile type", b":Orientation")
+"""One of these is in each PNG file that states an orientation."""
 _GREY: Final = ("1", "L", "LA", "La")
 _COLOUR: Final = ("RGB", "RGBX", "RGBA", "RGBa", "P", "PA")
 
@@ -45,21 +45,21 @@ class BadImageError(Exception):
 
 
 def read_shape(raw: bytes) -> Shape:
-    """Read the shape from the header. Raises BadImageError if the image would be refused."""
-    with _opened(raw) as (_, shape, _turn):
+    """Read the shape from the header. Raises BadImageError if the header shows a refused image."""
+    with _open_image(raw) as (_, shape, _orientation):
         return shape
 
 
 def decode_image(raw: bytes) -> Pixels:
     """Decode the pixels, in the orientation that the file states. Raises BadImageError."""
-    with _opened(raw) as (image, _, turn):
+    with _open_image(raw) as (image, _, orientation):
         if image.format == "PNG":
-            _check_png(raw)
-        return _read_pixels(image, turn)
+            _verify_png(raw)
+        return _read_pixels(image, orientation)
 
 
 def centre_square(pixels: Pixels) -> Pixels:
-    """Crop to the centre square; one pixel nearer to the start if it cannot be centred."""
+    """Crop to the centre square, or half a pixel nearer to the top left."""
     _, h, w = pixels.shape
     side = min(h, w)
     top, left = (h - side) // 2, (w - side) // 2
@@ -72,27 +72,27 @@ def shrink(pixels: Pixels, size: int) -> Pixels:
 
     if pixels.shape[1:] == (size, size):
         return pixels
-    found = torch.nn.functional.interpolate(
+    batch = torch.nn.functional.interpolate(
         torch.from_numpy(pixels)[None], size=(size, size), mode="bilinear", antialias=True
     )
-    shrunk: Pixels = found[0].numpy()
+    shrunk: Pixels = batch[0].numpy()
     return shrunk
 
 
 def bilinear(pixels: Pixels, size: int) -> npt.NDArray[np.float32]:
     """Resize to size x size, bilinear without antialiasing, float32 in 0..255.
 
-    On the grid of TensorFlow 1: pixel i is read at i times the scale, not at pixel centres.
+    The grid is that of TensorFlow 1: pixel i is read at i times the scale, not at pixel centres.
     """
     resized = pixels.astype(np.float32)
-    for axis in (2, 1):  # as it does, along rows first
+    for axis in (2, 1):  # along rows first, as TensorFlow does
         length = resized.shape[axis]
-        at = np.arange(size, dtype=np.float32) * np.float32(length / size)
-        low = at.astype(np.int64)
-        part = (at - low).astype(np.float32).reshape(-1, *[1] * (2 - axis))
+        positions = np.arange(size, dtype=np.float32) * np.float32(length / size)
+        low = positions.astype(np.int64)
+        weight = (positions - low).astype(np.float32).reshape(-1, *[1] * (2 - axis))
         first = resized.take(low, axis)
         second = resized.take(np.minimum(low + 1, length - 1), axis)
-        resized = first + (second - first) * part
+        resized = first + (second - first) * weight
     return resized
 
 
@@ -108,31 +108,32 @@ def describe_decoder() -> str:
 
 
 @contextlib.contextmanager
-def _opened(raw: bytes) -> Iterator[tuple[Image.Image, Shape, int]]:
-    Image.init()  # Pillow loads most formats only then
+def _open_image(raw: bytes) -> Iterator[tuple[Image.Image, Shape, int]]:
+    """Yield the image, its shape and its orientation. Raises BadImageError, in the block too."""
+    Image.init()  # without it Pillow knows only some formats
     try:
         with Image.open(io.BytesIO(raw), formats=FORMATS) as image:
-            turn = _orientation(image, raw)
-            yield image, _read_shape(image, turn), turn
+            orientation = _read_orientation(image, raw)
+            yield image, _read_shape(image, orientation), orientation
     except BadImageError:
         raise
     except PIL.UnidentifiedImageError:
         raise BadImageError("no image of a known format") from None
-    except Image.DecompressionBombError:  # Pillow's limit is higher, and comes first
-        raise BadImageError(f"more than {LARGEST} pixels") from None
+    except Image.DecompressionBombError:  # Pillow's limit is higher, and is checked first
+        raise BadImageError(f"more than {MAX_PIXELS} pixels") from None
     except Exception as error:
         why = textwrap.shorten(str(error), 80, placeholder=" ...")
         raise BadImageError(f"damaged: {why}") from error
 
 
-def _orientation(image: Image.Image, raw: bytes) -> int:
-    # Pillow decodes a whole PNG file to look for what may come after the pixels.
-    if image.format == "PNG" and not any(word in raw for word in _TURNS):
+def _read_orientation(image: Image.Image, raw: bytes) -> int:
+    # In a PNG file it may follow the pixels, and Pillow would decode these to find it.
+    if image.format == "PNG" and not any(mark in raw for mark in _ORIENTATION_MARKS):
         return 1
     return int(image.getexif().get(_ORIENTATION, 1))
 
 
-def _read_shape(image: Image.Image, turn: int) -> Shape:
+def _read_shape(image: Image.Image, orientation: int) -> Shape:
     mode, width, height = image.mode, image.width, image.height
     if image.format != "MPO" and getattr(image, "n_frames", 1) > 1:
         raise BadImageError("animated or of several pages")
@@ -140,15 +141,15 @@ def _read_shape(image: Image.Image, turn: int) -> Shape:
         raise BadImageError("more than 8 bits a channel")
     if mode not in (*_GREY, *_COLOUR):
         raise BadImageError(f"{mode}, neither grey nor RGB")
-    if width * height > LARGEST:
-        raise BadImageError(f"{width}x{height}, more than {LARGEST} pixels")
-    if turn in (5, 6, 7, 8):
+    if width * height > MAX_PIXELS:
+        raise BadImageError(f"{width}x{height}, more than {MAX_PIXELS} pixels")
+    if orientation in (5, 6, 7, 8):  # turned by 90 degrees
         width, height = height, width
     return 1 if mode in _GREY else 3, height, width
 
 
 def _is_deep(image: Image.Image) -> bool:
-    """Return whether Pillow would drop bits: it reports RGB for 16-bit files too."""
+    """Return whether the file has more than 8 bits a channel, which Pillow reports as RGB too."""
     if image.format == "TIFF":
         bits: tuple[int, ...] = getattr(image, "tag_v2", {}).get(258, (8,))
         return max(bits) > 8
@@ -161,22 +162,20 @@ def _is_deep(image: Image.Image) -> bool:
     return image.format == "PPM" and any(isinstance(w, int) and w > 255 for w in words)
 
 
-def _check_png(raw: bytes) -> None:
-    """Raise for a wrong checksum or a missing end, which decoding by Pillow lets pass.
-
-    What is verified cannot be decoded afterwards, so it is opened once more.
-    """
+def _verify_png(raw: bytes) -> None:
+    """Raise for a wrong checksum or a missing end, which Pillow's decoder ignores."""
+    # Opened once more: an image that was verified cannot be decoded.
     with Image.open(io.BytesIO(raw), formats=("PNG",)) as image:
         image.verify()
 
 
-def _read_pixels(image: Image.Image, turn: int) -> Pixels:
-    shown = ImageOps.exif_transpose(image) if turn > 1 else image
-    grey = shown.mode in _GREY
-    if shown.mode in ("LA", "La", "RGBA", "RGBa", "PA") or "transparency" in shown.info:
-        shown = shown.convert("RGBA")
-        if shown.getchannel("A").getextrema() != (255, 255):
-            raise BadImageError("transparent, and what lies behind it is not known")
-    mode = "L" if grey else "RGB"
-    pixels = np.asarray(shown if shown.mode == mode else shown.convert(mode))
-    return np.array(pixels[None] if grey else pixels.transpose(2, 0, 1), order="C")
+def _read_pixels(image: Image.Image, orientation: int) -> Pixels:
+    turned = ImageOps.exif_transpose(image) if orientation > 1 else image
+    is_grey = turned.mode in _GREY
+    if turned.mode in ("LA", "La", "RGBA", "RGBa", "PA") or "transparency" in turned.info:
+        turned = turned.convert("RGBA")
+        if turned.getchannel("A").getextrema() != (255, 255):
+            raise BadImageError("transparent, and its background is unknown")
+    mode = "L" if is_grey else "RGB"
+    pixels = np.asarray(turned if turned.mode == mode else turned.convert(mode))
+    return np.array(pixels[None] if is_grey else pixels.transpose(2, 0, 1), order="C")

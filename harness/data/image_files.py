@@ -1,4 +1,4 @@
-"""Many image files as one source: hashed once, decoded on all cores, in order."""
+"""Many image files as one source: hashed, then decoded on all cores, in order."""
 
 import hashlib
 import os
@@ -20,8 +20,8 @@ from lcma.harness.data.source import (
     ByPartName,
     ReportStep,
     SourceStep,
-    changed_error,
-    unreadable_error,
+    make_changed_error,
+    make_unreadable_error,
 )
 from lcma.harness.text import printable
 from lcma.sweeps.errors import UserError
@@ -30,19 +30,18 @@ from lcma.sweeps.input_files import open_regular
 S = TypeVar("S")
 T = TypeVar("T")
 
-_LARGEST: Final = 2**28
+_MAX_FILE_BYTES: Final = 2**28
 _BLOCK: Final = 32
 _STEP_BYTES: Final = 2**25
-_STEP_MOST: Final = 4096
-_DIGEST: Final = 32
-_MOST_THREADS: Final = 16
+_MAX_STEP_IMAGES: Final = 4096
+_DIGEST_BYTES: Final = 32
+_MAX_THREADS: Final = 16
 
 
 class FolderFiles:
     """Files below a folder, by their names relative to it, in a fixed order."""
 
     def __init__(self, folder: Path, names: Sequence[str], skip_bad: bool) -> None:
-        """skip_bad: take an unreadable file for an empty one, which is a bad image."""
         self.folder, self.names, self.skip_bad = folder, names, skip_bad
 
     def read(self, index: int) -> bytes:
@@ -51,21 +50,21 @@ class FolderFiles:
         try:
             with open_regular(path) as file:
                 size = os.fstat(file.fileno()).st_size
-                if size <= _LARGEST:
+                if size <= _MAX_FILE_BYTES:
                     return file.read(size)
         except OSError as error:
             if self.skip_bad:
-                return b""
-            raise unreadable_error(path, error) from error
-        raise UserError(f"{path} has more than {_LARGEST} bytes: leave it out of the folder")
+                return b""  # a bad image, which is left out
+            raise make_unreadable_error(path, error) from error
+        raise UserError(f"{path} has more than {_MAX_FILE_BYTES} bytes: leave it out of the folder")
 
-    def where(self, index: int) -> str:
-        """Return the name of a file for people."""
+    def describe_place(self, index: int) -> str:
+        """Return a file's path for messages."""
         return str(self.folder / self.names[index])
 
 
 class ZipFiles:
-    """JPEG files of an archive by their base names, read one by one and never unpacked."""
+    """JPEG files of an archive by their base names. The archive is not unpacked."""
 
     def __init__(self, path: Path, names: Sequence[str]) -> None:
         self.path, self.names = path, names
@@ -85,15 +84,15 @@ class ZipFiles:
     def read(self, index: int) -> bytes:
         try:
             with self._archive.open(self.members[self.names[index]]) as member:
-                raw = member.read(_LARGEST + 1)
+                raw = member.read(_MAX_FILE_BYTES + 1)
         except Exception as error:
-            why = " ".join(str(error).split())[:100]
-            raise UserError(f"{self.where(index)} is damaged ({why}): fetch it again") from error
-        if len(raw) > _LARGEST:
-            raise UserError(f"{self.where(index)} has more than {_LARGEST} bytes")
+            place, why = self.describe_place(index), " ".join(str(error).split())[:100]
+            raise UserError(f"{place} is damaged ({why}): fetch it again") from error
+        if len(raw) > _MAX_FILE_BYTES:
+            raise UserError(f"{self.describe_place(index)} has more than {_MAX_FILE_BYTES} bytes")
         return raw
 
-    def where(self, index: int) -> str:
+    def describe_place(self, index: int) -> str:
         return f"{self.path}: {self.names[index]}"
 
 
@@ -102,95 +101,92 @@ Files = FolderFiles | ZipFiles
 
 @dataclass(frozen=True, eq=False)
 class HashedImages:
-    """Files and the sha256 of each, as they were when they were first read."""
+    """Files and the sha256 of each."""
 
     files: Files
-    digests: bytes
+    digests: bytes  # one after another
 
     def record(self, name: str) -> SourceFile:
-        """Return one entry for all of them; see `SourceFile`."""
-        whole = hashlib.sha256()
+        """Return the manifest's entry for all files together."""
+        sha256 = hashlib.sha256()
         for index, file in enumerate(self.files.names):
-            whole.update(file.encode("utf-8", "surrogateescape") + b"\0" + self._digest(index))
-        return SourceFile(name=name, sha256=whole.hexdigest(), files=len(self.files.names))
+            sha256.update(file.encode("utf-8", "surrogateescape") + b"\0" + self._digest(index))
+        return SourceFile(name=name, sha256=sha256.hexdigest(), files=len(self.files.names))
 
     def read(self, index: int) -> bytes:
         """Return the bytes that were hashed. Raises UserError if they have changed."""
         raw = self.files.read(index)
         if hashlib.sha256(raw).digest() != self._digest(index):
-            raise changed_error(self.files.where(index))
+            raise make_changed_error(self.files.describe_place(index))
         return raw
 
     def _digest(self, index: int) -> bytes:
-        return self.digests[index * _DIGEST : (index + 1) * _DIGEST]
+        return self.digests[index * _DIGEST_BYTES : (index + 1) * _DIGEST_BYTES]
 
 
 def hash_files(
-    files: Files, progress: ReportStep, look: Callable[[int, bytes], T] | None = None
+    files: Files, progress: ReportStep, inspect: Callable[[int, bytes], T]
 ) -> tuple[HashedImages, list[T]]:
-    """Read and hash every file once, on all cores; call `look` with each index and its bytes."""
+    """Read and hash every file on all cores.
+
+    Returns:
+        The hashed files, and what ``inspect`` returned for the index and bytes of each.
+    """
     n = len(files.names)
     digests = bytearray()
-    found: list[T] = []
+    results: list[T] = []
 
-    def block(indices: range) -> list[tuple[bytes, T | None]]:
-        results = []
-        for index in indices:
-            raw = files.read(index)
-            seen = None if look is None else look(index, raw)
-            results.append((hashlib.sha256(raw).digest(), seen))
-        return results
+    def hash_block(indices: range) -> list[tuple[bytes, T]]:
+        contents = ((index, files.read(index)) for index in indices)
+        return [(hashlib.sha256(raw).digest(), inspect(index, raw)) for index, raw in contents]
 
-    for results in _work_in_order(block, _blocks(n)):
-        for digest, seen in results:
+    for block in _map_in_order(hash_block, _make_blocks(n)):
+        for digest, result in block:
             digests += digest
-            if look is not None:
-                found.append(seen)  # type: ignore[arg-type]
-        progress("checking files", len(digests) // _DIGEST, n)
-    return HashedImages(files, bytes(digests)), found
+            results.append(result)
+        progress("checking files", len(results), n)
+    return HashedImages(files, bytes(digests)), results
 
 
 @dataclass(frozen=True, eq=False)
 class ImageReader:
-    """Conversion of files into images of the parts.
-
-    convert: a file's bytes to C x H x W; raises BadImageError where it cannot. assign: images
-    N x C x H x W, their indices among the files, and how many training images (train and holdout)
-    came before, to an index into `PARTS` for each.
-    """
+    """Conversion of files into images of the parts."""
 
     hashed: HashedImages
+    # A file's bytes to an image (C, H, W). Raises BadImageError.
     convert: Callable[[bytes], npt.NDArray[Any]]
+    # Images (N, C, H, W), the indices of their files, and the number of earlier images of train
+    # and holdout, to an index into `PARTS` for each image.
     assign: Callable[[npt.NDArray[Any], npt.NDArray[np.int64], int], npt.NDArray[np.int64]]
     skip_bad: bool
-    image_bytes: int
+    image_bytes: int  # of a converted image
 
     @property
-    def _per_step(self) -> int:
-        most = min(_STEP_MOST, max(_BLOCK, _STEP_BYTES // self.image_bytes))
-        return most - most % _BLOCK
+    def _images_a_step(self) -> int:
+        limit = min(_MAX_STEP_IMAGES, max(_BLOCK, _STEP_BYTES // self.image_bytes))
+        return limit - limit % _BLOCK
 
     @property
     def n_steps(self) -> int:
-        return -(-len(self.hashed.files.names) // self._per_step)
+        return -(-len(self.hashed.files.names) // self._images_a_step)
 
     def steps(self) -> Iterator[SourceStep]:
-        """Yield all images; see `OpenedSource.steps`."""
-        n, size = len(self.hashed.files.names), self._per_step
-        before = seen = 0
+        """Yield all images, as `OpenedSource.steps` does."""
+        n, size = len(self.hashed.files.names), self._images_a_step
+        before = done = 0
         images: list[npt.NDArray[Any]] = []
         indices: list[int] = []
         skipped: list[str] = []
-        for block in _work_in_order(self._block, _blocks(n)):
+        for block in _map_in_order(self._convert_block, _make_blocks(n)):
             for index, image in block:
                 if image is None:
-                    # JSON holds no name that is not UTF-8.
+                    # A name may not be UTF-8, and the manifest is JSON.
                     skipped.append(printable(self.hashed.files.names[index]))
                 else:
                     images.append(image)
                     indices.append(index)
-            seen += len(block)
-            if seen % size and seen < n:
+            done += len(block)
+            if done % size and done < n:
                 continue
             by_part: ByPartName = {}
             if images:
@@ -201,57 +197,57 @@ class ImageReader:
             yield SourceStep("images", by_part, skipped=tuple(skipped))
             images, indices, skipped = [], [], []
 
-    def _block(self, block: range) -> list[tuple[int, npt.NDArray[Any] | None]]:
-        found: list[tuple[int, npt.NDArray[Any] | None]] = []
-        for index in block:
+    def _convert_block(self, indices: range) -> list[tuple[int, npt.NDArray[Any] | None]]:
+        images: list[tuple[int, npt.NDArray[Any] | None]] = []
+        for index in indices:
             raw = self.hashed.read(index)
             try:
-                found.append((index, self.convert(raw)))
+                images.append((index, self.convert(raw)))
             except BadImageError as error:
                 if not self.skip_bad:
-                    raise bad_image(self.hashed.files.where(index), error) from error
-                found.append((index, None))
-        return found
+                    place = self.hashed.files.describe_place(index)
+                    raise make_bad_image_error(place, error) from error
+                images.append((index, None))
+        return images
 
 
-def bad_image(where: str, error: BadImageError) -> UserError:
+def make_bad_image_error(place: str, error: BadImageError) -> UserError:
     """Return the error for an image that is refused."""
     return UserError(
-        f"{where} is not taken ({error}): mend or remove it, or leave all such images out with "
+        f"{place} is not taken ({error}): mend or remove it, or leave all such images out with "
         "--skip-bad"
     )
 
 
 def list_folder(folder: Path, suffixes: Sequence[str]) -> list[str]:
-    """Return the sorted names of files right in a folder that end so, in small letters or large.
+    """Return the sorted names of a folder's files with some suffixes, in upper or lower case.
 
-    Raises UserError where it cannot be read.
+    Raises UserError if the folder cannot be read.
     """
     try:
         with os.scandir(folder) as entries:
             return sorted(e.name for e in entries if e.name.lower().endswith(tuple(suffixes)))
     except OSError as error:
-        raise unreadable_error(folder, error) from error
+        raise make_unreadable_error(folder, error) from error
 
 
-def _blocks(n: int) -> Iterator[range]:
-    return (range(at, min(at + _BLOCK, n)) for at in range(0, n, _BLOCK))
+def _make_blocks(n: int) -> Iterator[range]:
+    return (range(start, min(start + _BLOCK, n)) for start in range(0, n, _BLOCK))
 
 
-def _work_in_order(work: Callable[[S], T], items: Iterable[S]) -> Iterator[T]:
-    """Yield `work` of every item in order, by threads that are at most two items per core ahead.
-
-    An exception is raised when its item's turn comes.
-    """
-    threads = min(_MOST_THREADS, count_cpus())
-    waiting: deque[Future[T]] = deque()
+def _map_in_order(function: Callable[[S], T], items: Iterable[S]) -> Iterator[T]:
+    """Yield the function of every item in order, computed by threads that are at most two items a
+    core ahead. An exception is raised at its item's turn."""
+    # `ThreadPoolExecutor.map` would submit all items at once, and hold all results.
+    threads = min(_MAX_THREADS, count_cpus())
+    futures: deque[Future[T]] = deque()
     pool = ThreadPoolExecutor(threads)
     try:
         for item in items:
-            waiting.append(pool.submit(work, item))
-            if len(waiting) >= 2 * threads:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
+            futures.append(pool.submit(function, item))
+            if len(futures) >= 2 * threads:
+                yield futures.popleft().result()
+        while futures:
+            yield futures.popleft().result()
     finally:
         pool.shutdown(cancel_futures=True)

@@ -1,5 +1,5 @@
-"""Downsampled ImageNet: the npz release of Chrabaszcz et al. (2017), and the older one of PixelRNN
-with a PNG file for each image, which is another data set."""
+"""Downsampled ImageNet: the npz release of Chrabaszcz et al. (2017), and the older release of
+PixelRNN, which has a PNG file for each image and is another data set."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -44,15 +44,15 @@ class ImageNetNpz(Source):
         self.size = size
 
     def open(self, path: Path, options: SourceOptions, progress: ReportStep) -> OpenedSource:
-        """Find and hash the files, and check the labels. Raises UserError where one is missing or
-        not as it should be."""
-        self._locate(path)
+        """Find and hash the files, and check the labels. Raises UserError if a file is missing or
+        is not of this release."""
+        self._require_files(path)
         files: list[tuple[HashedFile, int]] = []
         for done, name in enumerate((*_TRAIN, _TEST), start=1):
             labels = _read_array(path / name, "labels").reshape(-1)
             if not np.isin(labels, np.arange(1, _CLASSES + 1)).all() or not len(labels):
                 raise UserError(
-                    f"{path / name}: 'labels' holds other values than 1..{_CLASSES}: {_REMEDY}"
+                    f"{path / name}: 'labels' has values outside 1..{_CLASSES}: {_REMEDY}"
                 )
             files.append((HashedFile.of(path / name), len(labels)))
             progress(f"checking {name}", done, len(_TRAIN) + 1)
@@ -63,31 +63,31 @@ class ImageNetNpz(Source):
                 package=None,
                 reader=f"numpy {np.__version__}",
                 files=tuple(SourceFile(name=h.path.name, sha256=h.sha256) for h, _ in files),
-                verdict=_compare_counts(sum(counts[:-1]), counts[-1], self.published),
+                verdict=_judge_counts(sum(counts[:-1]), counts[-1], self.published),
             ),
             shape=(3, self.size, self.size),
             dtype="uint8",
             groups=None,
-            expected=_expected(self.published),
+            expected=_count_parts(self.published),
             preprocessing="pixels as stored",
             holdout_rule=describe_split(HOLDOUT_EVERY),
-            n_steps=sum(-(-count // self._rows) for count in counts),
-            steps=lambda: self._steps(files),
+            n_steps=sum(-(-count // self._step_images) for count in counts),
+            steps=lambda: self._read_steps(files),
         )
 
     @property
-    def _rows(self) -> int:
+    def _step_images(self) -> int:
         return max(1, _STEP_BYTES // (3 * self.size**2))
 
-    def _locate(self, path: Path) -> None:
-        s = self.size
+    def _require_files(self, path: Path) -> None:
+        sizes = self.size, 96 - self.size  # the release has 32 and 64
         if not path.is_dir():
             raise UserError(f"{path} is no folder: give that of {_TRAIN[0]} with --from PATH")
-        pictures = next((p for p in (s, 96 - s) if (path / f"train_{p}x{p}").is_dir()), None)
-        if pictures is not None:
+        png_size = next((s for s in sizes if (path / f"train_{s}x{s}").is_dir()), None)
+        if png_size is not None:
             raise UserError(
                 f"{path} has the older PNG release, which is another data set: "
-                f"lcma data prepare imagenet{pictures}-png --from {path}"
+                f"lcma data prepare imagenet{png_size}-png --from {path}"
             )
         missing = [name for name in (*_TRAIN, _TEST) if not (path / name).is_file()]
         if missing:
@@ -96,20 +96,20 @@ class ImageNetNpz(Source):
                 "--from PATH"
             )
 
-    def _steps(self, files: Sequence[tuple[HashedFile, int]]) -> Iterator[SourceStep]:
+    def _read_steps(self, files: Sequence[tuple[HashedFile, int]]) -> Iterator[SourceStep]:
         before = 0
         for hashed, count in files:
             name = hashed.path.name
             hashed.check()
-            every = self._read_images(hashed.path, count)
+            images = self._read_images(hashed.path, count)
             hashed.check()
-            for start in range(0, count, self._rows):
-                images = every[start : start + self._rows]
+            for start in range(0, count, self._step_images):
+                step_images = images[start : start + self._step_images]
                 if name == _TEST:
-                    yield SourceStep(name, {"test": images})
+                    yield SourceStep(name, {"test": step_images})
                 else:
-                    yield SourceStep(name, split_training(images, before, HOLDOUT_EVERY))
-                    before += len(images)
+                    yield SourceStep(name, split_training(step_images, before, HOLDOUT_EVERY))
+                    before += len(step_images)
 
     def _read_images(self, path: Path, count: int) -> npt.NDArray[Any]:
         """Return the images of a file, N x 3 x H x W."""
@@ -127,7 +127,7 @@ class ImageNetNpz(Source):
 
 
 def _read_array(path: Path, key: str) -> npt.NDArray[Any]:
-    """Return an array of an npz file. Raises UserError if it is not there, or damaged."""
+    """Return an array of an npz file. Raises UserError if it is missing or damaged."""
     try:
         with open_regular(path) as file, np.load(file, allow_pickle=False) as arrays:
             if key in arrays:
@@ -138,7 +138,7 @@ def _read_array(path: Path, key: str) -> npt.NDArray[Any]:
     raise UserError(f"{path} has no array {key!r}: {_REMEDY}")
 
 
-def _compare_counts(train: int, test: int, published: tuple[int, int]) -> str:
+def _judge_counts(train: int, test: int, published: tuple[int, int]) -> str:
     if (train, test) == published:
         return "published counts"
     return (
@@ -147,9 +147,9 @@ def _compare_counts(train: int, test: int, published: tuple[int, int]) -> str:
     )
 
 
-def _expected(published: tuple[int, int]) -> ByPart[int]:
-    kept, held_out = split_count(published[0], HOLDOUT_EVERY)
-    return ByPart(train=kept, holdout=held_out, test=published[1])
+def _count_parts(published: tuple[int, int]) -> ByPart[int]:
+    train, holdout = split_count(published[0], HOLDOUT_EVERY)
+    return ByPart(train=train, holdout=holdout, test=published[1])
 
 
 class ImageNetPng(Source):
@@ -166,20 +166,23 @@ class ImageNetPng(Source):
         """Find and hash the files. Raises UserError if a folder is missing or empty."""
         train, test = self._locate(path)
         reader = describe_decoder()
-        of_train, of_test = (list_folder(folder, (".png",)) for folder in (train, test))
-        for folder, names in ((train, of_train), (test, of_test)):
-            if not names:
+        names: list[str] = []
+        counts = []
+        for folder in (train, test):
+            folder_names = list_folder(folder, (".png",))
+            if not folder_names:
                 raise UserError(f"{folder} has no PNG files: unpack the archive into it")
-        names = [f"{train.name}/{n}" for n in of_train] + [f"{test.name}/{n}" for n in of_test]
-        hashed, _ = hash_files(FolderFiles(path, names, options.skip_bad), progress)
-        first_test = len(of_train)
+            names += [f"{folder.name}/{name}" for name in folder_names]
+            counts.append(len(folder_names))
+        files = FolderFiles(path, names, options.skip_bad)
+        hashed, _ = hash_files(files, progress, lambda index, raw: None)
 
         def assign(
             images: npt.NDArray[Any], indices: npt.NDArray[np.int64], before: int
         ) -> npt.NDArray[np.int64]:
-            place = before + np.arange(len(indices))
-            held_out = place % HOLDOUT_EVERY == HOLDOUT_EVERY - 1
-            return np.where(indices >= first_test, 2, held_out.astype(np.int64))
+            numbers = before + np.arange(len(indices))
+            held_out = numbers % HOLDOUT_EVERY == HOLDOUT_EVERY - 1
+            return np.where(indices >= counts[0], 2, held_out.astype(np.int64))
 
         reading = ImageReader(hashed, self._convert, assign, options.skip_bad, 3 * self.size**2)
         return OpenedSource(
@@ -188,12 +191,12 @@ class ImageNetPng(Source):
                 package=None,
                 reader=reader,
                 files=(hashed.record("*/*.png"),),
-                verdict=_compare_counts(len(of_train), len(of_test), self.published),
+                verdict=_judge_counts(*counts, self.published),
             ),
             shape=(3, self.size, self.size),
             dtype="uint8",
             groups=None,
-            expected=_expected(self.published),
+            expected=_count_parts(self.published),
             preprocessing="pixels as stored; grey files as three equal channels",
             holdout_rule=describe_split(HOLDOUT_EVERY),
             n_steps=reading.n_steps,

@@ -1,5 +1,7 @@
-"""Manifests of prepared data sets: what the pixels are, where from, and their content hash; and
-numbers computed of the images that are kept beside them. A seal over each file reveals edits."""
+"""The files beside a prepared set's images: its manifest, and numbers computed from the images.
+
+A seal in each file, a hash of its fields, reveals edits.
+"""
 
 import hashlib
 import json
@@ -20,7 +22,7 @@ FILE_NAME: Final = "manifest.json"
 BARS_FILE: Final = "bars.json"
 CONTROLS_FILE: Final = "controls.json"
 SEALED: Final = (BARS_FILE, CONTROLS_FILE)
-"""Files beside a manifest, of numbers that are computed of the images."""
+"""Files of numbers that are computed from the images."""
 
 T = TypeVar("T")
 
@@ -30,7 +32,7 @@ class _Frozen(BaseModel):
 
 
 class ByPart(_Frozen, Generic[T]):
-    """One value for each part; also read as ``x["train"]``."""
+    """One value for each part, also by index: ``counts["train"]``."""
 
     train: T
     holdout: T
@@ -41,84 +43,84 @@ class ByPart(_Frozen, Generic[T]):
         return value
 
     def items(self) -> Iterator[tuple[PartName, T]]:
-        """Return the (part, value) pairs, in the order of `PARTS`."""
+        """Return (part, value) pairs in the order of `PARTS`."""
         return ((part, self[part]) for part in PARTS)
 
 
 class PartDigest(_Frozen):
-    """sha256 (hex) of a part's raw bytes, without the npy header; groups as little-endian int32."""
+    """sha256 (hex) of a part's raw bytes, without the npy header."""
 
     images: str
     groups: str | None = None
+    """Of the group indices as little-endian int32."""
 
 
 class SourceFile(_Frozen):
-    """A file that was read: its name inside the source (never a machine's path) and sha256.
-
-    files: their number, if one entry stands for all images of a folder; sha256 is then over each
-    file's name, a zero byte and its sha256 (raw), in the order of names.
-    """
+    """A file that was read, or all image files of a source together."""
 
     name: str
+    """Its name inside the source, never a path of the machine."""
     sha256: str
+    """Of its bytes. For several files: of each file's name, a zero byte and its raw sha256, in the
+    order of names."""
     files: PositiveInt = 1
+    """Number of files."""
 
 
 class SourceRecord(_Frozen):
-    """Source of a set: its files, what read them, and whether they are the known ones.
-
-    layout: layout of the files. package: package that shipped them. reader: software that decoded
-    and resized them. verdict: `official` or `known` by checksums, `published counts` if none are
-    known and the counts agree, else in words what is missing or differs.
-    """
+    """The source of a set: its files, what read them, and whether they are the known ones."""
 
     layout: str
     package: str | None
+    """Package that shipped the files."""
     reader: str
+    """Software that decoded and resized them."""
     files: tuple[SourceFile, ...]
     verdict: str
+    """`official` or `known` by checksums; `published counts` if no checksums are known and the
+    counts agree; else what is missing or differs, in words."""
 
 
 class Manifest(_Frozen):
-    """Description of a prepared set; `digest` is its identity.
-
-    name: of its folder. dataset, variant: its key in trials and results. box: factor of the box
-    filter (1 for none). shape: (C, H, W). dtype: numpy's name. expected: counts of the set as
-    published, None if there is no such set. skipped: names of unreadable images that were left
-    out. groups: names of the clusters of each
-    part, indexed by the part's group array, or None where images are not clustered. digest: content
-    hash over shape, dtype and the parts, the same wherever the source lay.
-    """
+    """Description of a prepared set."""
 
     schema_version: Literal[2] = SCHEMA_VERSION
     name: str
+    """Of the set and its folder."""
     dataset: str
+    """With the variant, the set's key in trials and results."""
     variant: str
     box: PositiveInt
+    """Factor of the box filter, 1 for none."""
     shape: tuple[PositiveInt, PositiveInt, PositiveInt]
+    """(C, H, W)."""
     dtype: Literal["uint8", "float32"]
     counts: ByPart[PositiveInt]
     expected: ByPart[PositiveInt] | None
+    """Counts of the published set, if there is one."""
     digests: ByPart[PartDigest]
     digest: str
+    """The set's identity: a hash of shape, dtype and the parts, wherever the source was."""
     groups: ByPart[tuple[str, ...]] | None
+    """Names of each part's clusters, to which its group array refers, if images are clustered."""
     source: SourceRecord
     skipped: tuple[str, ...]
+    """Names of unreadable images that were left out."""
     preprocessing: str
     holdout_rule: str
     tool_version: str
 
     @property
     def deviation(self) -> str:
-        """Difference of the counts from those published, in words; '' if there is none."""
+        """Difference of the counts from the published ones, in words; '' if there is none."""
         if self.expected is None or self.expected == self.counts:
             return ""
-        differing = [
+        different = [
             f"{self.counts[part]} of {wanted} {part}"
             for part, wanted in self.expected.items()
             if self.counts[part] != wanted
         ]
-        return f"{', '.join(differing)} images of the published set"
+        return f"{', '.join(different)} images of the published set"
 
     @model_validator(mode="after")
     def _digest_belongs_to_parts(self) -> Self:
@@ -130,7 +132,7 @@ class Manifest(_Frozen):
 def content_digest(
     shape: tuple[int, int, int], dtype: str, counts: ByPart[int], digests: ByPart[PartDigest]
 ) -> str:
-    """Return the sha256 (hex) over shape, dtype, counts and digests of the parts."""
+    """Return the sha256 (hex) of shape, dtype, counts and digests of the parts."""
     parts = {
         part: {
             "count": counts[part],
@@ -142,15 +144,15 @@ def content_digest(
     return hash_fields({"shape": list(shape), "dtype": dtype, "parts": parts})
 
 
-def to_json(fields: dict[str, Any]) -> bytes:
-    """Return the text of a file with these fields and a seal over them."""
+def seal_fields(fields: dict[str, Any]) -> bytes:
+    """Return the content of a file with these fields and their seal."""
     return (json.dumps({**fields, "seal": hash_fields(fields)}, indent=2) + "\n").encode()
 
 
 def read_manifest(path: Path) -> Manifest:
     """Read and check a manifest file.
 
-    Raises UserError if it cannot be read, is of another schema, or is not as it was written.
+    Raises UserError if it cannot be read, has another schema, or was changed.
     """
     remedy = f"use another root or remove {path.parent} and prepare it again"
     try:
@@ -178,16 +180,16 @@ def read_manifest(path: Path) -> Manifest:
         raise UserError(f"{path} is not valid ({where}: {first['msg']}): {remedy}") from error
 
 
-def hash_fields(value: dict[str, Any]) -> str:
-    """Return the sha256 (hex) of fields in canonical JSON: as a seal it reveals edits."""
-    canonical = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+def hash_fields(fields: dict[str, Any]) -> str:
+    """Return the sha256 (hex) of fields in canonical JSON."""
+    canonical = json.dumps(fields, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
     return hashlib.sha256(canonical.encode()).hexdigest()
 
 
 def read_sealed(path: Path) -> dict[str, Any] | None:
-    """Return the fields of a file as they were written, or None where it is missing or unsealed.
+    """Return the fields of a sealed file; None if it is missing or has no seal.
 
-    Raises UserError if it is not as it was written.
+    Raises UserError if it was changed.
     """
     remedy = "remove it, and it is computed again"
     try:
@@ -207,5 +209,5 @@ def read_sealed(path: Path) -> dict[str, Any] | None:
 
 
 def write_sealed(path: Path, fields: dict[str, Any]) -> None:
-    """Write a file with its seal, whole or not at all. Raises UserError if it cannot be written."""
-    write_file(path, to_json(fields))
+    """Write a file with its seal, completely or not at all. Raises UserError if it cannot."""
+    write_file(path, seal_fields(fields))

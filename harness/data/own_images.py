@@ -1,4 +1,4 @@
-"""A person's own images: every image below a folder, cut to a square and shrunk."""
+"""The user's own images: every image below a folder, cut to a square and shrunk."""
 
 import hashlib
 import os
@@ -18,59 +18,62 @@ from lcma.harness.data.decoding import (
     read_shape,
     shrink,
 )
-from lcma.harness.data.image_files import FolderFiles, ImageReader, bad_image, hash_files
+from lcma.harness.data.image_files import FolderFiles, ImageReader, hash_files, make_bad_image_error
 from lcma.harness.data.manifest import SourceRecord
 from lcma.harness.data.source import (
     OpenedSource,
     ReportStep,
     Source,
     SourceOptions,
-    unreadable_error,
+    make_unreadable_error,
 )
 from lcma.sweeps.errors import UserError
 
-LEAST, MOST = 4, 1024
+MIN_SIZE, MAX_SIZE = 4, 1024
 
 
 class OwnImages(Source):
-    """The source of a set of a person's own."""
+    """The source of a set of the user's own images."""
 
     can_skip = True
 
     def open(self, path: Path, options: SourceOptions, progress: ReportStep) -> OpenedSource:
-        """Find, hash and look at every image. Raises UserError where there is none, one is not
-        taken, or grey and colour are mixed and are not to be."""
+        """Find and hash every image, and read its shape.
+
+        Raises UserError if there is no image, if one is refused, or if grey and colour images are
+        mixed without ``options.grey_to_rgb``.
+        """
         size = options.size or 0
-        if not (LEAST <= size <= MOST and size & (size - 1) == 0):
-            raise UserError(f"--size {size}: give a power of two from {LEAST} to {MOST}")
+        if not (MIN_SIZE <= size <= MAX_SIZE and size & (size - 1) == 0):
+            raise UserError(f"--size {size}: give a power of two from {MIN_SIZE} to {MAX_SIZE}")
         if not path.is_dir():
             raise UserError(f"{path} is no folder: give the one of your images with --from FOLDER")
-        names, others = _walk(path)
+        names, others = _list_images(path)
         if not names:
             raise UserError(f"{path} has no image files: give another folder")
         reader = describe_decoder()
         files = FolderFiles(path, names, options.skip_bad)
 
-        def look(index: int, raw: bytes) -> Shape | None:
+        def inspect(index: int, raw: bytes) -> Shape | None:
             try:
                 shape = read_shape(raw)
                 _check_size(*shape[1:], size)
             except BadImageError as error:
                 if options.skip_bad:
                     return None
-                raise bad_image(files.where(index), error) from error
+                raise make_bad_image_error(files.describe_place(index), error) from error
             return shape
 
-        hashed, shapes = hash_files(files, progress, look)
-        channels = _channels(files, shapes, options)
+        hashed, shapes = hash_files(files, progress, inspect)
+        channels = _choose_channels(files, shapes, options)
 
         def convert(raw: bytes) -> npt.NDArray[Any]:
             pixels = decode_image(raw)
             _check_size(pixels.shape[1], pixels.shape[2], size)
-            small = shrink(centre_square(pixels), size)
-            if len(small) > channels:
+            image = shrink(centre_square(pixels), size)
+            if len(image) > channels:
                 raise BadImageError("colour where the header says grey")
-            return small if len(small) == channels else np.repeat(small, channels, axis=0)
+            return image if len(image) == channels else np.repeat(image, channels, axis=0)
 
         reading = ImageReader(hashed, convert, _assign, options.skip_bad, channels * size**2)
         return OpenedSource(
@@ -99,10 +102,10 @@ class OwnImages(Source):
         )
 
 
-def _walk(folder: Path) -> tuple[list[str], int]:
-    """Return the image files below a folder, sorted, and the number of other entries.
+def _list_images(folder: Path) -> tuple[list[str], int]:
+    """Return the sorted image files below a folder, and the number of other entries.
 
-    Raises UserError where a folder cannot be read: which images it has is not known.
+    Raises UserError if a folder below it cannot be read.
     """
     from PIL import Image
 
@@ -110,12 +113,12 @@ def _walk(folder: Path) -> tuple[list[str], int]:
     names, others = [], 0
 
     def refuse(error: OSError) -> None:
-        raise unreadable_error(Path(error.filename or folder), error) from error
+        raise make_unreadable_error(Path(error.filename or folder), error) from error
 
-    for at, folders, files in os.walk(folder, onerror=refuse):
-        others += sum((Path(at) / name).is_symlink() for name in folders)
+    for parent, folders, files in os.walk(folder, onerror=refuse):
+        others += sum((Path(parent) / name).is_symlink() for name in folders)
         for name in files:
-            relative = (Path(at) / name).relative_to(folder).as_posix()
+            relative = (Path(parent) / name).relative_to(folder).as_posix()
             if Path(name).suffix.lower() in endings and not name.startswith("."):
                 names.append(relative)
             else:
@@ -128,18 +131,20 @@ def _check_size(height: int, width: int, size: int) -> None:
         raise BadImageError(f"{width}x{height}, smaller than {size}")
 
 
-def _channels(files: FolderFiles, shapes: Sequence[Shape | None], options: SourceOptions) -> int:
+def _choose_channels(
+    files: FolderFiles, shapes: Sequence[Shape | None], options: SourceOptions
+) -> int:
     grey = [i for i, shape in enumerate(shapes) if shape is not None and shape[0] == 1]
-    taken = sum(shape is not None for shape in shapes)
-    if not taken:
+    readable = sum(shape is not None for shape in shapes)
+    if not readable:
         raise UserError(f"{files.folder} has no image that can be taken: give another folder")
     if options.grey_to_rgb or not grey:
         return 3
-    if len(grey) == taken:
+    if len(grey) == readable:
         return 1
     raise UserError(
-        f"{files.where(grey[0])} is grey, as {len(grey)} of {taken} images are: take them as RGB "
-        "with --grey-to-rgb, or leave them out of the folder"
+        f"{files.describe_place(grey[0])} is grey, as {len(grey)} of {readable} images are: take "
+        "them as RGB with --grey-to-rgb, or leave them out of the folder"
     )
 
 

@@ -1,8 +1,8 @@
-"""Images that packages ship: the photographs of scikit-image, cut into crops, and the 8x8 grey
-digits of scikit-learn, for laptops and tests. Nothing is downloaded.
+"""Images that packages ship: crops of the photographs of scikit-image, and the 8x8 grey digits of
+scikit-learn. They need no download.
 
-Three of the nine photographs are JPEG, and decoders differ in the last bit between builds of
-libjpeg: the content digest can then differ for the same files. The manifest records the decoder.
+Three of the nine photographs are JPEG, and builds of libjpeg differ in the last bit, so the content
+digest can differ for the same files. The manifest records the decoder.
 """
 
 import gzip
@@ -26,7 +26,7 @@ from lcma.harness.data.source import (
     Source,
     SourceOptions,
     SourceStep,
-    changed_error,
+    make_changed_error,
     read_bytes,
     sha256,
 )
@@ -56,13 +56,13 @@ _TEST: Final = ("chelsea.png", "coffee.png", "rocket.jpg")
 _PHOTO_LIMIT: Final = 16 * 2**20
 
 
-def _scene(file: str) -> str:
-    # Two views of one scene are no independent photographs.
+def _name_scene(file: str) -> str:
+    # Two views of one scene are not independent.
     return "motorcycle" if file.startswith("motorcycle") else file.partition(".")[0]
 
 
-_TRAIN_SCENES: Final = tuple(dict.fromkeys(map(_scene, _TRAIN)))
-_TEST_SCENES: Final = tuple(map(_scene, _TEST))
+_TRAIN_SCENES: Final = tuple(dict.fromkeys(map(_name_scene, _TRAIN)))
+_TEST_SCENES: Final = tuple(map(_name_scene, _TEST))
 
 SIZE = 32
 TRAIN_STRIDE = 16
@@ -90,8 +90,8 @@ class Photos(Source):
                 f"{folder} lacks {', '.join(missing)}: pip install --force-reinstall scikit-image"
             )
         names = (*_TRAIN, *_TEST)
-        found = {name: sha256(read_bytes(folder / name, _PHOTO_LIMIT)) for name in names}
-        matching = sum(_KNOWN_PHOTOS[name] == digest for name, digest in found.items())
+        digests = {name: sha256(read_bytes(folder / name, _PHOTO_LIMIT)) for name in names}
+        matching = sum(_KNOWN_PHOTOS[name] == digest for name, digest in digests.items())
         all_match = matching == len(_KNOWN_PHOTOS)
         turbo = features.version_feature("libjpeg_turbo")
         jpeg = f"libjpeg-turbo {turbo}" if turbo else f"libjpeg {features.version_codec('jpg')}"
@@ -100,7 +100,7 @@ class Photos(Source):
                 layout="photographs of scikit-image",
                 package=f"scikit-image {importlib.metadata.version('scikit-image')}",
                 reader=f"Pillow {PIL.__version__}, {jpeg}",
-                files=tuple(SourceFile(name=n, sha256=digest) for n, digest in found.items()),
+                files=tuple(SourceFile(name=n, sha256=digest) for n, digest in digests.items()),
                 verdict=(
                     "known"
                     if all_match
@@ -121,8 +121,8 @@ class Photos(Source):
                 f"a tenth of its height, at least one; stride {SIZE}, at most "
                 f"{MAX_HOLDOUT} a photograph, evenly spaced; no pixel is shared with train"
             ),
-            n_steps=len(found),
-            steps=lambda: _cut_photos(folder, found),
+            n_steps=len(digests),
+            steps=lambda: _cut_photos(folder, digests),
         )
 
 
@@ -131,7 +131,7 @@ def _cut_photos(folder: Path, digests: dict[str, str]) -> Iterator[SourceStep]:
         path = folder / name
         raw = read_bytes(path, _PHOTO_LIMIT)
         if sha256(raw) != digest:
-            raise changed_error(path)
+            raise make_changed_error(path)
         photograph = _decode(path, raw)
         size = photograph.shape[:2]
         corners: dict[PartName, Corners] = {"test": grid_corners(*size)}
@@ -139,13 +139,13 @@ def _cut_photos(folder: Path, digests: dict[str, str]) -> Iterator[SourceStep]:
             corners = {"train": train_corners(*size), "holdout": holdout_corners(*size)}
         scenes = _TRAIN_SCENES if name in _TRAIN else _TEST_SCENES
         images = {part: cut_crops(photograph, places) for part, places in corners.items()}
-        group = scenes.index(_scene(name))
-        groups = {part: np.full(len(of), group, np.int32) for part, of in images.items()}
+        group = scenes.index(_name_scene(name))
+        groups = {part: np.full(len(crops), group, np.int32) for part, crops in images.items()}
         yield SourceStep(name, images, groups)
 
 
 def _decode(path: Path, raw: bytes) -> npt.NDArray[np.uint8]:
-    """H x W x C."""
+    """Return the pixels of a photograph, H x W x C."""
     try:
         pixels = decode_image(raw)
     except BadImageError as error:
@@ -159,50 +159,48 @@ def _decode(path: Path, raw: bytes) -> npt.NDArray[np.uint8]:
     return np.ascontiguousarray(pixels.transpose(1, 2, 0))
 
 
-# Crops of photographs. The held-out strip shares no pixel with training, and all arithmetic is on
-# integers: the same photograph gives the same crops everywhere.
+# Crops of photographs. The held-out strip shares no pixel with training. All arithmetic is on
+# integers, so a photograph gives the same crops everywhere.
 
 
 def strip_top(height: int) -> int:
-    """Return the first row of the held-out strip.
-
-    The strip has the number of whole crop rows nearest to a tenth of the height, at least one.
-    """
+    """Return the first row of the held-out strip, whose height is the number of crops nearest to a
+    tenth of the photograph's, at least one."""
     rows = max(1, (height + 5 * SIZE) // (10 * SIZE))
     return height - rows * SIZE
 
 
 def train_corners(height: int, width: int) -> Corners:
     """Return the crops above the held-out strip: a grid of stride 16, thinned evenly to 1024."""
-    return _thin(_grid(0, strip_top(height), width, TRAIN_STRIDE), MAX_TRAIN)
+    return _thin(_make_grid(0, strip_top(height), width, TRAIN_STRIDE), MAX_TRAIN)
 
 
 def holdout_corners(height: int, width: int) -> Corners:
     """Return the crops of the held-out strip: a grid without overlap, thinned evenly to 128."""
-    return _thin(_grid(strip_top(height), height, width, SIZE), MAX_HOLDOUT)
+    return _thin(_make_grid(strip_top(height), height, width, SIZE), MAX_HOLDOUT)
 
 
 def grid_corners(height: int, width: int) -> Corners:
-    """Return all crops of a grid without overlap: a test photograph is used whole."""
-    return _grid(0, height, width, SIZE)
+    """Return all crops of a grid without overlap, which a test photograph is cut into."""
+    return _make_grid(0, height, width, SIZE)
 
 
 def cut_crops(photograph: npt.NDArray[np.uint8], corners: Corners) -> npt.NDArray[np.uint8]:
-    """Cut crops out of a photograph, H x W x C. Returns N x C x 32 x 32."""
+    """Cut crops (N, C, 32, 32) out of a photograph (H, W, C)."""
     windows = np.lib.stride_tricks.sliding_window_view(photograph, (SIZE, SIZE), axis=(0, 1))
     return np.ascontiguousarray(windows[corners[:, 0], corners[:, 1]])
 
 
-def _grid(top: int, bottom: int, width: int, stride: int) -> Corners:
+def _make_grid(top: int, bottom: int, width: int, stride: int) -> Corners:
     rows = np.arange(top, bottom - SIZE + 1, stride, dtype=np.int64)
     columns = np.arange(0, width - SIZE + 1, stride, dtype=np.int64)
     return np.stack(np.meshgrid(rows, columns, indexing="ij"), axis=-1).reshape(-1, 2)
 
 
-def _thin(corners: Corners, most: int) -> Corners:
-    if len(corners) <= most:
+def _thin(corners: Corners, limit: int) -> Corners:
+    if len(corners) <= limit:
         return corners
-    return corners[np.arange(most) * len(corners) // most]
+    return corners[np.arange(limit) * len(corners) // limit]
 
 
 def _shipped_data(module: str, package: str, extra: str | None = None) -> Path:
@@ -223,7 +221,7 @@ _KNOWN_DIGITS: Final = "09f66e6debdee2cd2b5ae59e0d6abbb73fc2b0e0185d2e1957e9ebb5
 _DIGITS_LIMIT: Final = 2**20
 _REMEDY: Final = "pip install --force-reinstall scikit-learn"
 _COUNT: Final = 1797
-# Neighbours in the file are often by one writer, so parts are blocks.
+# Parts are blocks of the file, since neighbours in it are often by one writer.
 _DIGITS_PARTS: Final[dict[PartName, slice]] = {
     "train": slice(0, 1437),
     "holdout": slice(1437, 1617),
@@ -237,7 +235,7 @@ class Digits(Source):
     needs_path = False
 
     def open(self, path: Path, options: SourceOptions, progress: ReportStep) -> OpenedSource:
-        """Find and hash the file. Raises UserError if it is missing or another one."""
+        """Find and hash the file. Raises UserError if it is missing."""
         file = (
             _shipped_data("sklearn", "scikit-learn", "digits") / "datasets" / "data" / _DIGITS_FILE
         )

@@ -1,4 +1,4 @@
-"""Prepare a data set: from a source to a finished folder, whole or not at all."""
+"""Preparation of a data set: from a source to a folder that is complete or absent."""
 
 import contextlib
 import hashlib
@@ -21,7 +21,7 @@ from lcma.harness.data.manifest import (
     Manifest,
     PartDigest,
     content_digest,
-    to_json,
+    seal_fields,
 )
 from lcma.harness.data.prepared_set import GROUPS_DTYPE, PreparedSet, groups_file, images_file, load
 from lcma.harness.data.registry import PreparableSet, find_set, list_sets, make_own_set
@@ -42,24 +42,27 @@ def prepare(
     progress: ReportStep | None = None,
     waiting: Callable[[], None] | None = None,
 ) -> PreparedSet:
-    """Prepare ``<root>/<name>`` from its source, or return it if it exists already.
+    """Prepare ``<root>/<name>`` from its source, or return it if it exists.
 
-    An existing set is verified and returned if it came from the same files by the same rules, or
-    if no source is given; it is never overwritten. The folder appears whole, by a rename. A run
-    that is killed leaves a hidden folder, which the next one removes.
+    An existing set is never overwritten. It is verified and returned if it came from the same files
+    by the same rules, or if no source is given. The folder appears complete, by a rename. A run
+    that is killed leaves a hidden folder, which the next run removes.
 
     Args:
-        name: Name of the set, or a new name for a person's own images.
+        name: Name of the set, or a new name for the user's own images.
         root: Folder of prepared sets.
-        source: Place of the files, for sets that need it; with ``options.size`` a folder of a
-            person's own images.
+        source: Folder or archive of the files, for sets that need it; with ``options.size`` the
+            folder of the user's own images.
         options: Options of reading the source.
-        progress: Callback with the step just done, the number done, and the number of all.
-        waiting: Called if another run prepares the same set; this one then waits for it and
-            returns its set.
+        progress: Called with the step just done, the number of steps done, and of all.
+        waiting: Called if another run prepares the same set. This run then waits and returns that
+            set.
+
+    Returns:
+        The prepared set.
 
     Raises:
-        UserError: If the set is unknown, the source is not as its layout demands, the folder holds
+        UserError: If the set is unknown, the source does not have its layout, the folder holds
             something else, or the root cannot be written.
     """
     data_set = _find(name, root, source, options)
@@ -67,25 +70,25 @@ def prepare(
         raise UserError(f"{name} is read from an installed package: leave --from out")
     if options.skip_bad and not data_set.source.can_skip:
         raise UserError(f"{name} is not read from a file for each image: leave --skip-bad out")
-    there = (root / name).exists()
-    if source is None and data_set.source.needs_path and there:
-        return _verified(name, root)
+    exists = (root / name).exists()
+    if source is None and data_set.source.needs_path and exists:
+        return _load_verified(name, root)
     if source is None and data_set.source.needs_path:
         raise UserError(f"{name} needs its files: add --from PATH, of {data_set.source.needed}")
     report = progress or (lambda label, done, total: None)
     opened = data_set.source.open(source or Path(), options, report)
-    if there:
-        return _same_origin(_verified(name, root), data_set, opened)
-    with _locked(root, name, waiting):
+    if exists:
+        return _require_same_origin(_load_verified(name, root), data_set, opened)
+    with _lock_root(root, name, waiting):
         if (root / name).exists():
-            return _same_origin(_verified(name, root), data_set, opened)
-        return _make(root, data_set, opened, report)
+            return _require_same_origin(_load_verified(name, root), data_set, opened)
+        return _make_folder(root, data_set, opened, report)
 
 
 def _find(name: str, root: Path, source: Path | None, options: SourceOptions) -> PreparableSet:
-    own = options.size is not None or options.grey_to_rgb
-    if not own:
-        known = [one.name for one in list_sets(root)]
+    is_own = options.size is not None or options.grey_to_rgb
+    if not is_own:
+        known = [data_set.name for data_set in list_sets(root)]
         if source is None or name in known or not can_be_own(name):
             return find_set(name, root)
         near = suggest(name, known, "")
@@ -102,13 +105,13 @@ def _find(name: str, root: Path, source: Path | None, options: SourceOptions) ->
     return make_own_set(name)
 
 
-def _verified(name: str, root: Path) -> PreparedSet:
+def _load_verified(name: str, root: Path) -> PreparedSet:
     prepared = load(name, root)
     prepared.verify()
     return prepared
 
 
-def _preprocessing(data_set: PreparableSet, opened: OpenedSource) -> str:
+def _describe_preprocessing(data_set: PreparableSet, opened: OpenedSource) -> str:
     box = data_set.box
     if box == 1:
         return opened.preprocessing
@@ -118,33 +121,34 @@ def _preprocessing(data_set: PreparableSet, opened: OpenedSource) -> str:
     )
 
 
-def _same_origin(
+def _require_same_origin(
     existing: PreparedSet, data_set: PreparableSet, opened: OpenedSource
 ) -> PreparedSet:
-    # File contents and rules decide; where the files lie and which versions read them do not.
-    there = existing.manifest
+    # Contents of files and rules decide. Where the files lie, and which versions of packages read
+    # them, does not matter.
+    manifest = existing.manifest
     pairs = (
-        (there.source.layout, opened.record.layout),
-        (there.source.files, opened.record.files),
-        (there.groups, opened.groups),
-        (there.preprocessing, _preprocessing(data_set, opened)),
-        (there.holdout_rule, opened.holdout_rule),
-        (there.variant, data_set.variant),
+        (manifest.source.layout, opened.record.layout),
+        (manifest.source.files, opened.record.files),
+        (manifest.groups, opened.groups),
+        (manifest.preprocessing, _describe_preprocessing(data_set, opened)),
+        (manifest.holdout_rule, opened.holdout_rule),
+        (manifest.variant, data_set.variant),
     )
-    if any(found != wanted for found, wanted in pairs):
+    if any(old != new for old, new in pairs):
         raise UserError(
             f"{existing.folder} was prepared from other files or by other rules "
-            f"(digest {there.digest[:12]}): use another root or remove the folder"
+            f"(digest {manifest.digest[:12]}): use another root or remove the folder"
         )
     return existing
 
 
 @contextlib.contextmanager
-def _locked(root: Path, name: str, waiting: Callable[[], None] | None) -> Iterator[None]:
-    """Hold the lock of a set below a root; folders that were created and left empty are removed."""
+def _lock_root(root: Path, name: str, waiting: Callable[[], None] | None) -> Iterator[None]:
+    """Hold the lock of a set below a root. Remove folders that it created and that stay empty."""
     from filelock import FileLock, Timeout
 
-    new = [folder for folder in (root, *root.parents) if not folder.exists()]
+    created = [folder for folder in (root, *root.parents) if not folder.exists()]
     path = root / f".{name}.lock"
     try:
         root.mkdir(parents=True, exist_ok=True)
@@ -156,42 +160,39 @@ def _locked(root: Path, name: str, waiting: Callable[[], None] | None) -> Iterat
                 waiting()
             lock.acquire()
     except OSError as error:
-        raise _unwritable(root, error) from error
+        raise _make_unwritable_error(root, error) from error
     try:
         yield
     finally:
-        # While it is held: a run that waits notices that the file is gone, and makes its own.
+        # Before the release: a waiting run notices that the file is gone, and creates another.
         path.unlink(missing_ok=True)
         lock.release()
         with contextlib.suppress(OSError):
-            for folder in new:
+            for folder in created:
                 folder.rmdir()
 
 
-def _unwritable(root: Path, error: OSError) -> UserError:
+def _make_unwritable_error(root: Path, error: OSError) -> UserError:
     return UserError(
         f"cannot write in {root} ({error.strerror or error}): "
         "make room there or give another root with --data"
     )
 
 
-def _make(
+def _make_folder(
     root: Path, data_set: PreparableSet, opened: OpenedSource, progress: ReportStep
 ) -> PreparedSet:
     folder = root / f".{data_set.name}.{uuid.uuid4().hex[:8]}.partial"
     try:
-        for left in root.glob(f".{data_set.name}.*.partial"):  # by a run that was killed
-            shutil.rmtree(left)
+        for leftover in root.glob(f".{data_set.name}.*.partial"):  # of a run that was killed
+            shutil.rmtree(leftover)
         folder.mkdir()
-    except OSError as error:
-        raise _unwritable(root, error) from error
-    try:
-        made = PreparedSet(_write(folder, data_set, opened, progress), root)
-        folder.rename(made.folder)
+        prepared = PreparedSet(_write(folder, data_set, opened, progress), root)
+        folder.rename(prepared.folder)
         sync_folder(root)
-        return made
+        return prepared
     except OSError as error:
-        raise _unwritable(root, error) from error
+        raise _make_unwritable_error(root, error) from error
     finally:
         shutil.rmtree(folder, ignore_errors=True)  # unless it was renamed
 
@@ -250,12 +251,12 @@ def _write(
         groups=opened.groups,
         source=opened.record,
         skipped=tuple(skipped),
-        preprocessing=_preprocessing(data_set, opened),
+        preprocessing=_describe_preprocessing(data_set, opened),
         holdout_rule=opened.holdout_rule,
         tool_version=importlib.metadata.version("lcma"),
     )
     with (folder / FILE_NAME).open("wb") as file:
-        file.write(to_json(manifest.model_dump(mode="json")))
+        file.write(seal_fields(manifest.model_dump(mode="json")))
         file.flush()
         os.fsync(file.fileno())
     sync_folder(folder)
@@ -263,13 +264,12 @@ def _write(
 
 
 class NpyWriter(contextlib.AbstractContextManager["NpyWriter"]):
-    """Writer of a npy file that appends along the first axis; the header is completed at the end.
+    """Writer of a little-endian npy file of items with a shape, whose number is not known before.
 
     Raises OSError as the file system does.
     """
 
     def __init__(self, path: Path, dtype: str, shape: tuple[int, ...]) -> None:
-        """Open a little-endian file; shape: of one item."""
         self._dtype = np.dtype(dtype).newbyteorder("<")
         self._shape = shape
         self._sha256 = hashlib.sha256()
@@ -286,7 +286,7 @@ class NpyWriter(contextlib.AbstractContextManager["NpyWriter"]):
         return self._sha256.hexdigest()
 
     def append(self, array: npt.NDArray[Any]) -> None:
-        """Add N items: an array N x shape."""
+        """Append N items, an array (N, *shape)."""
         assert array.dtype == self._dtype, array.dtype
         assert array.shape[1:] == self._shape, array.shape
         raw = np.ascontiguousarray(array, self._dtype).reshape(-1).view(np.uint8).data
@@ -295,8 +295,8 @@ class NpyWriter(contextlib.AbstractContextManager["NpyWriter"]):
         self.count += len(array)
 
     def finish(self) -> None:
-        """Write the final header, for which numpy left room, and wait for the disk."""
-        self._file.seek(0)
+        """Write the final header and wait for the disk."""
+        self._file.seek(0)  # numpy left room for a larger number in the header
         self._write_header()
         self._file.flush()
         os.fsync(self._file.fileno())
@@ -313,13 +313,11 @@ class NpyWriter(contextlib.AbstractContextManager["NpyWriter"]):
 
 
 def box_filter(images: npt.NDArray[Any], factor: int) -> npt.NDArray[Any]:
-    """Return the mean of each factor x factor window.
+    """Return the mean of each factor x factor window of images (N, C, H, W).
 
-    The mean of uint8 is exact, halves rounded to even; that of float32 is in float64, rounded to
-    float32.
-
-    images: N x C x H x W. Returns N x C x H/factor x W/factor. Raises ValueError where factor does
-    not divide H and W, or is above 16 (the sums are 16-bit).
+    The mean of uint8 is exact, halves rounded to even. That of float32 is computed in float64 and
+    rounded to float32. Raises ValueError if ``factor`` does not divide H and W, or is above 16,
+    where the 16-bit sums would overflow.
     """
     n, c, h, w = images.shape
     if not 1 <= factor <= 16 or h % factor or w % factor:
@@ -330,6 +328,6 @@ def box_filter(images: npt.NDArray[Any], factor: int) -> npt.NDArray[Any]:
         return means
     area = factor * factor
     mean, rest = np.divmod(windows.sum(axis=(3, 5), dtype=np.uint16), np.uint16(area))
-    up = (2 * rest > area) | ((2 * rest == area) & (mean % 2 == 1))
-    filtered: npt.NDArray[np.uint8] = (mean + up).astype(np.uint8)
+    rounds_up = (2 * rest > area) | ((2 * rest == area) & (mean % 2 == 1))
+    filtered: npt.NDArray[np.uint8] = (mean + rounds_up).astype(np.uint8)
     return filtered

@@ -1,4 +1,4 @@
-"""Prepared data sets on disk: open and check them, and read their parts."""
+"""Prepared data sets on disk: opening and checking them, and reading their parts."""
 
 import hashlib
 from collections.abc import Callable, Iterator
@@ -24,35 +24,33 @@ from lcma.sweeps.input_files import open_regular
 
 GROUPS_DTYPE = "int32"
 
-_PIECE = 2**24
+_PIECE_BYTES = 2**24
 
 
 @dataclass(frozen=True, eq=False)
 class PreparedPart:
-    """Images of one part and the cluster of each.
-
-    images: read-only memory map, N x C x H x W. groups: int32, N, an index into the manifest's
-    names of the part's clusters; None where the set has no clusters.
-    """
+    """The images of one part."""
 
     images: npt.NDArray[Any]
+    """Read-only memory map, N x C x H x W."""
     groups: npt.NDArray[np.int32] | None
+    """The cluster of each image, an index (N,) into `Manifest.groups`; None without clusters."""
 
 
 @dataclass(frozen=True)
 class PreparedSet:
-    """A prepared set below a root; `Manifest.digest` is its identity."""
+    """A prepared set below a root. `Manifest.digest` is its identity."""
 
     manifest: Manifest
     root: Path
 
     @property
     def folder(self) -> Path:
-        """Folder of its files, ``<root>/<name>``."""
+        """The folder of its files, ``<root>/<name>``."""
         return self.root / self.manifest.name
 
     def part(self, part: PartName) -> PreparedPart:
-        """Memory-map one part. Raises UserError if a file is not as the manifest says."""
+        """Memory-map one part. Raises UserError if a file does not match the manifest."""
         count = self.manifest.counts[part]
         images = self._open(images_file(part), self.manifest.dtype, (count, *self.manifest.shape))
         if self.manifest.groups is None:
@@ -60,17 +58,21 @@ class PreparedSet:
         return PreparedPart(images, self._open(groups_file(part), GROUPS_DTYPE, (count,)))
 
     def pieces(self, part: PartName) -> Iterator[npt.NDArray[Any]]:
-        """Yield a part's images, N x C x H x W, piece by piece and in order, about 16 MB each.
+        """Yield a part's images, N x C x H x W, in pieces of about 16 MB.
 
-        They are read from the file: the pages of a map that is read through once would count as
-        this process's memory. Raises UserError if the file is not as the manifest says.
+        They are read from the file: the pages of a memory map would count as memory of this
+        process. Raises UserError if the file does not match the manifest.
         """
         return self._read(images_file(part), self.part(part).images)
 
     def verify(self, progress: Callable[[int, int], None] | None = None) -> None:
-        """Hash every byte of every part. Raises UserError naming the first damaged file.
+        """Hash every byte of every part.
 
-        ``progress`` is called with the bytes read so far, and those of all files.
+        Args:
+            progress: Called with the number of bytes read so far, and of all files.
+
+        Raises:
+            UserError: A file is damaged; the message names the first.
         """
         files: list[tuple[str, npt.NDArray[Any], str | None]] = []
         for name in PARTS:
@@ -88,9 +90,7 @@ class PreparedSet:
                 if progress is not None:
                     progress(done, total)
             if sha256.hexdigest() != expected:
-                raise UserError(
-                    self._damaged(file_name, "its bytes differ from the manifest's sha256")
-                )
+                raise self._make_error(file_name, "its bytes differ from the manifest's sha256")
 
     def files(self) -> tuple[Path, ...]:
         """Return the files of the images and their groups."""
@@ -98,9 +98,9 @@ class PreparedSet:
         return tuple(self.folder / name for name in (*map(images_file, PARTS), *groups))
 
     def _read(self, name: str, array: npt.NDArray[Any]) -> Iterator[npt.NDArray[Any]]:
-        """Yield the rows of a file, of which `array` is the map, about 16 MB at a time."""
+        """Yield the rows of a file with a memory map, in pieces of about 16 MB."""
         assert isinstance(array, np.memmap)
-        rows = max(1, _PIECE // array[:1].nbytes)
+        rows = max(1, _PIECE_BYTES // array[:1].nbytes)
         try:
             with open_regular(self.folder / name) as file:
                 file.seek(array.offset)
@@ -108,10 +108,10 @@ class PreparedSet:
                     size = array[start : start + rows].nbytes
                     raw = file.read(size)
                     if len(raw) < size:
-                        raise UserError(self._damaged(name, "cut short"))
+                        raise self._make_error(name, "cut short")
                     yield np.frombuffer(raw, array.dtype).reshape(-1, *array.shape[1:])
         except OSError as error:
-            raise UserError(self._damaged(name, error.strerror or "unreadable")) from error
+            raise self._make_error(name, error.strerror or "unreadable") from error
 
     def _open(self, name: str, dtype: str, shape: tuple[int, ...]) -> npt.NDArray[Any]:
         path = self.folder / name
@@ -120,24 +120,22 @@ class PreparedSet:
                 array = np.lib.format.open_memmap(path, mode="r")
                 size = path.stat().st_size
         except OSError as error:
-            raise UserError(self._damaged(name, error.strerror or "unreadable")) from error
-        except Exception as error:  # a header is Python source
-            raise UserError(self._damaged(name, "cut short or not an npy file")) from error
-        found = (array.dtype.name, array.shape)
-        if found != (dtype, shape) or not array.flags.c_contiguous:
-            raise UserError(
-                self._damaged(
-                    name, f"{found[0]} {found[1]} where the manifest says {dtype} {shape}"
-                )
+            raise self._make_error(name, error.strerror or "unreadable") from error
+        except Exception as error:  # numpy evaluates the header as Python source
+            raise self._make_error(name, "cut short or not an npy file") from error
+        if (array.dtype.name, array.shape) != (dtype, shape) or not array.flags.c_contiguous:
+            raise self._make_error(
+                name,
+                f"{array.dtype.name} {array.shape} where the manifest says {dtype} {shape}",
             )
         if size != array.offset + array.nbytes:
-            raise UserError(self._damaged(name, "longer than its header says"))
+            raise self._make_error(name, "longer than its header says")
         return array
 
-    def _damaged(self, name: str, what: str) -> str:
-        return (
-            f"{self.folder / name} is damaged ({what}): remove {self.folder} and run: "
-            + prepare_command(self.manifest.name, self.root)
+    def _make_error(self, name: str, why: str) -> UserError:
+        command = prepare_command(self.manifest.name, self.root)
+        return UserError(
+            f"{self.folder / name} is damaged ({why}): remove {self.folder} and run: {command}"
         )
 
 
@@ -157,7 +155,7 @@ def prepare_command(name: str, root: Path) -> str:
 
 
 def load(name: str, root: Path) -> PreparedSet:
-    """Open a prepared set, and check the manifest, shape, dtype and size of every file, and seals.
+    """Open a prepared set. Check its manifest, the shape, dtype and size of every file, and seals.
 
     Pixels are not hashed; `PreparedSet.verify` does that.
 
@@ -165,16 +163,21 @@ def load(name: str, root: Path) -> PreparedSet:
         name: Name of the set, such as `cifar10`.
         root: Folder of prepared sets.
 
+    Returns:
+        The set.
+
     Raises:
-        UserError: If the set is unknown, not prepared below ``root``, or not as its manifest says.
+        UserError: If the set is unknown, not prepared below ``root``, or does not match its
+            manifest.
     """
-    known = [one.name for one in list_sets(root)]
+    known = [data_set.name for data_set in list_sets(root)]
     if name not in known:
-        there = ", ".join(one for one in known if (root / one).exists()) or "none"
-        near = suggest(name, known, "")
-        near = near if near.endswith("?") else f"prepared in {root}: {there}"
+        hint = suggest(name, known, "")
+        if not hint.endswith("?"):
+            prepared_names = ", ".join(other for other in known if (root / other).exists())
+            hint = f"prepared in {root}: {prepared_names or 'none'}"
         raise UserError(
-            f"unknown data set {name!r}: {near} (lcma data list shows those that can be prepared, "
+            f"unknown data set {name!r}: {hint} (lcma data list shows those that can be prepared, "
             "with lcma data prepare NAME)"
         )
     folder = root / name

@@ -1,4 +1,4 @@
-"""Register of the data sets that can be prepared, by name."""
+"""The data sets that can be prepared, by name: those of the package, and the user's own."""
 
 from dataclasses import dataclass
 from functools import cache
@@ -30,22 +30,19 @@ _SOURCES: dict[str, Source] = {
 
 @dataclass(frozen=True)
 class PreparableSet:
-    """A named set that can be prepared: a source, and the factor of its box filter (1 for none).
-
-    dataset, variant: its key in trials and results. own: images of a person's own.
-    """
+    """A named set that can be prepared."""
 
     name: str
-    dataset: str
+    dataset: str  # with the variant, its key in trials and results
     variant: str
     description: str
     source: Source
-    box: int = 1
-    own: bool = False
+    box: int = 1  # factor of its box filter
+    own: bool = False  # of the user's own images
 
     @property
     def needs_path(self) -> bool:
-        """True if `prepare` needs the place of its files."""
+        """True if `prepare` needs the path of its files."""
         return self.source.needs_path
 
     @property
@@ -55,47 +52,44 @@ class PreparableSet:
 
     @property
     def extra(self) -> str | None:
-        """Extra of the package that brings its files."""
+        """The extra of this package that brings its files."""
         return "digits" if isinstance(self.source, Digits) else None
 
     @property
     def command(self) -> str:
-        """Command that prepares it."""
+        """The command that prepares it."""
         path = " --from PATH" if self.needs_path else ""
         return f"lcma data prepare {self.name}{path}{' --size S' if self.own else ''}"
 
 
 def list_sets(root: Path | None = None) -> list[PreparableSet]:
-    """Return the known sets in the order of a list, with a root also a person's own below it."""
+    """Return the known sets in the order in which they are listed; with a root also the user's
+    own sets below it."""
     return [*_shipped().values(), *map(make_own_set, list_own_names(root) if root else ())]
 
 
 def find_set(name: str, root: Path | None = None) -> PreparableSet:
-    """Return the set of a name, also a person's own below the root.
+    """Return the set with a name; with a root also one of the user's own sets below it.
 
     Raises UserError with the nearest names if there is none.
     """
-    shipped = _shipped()
-    if name in shipped:
-        return shipped[name]
-    own = list_own_names(root) if root else []
-    if name in own:
-        return make_own_set(name)
-    every = [*shipped, *own]
+    data_sets = {data_set.name: data_set for data_set in list_sets(root)}
+    if name in data_sets:
+        return data_sets[name]
     raise UserError(
-        f"unknown data set {name!r}: {suggest(name, every)} (lcma data list shows all; "
+        f"unknown data set {name!r}: {suggest(name, [*data_sets])} (lcma data list shows all; "
         f"{known_sets.OWN_IMAGES})"
     )
 
 
 def make_own_set(name: str) -> PreparableSet:
-    """Return a set of a person's own images. Raises UserError if it cannot have that name."""
+    """Return the set of the user's own images with a name. Raises UserError for an invalid name."""
     known_sets.check_own(name)
     return PreparableSet(name, name, "u8", "images of a folder", OwnImages(), own=True)
 
 
 def list_own_names(root: Path) -> list[str]:
-    """Return the names of a person's own sets below a root, in order."""
+    """Return the sorted names of the user's own sets that are prepared below a root."""
     shipped = _shipped()
     try:
         folders = sorted(root.iterdir())
@@ -111,7 +105,7 @@ def list_own_names(root: Path) -> list[str]:
 
 
 def register_own_sets(root: Path) -> None:
-    """Make a person's own sets that are prepared below the root known to sweeps."""
+    """Make the user's own sets below a root known to sweeps."""
     for name in list_own_names(root):
         try:
             manifest = read_manifest(root / name / FILE_NAME)
@@ -124,11 +118,11 @@ def register_own_sets(root: Path) -> None:
 
 @cache
 def _shipped() -> dict[str, PreparableSet]:
-    found = {}
+    data_sets = {}
     for name, facts in known_sets.shipped().items():
         base = facts.filtered_from or name
         box = known_sets.shipped()[base].size // facts.size
-        found[name] = PreparableSet(
+        data_sets[name] = PreparableSet(
             name, facts.dataset, facts.variant, facts.about, _SOURCES[base], box
         )
-    return found
+    return data_sets

@@ -1,4 +1,4 @@
-"""The interface of sources of images, which one module per layout implements."""
+"""The interface of sources of images. Each layout of files has a module that implements it."""
 
 import hashlib
 import os
@@ -16,73 +16,78 @@ from lcma.sweeps.errors import UserError
 from lcma.sweeps.input_files import open_regular
 
 ReportStep = Callable[[str, int, int], None]
-"""Called with what is done, how many steps or images of it are done, and how many there are."""
+"""Called with a label, the number of steps or images done, and the number of all."""
 
 ByPartName = Mapping[PartName, npt.NDArray[Any]]
 
 
 @dataclass(frozen=True, eq=False)
 class SourceStep:
-    """A piece of the source that was read.
-
-    label: for a progress display. images: N x C x H x W of some parts, in the source's shape and
-    dtype; those of a part are appended in the order in which they come. groups: the cluster of
-    each image, int32, N, where the set has clusters. skipped: names of those left out.
-    """
+    """A piece of a source that was read."""
 
     label: str
+    """For a progress display."""
     images: ByPartName
+    """Images N x C x H x W of some parts; they are appended to the earlier images of a part."""
     groups: ByPartName | None = None
+    """The cluster of each image, int32, N, if the set has clusters."""
     skipped: tuple[str, ...] = ()
+    """Names of images that were left out."""
 
 
 @dataclass(frozen=True, eq=False)
 class OpenedSource:
-    """A source whose files are found and hashed, but not decoded yet.
-
-    expected: the counts of the published set, or None. steps() decodes it in `n_steps` pieces, and
-    raises UserError on a file that is not as the layout demands or not as it was hashed.
-    """
+    """A source whose files are found and hashed, but not decoded yet."""
 
     record: SourceRecord
     shape: tuple[int, int, int]
+    """(C, H, W)."""
     dtype: Literal["uint8", "float32"]
     groups: ByPart[tuple[str, ...]] | None
+    """Names of the clusters, if the set has any."""
     expected: ByPart[int] | None
+    """Counts of the published set, if there is one."""
     preprocessing: str
     holdout_rule: str
     n_steps: int
     steps: Callable[[], Iterator[SourceStep]]
+    """Decodes the source in ``n_steps`` pieces. Raises UserError if a file does not have the layout
+    or has changed since it was hashed."""
 
 
 @dataclass(frozen=True)
 class SourceOptions:
-    """Options of reading a source.
-
-    skip_bad: leave unreadable images out. size (pixels), grey_to_rgb: for a person's own images
-    alone.
-    """
+    """Options of reading a source."""
 
     skip_bad: bool = False
+    """Leave unreadable images out."""
     size: int | None = None
+    """Side in pixels to which the user's own images are shrunk."""
     grey_to_rgb: bool = False
+    """Take grey images among the user's own as RGB."""
 
 
 class Source(ABC):
     """A layout of files from which a set can be read."""
 
     needs_path: ClassVar[bool] = True
-    """True if `open` needs the place of the files: no package ships them."""
+    """True if `open` needs the path of the files. False if a package ships them."""
     can_skip: ClassVar[bool] = False
     """True if `SourceOptions.skip_bad` applies: the source has a file for each image."""
     needed: str = ""
-    """The files whose place is needed, and whether they can be fetched, in words."""
+    """In words, the files whose path is needed, and whether they can be fetched."""
 
     @abstractmethod
     def open(self, path: Path, options: SourceOptions, progress: ReportStep) -> OpenedSource:
-        """Find and hash the files. Raises UserError if one is missing or unreadable.
+        """Find and hash the files.
 
-        A source that a package ships pays no heed to the path.
+        Args:
+            path: Folder or archive of the files; ignored if ``needs_path`` is False.
+            options: Options of reading.
+            progress: Called after each file.
+
+        Raises:
+            UserError: A file is missing or unreadable.
         """
 
 
@@ -101,14 +106,14 @@ def read_bytes(path: Path, limit: int) -> bytes:
                 )
             raw = file.read()
     except OSError as error:
-        raise unreadable_error(path, error) from error
+        raise make_unreadable_error(path, error) from error
     if not raw:
         raise UserError(f"{path} is empty: fetch or unpack the file again")
     return raw
 
 
-def unreadable_error(path: Path, error: OSError) -> UserError:
-    """Return the error for a file that the system does not let us read."""
+def make_unreadable_error(path: Path, error: OSError) -> UserError:
+    """Return the error for a file that the system cannot read."""
     return UserError(
         f"{path} cannot be read ({error.strerror or error}): check the path and the file"
     )
@@ -119,19 +124,19 @@ def sha256(raw: bytes) -> str:
     return hashlib.sha256(raw).hexdigest()
 
 
-def changed_error(path: Path | str) -> UserError:
+def make_changed_error(path: Path | str) -> UserError:
     """Return the error for a file that changed after it was hashed."""
     return UserError(f"{path} changed while it was read: run the command again")
 
 
 @dataclass(frozen=True)
 class HashedFile:
-    """A large file when it was hashed: sha256 and md5 in hex, size, time of change and inode."""
+    """A large file that was hashed."""
 
     path: Path
     sha256: str
     md5: str
-    facts: tuple[int, int, int]
+    state: tuple[int, int, int]  # size, time of change and inode
 
     @staticmethod
     def of(path: Path) -> "HashedFile":
@@ -139,27 +144,27 @@ class HashedFile:
         sha, md5 = hashlib.sha256(), hashlib.md5(usedforsecurity=False)
         try:
             with open_regular(path) as file:
-                facts = _facts(os.fstat(file.fileno()))
+                state = _read_state(os.fstat(file.fileno()))
                 while block := file.read(2**22):
                     sha.update(block)
                     md5.update(block)
         except OSError as error:
-            raise unreadable_error(path, error) from error
-        found = HashedFile(path, sha.hexdigest(), md5.hexdigest(), facts)
-        found.check()
-        return found
+            raise make_unreadable_error(path, error) from error
+        hashed = HashedFile(path, sha.hexdigest(), md5.hexdigest(), state)
+        hashed.check()
+        return hashed
 
     def check(self) -> None:
-        """Raise UserError if the file changed by size, time of change or inode."""
+        """Raise UserError if the file has changed since it was hashed."""
         try:
-            facts = _facts(self.path.stat())
+            state = _read_state(self.path.stat())
         except OSError as error:
-            raise unreadable_error(self.path, error) from error
-        if facts != self.facts:
-            raise changed_error(self.path)
+            raise make_unreadable_error(self.path, error) from error
+        if state != self.state:
+            raise make_changed_error(self.path)
 
 
-def _facts(status: os.stat_result) -> tuple[int, int, int]:
+def _read_state(status: os.stat_result) -> tuple[int, int, int]:
     return status.st_size, status.st_mtime_ns, status.st_ino
 
 
@@ -172,11 +177,11 @@ def describe_split(k: int) -> str:
 
 
 def split_training(images: npt.NDArray[Any], before: int, k: int) -> ByPartName:
-    """Split training images that follow `before` others: every k-th is held out."""
+    """Split training images that follow ``before`` others: every k-th is held out."""
     held_out = (before + np.arange(len(images))) % k == k - 1
     return {"train": images[~held_out], "holdout": images[held_out]}
 
 
 def split_count(n: int, k: int) -> tuple[int, int]:
-    """Return how many of n training images `split_training` keeps and holds out."""
+    """Return how many of n training images `split_training` keeps, and how many it holds out."""
     return n - n // k, n // k

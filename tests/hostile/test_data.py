@@ -195,7 +195,7 @@ def test_hostile_zip_files_are_refused(
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        (lambda lines: None, "is missing, and with it which image is in which part"),
+        (lambda lines: None, "is missing, which says which image is in which part"),
         (lambda lines: [*lines, "999999.jpg 0"], "lacks 1 image that list_eval_partition.txt"),
         (lambda lines: [*lines, "../../etc/passwd 0"], "line 21 is not the name of an image"),
         (lambda lines: [*lines, "000001.jpg 3"], "line 21 is not the name of an image"),

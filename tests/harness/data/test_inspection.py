@@ -16,7 +16,7 @@ def test_numbers_are_those_of_the_whole_array(
     tmp_path: Path, dtype: str, piece: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whatever the size of the pieces in which it is read."""
-    monkeypatch.setattr("lcma.harness.data.prepared_set._PIECE", piece)
+    monkeypatch.setattr("lcma.harness.data.prepared_set._PIECE_BYTES", piece)
     state = np.random.RandomState(0)
     parts = {
         part: (state.rand(n, 3, 8, 8) * (50, 256)[part == "test"]).astype(dtype)

@@ -93,7 +93,7 @@ def test_each_part_has_its_value_and_the_controls_are_kept(flow, prepared) -> No
     kept = path.read_bytes()
     assert measure(flow, prepared) == found
     assert path.read_bytes() == kept
-    samples._known.clear()
+    samples._measured_controls.clear()
     changed = json.loads(kept)
     (key,) = changed["controls"]
     changed["controls"][key]["null"] = [1.5, 0.25]
@@ -112,7 +112,7 @@ def test_a_file_of_controls_that_is_not_theirs_is_replaced(flow, prepared, conte
     path = prepared.folder / CONTROLS_FILE
     kept = path.read_bytes()
     path.write_bytes(content)
-    samples._known.clear()
+    samples._measured_controls.clear()
     assert measure(flow, prepared) == expected
     assert path.read_bytes() == kept
 
