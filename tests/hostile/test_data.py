@@ -64,7 +64,7 @@ BROKEN: dict[str, tuple[Change, str]] = {
     "a row too few": (with_array("data", IMAGES, "(26, 3072)"), "is damaged"),
     "a row too many": (with_array("data", IMAGES[:24]), "uint8 of shape (24, 3072)"),
     "no labels": (lambda path: np.savez(path, data=IMAGES), "has no array 'labels'"),
-    "label 0": (with_array("labels", np.zeros(25, int)), "other values than 1..1000"),
+    "label 0": (with_array("labels", np.zeros(25, int)), "values outside 1..1000"),
     "float": (with_array("data", IMAGES.astype(np.float32)), "float32 of shape (25, 3072)"),
     "64": (with_array("data", np.resize(IMAGES, (25, 12288))), "lcma data prepare imagenet64"),
     "missing": (lambda path: path.unlink(), "lacks train_data_batch_4.npz"),

@@ -1,4 +1,4 @@
-"""Random changes of training images, against the same written out."""
+"""Augmentation of training images, compared with NumPy."""
 
 from typing import Any
 
@@ -11,10 +11,10 @@ from lcma.harness.train.batches import augment
 from lcma.sweeps.recipe import Optimization
 
 MODES = {"edge": "edge", "symmetric": "symmetric", "zero": "constant"}
-"""NumPy's names for what a shift brings in."""
+"""NumPy's name of each filling of a shift."""
 
 
-def asked(**changes: Any) -> Optimization:
+def make_optimization(**changes: Any) -> Optimization:
     return Optimization.model_validate({"learning_rate": 1e-3, "batch": 4} | changes)
 
 
@@ -28,31 +28,31 @@ def draw(optimization: Optimization, x: Tensor, seed: int = 0) -> Tensor:
 
 
 @pytest.mark.parametrize("fill", MODES)
-@pytest.mark.parametrize("most", [1, 3])
-def test_every_image_is_one_of_its_shifts(fill: str, most: int) -> None:
+@pytest.mark.parametrize("limit", [1, 3])
+def test_every_image_is_one_of_its_shifts(fill: str, limit: int) -> None:
     x = images()
-    found = draw(asked(shift=most, shift_fill=fill), x)
-    assert found.dtype == torch.uint8
+    shifted = draw(make_optimization(shift=limit, shift_fill=fill), x)
+    assert shifted.dtype == torch.uint8
     seen = set()
-    for before, after in zip(x.numpy(), found.numpy(), strict=True):
-        padded = np.pad(before, ((0, 0), (most, most), (most, most)), mode=MODES[fill])
+    for before, after in zip(x.numpy(), shifted.numpy(), strict=True):
+        padded = np.pad(before, ((0, 0), (limit, limit), (limit, limit)), mode=MODES[fill])
         matches = [
             (r, q)
-            for r in range(2 * most + 1)
-            for q in range(2 * most + 1)
+            for r in range(2 * limit + 1)
+            for q in range(2 * limit + 1)
             if np.array_equal(padded[:, r : r + 6, q : q + 6], after)
         ]
         assert matches, "no shift gives this image"
         seen.add(matches[0])
-    assert len(seen) > 0.8 * (2 * most + 1) ** 2, "all shifts occur"
+    assert len(seen) > 0.8 * (2 * limit + 1) ** 2, "all shifts occur"
 
 
 def test_the_same_generator_gives_the_same_images() -> None:
-    optimization, x = asked(shift=2, flips=True), images()
+    optimization, x = make_optimization(shift=2, flips=True), images()
     assert torch.equal(draw(optimization, x), draw(optimization, x))
     assert not torch.equal(draw(optimization, x), draw(optimization, x, seed=1))
 
 
-def test_nothing_asked_nothing_done() -> None:
+def test_without_augmentation_images_stay_as_they_are() -> None:
     x = images()
-    assert draw(asked(), x) is x
+    assert draw(make_optimization(), x) is x

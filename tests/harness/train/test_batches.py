@@ -1,4 +1,4 @@
-"""Which images make up which step, and the seeds behind every draw."""
+"""The images of each step, and the seeds of all draws."""
 
 from pathlib import Path
 from typing import Any
@@ -78,7 +78,7 @@ def test_images_are_gathered_as_they_are(
 def test_a_reader_gives_the_batches_of_its_order_from_any_step(
     device: str, share: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Sent ahead or not, asked for in order, again, or from where a run was resumed."""
+    """Sent ahead or not; in order, again, or from the step of a resumed run."""
     monkeypatch.setattr(batching, "RESIDENT_SHARE", share)
     array = np.random.RandomState(0).randint(0, 256, (50, 1, 4, 4)).astype(np.uint8)
     order = BatchOrder(50, 8, 3)

@@ -1,4 +1,4 @@
-"""Checkpoints that are whole or are not there."""
+"""Checkpoints are complete or absent, whatever kills their writer."""
 
 import hashlib
 import os
@@ -26,32 +26,32 @@ def state(step: int) -> dict[str, Any]:
 
 @pytest.fixture
 def folder(files) -> CheckpointFolder:
-    """Of a run in a place of each kind."""
+    """The checkpoints of a run, in a place of each kind."""
     return CheckpointFolder(storage.open_folder(files.runs).subfolder("run"))
 
 
 @pytest.fixture
 def behind(files) -> Path:
-    """Where its files really lie."""
+    """The folder of this machine that holds its files."""
     return files.behind / "run"
 
 
 def steps(folder: CheckpointFolder) -> list[int]:
-    return [found.step for found in folder.list()]
+    return [checkpoint.step for checkpoint in folder.list()]
 
 
 def newest(folder: CheckpointFolder, at_most: int = 10**9) -> int | None:
-    found = folder.load(at_most=at_most, device=CPU)
-    if found is None:
+    loaded = folder.load(at_most=at_most, device=CPU)
+    if loaded is None:
         return None
-    step, loaded = found
-    assert loaded["step"] == step
-    assert torch.equal(loaded["w"], state(step)["w"])
-    assert loaded["inner"] == {"betas": (0.9, 0.99)}
+    step, state_dict = loaded
+    assert state_dict["step"] == step
+    assert torch.equal(state_dict["w"], state(step)["w"])
+    assert state_dict["inner"] == {"betas": (0.9, 0.99)}
     return step
 
 
-def test_a_folder_that_is_not_there_holds_nothing(folder: CheckpointFolder) -> None:
+def test_a_missing_folder_holds_nothing(folder: CheckpointFolder) -> None:
     assert folder.list() == []
     assert newest(folder) is None
     folder.clear()
@@ -60,7 +60,7 @@ def test_a_folder_that_is_not_there_holds_nothing(folder: CheckpointFolder) -> N
 def test_the_two_newest_and_the_kept_ones_stay(folder: CheckpointFolder) -> None:
     for step in (10, 20, 30, 40, 50):
         name = folder.save(step, state(step), keep=step in (20, 30)).name
-        assert name in {found.name for found in folder.list()}
+        assert name in {checkpoint.name for checkpoint in folder.list()}
     assert [(f.step, f.kept) for f in folder.list()] == [
         (20, True),
         (30, True),
@@ -94,7 +94,7 @@ def flipped(content: bytes, at: float) -> bytes:
 
 
 @pytest.mark.parametrize("share", [0.0, 0.5, 0.999])
-def test_one_that_is_damaged_is_passed_over(
+def test_a_damaged_checkpoint_is_skipped(
     folder: CheckpointFolder, behind: Path, share: float
 ) -> None:
     folder.save(10, state(10))
@@ -107,7 +107,7 @@ def test_one_that_is_damaged_is_passed_over(
     assert newest(folder) is None
 
 
-def test_other_files_are_none_of_its_business(folder: CheckpointFolder, behind: Path) -> None:
+def test_other_files_are_ignored(folder: CheckpointFolder, behind: Path) -> None:
     path = behind / folder.save(10, state(10)).name
     others = [
         "weights.safetensors",
@@ -125,13 +125,13 @@ def test_other_files_are_none_of_its_business(folder: CheckpointFolder, behind: 
 
 
 def test_a_checkpoint_below_the_newest_is_kept(folder: CheckpointFolder) -> None:
-    """A short run beside, or after, a longer one of the same training."""
+    """A short run during or after a longer run of the same training."""
     for step in (800, 900, 300, 400, 500):
         folder.save(step, {"step": step})
     assert [f.step for f in folder.list()] == [400, 500, 800, 900]
 
 
-def test_a_checkpoint_of_another_format_is_passed_over(
+def test_a_checkpoint_of_another_format_is_skipped(
     folder: CheckpointFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder.save(5, {"step": 5})
@@ -146,7 +146,7 @@ def test_a_checkpoint_of_another_format_is_passed_over(
 def test_an_interrupted_save_leaves_nothing_that_looks_finished(
     folder: CheckpointFolder, files, killed: bool
 ) -> None:
-    """The kernel kills the writer half way, or, as on a full disk, the write fails."""
+    """The kernel kills the writer, or the write fails as on a full disk."""
     folder.save(10, state(10))
 
     def interrupted() -> None:
@@ -159,7 +159,7 @@ def test_an_interrupted_save_leaves_nothing_that_looks_finished(
     assert steps(folder) == [10]
     assert newest(folder) == 10
     if isinstance(files.runs, Path):
-        assert len(files.leftovers()) == killed, "one that fails cleans up"
+        assert len(files.leftovers()) == killed, "a write that fails removes its file"
     folder.clear()
     assert files.leftovers() == []
 
@@ -167,7 +167,7 @@ def test_an_interrupted_save_leaves_nothing_that_looks_finished(
 def test_a_hostile_pickle_does_not_run(
     folder: CheckpointFolder, behind: Path, tmp_path: Path
 ) -> None:
-    """Even under a name whose digest is right; the checkpoint before it is used."""
+    """Even under a name with the right digest. The checkpoint before it is used."""
     folder.save(5, {"step": 5})
     trap = tmp_path / "trap"
     raw = code_pickle(trap)
@@ -204,8 +204,8 @@ def test_killed_at_any_moment_a_save_leaves_the_new_one_or_the_old(
             folder.save(step, state(step))
 
         assert in_child(dying) == signal.SIGKILL
-        left = before if when == "before" else after
-        assert newest(folder) == (step if left == "new" else old), name
+        remaining = before if when == "before" else after
+        assert newest(folder) == (step if remaining == "new" else old), name
         assert folder.skipped == []
 
 
@@ -213,12 +213,12 @@ def test_killed_at_any_moment_a_save_leaves_the_new_one_or_the_old(
 def test_an_upload_that_is_killed_leaves_nothing_that_looks_finished(
     bucket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, part: int
 ) -> None:
-    """Nor anything on the host's own disk."""
+    """Neither in the bucket nor on the host's disk."""
     folder = CheckpointFolder(storage.open_folder(bucket.runs).subfolder("run"))
     folder.save(10, state(10))
-    own = tmp_path / "own"
-    own.mkdir()
-    monkeypatch.setattr("tempfile.tempdir", str(own))
+    temporary = tmp_path / "own"
+    temporary.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(temporary))
     parts = iter(range(1, part))
 
     def dying(self: BucketFileSystem) -> None:
@@ -226,18 +226,18 @@ def test_an_upload_that_is_killed_leaves_nothing_that_looks_finished(
             os.kill(os.getpid(), signal.SIGKILL)
 
     def upload() -> None:
-        monkeypatch.setattr(BucketFileSystem, "_reach", dying)  # in the child alone
+        monkeypatch.setattr(BucketFileSystem, "_reach", dying)  # only in the child
         folder.save(20, state(20))
 
     assert in_child(upload) == signal.SIGKILL
     assert len(bucket.leftovers()) == 1
     assert steps(folder) == [10]
     assert newest(folder) == 10
-    assert list(own.iterdir()) == []
+    assert list(temporary.iterdir()) == []
 
 
-def test_a_store_that_is_away_is_no_damage(bucket) -> None:
-    """What cannot be read now is not passed over; nothing is begun anew."""
+def test_an_unreachable_store_is_no_damage(bucket) -> None:
+    """No checkpoint is skipped because its place cannot be read now."""
     folder = CheckpointFolder(storage.open_folder(bucket.runs).subfolder("run"))
     folder.save(10, state(10))
     bucket.off()
@@ -252,14 +252,14 @@ def test_a_store_that_is_away_is_no_damage(bucket) -> None:
 
 
 def test_what_another_process_wrote_is_seen(bucket) -> None:
-    """Though the listing before it was remembered."""
-    one, other = (
+    """Although the bucket remembers its last listing."""
+    first, second = (
         CheckpointFolder(storage.open_folder(bucket.runs).subfolder("run")) for _ in range(2)
     )
-    one.save(10, state(10))
-    assert newest(one) == newest(other) == 10
-    other.save(20, state(20))
-    assert newest(one) == 20
+    first.save(10, state(10))
+    assert newest(first) == newest(second) == 10
+    second.save(20, state(20))
+    assert newest(first) == 20
 
 
 def test_an_error_of_the_state_is_not_one_of_the_place(folder: CheckpointFolder) -> None:
@@ -269,10 +269,10 @@ def test_an_error_of_the_state_is_not_one_of_the_place(folder: CheckpointFolder)
     assert folder.folder.files() == []
 
 
-def test_a_folder_that_is_removed_before_its_first_file_is_made_again(
+def test_a_folder_removed_before_its_first_file_is_created_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As `lcma clean` removes one that is empty."""
+    """`lcma clean` removes empty folders."""
     folder, make, removed = LocalFolder(tmp_path / "run"), Path.mkdir, []
 
     def mkdir(path: Path, *arguments: Any, **options: Any) -> None:

@@ -1,4 +1,4 @@
-"""Maps of the data alone, against loops over pixels and an explicit inverse."""
+"""Maps of the data, compared with loops over pixels and an explicit inverse."""
 
 import itertools
 from pathlib import Path
@@ -34,37 +34,40 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Any:
     )
 
 
-def maps_of(prepared: Any) -> dict[str, list[Any]]:
-    found: dict[str, list[Any]] = {}
-    for one in measure_data_maps(prepared, SPLITS):
-        found.setdefault(one.measured.score, []).append(one)
-    return found
+def measure_by_rule(prepared: Any) -> dict[str, list[Any]]:
+    by_rule: dict[str, list[Any]] = {}
+    for data_map in measure_data_maps(prepared, SPLITS):
+        by_rule.setdefault(data_map.measured.score, []).append(data_map)
+    return by_rule
 
 
 def naive_maps(
-    rule: str, rows: NDArray[np.float64], added: float
+    rule: str, rows: NDArray[np.float64], shrinkage: float
 ) -> list[tuple[dict[int, float], list[int]]]:
-    """Of each split: the value of each dimension that was still there, and the ids that stay."""
-    what, half = rule.split("-")
+    """Return for each split the value of each dimension that has not left before, and the ids that
+    stay."""
+    statistic, half = rule.split("-")
     ids = np.arange(32).reshape(SHAPE)
-    found = []
+    maps = []
     for _ in range(SPLITS):
         c, h, w = ids.shape
         values: dict[int, float] = {}
         precision = None
-        if what == "precision":
-            there = ids.ravel().tolist()
-            covariance = np.cov(rows[:, there].T, bias=True) + added * np.eye(len(there))
-            inverse = np.linalg.solve(covariance, np.eye(len(there)))
-            precision = {d: 1 / inverse[k, k] for k, d in enumerate(there)}
+        if statistic == "precision":
+            remaining = ids.ravel().tolist()
+            covariance = np.cov(rows[:, remaining].T, bias=True) + shrinkage * np.eye(
+                len(remaining)
+            )
+            inverse = np.linalg.solve(covariance, np.eye(len(remaining)))
+            precision = {d: 1 / inverse[k, k] for k, d in enumerate(remaining)}
         stays = np.zeros((2 * c, h // 2, w // 2), dtype=int)
         for channel, r, q in itertools.product(range(c), range(h // 2), range(w // 2)):
             four = [int(ids[channel, 2 * r + dr, 2 * q + dq]) for dr in (0, 1) for dq in (0, 1)]
             means = sum(rows[:, d] for d in four) / 4
             for d in four:
-                if what == "variance":
+                if statistic == "variance":
                     values[d] = float(np.mean((rows[:, d] - rows[:, d].mean()) ** 2))
-                elif what == "detail":
+                elif statistic == "detail":
                     values[d] = float(np.mean((rows[:, d] - means) ** 2))
                 else:
                     assert precision is not None
@@ -74,31 +77,31 @@ def naive_maps(
             for rank, p in enumerate(chosen):
                 stays[rank * c + channel, r, q] = four[p]
         ids = stays
-        found.append((values, ids.ravel().tolist()))
-    return found
+        maps.append((values, ids.ravel().tolist()))
+    return maps
 
 
 @pytest.mark.parametrize("rule", DATA_RULES)
 def test_maps_and_tables_are_those_of_loops_over_pixels(prepared: Any, rule: str) -> None:
     rows = np.array(prepared.part("train").images).reshape(-1, 32).astype(np.float64)
     covariance = np.cov(rows.T, bias=True)
-    added = choose_shrinkage(prepared, rows.mean(0), covariance)
-    own = maps_of(prepared)[rule]
-    expected = naive_maps(rule, rows, added)
-    tables = make_tables(rule, SHAPE, SPLITS, maps=[one.measured.values for one in own])
+    shrinkage = choose_shrinkage(prepared, rows.mean(0), covariance)
+    maps = measure_by_rule(prepared)[rule]
+    expected = naive_maps(rule, rows, shrinkage)
+    tables = make_tables(rule, SHAPE, SPLITS, maps=[data_map.measured.values for data_map in maps])
     kept = surviving_ids(tables, SHAPE)[1:]
-    for one, stays, (values, naive_kept) in zip(own, kept, expected, strict=True):
-        assert sorted(one.ids.ravel().tolist()) == sorted(values)
-        flat = one.measured.values.ravel()
+    for data_map, stays, (values, naive_kept) in zip(maps, kept, expected, strict=True):
+        assert sorted(data_map.ids.ravel().tolist()) == sorted(values)
+        flat = data_map.measured.values.ravel()
         for d, value in values.items():
             assert flat[d] == pytest.approx(value, rel=1e-5)
         assert stays.ravel().tolist() == naive_kept
-    assert own[0].measured.images == 600
-    assert own[1].measured.scalar == pytest.approx(float(own[1].measured.values.sum()), rel=1e-6)
+    assert maps[0].measured.images == 600
+    assert maps[1].measured.scalar == pytest.approx(float(maps[1].measured.values.sum()), rel=1e-6)
 
 
 def test_where_a_dimension_has_left_its_map_has_the_last_value(prepared: Any) -> None:
-    for first, second in maps_of(prepared).values():
+    for first, second in measure_by_rule(prepared).values():
         gone = np.setdiff1d(np.arange(32), second.ids)
         assert len(gone) == 16
         before, after = first.measured.values.ravel(), second.measured.values.ravel()
@@ -107,20 +110,22 @@ def test_where_a_dimension_has_left_its_map_has_the_last_value(prepared: Any) ->
 
 def test_halves_are_the_maps_of_alternating_images(prepared: Any, tmp_path: Path) -> None:
     images = np.array(prepared.part("train").images)
-    own = maps_of(prepared)
+    by_rule = measure_by_rule(prepared)
     for half in (0, 1):
         rows = images[half::2].reshape(-1, 32).astype(np.float64)
         for rule in ("variance-high", "detail-low"):
-            for one, (values, _) in zip(own[rule], naive_maps(rule, rows, 0.0), strict=True):
-                flat = one.measured.halves[half].ravel()
+            for data_map, (values, _) in zip(
+                by_rule[rule], naive_maps(rule, rows, 0.0), strict=True
+            ):
+                flat = data_map.measured.halves[half].ravel()
                 assert all(flat[d] == pytest.approx(v, rel=1e-5) for d, v in values.items())
 
 
-def test_fewer_images_than_dimensions_will_do(tmp_path: Path) -> None:
+def test_fewer_images_than_dimensions_are_enough(tmp_path: Path) -> None:
     few = stored(tmp_path, make_images(20), make_images(4), holdout=make_images(10, seed=1))
-    for maps in maps_of(few).values():
-        assert all(np.isfinite(one.measured.values).all() for one in maps)
-        assert all((one.measured.values > 0).all() for one in maps)
+    for maps in measure_by_rule(few).values():
+        assert all(np.isfinite(data_map.measured.values).all() for data_map in maps)
+        assert all((data_map.measured.values > 0).all() for data_map in maps)
 
 
 def test_float_images_that_do_not_vary_are_refused(tmp_path: Path) -> None:

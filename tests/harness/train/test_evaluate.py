@@ -1,4 +1,4 @@
-"""Bits/dim by a protocol, and contribution maps, against plain loops."""
+"""Bits/dim by a protocol, and contribution maps, compared with plain loops."""
 
 import math
 from typing import Any
@@ -17,11 +17,11 @@ from lcma.harness.train.evaluate import evaluate
 from lcma.harness.train.protocol import PLAIN, Protocol
 
 COUNT = 130
-"""More than one chunk of 100, and no multiple of it."""
+"""More than one chunk of 100, and not a multiple of it."""
 
 
-def settle(flow: Any) -> Any:
-    """Weights away from where they start; left in training mode."""
+def perturb(flow: Any) -> Any:
+    """Move the weights away from their initial values; return the flow in training mode."""
     generator = torch.Generator().manual_seed(0)
     with torch.no_grad():
         for parameter in flow.parameters():
@@ -31,7 +31,7 @@ def settle(flow: Any) -> Any:
 
 @pytest.fixture
 def flow(workshop: Any) -> Any:
-    return settle(workshop.flow())
+    return perturb(workshop.flow())
 
 
 @pytest.fixture
@@ -49,7 +49,7 @@ def noise(*purpose: Any) -> torch.Generator:
 
 @torch.no_grad()
 def naive_bits(flow: Any, images: Images, draw: int, seed: int = 0) -> list[float]:
-    """In float64, image after image, from the model's own parts."""
+    """Return the bits/dim of each image, computed in float64."""
     flow = flow.double().eval()
     bits = []
     for indices in chunks():
@@ -64,29 +64,29 @@ PRECISE = Protocol(name="precise", precision="float64")
 
 
 def test_the_mean_over_images(flow: Any, images: Any) -> None:
-    found = evaluate(flow, images, PRECISE)
+    evaluation = evaluate(flow, images, PRECISE)
     bits = naive_bits(flow, images, 0)
-    assert found.bits_per_dim.value == pytest.approx(np.mean(bits), abs=1e-12)
-    assert found.bits_per_dim.standard_error == pytest.approx(
+    assert evaluation.bits_per_dim.value == pytest.approx(np.mean(bits), abs=1e-12)
+    assert evaluation.bits_per_dim.standard_error == pytest.approx(
         np.std(bits, ddof=1) / math.sqrt(COUNT), rel=1e-9
     )
-    assert found.bits_per_dim.count == COUNT
-    parts = -(found.log_det + found.log_prior) / (64 * math.log(2))
-    assert parts == pytest.approx(found.bits_per_dim.value, abs=1e-12)
-    assert found.log_det != found.log_prior
+    assert evaluation.bits_per_dim.count == COUNT
+    parts = -(evaluation.log_det + evaluation.log_prior) / (64 * math.log(2))
+    assert parts == pytest.approx(evaluation.bits_per_dim.value, abs=1e-12)
+    assert evaluation.log_det != evaluation.log_prior
 
 
 def test_draws_are_averaged_image_by_image(flow: Any, images: Any) -> None:
     protocol = Protocol(name="three", draws=3, precision="float64", seed=5)
-    found = evaluate(flow, images, protocol).bits_per_dim
-    each = np.array([naive_bits(flow, images, draw, seed=5) for draw in range(3)])
-    assert found.value == pytest.approx(each.mean(), abs=1e-12)
-    expected = each.mean(0).std(ddof=1) / math.sqrt(COUNT)
-    assert found.standard_error == pytest.approx(expected, rel=1e-9)
-    assert len({round(float(m), 9) for m in each.mean(1)}) == 3, "the draws differ"
+    mean = evaluate(flow, images, protocol).bits_per_dim
+    by_draw = np.array([naive_bits(flow, images, draw, seed=5) for draw in range(3)])
+    assert mean.value == pytest.approx(by_draw.mean(), abs=1e-12)
+    expected = by_draw.mean(0).std(ddof=1) / math.sqrt(COUNT)
+    assert mean.standard_error == pytest.approx(expected, rel=1e-9)
+    assert len({round(float(m), 9) for m in by_draw.mean(1)}) == 3, "the draws differ"
 
 
-def test_the_same_numbers_twice_whatever_the_state_of_things(flow: Any, images: Any) -> None:
+def test_an_evaluation_depends_on_no_global_state(flow: Any, images: Any) -> None:
     torch.manual_seed(1)
     first = evaluate(flow, images, PLAIN)
     torch.manual_seed(2)
@@ -96,17 +96,17 @@ def test_the_same_numbers_twice_whatever_the_state_of_things(flow: Any, images: 
     assert evaluate(flow, images, Protocol(name="other", seed=1)) != first
 
 
-def test_clusters_enter_the_error_alone(flow: Any, images: Any) -> None:
+def test_clusters_change_only_the_error(flow: Any, images: Any) -> None:
     groups = np.repeat(np.arange(13, dtype=np.int32), 10)
-    found = evaluate(flow, images, PRECISE, groups).bits_per_dim
-    alone = evaluate(flow, images, PRECISE).bits_per_dim
-    assert found.value == alone.value
+    clustered = evaluate(flow, images, PRECISE, groups).bits_per_dim
+    independent = evaluate(flow, images, PRECISE).bits_per_dim
+    assert clustered.value == independent.value
     bits = np.array(naive_bits(flow, images, 0))
-    assert found.standard_error == pytest.approx(
+    assert clustered.standard_error == pytest.approx(
         clustered_mean(bits, groups).standard_error, rel=1e-9
     )
-    assert found.standard_error != pytest.approx(alone.standard_error, rel=1e-3)
-    assert (found.clusters, alone.clusters) == (13, None)
+    assert clustered.standard_error != pytest.approx(independent.standard_error, rel=1e-3)
+    assert (clustered.clusters, independent.clusters) == (13, None)
 
 
 def test_a_protocol_is_known_by_all_of_it() -> None:
@@ -119,13 +119,13 @@ def test_a_protocol_is_known_by_all_of_it() -> None:
 def naive_maps(flow: Any, images: Images) -> list[np.ndarray[Any, np.dtype[np.float64]]]:
     """(N, 1, 8, 8) for each split, image by image."""
     flow.eval()
-    found: list[list[np.ndarray[Any, Any]]] = []
+    by_chunk: list[list[np.ndarray[Any, Any]]] = []
     for indices in chunks():
         at_splits = flow.contributions(
             images.gather(indices), noise(0, "map", int(indices[0]))
         ).at_splits
-        found.append([m.double().numpy() for m in at_splits])
-    return [np.concatenate(parts) for parts in zip(*found, strict=True)]
+        by_chunk.append([m.double().numpy() for m in at_splits])
+    return [np.concatenate(parts) for parts in zip(*by_chunk, strict=True)]
 
 
 def cumulative_maps(*arguments: Any) -> list[MeasuredMap]:
@@ -134,14 +134,14 @@ def cumulative_maps(*arguments: Any) -> list[MeasuredMap]:
 
 @pytest.fixture
 def unsplit(workshop: Any) -> Any:
-    return settle(workshop.nms("batch"))
+    return perturb(workshop.nms("batch"))
 
 
 def test_maps_are_the_mean_over_images(unsplit: Any, images: Any) -> None:
-    found = cumulative_maps(unsplit, images)
+    maps = cumulative_maps(unsplit, images)
     naive = naive_maps(unsplit, images)
-    assert [m.split for m in found] == [1, 2]
-    for measured, rows in zip(found, naive, strict=True):
+    assert [m.split for m in maps] == [1, 2]
+    for measured, rows in zip(maps, naive, strict=True):
         assert measured.values.dtype == measured.standard_errors.dtype == np.float32
         assert measured.values.shape == (1, 8, 8)
         np.testing.assert_allclose(measured.values, rows.mean(0), rtol=1e-6, atol=1e-7)
@@ -149,7 +149,7 @@ def test_maps_are_the_mean_over_images(unsplit: Any, images: Any) -> None:
         np.testing.assert_allclose(measured.standard_errors, expected, rtol=1e-4, atol=1e-7)
         assert (measured.images, measured.clusters) == (COUNT, None)
         assert float(np.abs(measured.values).max()) > 0.05
-    assert not np.allclose(found[0].values, found[1].values, atol=1e-3)
+    assert not np.allclose(maps[0].values, maps[1].values, atol=1e-3)
 
 
 def test_maps_are_of_the_first_images(

@@ -1,5 +1,4 @@
-"""What training and evaluation promise, for every flow: resumed to the bit, no trace, something
-learned."""
+"""Training and evaluation of every flow: exact resume, no trace of an evaluation, a fit."""
 
 import hashlib
 from pathlib import Path
@@ -43,33 +42,33 @@ SHORT: dict[str, dict[str, int]] = {
 """A layer of each kind in each scale: a step costs by the layer."""
 
 
-def recipe(flow: str, *, short: bool = False, **training: Any) -> Recipe:
+def make_recipe(flow: str, *, short: bool = False, **training: Any) -> Recipe:
     change = {"training": training, "model": {"architecture": SHORT[flow] if short else {}}}
     return catalog.recipe(flow, "photos8", "tiny", change)
 
 
-def trainer(asked: Recipe, prepared: data.PreparedSet, *, split: bool = True) -> Trainer:
+def make_trainer(recipe: Recipe, prepared: data.PreparedSet, *, split: bool = True) -> Trainer:
     flow = (
-        models.build(asked.model, "random-local", seed=1)
+        models.build(recipe.model, "random-local", seed=1)
         if split
-        else models.build_nms(asked.model, seed=1)
+        else models.build_nms(recipe.model, seed=1)
     )
     return Trainer(
         flow=flow,
-        optimization=asked.optimization,
+        optimization=recipe.optimization,
         seed=1,
         images=Images(prepared.part("train").images, CPU),
-        training=asked.training if split else None,
+        training=recipe.training if split else None,
         holdout=Images(prepared.part("holdout").images[:40], CPU),
-        repeats=REGISTERED[asked.model.flow].stacks,
+        repeats=REGISTERED[recipe.model.flow].stacks,
     )
 
 
-def weights(made: Trainer) -> dict[str, torch.Tensor]:
-    found = {f"flow {k}": v for k, v in made.flow.state_dict().items()}
-    if made.average is not None:
-        found |= {f"average {k}": v for k, v in made.evaluated.state_dict().items()}
-    return found
+def weights(trainer: Trainer) -> dict[str, torch.Tensor]:
+    tensors = {f"flow {k}": v for k, v in trainer.flow.state_dict().items()}
+    if trainer.average is not None:
+        tensors |= {f"average {k}": v for k, v in trainer.evaluated.state_dict().items()}
+    return tensors
 
 
 SHIPPED: dict[str, dict[str, Any]] = {
@@ -130,8 +129,8 @@ PINNED = {
         "resflow": "6f42b0a9aad49df9",
     },
 }
-"""Weights after three steps as first measured, by PyTorch's release, what vectors there are, and
-the processor (its maker, or maker, family and model)."""
+"""Weights after three steps as first measured, by PyTorch's release, vector instructions, and
+processor (its maker, or maker, family and model)."""
 
 
 def processor() -> str:
@@ -143,35 +142,36 @@ def processor() -> str:
     ("flow", "recorded"), [*((flow, False) for flow in FLOWS), ("realnvp", True), ("glow", True)]
 )
 def test_a_step_ends_in_the_bits_that_it_always_had(flow: str, recorded: bool) -> None:
-    """On other processors sums have another order, and there nothing is pinned."""
-    here = torch.__version__.partition("+")[0], torch.backends.cpu.get_cpu_capability()
-    known = [
+    """Other processors sum in another order, so nothing is pinned there."""
+    versions_here = torch.__version__.partition("+")[0], torch.backends.cpu.get_cpu_capability()
+    pinned_here = [
         pinned[flow]
         for (*versions, maker), pinned in PINNED.items()
-        if tuple(versions) == here and processor().startswith(maker)
+        if tuple(versions) == versions_here and processor().startswith(maker)
     ]
-    if not known:
-        pytest.skip(f"no bits are pinned for PyTorch {here[0]} on {here[1]} of {processor()}")
+    if not pinned_here:
+        release, vectors = versions_here
+        pytest.skip(f"no bits are pinned for PyTorch {release} on {vectors} of {processor()}")
     change = merge(SHIPPED[flow], {"training": {"schedule": "constant", "ema": 0.9}})
-    asked = catalog.recipe(flow, "photos8", "tiny", change)
+    recipe = catalog.recipe(flow, "photos8", "tiny", change)
     pixels = np.random.RandomState(0).randint(0, 256, (64, 3, 8, 8)).astype(np.uint8)
-    made = Trainer(
-        flow=models.build(asked.model, "random-local", seed=1),
-        optimization=asked.optimization,
+    trainer = Trainer(
+        flow=models.build(recipe.model, "random-local", seed=1),
+        optimization=recipe.optimization,
         seed=1,
         images=Images(pixels, CPU),
-        training=asked.training,
+        training=recipe.training,
         repeats=recorded,
     )
-    if made.repeated is not None:
-        made.repeated.unrecorded = 0
-    made.start()
+    if trainer.repeated is not None:
+        trainer.repeated.unrecorded = 0
+    trainer.start()
     for _ in range(3):
-        made.make_step()
-    found = hashlib.sha256()
-    for tensor in weights(made).values():
-        found.update(tensor.contiguous().numpy().tobytes())
-    assert found.hexdigest()[:16] == known[0]
+        trainer.make_step()
+    digest = hashlib.sha256()
+    for tensor in weights(trainer).values():
+        digest.update(tensor.contiguous().numpy().tobytes())
+    assert digest.hexdigest()[:16] == pinned_here[0]
 
 
 @pytest.mark.parametrize("split", [True, False])
@@ -179,26 +179,26 @@ def test_a_step_ends_in_the_bits_that_it_always_had(flow: str, recorded: bool) -
 def test_a_recorded_step_has_the_bits_of_others(
     flow: str, split: bool, prepared: data.PreparedSet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked = recipe(flow, short=True, ema=0.9)
-    plain, made = (trainer(asked, prepared, split=split) for _ in range(2))
+    recipe = make_recipe(flow, short=True, ema=0.9)
+    plain, recorded = (make_trainer(recipe, prepared, split=split) for _ in range(2))
     passes = 0
-    for one in (plain, made):
-        assert one.repeated is not None
-        one.repeated.unrecorded = 100 if one is plain else 1
-        one.start()
-    forward = made.flow.forward
+    for trainer in (plain, recorded):
+        assert trainer.repeated is not None
+        trainer.repeated.unrecorded = 100 if trainer is plain else 1
+        trainer.start()
+    forward = recorded.flow.forward
 
-    def counted(*given: Any) -> models.Likelihood:
+    def counted(*arguments: Any) -> models.Likelihood:
         nonlocal passes
         passes += 1
-        return forward(*given)
+        return forward(*arguments)
 
-    monkeypatch.setattr(made.flow, "forward", counted)
-    losses = [[one.make_step() for _ in range(5)] for one in (plain, made)]
+    monkeypatch.setattr(recorded.flow, "forward", counted)
+    losses = [[trainer.make_step() for _ in range(5)] for trainer in (plain, recorded)]
     assert passes == 4
     assert losses[0] == losses[1]
-    one, other = weights(plain), weights(made)
-    assert [k for k in one if not torch.equal(one[k], other[k])] == []
+    trainer, other = weights(plain), weights(recorded)
+    assert [k for k in trainer if not torch.equal(trainer[k], other[k])] == []
 
 
 @pytest.mark.slow_on("iresnet")
@@ -207,18 +207,18 @@ def test_a_resumed_training_ends_with_the_same_bits(
     flow: str, prepared: data.PreparedSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(recorder, "UNRECORDED_STEPS", 3)
-    asked = recipe(flow, short=True, steps=20, ema=0.9, select="best", holdout_every=10)
-    alone = trainer(asked, prepared)
+    recipe = make_recipe(flow, short=True, steps=20, ema=0.9, select="best", holdout_every=10)
+    alone = make_trainer(recipe, prepared)
     alone.resume(CheckpointFolder(tmp_path / "alone"), 20)
     alone.run(20, CheckpointFolder(tmp_path / "alone"), Hooks())
 
     folder = CheckpointFolder(tmp_path / "stopped")
-    stopped = trainer(asked, prepared)
+    stopped = make_trainer(recipe, prepared)
     stopped.resume(folder, 20)
     hooks = Hooks(must_stop=lambda: stopped.step == 14, checkpoint_seconds=0.0)
     with pytest.raises(StoppedError):
         stopped.run(20, folder, hooks)
-    resumed = trainer(asked, prepared)
+    resumed = make_trainer(recipe, prepared)
     assert resumed.resume(folder, 20) == 10
     resumed.run(20, folder, Hooks())
 
@@ -235,7 +235,7 @@ def test_a_resumed_training_ends_with_the_same_bits(
 
 @pytest.fixture
 def few_probes(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Ten of each image, not 167: what is asked here holds of any number."""
+    """Ten probes an image instead of 167, which is enough for these tests."""
     monkeypatch.setattr(contribution, "MAX_IMAGES", 600)
 
 
@@ -244,25 +244,25 @@ def test_an_evaluation_and_its_maps_leave_no_trace(
     flow: str, prepared: data.PreparedSet, few_probes: None
 ) -> None:
     """And the maps sum to the scalar for every score."""
-    asked = recipe(flow, short=True, steps=20)
-    made = trainer(asked, prepared, split=False)
-    made.start()
+    recipe = make_recipe(flow, short=True, steps=20)
+    trainer = make_trainer(recipe, prepared, split=False)
+    trainer.start()
     for _ in range(3):
-        made.make_step()
-    before = {k: v.clone() for k, v in made.flow.state_dict().items()}
+        trainer.make_step()
+    before = {k: v.clone() for k, v in trainer.flow.state_dict().items()}
     images = Images(prepared.part("test").images[:60], CPU)
-    first = [evaluate(made.flow, images, PLAIN).bits_per_dim.value for _ in range(2)]
-    measured, again = (measure_maps(made.flow, images) for _ in range(2))
+    first = [evaluate(trainer.flow, images, PLAIN).bits_per_dim.value for _ in range(2)]
+    measured, again = (measure_maps(trainer.flow, images) for _ in range(2))
     assert first[0] == first[1]
     assert all(np.array_equal(a.values, b.values) for a, b in zip(measured, again, strict=True))
-    after = made.flow.state_dict()
+    after = trainer.flow.state_dict()
     assert [k for k in before if not torch.equal(before[k], after[k])] == []
-    assert made.flow.training
+    assert trainer.flow.training
 
     scores = {m.score for m in measured}
     conventions = ("", "/sorted", "/uniform") if flow == "glow" else ("",)
     assert scores == {s + c for s in ("cumulative", "normalized", "total") for c in conventions}
-    assert len(measured) == len(scores) * asked.model.splits
+    assert len(measured) == len(scores) * recipe.model.splits
     for item in measured:
         size = float(np.abs(item.values).sum(dtype=np.float64))
         assert abs(float(item.values.sum(dtype=np.float64)) - item.scalar) < 1e-5 * size
@@ -275,13 +275,13 @@ def test_an_evaluation_and_its_maps_leave_no_trace(
 def test_a_few_hundred_steps_beat_independent_gaussians(
     flow: str, steps: int, prepared: data.PreparedSet, tmp_path: Path
 ) -> None:
-    asked = recipe(flow, steps=steps)
-    made = trainer(asked, prepared)
+    recipe = make_recipe(flow, steps=steps)
+    trainer = make_trainer(recipe, prepared)
     folder = CheckpointFolder(tmp_path)
-    made.resume(folder, steps)
-    made.run(steps, folder, Hooks())
+    trainer.resume(folder, steps)
+    trainer.run(steps, folder, Hooks())
     test = prepared.part("test")
-    found = evaluate(made.evaluated, Images(test.images, CPU), PLAIN).bits_per_dim.value
+    found = evaluate(trainer.evaluated, Images(test.images, CPU), PLAIN).bits_per_dim.value
     gaussian = next(bar for bar in ensure_bars(prepared) if bar.name == "gaussian")
     assert gaussian.bits_per_dim is not None
     assert found < gaussian.bits_per_dim

@@ -1,4 +1,4 @@
-"""Coupling nets in bfloat16 or compiled: in training alone, and nothing else with them."""
+"""Coupling nets in bfloat16 or compiled: only the nets, and only in training."""
 
 from pathlib import Path
 from typing import Any
@@ -36,16 +36,16 @@ def prepared(photos_root: Path) -> data.PreparedSet:
     return data.load("photos8", photos_root)
 
 
-def made(
+def make_trainer(
     flow: str, prepared: data.PreparedSet, *, compiler: Any = "aot_eager", **optimization: object
 ) -> Trainer:
     """Small enough to compile; with an average and a holdout part."""
-    asked = {
+    override = {
         "model": {"splits": 1, "architecture": SMALL[flow]},
         "optimization": {"stacked": False} | optimization,
         "training": {"steps": 20, "ema": 0.9, "select": "best", "holdout_every": 10},
     }
-    recipe = catalog.recipe(flow, "photos8", "tiny", asked)
+    recipe = catalog.recipe(flow, "photos8", "tiny", override)
     return Trainer(
         flow=models.build(recipe.model, "random-local", seed=1),
         optimization=recipe.optimization,
@@ -67,9 +67,9 @@ def gradients(trainer: Trainer) -> dict[str, Tensor]:
 
 
 @pytest.mark.parametrize("flow", FLOWS)
-def test_convolutions_of_nets_alone_are_in_bfloat16(flow: str, prepared: data.PreparedSet) -> None:
+def test_only_convolutions_of_nets_are_in_bfloat16(flow: str, prepared: data.PreparedSet) -> None:
     """And what leaves a net, every layer and the likelihood is float32."""
-    trainer = made(flow, prepared, autocast="bfloat16")
+    trainer = make_trainer(flow, prepared, autocast="bfloat16")
     assert trainer.repeated is None
     trainer.start()
     inside = {id(m) for net in nets(trainer.flow) for m in net.modules()} - {
@@ -96,11 +96,11 @@ def test_convolutions_of_nets_alone_are_in_bfloat16(flow: str, prepared: data.Pr
 @pytest.mark.parametrize("flow", FLOWS)
 def test_an_evaluation_after_it_is_exact(flow: str, prepared: data.PreparedSet) -> None:
     """The same bits as those of a flow that knows no bfloat16."""
-    trainer = made(flow, prepared, autocast="bfloat16")
+    trainer = make_trainer(flow, prepared, autocast="bfloat16")
     trainer.start()
     for _ in range(3):
         trainer.make_step()
-    other = made(flow, prepared).flow
+    other = make_trainer(flow, prepared).flow
     other.load_state_dict(trainer.flow.state_dict())
     images = Images(prepared.part("test").images[:50], CPU)
     bits = [evaluate(f, images, PLAIN).bits_per_dim.value for f in (trainer.flow, other)]
@@ -115,16 +115,16 @@ def loss_after_three_steps(trainer: Trainer) -> float:
 @pytest.mark.slow_on("glow")
 @pytest.mark.parametrize("flow", FLOWS)
 def test_bfloat16_changes_a_step_by_its_rounding(flow: str, prepared: data.PreparedSet) -> None:
-    plain = loss_after_three_steps(made(flow, prepared))
-    found = loss_after_three_steps(made(flow, prepared, autocast="bfloat16"))
+    plain = loss_after_three_steps(make_trainer(flow, prepared))
+    found = loss_after_three_steps(make_trainer(flow, prepared, autocast="bfloat16"))
     assert found != plain
     assert found == pytest.approx(plain, rel=0.01)
 
 
 @pytest.mark.parametrize("flow", FLOWS)
 def test_every_coupling_net_is_compiled(flow: str, prepared: data.PreparedSet) -> None:
-    """In training alone, and with the gradients of the plain nets: a backend of our own counts the
-    graphs' runs, and runs them as they are."""
+    """Only in training, and with the gradients of the plain nets. A backend of the test counts the
+    graphs' runs, and runs them unchanged."""
     runs = 0
 
     def counting(graph: torch.fx.GraphModule, _: list[Tensor]) -> object:
@@ -136,7 +136,10 @@ def test_every_coupling_net_is_compiled(flow: str, prepared: data.PreparedSet) -
         return run
 
     torch._dynamo.reset()
-    trainer, plain = made(flow, prepared, compile=True, compiler=counting), made(flow, prepared)
+    trainer, plain = (
+        make_trainer(flow, prepared, compile=True, compiler=counting),
+        make_trainer(flow, prepared),
+    )
     losses = []
     for one in (trainer, plain):
         one.start()

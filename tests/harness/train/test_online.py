@@ -1,4 +1,4 @@
-"""Tables that change in training: which windows change, that a flow stays one, and exact resume."""
+"""Tables that change in training: which windows change, a flow that stays exact, exact resume."""
 
 import itertools
 from collections.abc import Sequence
@@ -27,7 +27,7 @@ from lcma.models.factorization import table_from_mask
 from lcma.models.split import Split
 from lcma.sweeps import catalog
 from lcma.sweeps.recipe import OnlineOptions, Recipe
-from tests.harness.train.test_stack import COUPLINGS, CPU, PIXELS, unequal, weights
+from tests.harness.train.test_stack import COUPLINGS, CPU, PIXELS, list_unequal, weights
 from tests.models.test_contributions import dense_jacobian, latents_of
 
 SHAPE = (2, 4, 4)
@@ -42,47 +42,47 @@ def test_the_windows_that_gain_most_change(
     """Against loops over windows, with pairs that stay drawn by a seed."""
     random = np.random.RandomState(seed)
     kept = np.zeros(SHAPE, dtype=bool)
-    places = list(itertools.product(range(2), range(2), range(2)))
+    windows = list(itertools.product(range(2), range(2), range(2)))
     corners = [(0, 0), (0, 1), (1, 0), (1, 1)]
     gains = []
-    for number, (c, R, Q) in enumerate(places):
-        at = [(c, 2 * R + r, 2 * Q + q) for r, q in corners]
-        stay = sorted(random.permutation(4)[:2].tolist())
-        for p in stay:
-            kept[at[p]] = True
-        best = sorted(sorted(range(4), key=lambda p, at=at: (-values[at[p]], p))[:2])
-        gain = sum(values[at[p]] for p in best) - sum(values[at[p]] for p in stay)
-        if best != stay:
-            gains.append((-gain, number, at, best))
+    for number, (c, R, Q) in enumerate(windows):
+        cells = [(c, 2 * R + r, 2 * Q + q) for r, q in corners]
+        kept_pair = sorted(random.permutation(4)[:2].tolist())
+        for p in kept_pair:
+            kept[cells[p]] = True
+        best = sorted(sorted(range(4), key=lambda p, cells=cells: (-values[cells[p]], p))[:2])
+        gain = sum(values[cells[p]] for p in best) - sum(values[cells[p]] for p in kept_pair)
+        if best != kept_pair:
+            gains.append((-gain, number, cells, best))
     expected = kept.copy()
-    for _, _, at, best in sorted(gains)[: max(1, int(share * 8))]:
+    for _, _, cells, best in sorted(gains)[: max(1, int(share * 8))]:
         for p in range(4):
-            expected[at[p]] = p in best
-    found, changed = improve_windows(kept, values, share)
-    assert np.array_equal(found, expected)
+            expected[cells[p]] = p in best
+    improved, changed = improve_windows(kept, values, share)
+    assert np.array_equal(improved, expected)
     assert changed == min(len(gains), max(1, int(share * 8)))
 
 
-def recipe(flow: str = "realnvp", *, steps: int = 60, **online: Any) -> Recipe:
-    own = {"realnvp": COUPLINGS, "glow": {"steps": 1}}[flow]
-    asked = {
-        "model": {"splits": 2, "architecture": own},
+def make_recipe(flow: str = "realnvp", *, steps: int = 60, **online: Any) -> Recipe:
+    architecture = {"realnvp": COUPLINGS, "glow": {"steps": 1}}[flow]
+    override = {
+        "model": {"splits": 2, "architecture": architecture},
         "optimization": {"batch": 8, "stacked": True},
         "training": {"steps": steps, "ema": 0.9},
         "maps": {"online": {"every": 10, "share": 0.3, "freeze": 0.1, **online}},
     }
-    return catalog.recipe(flow, "photos8", "tiny", asked)
+    return catalog.recipe(flow, "photos8", "tiny", override)
 
 
-def trainer(asked: Recipe, seed: int = 0, *, online: bool = True) -> Trainer:
-    flow = models.build(asked.model, "checkerboard-even", seed=seed)
-    tables = OnlineTables(flow, asked.maps.online, asked.training.steps) if online else None
+def make_trainer(recipe: Recipe, seed: int = 0, *, online: bool = True) -> Trainer:
+    flow = models.build(recipe.model, "checkerboard-even", seed=seed)
+    tables = OnlineTables(flow, recipe.maps.online, recipe.training.steps) if online else None
     return Trainer(
         flow=flow,
-        optimization=asked.optimization,
+        optimization=recipe.optimization,
         seed=seed,
         images=Images(PIXELS, CPU),
-        training=asked.training,
+        training=recipe.training,
         holdout=Images(PIXELS[:10], CPU),
         online=tables,
     )
@@ -94,28 +94,28 @@ def tables_of(flow: Flow) -> list[NDArray[np.int64]]:
 
 @pytest.mark.parametrize("flow", ["realnvp", "glow"])
 def test_what_is_accumulated_is_the_contribution_of_every_dimension(flow: str) -> None:
-    made = models.build(recipe(flow).model, "checkerboard-even", seed=0).double()
+    network = models.build(make_recipe(flow).model, "checkerboard-even", seed=0).double()
     images = torch.from_numpy(PIXELS[:6]).double()
-    made.initialize(images, torch.Generator().manual_seed(0))
+    network.initialize(images, torch.Generator().manual_seed(0))
     random = torch.Generator().manual_seed(2)
-    for weight in made.parameters():
+    for weight in network.parameters():
         weight.data += 0.05 * torch.randn(weight.shape, generator=random, dtype=torch.float64)
-    made.eval()
-    found: list[Tensor] = []
-    alike = made(images, torch.Generator().manual_seed(1), found).log_prob
-    assert torch.equal(alike, made(images, torch.Generator().manual_seed(1)).log_prob)
-    expected = made.contributions(images, torch.Generator().manual_seed(1)).at_splits
-    ids, number = made.ids(), 0
-    for layer in made.layers:
+    network.eval()
+    at_splits: list[Tensor] = []
+    log_prob = network(images, torch.Generator().manual_seed(1), at_splits).log_prob
+    assert torch.equal(log_prob, network(images, torch.Generator().manual_seed(1)).log_prob)
+    expected = network.contributions(images, torch.Generator().manual_seed(1)).at_splits
+    ids, number = network.ids(), 0
+    for layer in network.layers:
         if isinstance(layer, Split):
-            summed = expected[number].sum(0).flatten()[ids.flatten()].view(found[number].shape)
-            assert torch.allclose(found[number], summed, atol=1e-9)
-            assert not found[number].requires_grad
+            summed = expected[number].sum(0).flatten()[ids.flatten()].view(at_splits[number].shape)
+            assert torch.allclose(at_splits[number], summed, atol=1e-9)
+            assert not at_splits[number].requires_grad
             ids, _ = layer.cut(ids)
             number += 1
         else:
             ids = layer.reorder(ids)
-    assert number == len(found) == 2
+    assert number == len(at_splits) == 2
 
 
 def check_dense(flow: Flow) -> None:
@@ -128,8 +128,8 @@ def check_dense(flow: Flow) -> None:
     start = float(first[0](images)[1].sum())
     jacobian = dense_jacobian(lambda t: latents_of(first[1:], t), u)
     dense = start + float(torch.linalg.slogdet(jacobian).logabsdet)
-    found = float(flow(images, torch.Generator().manual_seed(0)).log_det.sum().detach())
-    assert found == pytest.approx(dense, abs=1e-8)
+    log_det = float(flow(images, torch.Generator().manual_seed(0)).log_det.sum().detach())
+    assert log_det == pytest.approx(dense, abs=1e-8)
 
 
 @pytest.mark.slow_on("False-glow", "True-realnvp")
@@ -137,72 +137,74 @@ def check_dense(flow: Flow) -> None:
 @pytest.mark.parametrize("stacked", [False, True])
 def test_at_every_step_the_flow_is_a_flow(flow: str, stacked: bool) -> None:
     """Before and after a change of its tables, and in a stack too."""
-    asked = recipe(flow)
-    made = [trainer(asked, seed) for seed in range(4 if stacked else 1)]
-    for one in made:
-        one.start()
-    before = tables_of(made[0].flow)
-    formed = Stack(made) if stacked else None
+    recipe = make_recipe(flow)
+    trainers = [make_trainer(recipe, seed) for seed in range(4 if stacked else 1)]
+    for trainer in trainers:
+        trainer.start()
+    before = tables_of(trainers[0].flow)
+    stack = Stack(trainers) if stacked else None
     for step in range(1, 21):
-        if formed is not None:
-            formed.step()
+        if stack is not None:
+            stack.step()
         else:
-            made[0].losses.append(made[0].make_step())
+            trainers[0].losses.append(trainers[0].make_step())
         if step in (9, 10, 20):
             if step % 10 == 0:
-                for one in made:
-                    one.check(60, CheckpointFolder(Path("nowhere")), Hooks())
-            copied = models.build(asked.model, "checkerboard-odd", seed=1)
-            copied.load_state_dict(made[-1].flow.state_dict())
+                for trainer in trainers:
+                    trainer.check(60, CheckpointFolder(Path("nowhere")), Hooks())
+            copied = models.build(recipe.model, "checkerboard-odd", seed=1)
+            copied.load_state_dict(trainers[-1].flow.state_dict())
             check_dense(copied)
-    if formed is not None:
-        formed.dissolve()
-    after = tables_of(made[0].flow)
+    if stack is not None:
+        stack.dissolve()
+    after = tables_of(trainers[0].flow)
     assert not np.array_equal(before[0], after[0])
     assert not np.array_equal(before[1], after[1])
     assert all(sorted(table) == list(range(len(table))) for table in after)
 
 
 def test_splits_take_turns_and_the_end_is_frozen(tmp_path: Path) -> None:
-    asked = recipe(steps=80, freeze=0.5)
-    made = trainer(asked)
-    looks: dict[int, tuple[str, float]] = {}
+    recipe = make_recipe(steps=80, freeze=0.5)
+    trainer = make_trainer(recipe)
+    shares: dict[int, tuple[str, float]] = {}
 
     def note(name: str, step: int, value: float) -> None:
         if name.startswith("changed_windows"):
-            looks[step] = (name, value)
+            shares[step] = (name, value)
 
     folder = CheckpointFolder(tmp_path)
-    made.resume(folder, at_most=60)
-    seen = []
+    trainer.resume(folder, at_most=60)
+    tables = []
 
     def watch(step: int) -> None:
-        seen.append(tables_of(made.flow))
+        tables.append(tables_of(trainer.flow))
 
-    made.run(60, folder, Hooks(metric=note, progress=watch))
-    assert [(step, name) for step, (name, _) in looks.items()] == [
+    trainer.run(60, folder, Hooks(metric=note, progress=watch))
+    assert [(step, name) for step, (name, _) in shares.items()] == [
         (10, "changed_windows_1"),
         (20, "changed_windows_2"),
         (30, "changed_windows_1"),
         (40, "changed_windows_2"),
     ]
-    assert all(0 <= share <= 0.3 for _, share in looks.values())
-    assert looks[10][1] > 0
+    assert all(0 <= share <= 0.3 for _, share in shares.values())
+    assert shares[10][1] > 0
     for k in (1, 3, 5):
-        assert np.array_equal(seen[k - 1][0], seen[k][0]), "one split at a time"
-    assert all(np.array_equal(a, b) for a, b in zip(seen[3], seen[-1], strict=True))
-    for split, one in enumerate(read_history(history_file(made)), start=1):
-        own = f"changed_windows_{split}"
-        told = [(step, share) for step, (name, share) in looks.items() if name == own and share]
-        assert list(zip(one.steps, one.shares, strict=True)) == [(0, None), *told]
-        assert np.array_equal(table_from_mask(one.kept[-1]).permutation, seen[-1][split - 1])
+        assert np.array_equal(tables[k - 1][0], tables[k][0]), "one split at a time"
+    assert all(np.array_equal(a, b) for a, b in zip(tables[3], tables[-1], strict=True))
+    for split, history in enumerate(read_history(history_file(trainer)), start=1):
+        curve = f"changed_windows_{split}"
+        changes = [
+            (step, share) for step, (name, share) in shares.items() if name == curve and share
+        ]
+        assert list(zip(history.steps, history.shares, strict=True)) == [(0, None), *changes]
+        assert np.array_equal(table_from_mask(history.kept[-1]).permutation, tables[-1][split - 1])
 
 
 def test_a_share_of_steps_or_windows_is_a_whole_number_where_it_should_be(tmp_path: Path) -> None:
     """(1 - 0.9) * 100 is 9.999999999999998, and 0.29 * 100 is 28.999999999999996."""
-    made, seen = trainer(recipe(steps=100, freeze=0.9)), list[tuple[str, int]]()
+    trainer, seen = make_trainer(make_recipe(steps=100, freeze=0.9)), list[tuple[str, int]]()
     note = Hooks(metric=lambda name, step, _: seen.append((name, step)))
-    made.run(11, CheckpointFolder(tmp_path), note)
+    trainer.run(11, CheckpointFolder(tmp_path), note)
     assert ("changed_windows_1", 10) in seen
     kept = np.tile(np.array([[True, True], [False, False]]), (1, 10, 10))
     values = np.where(kept, 0.0, 1.0)
@@ -210,8 +212,8 @@ def test_a_share_of_steps_or_windows_is_a_whole_number_where_it_should_be(tmp_pa
 
 
 def test_a_map_is_the_mean_since_the_last_change_at_its_split_or_before() -> None:
-    made = trainer(recipe())
-    tables = made.online
+    trainer = make_trainer(make_recipe())
+    tables = trainer.online
     assert tables is not None
     ones = [torch.ones(3, 8, 8), torch.ones(6, 4, 4)]
     tables.add(ones, 8)
@@ -237,16 +239,16 @@ def train_members(
 ) -> dict[int, Trainer]:
     """Members of a stack by seed that go on from the checkpoints there; with one whose tables do
     not change (9)."""
-    made = {seed: trainer(recipe(), seed) for seed in seeds}
+    trainers = {seed: make_trainer(make_recipe(), seed) for seed in seeds}
     if fixed:
-        made[9] = trainer(recipe(), 9, online=False)
+        trainers[9] = make_trainer(make_recipe(), 9, online=False)
     members = []
-    for seed, one in made.items():
+    for seed, trainer in trainers.items():
         folder = CheckpointFolder(place / str(seed))
-        one.resume(folder, at_most=until)
-        members.append(Member(one, folder, Hooks()))
+        trainer.resume(folder, at_most=until)
+        members.append(Member(trainer, folder, Hooks()))
     train_stack(members, until, lambda index, error: None)
-    return made
+    return trainers
 
 
 @pytest.fixture(scope="module")
@@ -258,14 +260,14 @@ def company(tmp_path_factory: pytest.TempPathFactory) -> dict[int, Trainer]:
 def test_members_of_a_stack_have_the_bits_of_any_other_company(
     company: dict[int, Trainer], tmp_path: Path
 ) -> None:
-    """Beside one whose tables do not change, and resumed among others between two changes."""
+    """With a member whose tables do not change, and resumed with others between two changes."""
     train_members(tmp_path / "parts", range(2), 14)
     parts = train_members(tmp_path / "parts", range(2), 22)
     for seed, part in parts.items():
-        assert unequal(weights(part), weights(company[seed])) == []
+        assert list_unequal(weights(part), weights(company[seed])) == []
         assert history_file(part) == history_file(company[seed])
     fixed = train_members(tmp_path / "fixed", (), 22, fixed=True)
-    assert unequal(weights(fixed[9]), weights(company[9])) == []
+    assert list_unequal(weights(fixed[9]), weights(company[9])) == []
 
 
 def test_tables_are_found_and_changed_by_recorded_steps_too(
@@ -276,31 +278,31 @@ def test_tables_are_found_and_changed_by_recorded_steps_too(
         torch.testing.assert_close(one.state(), company[seed].state(), rtol=0, atol=0)
 
 
-def test_the_average_starts_anew_at_a_change() -> None:
-    made = trainer(recipe())
-    made.start()
+def test_the_average_starts_again_at_a_change() -> None:
+    trainer = make_trainer(make_recipe())
+    trainer.start()
     for _ in range(10):
-        made.losses.append(made.make_step())
-    assert not torch.equal(*(next(f.parameters()) for f in (made.flow, made.evaluated)))
-    made.check(60, CheckpointFolder(Path("nowhere")), Hooks())
+        trainer.losses.append(trainer.make_step())
+    assert not torch.equal(*(next(f.parameters()) for f in (trainer.flow, trainer.evaluated)))
+    trainer.check(60, CheckpointFolder(Path("nowhere")), Hooks())
     for one, other in zip(
-        made.flow.state_dict().values(), made.evaluated.state_dict().values(), strict=True
+        trainer.flow.state_dict().values(), trainer.evaluated.state_dict().values(), strict=True
     ):
         assert torch.equal(one, other)
 
 
-# The tables on the way
+# The history of tables
 
 
-def history_file(made: Trainer) -> bytes:
-    assert made.online is not None
-    return safetensors.torch.save(made.online.history)
+def history_file(trainer: Trainer) -> bytes:
+    assert trainer.online is not None
+    return safetensors.torch.save(trainer.online.history)
 
 
 def test_the_history_has_the_start_and_every_look_that_changed_something() -> None:
     """Against a sequence by hand: what shall stay is what contributes."""
-    made = trainer(recipe(share=1.0, steps=100))
-    tables = made.online
+    trainer = make_trainer(make_recipe(share=1.0, steps=100))
+    tables = trainer.online
     assert tables is not None
     even = [np.indices(shape).sum(0)[None] % 2 == 0 for shape in ((8, 8), (4, 4))]
     start = [np.repeat(one, count, axis=0) for one, count in zip(even, (3, 6), strict=True)]
@@ -308,11 +310,11 @@ def test_the_history_has_the_start_and_every_look_that_changed_something() -> No
     but_one, other = top.copy(), start[1].copy()
     but_one[1, 4:6, 6:8] = [[0, 0], [1, 1]]
     other[5, 0:2, 2:4] = [[1, 0], [1, 0]]
-    asked = [(top, start[1]), (top, start[1]), (but_one, start[1]), (but_one, other)]
-    for step, wanted in enumerate([*asked, asked[-1], asked[-1]], start=1):
+    recipe = [(top, start[1]), (top, start[1]), (but_one, start[1]), (but_one, other)]
+    for step, wanted in enumerate([*recipe, recipe[-1], recipe[-1]], start=1):
         tables.add([torch.from_numpy(one * 10.0**step) for one in wanted], 1)
         tables.change(10 * step)
-    first, second = read_history(history_file(made))
+    first, second = read_history(history_file(trainer))
     assert (first.steps, second.steps) == ([0, 10, 30], [0, 40])
     assert np.array_equal(first.kept, [start[0], top, but_one])
     assert np.array_equal(second.kept, [start[1], other])
@@ -342,7 +344,7 @@ STEPS = torch.tensor([0, 10])
         {"steps_1": STEPS, "kept_1": BITS.repeat(1, 1, 2, 1)},
     ],
 )
-def test_what_is_no_history_is_refused(content: Any) -> None:
+def test_other_files_are_refused(content: Any) -> None:
     raw = content if isinstance(content, bytes) else safetensors.torch.save(content)
     with pytest.raises(ValueError, match="no history of tables"):
         read_history(raw)

@@ -45,7 +45,7 @@ SMALLEST: dict[str, Any] = {
 RESIDUAL = ("iresnet", "resflow")
 
 
-def model(flow: str) -> Model:
+def make_model(flow: str) -> Model:
     override = {"model": {"architecture": SMALLEST[flow]}}
     return catalog.recipe(flow, "photos8", "tiny", override).model
 
@@ -56,9 +56,9 @@ def pixels(count: int) -> np.ndarray[Any, np.dtype[np.uint8]]:
     return np.clip(base + state.normal(0, 15, (count, 3, 8, 8)), 0, 255).astype(np.uint8)
 
 
-def made(name: str) -> Flow:
+def make_flow(name: str) -> Flow:
     """With data-dependent starting values, and weights away from where they start."""
-    flow = build(model(name), "checkerboard-even", seed=0)
+    flow = build(make_model(name), "checkerboard-even", seed=0)
     generator = torch.Generator().manual_seed(0)
     flow.initialize(torch.from_numpy(pixels(32)), generator)
     with torch.no_grad():
@@ -73,16 +73,16 @@ def made(name: str) -> Flow:
 
 def _make_steep(block: ResidualBlock) -> None:
     """The last map is the first one's adjoint: large eigenvalues, all of one sign."""
-    first, middle, last = block.net.normed
-    kernel = first.weight.transpose(0, 1)
+    take_first, middle, last = block.net.normed
+    kernel = take_first.weight.transpose(0, 1)
     last.weight.copy_(3 * (kernel.flip(2, 3) if kernel.dim() == 4 else kernel))
     middle.weight.copy_(3 * torch.eye(len(middle.weight)).view_as(middle.weight))
-    first.weight.mul_(3)
+    take_first.weight.mul_(3)
 
 
 @pytest.fixture(scope="module")
 def flows() -> dict[str, Flow]:
-    return {name: made(name) for name in SMALLEST}
+    return {name: make_flow(name) for name in SMALLEST}
 
 
 @pytest.fixture(scope="module")
@@ -90,7 +90,7 @@ def images() -> Images:
     return Images(pixels(COUNT), torch.device("cpu"))
 
 
-def first(images: Images, count: int) -> Images:
+def take_first(images: Images, count: int) -> Images:
     return Images(images.gather(np.arange(count)).numpy(), torch.device("cpu"))
 
 
@@ -99,12 +99,12 @@ def log_probs(flow: Flow, images: Images, draw: int, count: int) -> list[float]:
     """In float64, from the model's own parts."""
     flow = copy.deepcopy(flow).double().eval()
     flow.before_evaluation()
-    found: list[float] = []
+    values: list[float] = []
     for start in range(0, count, 100):
         generator = torch.Generator().manual_seed(derive_seed(0, "evaluate", draw, start))
         x = images.gather(np.arange(start, min(start + 100, count)))
-        found += flow(x, generator).log_prob.tolist()
-    return found
+        values += flow(x, generator).log_prob.tolist()
+    return values
 
 
 @pytest.mark.parametrize("name", ["realnvp", "glow"])
@@ -112,7 +112,7 @@ def test_the_bound_is_the_log_of_the_mean_likelihood(
     flows: dict[str, Flow], images: Images, name: str
 ) -> None:
     flow = flows[name]
-    bits, gain = sample_bound(flow, first(images, 110), PRECISE, 4)
+    bits, gain = sample_bound(flow, take_first(images, 110), PRECISE, 4)
     each = np.array([log_probs(flow, images, draw, 110) for draw in range(4)])
     scale = flow.dimensions * math.log(2)
     expected = -(logsumexp(each, axis=0) - math.log(4)).mean() / scale
@@ -123,20 +123,22 @@ def test_the_bound_is_the_log_of_the_mean_likelihood(
 
 def test_protocols_are_those_of_the_papers() -> None:
     assert PROTOCOL_NAMES == ("plain", "published")
-    said = ("draws", "terms", "roulette_mean", "probe", "sigma")
-    found = {n: tuple(getattr(published_protocol(model(n)), s) for s in said) for n in SMALLEST}
-    assert found == {
+    names = ("draws", "terms", "roulette_mean", "probe", "sigma")
+    protocols = {
+        n: tuple(getattr(published_protocol(make_model(n)), s) for s in names) for n in SMALLEST
+    }
+    assert protocols == {
         "realnvp": (1, None, None, "rademacher", "converged"),
         "glow": (1, None, None, "rademacher", "converged"),
         "iresnet": (1, 3, None, "gaussian", "training"),
         "resflow": (1, 8, 2.0, "gaussian", "converged"),
     }
-    assert find_protocol("plain", model("resflow")) is PLAIN
-    assert '"terms":3' in published_protocol(model("iresnet")).body
-    assert '"sigma":"training"' in published_protocol(model("iresnet")).body
-    assert "terms" not in published_protocol(model("glow")).body
+    assert find_protocol("plain", make_model("resflow")) is PLAIN
+    assert '"terms":3' in published_protocol(make_model("iresnet")).body
+    assert '"sigma":"training"' in published_protocol(make_model("iresnet")).body
+    assert "terms" not in published_protocol(make_model("glow")).body
     assert "sigma" not in PLAIN.body
-    assert "sigma" not in published_protocol(model("resflow")).body
+    assert "sigma" not in published_protocol(make_model("resflow")).body
     with pytest.raises(ValidationError):
         Protocol(name="x", draws=0)
 
@@ -147,7 +149,9 @@ def test_the_published_i_resnet_keeps_the_sigma_of_training(
 ) -> None:
     """The latents, and so the prior, are of the weights that the last step's vectors normalize."""
     flow = flows["iresnet"]
-    published = published_protocol(model("iresnet")).model_copy(update={"precision": "float64"})
+    published = published_protocol(make_model("iresnet")).model_copy(
+        update={"precision": "float64"}
+    )
     found = evaluate(flow, images, published).log_prior
     as_trained = copy.deepcopy(flow).double().eval()
     expected = []
@@ -166,7 +170,7 @@ def test_the_recipes_own_series_said_aloud_changes_nothing(
     aloud = PLAIN.model_copy(update={"terms": 8})
     assert replace_estimator(aloud, flows[name]) is not flows[name]
     assert replace_estimator(PLAIN, flows[name]) is flows[name]
-    other = published_protocol(model(name)).model_copy(update={"sigma": "converged"})
+    other = published_protocol(make_model(name)).model_copy(update={"sigma": "converged"})
     assert (
         evaluate(flows[name], images, other).log_det != evaluate(flows[name], images, PLAIN).log_det
     )
@@ -180,7 +184,7 @@ def test_the_bias_is_the_difference_at_twice_the_terms(
     flow = copy.deepcopy(flows[name])
     short = PRECISE.model_copy(update={"terms": 2})
     groups = np.repeat(np.arange(11, dtype=np.int32), 10)
-    found = series_bias(flow, first(images, 110), short, groups)
+    found = series_bias(flow, take_first(images, 110), short, groups)
     assert found is not None
     by_terms = {}
     for terms in (2, 4):
@@ -190,7 +194,7 @@ def test_the_bias_is_the_difference_at_twice_the_terms(
     each = (by_terms[4] - by_terms[2]) / (flow.dimensions * math.log(2))
     assert found.value == pytest.approx(each.mean(), rel=1e-9)
     assert (found.count, found.clusters) == (110, 11)
-    alone = series_bias(flow, first(images, 110), short)
+    alone = series_bias(flow, take_first(images, 110), short)
     assert alone is not None
     error = each.std(ddof=1) / math.sqrt(110)
     assert alone.standard_error == pytest.approx(error, rel=1e-9)
@@ -200,7 +204,7 @@ def test_the_bias_is_the_difference_at_twice_the_terms(
 def test_where_there_is_no_series_there_is_no_bias(flows: dict[str, Flow], images: Images) -> None:
     """Nor with roulette."""
     assert series_bias(flows["glow"], images, PLAIN) is None
-    assert series_bias(flows["resflow"], images, published_protocol(model("resflow"))) is None
+    assert series_bias(flows["resflow"], images, published_protocol(make_model("resflow"))) is None
     assert series_bias(flows["resflow"], images, PLAIN) is not None
 
 
@@ -209,7 +213,7 @@ def test_the_flow_is_left_as_it_was_even_by_a_failure(flows: dict[str, Flow], na
     flow = flows[name]
     flow.train()
     before = {key: value.clone() for key, value in flow.state_dict().items()}
-    double = published_protocol(model(name)).model_copy(update={"precision": "float64"})
+    double = published_protocol(make_model(name)).model_copy(update={"precision": "float64"})
     wrong = Images(np.zeros((3, 1, 8, 8), dtype=np.uint8), torch.device("cpu"))
     with pytest.raises((RuntimeError, ValueError)):
         evaluate(flow, wrong, double)
@@ -224,5 +228,5 @@ def test_another_estimator_leaves_the_layers_of_a_loaded_flow_in_evaluation(
 ) -> None:
     """They are shared with the flow that has it."""
     flow = copy.deepcopy(flows["iresnet"]).eval()
-    evaluate(flow, images, published_protocol(model("iresnet")))
+    evaluate(flow, images, published_protocol(make_model("iresnet")))
     assert not any(module.training for module in flow.modules())

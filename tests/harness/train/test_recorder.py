@@ -30,10 +30,10 @@ def test_a_graph_does_what_the_block_does_with_other_numbers() -> None:
         (gradient,) = torch.autograd.grad(loss, leaf)
         return [loss.detach(), gradient, first.detach()[:, 1:]]
 
-    given = numbers(5, 4), numbers(24, seed=1), numbers(3, seed=2)
-    recorder = Recorder(given)
+    tensors = numbers(5, 4), numbers(24, seed=1), numbers(3, seed=2)
+    recorder = Recorder(tensors)
     with recorder:
-        recorded = step(*given)
+        recorded = step(*tensors)
     graph = recorder.graph(recorded)
     for seed in (3, 4):
         others = numbers(5, 4, seed=seed), numbers(24, seed=seed), numbers(3, seed=seed)
@@ -55,9 +55,9 @@ def test_what_may_differ_the_next_time_is_not_recorded(
     """It is done each time, and a line tells it."""
     done: list[object] = []
 
-    def step(given: Sequence[Tensor], noise: Noise) -> list[Tensor]:
-        done.append(block(given[0]))
-        return [given[0] + 1]
+    def step(tensors: Sequence[Tensor], noise: Noise) -> list[Tensor]:
+        done.append(block(tensors[0]))
+        return [tensors[0] + 1]
 
     repeated = RepeatedStep()
     repeated.unrecorded = 0
@@ -70,8 +70,8 @@ def test_what_may_differ_the_next_time_is_not_recorded(
 def test_what_changes_without_being_an_input_is_noticed(caplog: pytest.LogCaptureFixture) -> None:
     factor = 0.0
 
-    def step(given: Sequence[Tensor], noise: Noise) -> list[Tensor]:
-        return [given[0] * factor]
+    def step(tensors: Sequence[Tensor], noise: Noise) -> list[Tensor]:
+        return [tensors[0] * factor]
 
     repeated = RepeatedStep()
     repeated.unrecorded = 1
@@ -84,8 +84,8 @@ def test_what_changes_without_being_an_input_is_noticed(caplog: pytest.LogCaptur
 def test_what_is_changed_in_place_is_changed_once() -> None:
     """As often as without a record: also at the calls that are made twice."""
 
-    def step(given: Sequence[Tensor], noise: Noise) -> list[Tensor]:
-        x, mean = given
+    def step(tensors: Sequence[Tensor], noise: Noise) -> list[Tensor]:
+        x, mean = tensors
         drawn = noise.draw(lambda like, generator: torch.full_like(like, 3.0), x)
         mean.add_(x + drawn)
         return [mean * 2]
@@ -101,10 +101,10 @@ def test_what_is_changed_in_place_is_changed_once() -> None:
 def test_a_record_that_fails_ends_nothing(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    def step(given: Sequence[Tensor], noise: Noise) -> list[Tensor]:
-        return [given[0] + 1]
+    def step(tensors: Sequence[Tensor], noise: Noise) -> list[Tensor]:
+        return [tensors[0] + 1]
 
-    def fail(*given: object) -> list[Tensor]:
+    def fail(*tensors: object) -> list[Tensor]:
         raise RuntimeError("out of memory")
 
     monkeypatch.setattr(Recorder, "graph", lambda self, results: fail)
@@ -121,7 +121,7 @@ def test_a_record_is_freed_with_its_owner() -> None:
     repeated, weight = RepeatedStep(), torch.ones(2)
     repeated.unrecorded = 0
     for _ in range(3):
-        repeated(lambda given, noise, own=weight: [given[0] * own], [torch.ones(2)], [], NOISE)
+        repeated(lambda tensors, noise, own=weight: [tensors[0] * own], [torch.ones(2)], [], NOISE)
     left = weakref.ref(weight)
     gc.disable()
     try:

@@ -144,7 +144,7 @@ SCHEDULES: dict[tuple[str, str], tuple[str, tuple[float, float], Callable[[int],
 """Optimizer, betas and the rate at a step, from 0."""
 
 
-def trainer(recipe: Recipe) -> Trainer:
+def make_trainer(recipe: Recipe) -> Trainer:
     """With the recipe's optimization, but a small batch and a small model of the same flow."""
     sizes: dict[str, Any] = {"width": 4}
     sizes |= {"steps": 1} if recipe.model.flow == "glow" else {"blocks": 1}
@@ -163,13 +163,13 @@ def trainer(recipe: Recipe) -> Trainer:
 def test_a_paper_recipe_has_the_schedule_of_the_released_one(flow: str, dataset: str) -> None:
     """Ours is at most one step ahead: Glow and i-ResNet begin with a rate of zero."""
     optimizer, betas, released = SCHEDULES[flow, dataset]
-    made = trainer(catalog.recipe(flow, dataset, "paper"))
-    made.start()
-    assert type(made.optimizer).__name__ == optimizer
+    trainer = make_trainer(catalog.recipe(flow, dataset, "paper"))
+    trainer.start()
+    assert type(trainer.optimizer).__name__ == optimizer
     for step in (0, 1, 300, 390, 391, 781, 782, 976, 977, 999, 1000, 50_000):
-        made.step = step
-        made.make_step()
-        (group,) = made.optimizer.param_groups
+        trainer.step = step
+        trainer.make_step()
+        (group,) = trainer.optimizer.param_groups
         assert group["betas"] == pytest.approx(betas, abs=1e-5)
         assert released(step) * (1 - 1e-3) < group["lr"] < released(step + 1) * (1 + 2e-3), step
 
@@ -184,16 +184,16 @@ def test_realnvp_starts_as_released() -> None:
     flow = small_paper("realnvp", width=32, blocks=1)
     convs = [m for m in flow.modules() if isinstance(m, NormalizedConv)]
     assert {c.direction.shape[-1] for c in convs} == {1, 3}
-    for one in convs:
-        bound = math.sqrt(2 / one.direction.shape[1])
-        largest = float(one.direction.detach().abs().max())
+    for layer in convs:
+        bound = math.sqrt(2 / layer.direction.shape[1])
+        largest = float(layer.direction.detach().abs().max())
         assert 0.95 * bound < largest <= bound
-        spread = float(one.direction.detach().std())
+        spread = float(layer.direction.detach().std())
         assert spread == pytest.approx(bound / math.sqrt(3), rel=0.15)
-        assert one.bias is None or not one.bias.detach().any()
-        kernel = one.direction.shape[-1]
-        wanted = kernel / math.sqrt(6) if one.magnitude.requires_grad else 1.0
-        assert torch.allclose(one.magnitude, torch.tensor(wanted))
+        assert layer.bias is None or not layer.bias.detach().any()
+        kernel = layer.direction.shape[-1]
+        magnitude = kernel / math.sqrt(6) if layer.magnitude.requires_grad else 1.0
+        assert torch.allclose(layer.magnitude, torch.tensor(magnitude))
     scales = {(type(x), float(x.scale.detach())) for x in flow.layers if hasattr(x, "scale")}
     assert scales == {(CheckerboardCoupling, 0.0), (ChannelCoupling, 1.0)}
 
@@ -202,12 +202,12 @@ def test_glow_starts_as_released() -> None:
     """`conv2d`: N(0, .05); `conv2d_zeros` and `prior`: zeros, with a border and a gain."""
     flow = small_paper("glow", width=32, steps=1)
     convs = [m for m in flow.modules() if isinstance(m, GainedConv)]
-    for one in convs:
-        if one.started_by_data:
-            assert float(one.weight.detach().std()) == pytest.approx(0.05, rel=0.1)
+    for layer in convs:
+        if layer.started_by_data:
+            assert float(layer.weight.detach().std()) == pytest.approx(0.05, rel=0.1)
         else:
-            assert not any(p.detach().any() for p in one.parameters())
-    assert sum(not one.started_by_data for one in convs) == 3 + 2, "couplings and splits"
+            assert not any(p.detach().any() for p in layer.parameters())
+    assert sum(not layer.started_by_data for layer in convs) == 3 + 2, "couplings and splits"
     assert isinstance(flow.prior, PlaceNormal)
     assert {n: tuple(p.shape) for n, p in flow.prior.named_parameters()} == {
         "border": (96, 1, 3, 3),

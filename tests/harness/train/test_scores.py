@@ -23,16 +23,16 @@ def rows(count: int, seed: int = 0) -> tuple[Floats, Floats]:
     return 0.05 * values + state.normal(0, 0.2, (count, D)), values
 
 
-def accumulated(log_det: Floats, values: Floats, groups: Any = None, chunk: int = 7) -> Accumulator:
+def accumulate(log_det: Floats, values: Floats, groups: Any = None, chunk: int = 7) -> Accumulator:
     clusters = None if groups is None else int(groups.max()) + 1
-    found = Accumulator(D, clusters)
+    sums = Accumulator(D, clusters)
     halves = assign_halves(len(values), groups)
     for start in range(0, len(values), chunk):
         part = slice(start, start + chunk)
-        found.add(
+        sums.add(
             log_det[part], values[part], halves[part], None if groups is None else groups[part]
         )
-    return found
+    return sums
 
 
 def score(log_det: Floats, values: Floats) -> Floats:
@@ -43,16 +43,20 @@ def score(log_det: Floats, values: Floats) -> Floats:
 @settings(max_examples=30)
 def test_scores_of_all_rows_and_of_the_halves(count: int, seed: int, chunk: int) -> None:
     log_det, values = rows(count, seed)
-    found = accumulated(log_det, values, chunk=chunk)
-    cumulative, normalized = found.cumulative(), found.normalized()
+    sums = accumulate(log_det, values, chunk=chunk)
+    cumulative, normalized = sums.cumulative(), sums.normalized()
     np.testing.assert_allclose(cumulative.values, log_det.mean(0), rtol=1e-12)
     np.testing.assert_allclose(normalized.values, score(log_det, values), rtol=1e-9)
     for half in (0, 1):
-        own = slice(half, None, 2)
-        np.testing.assert_allclose(cumulative.halves[half], log_det[own].mean(0), rtol=1e-12)
-        np.testing.assert_allclose(normalized.halves[half], score(log_det[own], values[own]), 1e-8)
+        rows_of_half = slice(half, None, 2)
+        np.testing.assert_allclose(
+            cumulative.halves[half], log_det[rows_of_half].mean(0), rtol=1e-12
+        )
+        np.testing.assert_allclose(
+            normalized.halves[half], score(log_det[rows_of_half], values[rows_of_half]), 1e-8
+        )
     expected = 0.5 * np.log(values.var(0)).sum()
-    assert found.half_log_variance == pytest.approx(expected, rel=1e-9)
+    assert sums.half_log_variance == pytest.approx(expected, rel=1e-9)
 
 
 @given(st.integers(3, 60), st.integers(0, 50))
@@ -61,7 +65,7 @@ def test_the_normalized_error_is_that_of_the_influence_function(count: int, seed
     log_det, values = rows(count, seed)
     around = np.square(values - values.mean(0)) / values.var(0)
     expected = (log_det - 0.5 * around).std(0, ddof=1) / math.sqrt(count)
-    found = accumulated(log_det, values).normalized().standard_errors
+    found = accumulate(log_det, values).normalized().standard_errors
     np.testing.assert_allclose(found, expected, rtol=1e-7)
 
 
@@ -77,7 +81,7 @@ def test_clusters_enter_the_normalized_error(seed: int) -> None:
     sums = np.stack([centred[groups == g].sum(0) for g in present])
     g = len(present)
     expected = np.sqrt(g / (g - 1) * np.square(sums).sum(0)) / 40
-    found = accumulated(log_det, values, groups).normalized().standard_errors
+    found = accumulate(log_det, values, groups).normalized().standard_errors
     np.testing.assert_allclose(found, expected, rtol=1e-7)
 
 

@@ -1,4 +1,4 @@
-"""Stacks: the bits of a member, whatever its company, and its life."""
+"""Stacks: a member's bits do not depend on the others, and members that end early."""
 
 import copy
 from collections.abc import Sequence
@@ -68,74 +68,78 @@ RECIPES: dict[str, tuple[str, dict[str, Any]]] = {
 }
 
 
-def recipe(name: str = "realnvp", **training: Any) -> Recipe:
+def make_recipe(name: str = "realnvp", **training: Any) -> Recipe:
     flow, settings = RECIPES[name]
-    own = settings.get("model", {}).get("architecture", {})
-    asked = {
-        "model": {"splits": 1, "architecture": {**SMALLEST[flow], **own}},
+    architecture = settings.get("model", {}).get("architecture", {})
+    override = {
+        "model": {"splits": 1, "architecture": {**SMALLEST[flow], **architecture}},
         "optimization": {"batch": 8, **settings.get("optimization", {}), "stacked": True},
         "training": {"steps": 40, "ema": 0.9, **training},
     }
-    return catalog.recipe(flow, "photos8", "tiny", asked)
+    return catalog.recipe(flow, "photos8", "tiny", override)
 
 
-def trainer(asked: Recipe, number: int, *, started: bool = True) -> Trainer:
-    """The trainer of a seed and a rule, both by its number."""
-    made = Trainer(
-        flow=models.build(asked.model, RULES[number % len(RULES)], seed=number),
-        optimization=asked.optimization,
+def make_trainer(recipe: Recipe, number: int, *, started: bool = True) -> Trainer:
+    """Return a trainer whose seed and rule follow from its number."""
+    trainer = Trainer(
+        flow=models.build(recipe.model, RULES[number % len(RULES)], seed=number),
+        optimization=recipe.optimization,
         seed=number,
         images=Images(PIXELS, CPU),
-        training=asked.training,
+        training=recipe.training,
         holdout=Images(PIXELS[:10], CPU),
     )
     if started:
-        made.start()
-    return made
+        trainer.start()
+    return trainer
 
 
-def weights(made: Trainer) -> dict[str, Tensor]:
-    found = {f"flow {k}": v for k, v in made.flow.state_dict().items()}
-    found |= {f"average {k}": v for k, v in made.evaluated.state_dict().items()}
-    for at, moments in made.optimizer.state_dict()["state"].items():
-        found |= {f"{kind} {at}": value for kind, value in moments.items()}
-    return {name: tensor.clone() for name, tensor in found.items()}
+def weights(trainer: Trainer) -> dict[str, Tensor]:
+    tensors = {f"flow {k}": v for k, v in trainer.flow.state_dict().items()}
+    tensors |= {f"average {k}": v for k, v in trainer.evaluated.state_dict().items()}
+    for index, moments in trainer.optimizer.state_dict()["state"].items():
+        tensors |= {f"{kind} {index}": value for kind, value in moments.items()}
+    return {name: tensor.clone() for name, tensor in tensors.items()}
 
 
-def stepped(asked: Recipe, numbers: Sequence[int], steps: int = 3) -> dict[int, dict[str, Tensor]]:
-    """The weights of stacked trainers after some steps."""
-    trainers = {number: trainer(asked, number) for number in numbers}
+def step_stack(
+    recipe: Recipe, numbers: Sequence[int], steps: int = 3
+) -> dict[int, dict[str, Tensor]]:
+    """Return the weights of stacked trainers after some steps."""
+    trainers = {number: make_trainer(recipe, number) for number in numbers}
     formed = form_stacks([*trainers.values()])
     assert len(formed) == 1
     for _ in range(steps):
         formed[0].step()
     formed[0].dissolve()
-    return {number: weights(made) for number, made in trainers.items()}
+    return {number: weights(trainer) for number, trainer in trainers.items()}
 
 
-def unequal(one: dict[str, Tensor], other: dict[str, Tensor]) -> list[str]:
-    assert one.keys() == other.keys()
-    return [name for name in one if not torch.equal(one[name], other[name])]
+def list_unequal(first: dict[str, Tensor], second: dict[str, Tensor]) -> list[str]:
+    assert first.keys() == second.keys()
+    return [name for name in first if not torch.equal(first[name], second[name])]
 
 
 @pytest.mark.parametrize("name", RECIPES)
 def test_a_recorded_step_has_the_bits_of_others(
     monkeypatch: pytest.MonkeyPatch, name: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    asked = recipe(name)
-    expected = stepped(asked, range(4), steps=5)
+    recipe = make_recipe(name)
+    expected = step_stack(recipe, range(4), steps=5)
     computed: list[int] = []
     honest = Stack._gradient
 
-    def counted(self: Stack, *given: Any) -> tuple[Any, ...]:
+    def counted(self: Stack, *arguments: Any) -> tuple[Any, ...]:
         computed.append(self.trainers[0].step)
-        return honest(self, *given)
+        return honest(self, *arguments)
 
     monkeypatch.setattr(Stack, "_gradient", counted)
     monkeypatch.setattr(recorder, "UNRECORDED_STEPS", 1)
-    found = stepped(asked, range(4), steps=5)
+    repeated = step_stack(recipe, range(4), steps=5)
     assert [
-        (n, unequal(found[n], expected[n])) for n in found if unequal(found[n], expected[n])
+        (n, list_unequal(repeated[n], expected[n]))
+        for n in repeated
+        if list_unequal(repeated[n], expected[n])
     ] == []
     assert computed == [0, 1, 1, 2]
     assert not caplog.text
@@ -144,11 +148,13 @@ def test_a_recorded_step_has_the_bits_of_others(
 @pytest.mark.slow_on("[glow]", "[realnvp]")
 @pytest.mark.parametrize("name", RECIPES)
 def test_the_bits_of_a_member_do_not_depend_on_its_company(name: str) -> None:
-    asked = recipe(name)
-    six = stepped(asked, range(6))
+    recipe = make_recipe(name)
+    six = step_stack(recipe, range(6))
     for numbers in ([2], [1, 2, 3, 4], [5, 2, 0, 4, 1]):
-        found = stepped(asked, numbers)
-        assert [(n, unequal(found[n], six[n])) for n in numbers if unequal(found[n], six[n])] == []
+        fewer = step_stack(recipe, numbers)
+        assert [
+            (n, list_unequal(fewer[n], six[n])) for n in numbers if list_unequal(fewer[n], six[n])
+        ] == []
 
 
 @pytest.mark.slow
@@ -161,41 +167,41 @@ def test_the_bits_are_the_same_in_large_stacks(
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
     try:
-        asked = recipe(name)
-        all_of_them = stepped(asked, range(24), steps=12)
+        recipe = make_recipe(name)
+        whole = step_stack(recipe, range(24), steps=12)
         for numbers in (range(12), range(11, -1, -1), range(12, 24), range(4), range(7, 12)):
-            found = stepped(asked, numbers, steps=12)
-            assert [n for n in numbers if unequal(found[n], all_of_them[n])] == []
+            fewer = step_stack(recipe, numbers, steps=12)
+            assert [n for n in numbers if list_unequal(fewer[n], whole[n])] == []
     finally:
         torch.set_num_threads(before)
 
 
 @pytest.mark.parametrize("name", RECIPES)
 def test_a_stack_computes_what_a_trainer_alone_does(name: str) -> None:
-    asked = recipe(name)
-    together = {number: trainer(asked, number) for number in range(4)}
+    recipe = make_recipe(name)
+    together = {number: make_trainer(recipe, number) for number in range(4)}
     stack = Stack([*together.values()])
-    alone = {number: trainer(asked, number) for number in range(4)}
+    alone = {number: make_trainer(recipe, number) for number in range(4)}
     for _ in range(2):
         stack.step()
-        for made in alone.values():
-            made.losses.append(made.make_step())
+        for trainer in alone.values():
+            trainer.losses.append(trainer.make_step())
     stack.dissolve()
-    for number, made in alone.items():
-        torch.testing.assert_close(together[number].losses, made.losses, rtol=1e-4, atol=1e-4)
-        assert together[number].step == made.step == 2
-        assert together[number].images_seen == made.images_seen
-        one, other = weights(together[number]), weights(made)
-        for key, tensor in one.items():
-            # Adam divides a gradient by its own size: where it is zero but for rounding, the
+    for number, trainer in alone.items():
+        torch.testing.assert_close(together[number].losses, trainer.losses, rtol=1e-4, atol=1e-4)
+        assert together[number].step == trainer.step == 2
+        assert together[number].images_seen == trainer.images_seen
+        ours, theirs = weights(together[number]), weights(trainer)
+        for key, tensor in ours.items():
+            # Adam divides a gradient by its own size: where it is zero except for rounding, the
             # first steps are noise of the learning rate, and so is the second gradient a little.
-            atol = 1e-2 * max(0.5, float(other[key].float().abs().max()))
-            torch.testing.assert_close(tensor, other[key], rtol=1e-2, atol=atol, msg=key)
+            atol = 1e-2 * max(0.5, float(theirs[key].float().abs().max()))
+            torch.testing.assert_close(tensor, theirs[key], rtol=1e-2, atol=atol, msg=key)
 
 
 @dataclass
 class Watched:
-    """A member with what it told, and how it left."""
+    """A member with its curve, and how it ended."""
 
     member: Member
     left: list[tuple[int, Exception | None]] = field(default_factory=list)
@@ -206,25 +212,25 @@ class Watched:
         return self.member.trainer
 
 
-def company(
-    tmp_path: Path, asked: Recipe, numbers: Sequence[int], **hooks: dict[int, Any]
+def make_members(
+    tmp_path: Path, recipe: Recipe, numbers: Sequence[int], **hooks: dict[int, Any]
 ) -> list[Watched]:
-    """Members that go on from the checkpoints under a folder; hooks by number."""
-    found = []
+    """Return members that resume from the checkpoints below a folder. Hooks are by number."""
+    members = []
     for number in numbers:
-        made, folder = (
-            trainer(asked, number, started=False),
+        trainer, folder = (
+            make_trainer(recipe, number, started=False),
             CheckpointFolder(tmp_path / str(number)),
         )
-        made.resume(folder, asked.training.steps)
-        own = {name: given[number] for name, given in hooks.items() if number in given}
-        watched = Watched(Member(made, folder, Hooks()))
+        trainer.resume(folder, recipe.training.steps)
+        callbacks = {name: given[number] for name, given in hooks.items() if number in given}
+        watched = Watched(Member(trainer, folder, Hooks()))
         watched.member.hooks = Hooks(
             metric=lambda name, step, value, watched=watched: watched.curve.update({step: value}),
-            **{"checkpoint_seconds": 0.0, **own},
+            **{"checkpoint_seconds": 0.0, **callbacks},
         )
-        found.append(watched)
-    return found
+        members.append(watched)
+    return members
 
 
 def train(members: Sequence[Watched], until: int) -> None:
@@ -236,12 +242,12 @@ def train(members: Sequence[Watched], until: int) -> None:
 
 @pytest.mark.integration
 def test_a_member_that_leaves_changes_nothing_for_the_others(tmp_path: Path) -> None:
-    asked = recipe(select="best", holdout_every=10)
+    recipe = make_recipe(select="best", holdout_every=10)
     compared = range(2, 6)
-    found = company(tmp_path / "undisturbed", asked, compared)
-    train(found, 30)
-    assert [one.left for one in found] == [[(30, None)]] * 4
-    undisturbed = dict(zip(compared, found, strict=True))
+    left_alone = make_members(tmp_path / "undisturbed", recipe, compared)
+    train(left_alone, 30)
+    assert [member.left for member in left_alone] == [[(30, None)]] * 4
+    undisturbed = dict(zip(compared, left_alone, strict=True))
 
     full = StorageError("the disk is full")
     unsaved: list[StorageError] = []
@@ -249,9 +255,9 @@ def test_a_member_that_leaves_changes_nothing_for_the_others(tmp_path: Path) -> 
     def fail(*_: object, **__: object) -> None:
         raise full
 
-    members = company(
+    members = make_members(
         tmp_path / "with trouble",
-        asked,
+        recipe,
         range(6),
         must_stop={1: lambda: members[1].trainer.step == 10},
         out_of_time={2: lambda: members[2].trainer.step == 20},
@@ -275,19 +281,22 @@ def test_a_member_that_leaves_changes_nothing_for_the_others(tmp_path: Path) -> 
     assert members[4].left == [(30, full)]
     assert members[5].left == [(30, None)]
     for number in (3, 4, 5):
-        assert unequal(weights(members[number].trainer), weights(undisturbed[number].trainer)) == []
+        assert (
+            list_unequal(weights(members[number].trainer), weights(undisturbed[number].trainer))
+            == []
+        )
         assert members[number].curve == undisturbed[number].curve
         assert members[number].trainer.best is not None
 
-    # Those that left go on elsewhere, in other company, and end with the same bits.
-    again = company(tmp_path / "with trouble", asked, [2])
+    # A member that ended resumes in another stack, and ends with the same bits.
+    again = make_members(tmp_path / "with trouble", recipe, [2])
     assert again[0].trainer.step == 20
     train(again, 30)
-    assert unequal(weights(again[0].trainer), weights(undisturbed[2].trainer)) == []
+    assert list_unequal(weights(again[0].trainer), weights(undisturbed[2].trainer)) == []
 
 
 def test_members_begin_at_one_step(tmp_path: Path) -> None:
-    members = company(tmp_path, recipe(), range(2))
+    members = make_members(tmp_path, make_recipe(), range(2))
     members[0].trainer.step = 10
     with pytest.raises(ValueError, match="begin at one step"):
         train(members, 20)
@@ -295,30 +304,30 @@ def test_members_begin_at_one_step(tmp_path: Path) -> None:
 
 @pytest.mark.integration
 def test_a_checkpoint_of_a_member_holds_no_other(tmp_path: Path) -> None:
-    few, many = (company(tmp_path / str(n), recipe(), range(n)) for n in (1, 6))
+    few, many = (make_members(tmp_path / str(n), make_recipe(), range(n)) for n in (1, 6))
     for members in (few, many):
-        train(members, 11)  # one is written in the middle, and one at the end
-    sizes = [max(f.bytes for f in one[0].member.folder.folder.files()) for one in (few, many)]
+        train(members, 11)  # a checkpoint in the middle, and one at the end
+    sizes = [max(f.bytes for f in group[0].member.folder.folder.files()) for group in (few, many)]
     assert sizes[0] == sizes[1]
 
 
 @pytest.mark.slow
 def test_a_member_is_evaluated_as_it_stands_while_the_stack_goes_on(tmp_path: Path) -> None:
-    """By the plain code, in the middle of the training: to the bit what its weights give later."""
+    """An evaluation between steps has the bits that its weights give later."""
     seen: dict[int, tuple[float, Trainer]] = {}
 
-    def look(step: int) -> None:
-        made = members[0].trainer
-        bits = evaluate(made.evaluated, Images(PIXELS[:20], CPU), PLAIN).bits_per_dim.value
-        aside = trainer(recipe(), 0, started=False)
-        aside.restore(copy.deepcopy(made.state()))
-        seen[step] = bits, aside
+    def evaluate_first(step: int) -> None:
+        trainer = members[0].trainer
+        bits = evaluate(trainer.evaluated, Images(PIXELS[:20], CPU), PLAIN).bits_per_dim.value
+        copied = make_trainer(make_recipe(), 0, started=False)
+        copied.restore(copy.deepcopy(trainer.state()))
+        seen[step] = bits, copied
 
-    members = company(tmp_path, recipe(), range(4), progress={0: look})
+    members = make_members(tmp_path, make_recipe(), range(4), progress={0: evaluate_first})
     train(members, 20)
     assert sorted(seen) == [10, 20]
-    for bits, aside in seen.values():
-        later = evaluate(aside.evaluated, Images(PIXELS[:20], CPU), PLAIN).bits_per_dim.value
+    for bits, copied in seen.values():
+        later = evaluate(copied.evaluated, Images(PIXELS[:20], CPU), PLAIN).bits_per_dim.value
         assert bits == later
 
 
@@ -326,23 +335,23 @@ def test_where_bits_differ_fours_are_run(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(stacks, "_EQUAL_TO_FOURS", {})
-    expected = stepped(recipe(), range(6), steps=4)
+    expected = step_stack(make_recipe(), range(6), steps=4)
     monkeypatch.setattr(stacks, "_EQUAL_TO_FOURS", {})
     monkeypatch.setattr(Stack, "is_equal_to_fours", lambda self: False)
-    formed = form_stacks([trainer(recipe(), number) for number in range(6)])
-    assert [len(one.trainers) for one in formed] == [4, 2]
+    formed = form_stacks([make_trainer(make_recipe(), number) for number in range(6)])
+    assert [len(item.trainers) for item in formed] == [4, 2]
     assert "a stack of 6 has other bits here than one of four" in caplog.text
-    for one in formed:
-        one.dissolve()
-    members = company(tmp_path, recipe(), range(6))
+    for item in formed:
+        item.dissolve()
+    members = make_members(tmp_path, make_recipe(), range(6))
     train(members, 4)
-    for number, one in enumerate(members):
-        assert unequal(weights(one.trainer), expected[number]) == []
+    for number, item in enumerate(members):
+        assert list_unequal(weights(item.trainer), expected[number]) == []
 
 
 def test_a_stack_notices_that_bits_differ(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As on a device whose sums depend on how many rows there are."""
-    stack = Stack([trainer(recipe(), number) for number in range(6)])
+    """As on a device whose sums depend on the number of rows."""
+    stack = Stack([make_trainer(make_recipe(), number) for number in range(6)])
     assert stack.is_equal_to_fours()
     honest = Stack._gradient
 
@@ -361,7 +370,7 @@ def test_a_member_that_diverges_does_not_split_its_stack(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(stacks, "_EQUAL_TO_FOURS", {})
-    trainers = [trainer(recipe(), number) for number in range(5)]
+    trainers = [make_trainer(make_recipe(), number) for number in range(5)]
     with torch.no_grad():
         next(trainers[1].flow.parameters()).fill_(torch.nan)
     (formed,) = form_stacks(trainers)
@@ -369,17 +378,17 @@ def test_a_member_that_diverges_does_not_split_its_stack(
     assert not caplog.text
 
 
-def test_images_of_another_size_are_tried_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_images_of_another_size_are_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
     """Convolutions have weights of one shape for all sizes, and other sums."""
     tried = []
     monkeypatch.setattr(stacks, "_EQUAL_TO_FOURS", {})
     monkeypatch.setattr(Stack, "is_equal_to_fours", lambda self: tried.append(self) or True)
     for size in (8, 16, 8):
-        larger = recipe().model_copy(
-            update={"model": recipe().model.model_copy(update={"size": size})}
+        larger = make_recipe().model_copy(
+            update={"model": make_recipe().model.model_copy(update={"size": size})}
         )
         pixels = np.zeros((20, 3, size, size), np.uint8)
         monkeypatch.setattr("tests.harness.train.test_stack.PIXELS", pixels)
-        (formed,) = form_stacks([trainer(larger, number) for number in range(5)])
+        (formed,) = form_stacks([make_trainer(larger, number) for number in range(5)])
         formed.dissolve()
-    assert [one.trainers[0].flow.shape[1] for one in tried] == [8, 16]
+    assert [stack.trainers[0].flow.shape[1] for stack in tried] == [8, 16]

@@ -75,21 +75,21 @@ def test_a_worked_example() -> None:
     factor G/(G-1) (n-1)/(n-k) is G/(G-1).
     """
     values = np.array([1.0, 2.0, 3.0, 4.0, 6.0, 8.0])
-    found = clustered_mean(values, np.array([0, 0, 1, 1, 2, 2]))
-    assert found.value == 4.0
-    assert found.standard_error == pytest.approx(math.sqrt(93) / 6, rel=1e-12)
-    assert (found.count, found.clusters) == (6, 3)
-    alone = clustered_mean(values)
-    assert alone.standard_error == pytest.approx(math.sqrt(34 / 5 / 6), rel=1e-12)
-    assert alone.clusters is None
+    clustered = clustered_mean(values, np.array([0, 0, 1, 1, 2, 2]))
+    assert clustered.value == 4.0
+    assert clustered.standard_error == pytest.approx(math.sqrt(93) / 6, rel=1e-12)
+    assert (clustered.count, clustered.clusters) == (6, 3)
+    independent = clustered_mean(values)
+    assert independent.standard_error == pytest.approx(math.sqrt(34 / 5 / 6), rel=1e-12)
+    assert independent.clusters is None
 
 
 @pytest.mark.parametrize("groups", [None, np.full(1, 4), np.full(3, 4)])
 def test_one_value_or_cluster_has_no_error(groups: Any) -> None:
-    found = clustered_mean(np.full(1 if groups is None else len(groups), 3.5), groups)
-    assert found.value == 3.5
-    assert math.isnan(found.standard_error)
-    assert found.clusters == (None if groups is None else 1)
+    mean = clustered_mean(np.full(1 if groups is None else len(groups), 3.5), groups)
+    assert mean.value == 3.5
+    assert math.isnan(mean.standard_error)
+    assert mean.clusters == (None if groups is None else 1)
 
 
 def test_far_from_zero_no_digits_are_lost() -> None:

@@ -1,4 +1,4 @@
-"""The share of the steps' time that goes on waiting for images."""
+"""The share of the steps' time spent waiting for images."""
 
 import time
 
@@ -23,7 +23,7 @@ def test_a_step_that_has_not_ended_is_not_counted() -> None:
 
 
 @pytest.mark.parametrize("seconds", [0.0, 0.2])
-def test_a_training_says_how_long_it_waited(workshop, seconds: float) -> None:
+def test_a_training_measures_how_long_it_waited(workshop, seconds: float) -> None:
     run = workshop.training("run", training={"holdout_every": None, "select": "last"})
     read_batch = run.trainer.read_batch
     run.trainer.read_batch = lambda step: (time.sleep(seconds), read_batch(step))[1]
@@ -31,4 +31,4 @@ def test_a_training_says_how_long_it_waited(workshop, seconds: float) -> None:
     share = run.trainer.timer.wait_share
     assert share is not None
     assert 0 < share < 1
-    assert run.trainer.timer.wait_seconds >= 5 * seconds, "what was slept was waited"
+    assert run.trainer.timer.wait_seconds >= 5 * seconds, "sleeping is waiting"

@@ -1,4 +1,4 @@
-"""The loop: resumed to the last bit, stopped, diverged, averaged, chosen by the holdout part."""
+"""The training loop: exact resume, stops, divergence, averages, the choice of weights."""
 
 import math
 from typing import Any
@@ -12,7 +12,7 @@ from lcma.models.split import Split
 
 
 def differences(a: Any, b: Any, where: str = "state") -> list[str]:
-    """Where two nested states differ, bit by bit."""
+    """Return the paths at which two nested states have different bits."""
     if isinstance(a, torch.Tensor):
         same = a.dtype == b.dtype and a.shape == b.shape
         same = same and a.contiguous().numpy().tobytes() == b.contiguous().numpy().tobytes()
@@ -41,7 +41,7 @@ STOPS = [
 def test_a_run_stopped_anywhere_ends_with_the_same_bits(
     kind: str, stops: list[int], workshop: Any, undisturbed: Any
 ) -> None:
-    """Each time from a fresh trainer and the checkpoints alone."""
+    """Each run has a new trainer and only the checkpoints."""
     left_alone = undisturbed(kind)
     metrics: dict[tuple[str, int], float] = {}
     for stop_at in [*stops, None]:
@@ -76,7 +76,7 @@ def test_a_chain_of_budgets_is_one_run(workshop: Any, undisturbed: Any) -> None:
     assert differences(run.trainer.state(), undisturbed("pretraining").trainer.state()) == []
     assert [(f.step, f.kept) for f in run.folder.list()] == [(10, True), (20, True), (40, True)]
     again = workshop.pretraining("chain")
-    assert again.trainer.resume(again.folder, 30) == 20, "not beyond what is asked for"
+    assert again.trainer.resume(again.folder, 30) == 20, "not beyond the requested step"
 
 
 def test_windows_end_on_round_steps_after_a_budget_that_is_not(workshop: Any) -> None:
@@ -96,7 +96,7 @@ def test_a_budget_of_no_steps_is_the_initialized_flow(workshop: Any) -> None:
     assert differences(started.state()["flow"], workshop.nms().state_dict())
 
 
-def test_training_leaves_its_last_checkpoints_alone(workshop: Any) -> None:
+def test_training_keeps_only_its_last_checkpoints(workshop: Any) -> None:
     run = workshop.training("a")
     assert run.go(30, checkpoint_seconds=0)
     assert [(f.step, f.kept) for f in run.folder.list()] == [(20, False), (30, False)]
@@ -104,7 +104,7 @@ def test_training_leaves_its_last_checkpoints_alone(workshop: Any) -> None:
     assert run.trainer.images_seen == 240
 
 
-def test_without_checkpoint_seconds_a_short_run_saves_at_its_end_alone(undisturbed: Any) -> None:
+def test_without_checkpoint_seconds_a_short_run_saves_only_at_its_end(undisturbed: Any) -> None:
     assert [f.step for f in undisturbed("training").folder.list()] == [40]
 
 
@@ -121,8 +121,8 @@ def test_a_checkpoint_holds_the_curves_up_to_its_step(workshop: Any) -> None:
     for until in (20, 19):
         resumed = workshop.training("a")
         step = resumed.trainer.resume(resumed.folder, until)
-        found = list(map(tuple, resumed.trainer.curves["job"]["all"].tolist()))
-        assert found == [point for point in reported if point[0] <= step]
+        points = list(map(tuple, resumed.trainer.curves["job"]["all"].tolist()))
+        assert points == [point for point in reported if point[0] <= step]
 
 
 def test_a_metric_is_the_mean_loss_of_its_window(workshop: Any) -> None:
@@ -130,17 +130,17 @@ def test_a_metric_is_the_mean_loss_of_its_window(workshop: Any) -> None:
     single = workshop.pretraining("single")
     single.trainer.start()
     for step in range(1, 11):
-        told: list[float] = []
-        hooks = Hooks(metric=lambda name, at, value, told=told: told.append(value))  # type: ignore[misc]
+        reported: list[float] = []
+        hooks = Hooks(metric=lambda name, at, value, reported=reported: reported.append(value))  # type: ignore[misc]
         single.trainer.run(step, single.folder, hooks)
-        steps += told
+        steps += reported
     whole = workshop.pretraining("whole")
     assert whole.go(10)
     assert whole.metrics == {("train_bits_per_dim", 10): pytest.approx(np.mean(steps), abs=1e-12)}
 
 
 def test_a_diverged_run_says_where(workshop: Any) -> None:
-    """A learning rate of 1e6: the step is the first with a loss that is not finite."""
+    """With a learning rate of 1e6. The step is the first whose loss is not finite."""
     single = workshop.pretraining("single", learning_rate=1e6, warmup=0)
     single.trainer.start()
     losses: list[float] = []
@@ -171,16 +171,17 @@ def test_the_average_follows_the_weights(workshop: Any) -> None:
     expected: dict[str, torch.Tensor] = {}
     for step in range(1, 6):
         run.trainer.run(step, run.folder, Hooks())
-        for name, now in run.trainer.flow.state_dict().items():
-            old = expected.get(name, now)
-            moving = now.is_floating_point()
-            expected[name] = 0.75 * old + 0.25 * now if moving else now.clone()
-    found = run.trainer.evaluated.state_dict()
+        for name, value in run.trainer.flow.state_dict().items():
+            old = expected.get(name, value)
+            moving = value.is_floating_point()
+            expected[name] = 0.75 * old + 0.25 * value if moving else value.clone()
+    average = run.trainer.evaluated.state_dict()
     assert run.trainer.evaluated is not run.trainer.flow
     for name, value in expected.items():
-        torch.testing.assert_close(found[name], value, rtol=1e-5, atol=1e-7)
+        torch.testing.assert_close(average[name], value, rtol=1e-5, atol=1e-7)
     assert any(
-        not torch.equal(value, found[name]) for name, value in run.trainer.flow.state_dict().items()
+        not torch.equal(value, average[name])
+        for name, value in run.trainer.flow.state_dict().items()
     )
 
 
@@ -293,23 +294,23 @@ def test_moments_of_another_shape_are_refused(workshop: Any, name: str) -> None:
 
 
 def first_gradients(run: Any) -> tuple[dict[str, torch.Tensor], dict[str, torch.Tensor]]:
-    """The gradients with which the first step is made, and the parameters before it."""
+    """Return the gradients of the first step, and the parameters before it."""
     gradients: dict[str, torch.Tensor] = {}
     before: dict[str, torch.Tensor] = {}
 
-    def look(*_: Any) -> None:
+    def record(*_: Any) -> None:
         for name, p in run.trainer.flow.named_parameters():
             if p.grad is not None:
                 gradients[name], before[name] = p.grad.clone(), p.detach().clone()
 
-    run.trainer.optimizer.register_step_pre_hook(look)
+    run.trainer.optimizer.register_step_pre_hook(record)
     run.trainer.start()
     run.trainer.run(1, run.folder, Hooks())
     return gradients, before
 
 
-def test_the_l2_term_adds_twice_itself_to_the_shrunk_parameters_alone(workshop: Any) -> None:
-    """The gradient of l2 times the sum of squares, beside that of nats per image."""
+def test_the_l2_term_adds_twice_itself_to_the_shrunk_parameters_only(workshop: Any) -> None:
+    """The gradient of l2 times the sum of squares is added to that of nats per image."""
     run = workshop.training("b", l2=0.5, clip=None)
     shrunk = {id(p) for p in run.trainer.flow.shrunk_parameters()}
     names = {n for n, p in run.trainer.flow.named_parameters() if id(p) in shrunk}
@@ -338,19 +339,23 @@ def test_the_clip_is_in_nats_per_image(workshop: Any) -> None:
             assert torch.allclose(p.grad, free[name], rtol=1e-4, atol=1e-7), name
 
 
-def fed(run: Any, steps: int) -> torch.Tensor:
-    """The images that the flow was trained on."""
-    seen: list[torch.Tensor] = []
+def read_fed_images(run: Any, steps: int) -> torch.Tensor:
+    """Return the images on which the flow is trained."""
+    batches: list[torch.Tensor] = []
     run.trainer.start()
-    hook = run.trainer.flow.register_forward_pre_hook(lambda _, args: seen.append(args[0].clone()))
+    hook = run.trainer.flow.register_forward_pre_hook(
+        lambda _, args: batches.append(args[0].clone())
+    )
     run.trainer.run(steps, run.folder, Hooks())
     hook.remove()
-    return torch.stack(seen[:steps])
+    return torch.stack(batches[:steps])
 
 
 def test_flips_mirror_about_half_of_the_images(workshop: Any) -> None:
-    plain = fed(workshop.training("plain", flips=False, training={"select": "last"}), 10)
-    flipped = fed(workshop.training("flipped", training={"select": "last"}), 10)
+    plain = read_fed_images(
+        workshop.training("plain", flips=False, training={"select": "last"}), 10
+    )
+    flipped = read_fed_images(workshop.training("flipped", training={"select": "last"}), 10)
     order = workshop.training("order").trainer.order
     images = workshop.images()
     assert torch.equal(plain[9], images.gather(order.indices(9)))
