@@ -1,4 +1,4 @@
-"""The bars: closed forms against scipy and sampling, codecs against files read back."""
+"""The bars: closed forms compared with SciPy, codecs with files that are read back."""
 
 import hashlib
 import io
@@ -26,20 +26,21 @@ NAMES = ["gaussian", "full-gaussian", "png", "webp"]
 Array = np.ndarray[Any, np.dtype[Any]]
 
 
-def stored(
+def make_prepared_set(
     folder: Path,
     train: Array,
     test: Array,
     groups: Array | None = None,
     holdout: Array | None = None,
 ) -> PreparedSet:
-    """A prepared set of these images, N x C x H x W; groups: of the test images. Its holdout part
-    is the training part, for which the covariance by maximum likelihood is best, if none is given.
+    """Write a prepared set of images N x C x H x W; ``groups`` are those of the test images.
+
+    Without ``holdout`` that part is the training part, for which no shrinkage is best.
     """
     arrays = {"train": train, "holdout": train if holdout is None else holdout, "test": test}
     (folder / "photos8").mkdir(parents=True)
 
-    def put(file: str, array: Array) -> str:
+    def write(file: str, array: Array) -> str:
         np.save(folder / "photos8" / file, array)
         return hashlib.sha256(array.tobytes()).hexdigest()
 
@@ -47,11 +48,13 @@ def stored(
         clusters = None
         if groups is not None:
             ids = groups if part == "test" else np.zeros(len(images))
-            clusters = put(f"{part}_groups.npy", ids.astype(np.int32))
-        return PartDigest(images=put(f"{part}.npy", np.ascontiguousarray(images)), groups=clusters)
+            clusters = write(f"{part}_groups.npy", ids.astype(np.int32))
+        return PartDigest(
+            images=write(f"{part}.npy", np.ascontiguousarray(images)), groups=clusters
+        )
 
-    digests = ByPart[PartDigest](**{part: digest(part, each) for part, each in arrays.items()})
-    counts = ByPart[int](**{part: len(each) for part, each in arrays.items()})
+    digests = ByPart[PartDigest](**{part: digest(part, images) for part, images in arrays.items()})
+    counts = ByPart[int](**{part: len(images) for part, images in arrays.items()})
     shape, dtype = train.shape[1:], train.dtype.name
     manifest = Manifest(
         name="photos8",
@@ -74,12 +77,12 @@ def stored(
     return PreparedSet(manifest, folder)
 
 
-def by_name(prepared: PreparedSet) -> dict[str, ComputedBar]:
+def compute_by_name(prepared: PreparedSet) -> dict[str, ComputedBar]:
     return {bar.name: bar for bar in compute_bars(prepared)}
 
 
-def correlated(n: int, seed: int, shape: tuple[int, int, int] = (1, 2, 2)) -> Array:
-    """uint8 images whose dimensions hang together, each with its own mean and spread."""
+def draw_correlated(n: int, seed: int, shape: tuple[int, int, int] = (1, 2, 2)) -> Array:
+    """Return uint8 images with correlated dimensions, each with its own mean and spread."""
     rng = np.random.default_rng(seed)
     D = math.prod(shape)
     mixing = np.random.default_rng(7).normal(0, 20, (D, D))
@@ -96,14 +99,14 @@ def photos16(tmp_path_factory: pytest.TempPathFactory) -> PreparedSet:
 def copy(photos8: PreparedSet, tmp_path: Path) -> PreparedSet:
     """A copy of photos8 with few test images, so that its bars take no time."""
     few = photos8.part("test").images[:6]
-    return stored(tmp_path / "root", photos8.part("train").images[:50], few)
+    return make_prepared_set(tmp_path / "root", photos8.part("train").images[:50], few)
 
 
 def test_gaussians_are_the_exact_expectation_over_the_noise(tmp_path: Path) -> None:
     """Two Gauss-Legendre nodes a dimension integrate a quadratic exactly."""
     shape = 2, 1, 2  # of two channels, for which codecs are left out
-    train, test = correlated(9000, 0, shape), correlated(4100, 1, shape)
-    bars = by_name(stored(tmp_path, train, test))
+    train, test = draw_correlated(9000, 0, shape), draw_correlated(4100, 1, shape)
+    bars = compute_by_name(make_prepared_set(tmp_path, train, test))
     rows = train.reshape(-1, 4).astype(float)
     full = np.cov(rows.T, bias=True) + np.eye(4) / 12
     nodes = list(itertools.product((0.5 - 1 / math.sqrt(12), 0.5 + 1 / math.sqrt(12)), repeat=4))
@@ -116,17 +119,19 @@ def test_gaussians_are_the_exact_expectation_over_the_noise(tmp_path: Path) -> N
         assert bars[name].standard_error == pytest.approx(error, rel=1e-9)
 
 
-def share_in(bar: ComputedBar) -> float:
-    """The share of the mean variance that is added to a full covariance, as the bar says."""
+def read_share(bar: ComputedBar) -> float:
+    """Return the share of the mean variance that the bar reports to have added."""
     return float(bar.detail.split("full covariance with ")[1].split()[0])
 
 
-def test_a_covariance_is_shrunk_as_the_holdout_part_asks(tmp_path: Path) -> None:
-    """Of few images in many dimensions; the share is the best of all that are tried."""
+def test_a_covariance_is_shrunk_as_is_best_for_the_holdout_part(tmp_path: Path) -> None:
+    """With few images in many dimensions. The share is the best of all that are tried."""
     shape = 3, 2, 2
-    train, held, test = (correlated(n, n, shape) for n in (61, 300, 301))
-    bar = by_name(stored(tmp_path / "a", train, test, holdout=held))["full-gaussian"]
-    share = share_in(bar)
+    train, holdout, test = (draw_correlated(n, n, shape) for n in (61, 300, 301))
+    bar = compute_by_name(make_prepared_set(tmp_path / "a", train, test, holdout=holdout))[
+        "full-gaussian"
+    ]
+    share = read_share(bar)
     assert share > 0
     rows = train.reshape(-1, 12).astype(float)
     plain = np.cov(rows.T, bias=True)
@@ -137,16 +142,16 @@ def test_a_covariance_is_shrunk_as_the_holdout_part_asks(tmp_path: Path) -> None
         noise = np.trace(np.linalg.inv(covariance)) / 24
         return float((quadratic + noise).mean() / (12 * LN2))
 
-    assert bits(held, share) == min(bits(held, other) for other in SHRINKAGES)
+    assert bits(holdout, share) == min(bits(holdout, other) for other in SHRINKAGES)
     assert bar.bits_per_dim == pytest.approx(bits(test, share), rel=1e-10)
     assert bits(test, share) < bits(test, 0.0)
-    itself = by_name(stored(tmp_path / "b", train, test))["full-gaussian"]
-    assert share_in(itself) == 0.0, "nothing is better there than maximum likelihood"
+    itself = compute_by_name(make_prepared_set(tmp_path / "b", train, test))["full-gaussian"]
+    assert read_share(itself) == 0.0, "nothing is better there than maximum likelihood"
 
 
 def test_continuous_values_get_no_noise_and_no_codec(tmp_path: Path) -> None:
-    train, test = (correlated(n, n).astype(np.float32) for n in (500, 100))
-    bars = by_name(stored(tmp_path, train, test))
+    train, test = (draw_correlated(n, n).astype(np.float32) for n in (500, 100))
+    bars = compute_by_name(make_prepared_set(tmp_path, train, test))
     rows = train.reshape(-1, 4).astype(float)
     density = multivariate_normal(rows.mean(0), np.cov(rows.T, bias=True))
     bits = -density.logpdf(test.reshape(-1, 4)).mean() / (4 * LN2)
@@ -161,14 +166,14 @@ def test_continuous_values_get_no_noise_and_no_codec(tmp_path: Path) -> None:
 
 
 def test_degenerate_continuous_images_have_no_density(tmp_path: Path) -> None:
-    train, test = (correlated(n, n).astype(np.float32) / 7 for n in (500, 100))
+    train, test = (draw_correlated(n, n).astype(np.float32) / 7 for n in (500, 100))
     train[:, 0, 1, 1] = train[:, 0, 0, 0] - train[:, 0, 0, 1]
-    bars = by_name(stored(tmp_path / "dependent", train, test))
+    bars = compute_by_name(make_prepared_set(tmp_path / "dependent", train, test))
     assert bars["gaussian"].bits_per_dim is not None
     assert bars["full-gaussian"].bits_per_dim is None
     assert "singular" in bars["full-gaussian"].detail
     train[:, 0, 1, 1] = 0.1
-    bars = by_name(stored(tmp_path / "constant", train, test))
+    bars = compute_by_name(make_prepared_set(tmp_path / "constant", train, test))
     assert bars["gaussian"].detail == (
         "left out: 1 of 4 dimensions are constant over the training images"
     )
@@ -180,10 +185,10 @@ def test_degenerate_continuous_images_have_no_density(tmp_path: Path) -> None:
 def test_values_that_are_not_finite_are_refused(
     tmp_path: Path, refused: Callable[..., str], part: str, value: float
 ) -> None:
-    images = {"train": correlated(40, 0), "test": correlated(9, 1)}
+    images = {"train": draw_correlated(40, 0), "test": draw_correlated(9, 1)}
     arrays = {name: each.astype(np.float32) for name, each in images.items()}
     arrays[part][-1, 0, 1, 0] = value
-    prepared = stored(tmp_path, **arrays)
+    prepared = make_prepared_set(tmp_path, **arrays)
     message = refused(tmp_path, lambda: ensure_bars(prepared))
     assert message.startswith(f"{prepared.folder / part}.npy holds values that are not finite")
 
@@ -195,12 +200,12 @@ def test_values_that_are_not_finite_are_refused(
 def test_full_covariance_is_left_out_by_the_rule(
     tmp_path: Path, n: int, most: int, full: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Of few dimensions, where no more than 11 or 12 are asked for."""
+    """With few dimensions, and a limit of 11 or 12."""
     assert bars_module._MOST_DIMENSIONS == 3072
     monkeypatch.setattr(bars_module, "_MOST_DIMENSIONS", most)
     shape = (3, 2, 2)
     train = np.arange(n * math.prod(shape), dtype=np.uint8).reshape(n, *shape)
-    bars = by_name(stored(tmp_path, train, train[:2]))
+    bars = compute_by_name(make_prepared_set(tmp_path, train, train[:2]))
     D = math.prod(shape)
     assert bars["gaussian"].bits_per_dim is not None
     assert (bars["full-gaussian"].bits_per_dim is not None) == full
@@ -225,7 +230,7 @@ def test_codec_bars_are_the_bytes_of_lossless_files(
 ) -> None:
     part = photos16.part("test")
     images, groups = part.images[::16, :channels], np.asarray(part.groups)[::16] % 2
-    bar = by_name(stored(tmp_path, images, images, groups))[codec]
+    bar = compute_by_name(make_prepared_set(tmp_path, images, images, groups))[codec]
     sizes = []
     for image in images:
         pixels = image.transpose(1, 2, 0) if channels == 3 else image[0]
@@ -245,23 +250,23 @@ def test_codec_bars_are_the_bytes_of_lossless_files(
 
 
 def test_one_image_or_one_photograph_has_no_standard_error(tmp_path: Path) -> None:
-    train = correlated(40, 0, (3, 2, 2))
-    one = compute_bars(stored(tmp_path / "one", train, train[:1]))
-    same = compute_bars(stored(tmp_path / "same", train, train[:9], np.zeros(9)))
+    train = draw_correlated(40, 0, (3, 2, 2))
+    one = compute_bars(make_prepared_set(tmp_path / "one", train, train[:1]))
+    same = compute_bars(make_prepared_set(tmp_path / "same", train, train[:9], np.zeros(9)))
     for bar in (*one, *same):
         assert bar.standard_error is None
     assert one[0].bits_per_dim is not None
 
 
-def test_of_many_images_the_codecs_see_some_at_even_distances(
+def test_codecs_compress_evenly_spaced_images_of_a_large_part(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    images = correlated(60, 0, (3, 4, 4))
-    prepared = stored(tmp_path / "all", images[:40], images[:9], np.arange(9) // 3)
+    images = draw_correlated(60, 0, (3, 4, 4))
+    prepared = make_prepared_set(tmp_path / "all", images[:40], images[:9], np.arange(9) // 3)
     monkeypatch.setattr(bars_module, "_MOST_FILES", 3)
-    found = by_name(prepared)
-    some = stored(tmp_path / "some", images[:40], images[[0, 3, 6]], np.array([0, 1, 2]))
-    expected = by_name(some)
+    found = compute_by_name(prepared)
+    some = make_prepared_set(tmp_path / "some", images[:40], images[[0, 3, 6]], np.array([0, 1, 2]))
+    expected = compute_by_name(some)
     for name in ("png", "webp"):
         assert found[name].images == 3
         assert found[name].bits_per_dim == expected[name].bits_per_dim
@@ -287,8 +292,8 @@ def test_names_order_and_progress(copy: PreparedSet) -> None:
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.float32])
 def test_bars_are_kept_beside_the_images_and_read_back(tmp_path: Path, dtype: type) -> None:
-    images = correlated(40, 0).astype(dtype)
-    prepared = stored(tmp_path, images, images[:9])
+    images = draw_correlated(40, 0).astype(dtype)
+    prepared = make_prepared_set(tmp_path, images, images[:9])
     before = {path.name for path in prepared.folder.iterdir()}
     calls: list[str] = []
     bars = ensure_bars(prepared, lambda step, *_: calls.append(step))

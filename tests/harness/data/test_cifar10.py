@@ -1,4 +1,4 @@
-"""The CIFAR-10 layout: what is read, and what is refused without being run."""
+"""The CIFAR-10 layout: what is read, and what is refused. No code in a pickle is run."""
 
 import hashlib
 import pickle
@@ -16,7 +16,7 @@ Rewrite = Callable[..., None]
 
 
 def in_order(folder: Path) -> np.ndarray:
-    """All training images of synthetic batches, by the stock loader."""
+    """Return all training images of synthetic batches, by Python's pickle module."""
     inner = folder / "cifar-10-batches-py"
     data = [pickle.loads((inner / f"data_batch_{k}").read_bytes())[b"data"] for k in range(1, 6)]
     return np.concatenate(data).reshape(-1, 3, 32, 32)

@@ -1,4 +1,4 @@
-"""Statistics and duplicates of a prepared set, held against NumPy on the whole of it."""
+"""Statistics and copies in a prepared set, compared with NumPy on the whole arrays."""
 
 from pathlib import Path
 
@@ -7,7 +7,7 @@ import pytest
 
 from lcma.harness.data import PARTS
 from lcma.harness.data.inspection import inspect_set
-from tests.harness.data.test_bars import stored
+from tests.harness.data.test_bars import make_prepared_set
 
 
 @pytest.mark.parametrize("dtype", ["uint8", "float32"])
@@ -15,24 +15,26 @@ from tests.harness.data.test_bars import stored
 def test_numbers_are_those_of_the_whole_array(
     tmp_path: Path, dtype: str, piece: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whatever the size of the pieces in which it is read."""
+    """For any size of the pieces."""
     monkeypatch.setattr("lcma.harness.data.prepared_set._PIECE_BYTES", piece)
     state = np.random.RandomState(0)
     parts = {
         part: (state.rand(n, 3, 8, 8) * (50, 256)[part == "test"]).astype(dtype)
         for part, n in zip(PARTS, (40, 11, 7), strict=True)
     }
-    prepared = stored(tmp_path, **parts)
+    prepared = make_prepared_set(tmp_path, **parts)
     assert np.array_equal(np.concatenate(list(prepared.pieces("train"))), parts["train"])
-    seen = []
-    found = inspect_set(prepared, lambda part, done, total: seen.append((part, done, total)))
+    progress = []
+    inspection = inspect_set(
+        prepared, lambda part, done, total: progress.append((part, done, total))
+    )
     for part, array in parts.items():
-        for index, channel in enumerate(found.channels[part]):
+        for index, channel in enumerate(inspection.channels[part]):
             values = array[:, index].astype(np.float64)
             assert channel.mean == pytest.approx(values.mean(), rel=1e-12)
             assert (channel.low, channel.high) == (values.min(), values.max())
-    assert seen[-1] == ("test", 58, 58)
-    assert set(found.copies.values()) == {0}
+    assert progress[-1] == ("test", 58, 58)
+    assert set(inspection.copies.values()) == {0}
 
 
 def test_copies_are_counted_inside_and_across_parts(tmp_path: Path) -> None:
@@ -40,7 +42,7 @@ def test_copies_are_counted_inside_and_across_parts(tmp_path: Path) -> None:
     a, b, c, d, e = state.randint(0, 256, (5, 1, 8, 8)).astype(np.uint8)
     almost = a.copy()
     almost[0, 0, 0] ^= 1
-    prepared = stored(
+    prepared = make_prepared_set(
         tmp_path,
         train=np.stack([a, b, a, a, c]),
         holdout=np.stack([d, almost]),

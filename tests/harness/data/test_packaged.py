@@ -1,4 +1,4 @@
-"""Images that packages ship, and where the crops of photographs lie."""
+"""Images that packages ship, and the positions of the crops of photographs."""
 
 import shutil
 from collections.abc import Callable
@@ -60,14 +60,14 @@ def test_counts_and_clusters(photos32: PreparedSet) -> None:
         "motorcycle",
         "retina",
     )
-    most = {"train": 1024, "holdout": 128, "test": 300}
+    limits = {"train": 1024, "holdout": 128, "test": 300}
     for name in PARTS:
         groups = photos32.part(name).groups
         assert groups is not None
         clusters = manifest.groups[name]
         counts = dict(zip(clusters, np.bincount(groups, minlength=len(clusters)), strict=True))
         for cluster, count in counts.items():
-            assert 0 < count <= most[name] * (2 if cluster == "motorcycle" else 1)
+            assert 0 < count <= limits[name] * (2 if cluster == "motorcycle" else 1)
 
 
 def test_test_part_is_the_photograph_cut_in_a_grid(photos32: PreparedSet) -> None:
@@ -174,14 +174,14 @@ def test_train_and_holdout_share_no_pixel(height: int, width: int) -> None:
 
 
 @given(height=SIZES, width=SIZES)
-def test_crops_lie_inside_are_distinct_and_few_enough(height: int, width: int) -> None:
+def test_crops_are_inside_distinct_and_few_enough(height: int, width: int) -> None:
     kinds = (
         (train_corners(height, width), 1024),
         (holdout_corners(height, width), 128),
         (grid_corners(height, width), (height // 32) * (width // 32)),
     )
-    for corners, most in kinds:
-        assert 0 < len(corners) <= most
+    for corners, limit in kinds:
+        assert 0 < len(corners) <= limit
         assert len(np.unique(corners, axis=0)) == len(corners)
         assert corners.min() >= 0
         assert corners[:, 0].max() + 32 <= height

@@ -1,4 +1,4 @@
-"""Preparing: whole or not at all, never over something else, and safe beside another run."""
+"""Preparation: complete or not at all, never over other files, with several runs at once."""
 
 import os
 import signal
@@ -31,7 +31,7 @@ def python(script: str, *arguments: object) -> "subprocess.Popen[str]":
     )
 
 
-def test_a_set_that_is_there_is_returned_as_it_is(tmp_path: Path, batches: Path) -> None:
+def test_an_existing_set_is_returned_unchanged(tmp_path: Path, batches: Path) -> None:
     first = prepare("cifar10", tmp_path, source=batches)
     stamps = {path: path.stat().st_mtime_ns for path in first.folder.iterdir()}
     assert prepare("cifar10", tmp_path, source=batches) == first
@@ -56,7 +56,7 @@ def test_other_content_is_never_overwritten(
     assert "by other rules" in message
 
 
-def test_a_foreign_folder_of_that_name_is_left_alone(
+def test_a_foreign_folder_with_that_name_stays(
     tmp_path: Path, batches: Path, refused: Refused
 ) -> None:
     foreign = tmp_path / "root" / "cifar10"
@@ -94,7 +94,7 @@ prepare("cifar10", Path(sys.argv[1]), source=Path(sys.argv[2]),
 
 @pytest.mark.integration
 @pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")
-def test_killed_runs_end_with_the_same_bits_as_one_left_alone(
+def test_killed_runs_end_with_the_same_bits_as_an_undisturbed_run(
     tmp_path: Path, batches: Path, refused: Refused
 ) -> None:
     root = tmp_path / "root"
@@ -104,9 +104,9 @@ def test_killed_runs_end_with_the_same_bits_as_one_left_alone(
         assert killed.returncode == -signal.SIGKILL
         assert all(path.name.startswith(".") for path in root.iterdir())
         assert "is not prepared" in refused(root, lambda: load("cifar10", root))
-    found = prepare("cifar10", root, source=batches)
-    found.verify()
-    assert found.manifest == prepare("cifar10", tmp_path / "alone", source=batches).manifest
+    prepared = prepare("cifar10", root, source=batches)
+    prepared.verify()
+    assert prepared.manifest == prepare("cifar10", tmp_path / "alone", source=batches).manifest
     assert [path.name for path in root.iterdir()] == ["cifar10"]
 
 

@@ -1,4 +1,4 @@
-"""Opening prepared sets, and noticing what was changed in them."""
+"""Opening prepared sets, and detecting changes in their files."""
 
 import json
 import shutil

@@ -1,4 +1,4 @@
-"""Every layout is read as it should be, and a source of another layout, or a change, is refused."""
+"""Every layout is read correctly. Another layout, or files that change, are refused."""
 
 import functools
 import io
@@ -250,7 +250,7 @@ TURNED: dict[int, tuple[slice, slice]] = {
     3: (slice(-8, None), slice(-8, None)),
     6: (slice(8), slice(-8, None)),
 }
-"""Where the upper left corner comes to lie, by the values of Exif's tag for the orientation."""
+"""The position of the upper left corner after turning, by Exif's orientation."""
 
 
 @pytest.mark.parametrize("kind", ["PNG", "JPEG"])
@@ -288,7 +288,7 @@ def test_an_image_is_turned_as_its_file_says(turn: int, kind: str) -> None:
         ("cifar-10", SourceOptions(), "did you mean 'cifar10'? images of your own need a size too"),
     ],
 )
-def test_wrong_wishes_for_own_images_are_refused(
+def test_wrong_options_for_own_images_are_refused(
     tmp_path: Path, pictures: Path, refused: Refused, name: str, options: SourceOptions, says: str
 ) -> None:
     root = tmp_path / "root"

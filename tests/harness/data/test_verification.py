@@ -1,4 +1,4 @@
-"""A host hashes a set once, and again as soon as a file is another one."""
+"""A host hashes a set once, and again when a file has changed."""
 
 import os
 import shutil
@@ -15,14 +15,14 @@ from tests.processes import race
 
 @pytest.fixture
 def mine(photos8: PreparedSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> PreparedSet:
-    """A set of one's own to damage, on a host that remembers nothing."""
+    """A copy of photos8 to damage, on a host without stamps."""
     monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path / "cache"))
     shutil.copytree(photos8.folder, tmp_path / "data" / "photos8")
     return load("photos8", tmp_path / "data")
 
 
 def flip(path: Path, *, keep_times: bool = False) -> None:
-    """Another last byte; the size stays."""
+    """Change the last byte; the size stays."""
     status = path.stat()
     raw = bytearray(path.read_bytes())
     raw[-1] ^= 1
@@ -31,7 +31,7 @@ def flip(path: Path, *, keep_times: bool = False) -> None:
         os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
 
 
-def test_a_set_is_hashed_the_first_time_alone(mine: PreparedSet) -> None:
+def test_a_set_is_hashed_only_the_first_time(mine: PreparedSet) -> None:
     assert [verify_once(mine) for _ in range(3)] == [True, False, False]
 
 
@@ -44,12 +44,12 @@ def test_a_byte_that_changes_after_the_first_time_is_found(mine: PreparedSet, pa
         with pytest.raises(UserError, match=f"{part}.npy is damaged .its bytes differ"):
             verify_once(mine)
     flip(path)
-    assert verify_once(mine), "mended, and another file than before"
+    assert verify_once(mine), "repaired, but changed since the stamp"
     assert not verify_once(mine)
 
 
 def test_another_file_under_the_same_name_is_hashed(mine: PreparedSet) -> None:
-    """As large and as old, but not the one that was hashed."""
+    """With the size and time of the hashed file, but another inode."""
     assert verify_once(mine)
     path = mine.folder / "test.npy"
     other = path.with_name("other.npy")
@@ -60,7 +60,7 @@ def test_another_file_under_the_same_name_is_hashed(mine: PreparedSet) -> None:
         verify_once(mine)
 
 
-def test_a_damaged_memory_costs_only_the_time_to_hash(mine: PreparedSet, tmp_path: Path) -> None:
+def test_a_damaged_stamp_costs_only_the_time_to_hash(mine: PreparedSet, tmp_path: Path) -> None:
     assert verify_once(mine)
     (stamp,) = (tmp_path / "cache").glob("*.json")
     stamp.write_bytes(b"\xff{")
@@ -71,7 +71,7 @@ def test_a_damaged_memory_costs_only_the_time_to_hash(mine: PreparedSet, tmp_pat
     ), "nothing else is left"
 
 
-def test_a_folder_that_cannot_be_written_is_no_hindrance(
+def test_without_a_folder_for_stamps_every_call_hashes(
     mine: PreparedSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     blocked = tmp_path / "file"
@@ -86,9 +86,9 @@ def test_a_folder_that_cannot_be_written_is_no_hindrance(
 @pytest.mark.integration
 def test_of_several_processes_at_once_one_hashes(mine: PreparedSet, tmp_path: Path) -> None:
     def verify(index: int) -> None:
-        found = verify_once(load("photos8", mine.root))
-        (tmp_path / f"said {index}").write_text(str(found))
+        hashed = verify_once(load("photos8", mine.root))
+        (tmp_path / f"verified {index}").write_text(str(hashed))
 
     race(3, verify)
-    said = sorted((tmp_path / f"said {index}").read_text() for index in range(3))
-    assert said == ["False", "False", "True"]
+    hashed = sorted((tmp_path / f"verified {index}").read_text() for index in range(3))
+    assert hashed == ["False", "False", "True"]

@@ -1,4 +1,4 @@
-"""Distances of features, and the networks that extract them."""
+"""Features of images by pretrained networks, and their distances."""
 
 import hashlib
 import io
@@ -44,31 +44,31 @@ def test_the_distances_are_those_of_torchmetrics() -> None:
 @pytest.mark.parametrize(
     ("side", "first", "norm"), [(32, 2.8552117, 82.3816267), (128, 5.1129129, 95.2988966)]
 )
-def test_the_features_of_a_picture_are_what_they_were(
+def test_the_features_of_a_picture_never_change(
     lite0, side: int, first: float, norm: float
 ) -> None:
-    """Stored distances hold only among features of one size, resizing and scale of pixels."""
+    """Stored distances belong to features of one size, resizing and scale of pixels."""
     crop = photographs.chelsea()[100 : 100 + side, 150 : 150 + side].copy()
-    (found,) = lite0(torch.from_numpy(crop).permute(2, 0, 1)[None])
-    assert float(found[0]) == pytest.approx(first, rel=1e-4)
-    assert float(found.norm()) == pytest.approx(norm, rel=1e-4)
+    (vector,) = lite0(torch.from_numpy(crop).permute(2, 0, 1)[None])
+    assert float(vector[0]) == pytest.approx(first, rel=1e-4)
+    assert float(vector.norm()) == pytest.approx(norm, rel=1e-4)
 
 
 def test_the_error_of_a_distance_is_that_of_ten_parts() -> None:
-    """Every tenth image is of one part; with fewer than two images in each there is no error."""
-    one, other = two_sets()
-    parts = [kernel_distance(one[k:40:10], other[k:40:10]).value for k in range(10)]
-    found = kernel_distance(one, other)
-    assert found.standard_error == pytest.approx(np.std(parts, ddof=1) / np.sqrt(10))
-    assert np.isnan(kernel_distance(one[:19], other).standard_error)
+    """A part has every tenth image. With fewer than two images a part there is no error."""
+    first, second = two_sets()
+    parts = [kernel_distance(first[k:40:10], second[k:40:10]).value for k in range(10)]
+    distance = kernel_distance(first, second)
+    assert distance.standard_error == pytest.approx(np.std(parts, ddof=1) / np.sqrt(10))
+    assert np.isnan(kernel_distance(first[:19], second).standard_error)
 
 
 def test_features_are_of_any_size_and_of_grey_images(lite0) -> None:
     before = torch.get_rng_state()
     x = torch.randint(0, 256, (3, 1, 8, 8), generator=torch.Generator().manual_seed(0))
-    found = lite0(x.byte())
-    assert found.shape == (3, 1280)
-    assert torch.equal(found, lite0(x.expand(-1, 3, -1, -1).byte()))
+    vectors = lite0(x.byte())
+    assert vectors.shape == (3, 1280)
+    assert torch.equal(vectors, lite0(x.expand(-1, 3, -1, -1).byte()))
     assert lite0(torch.zeros((2, 3, 128, 128))).shape == (2, 1280)
     assert torch.equal(torch.get_rng_state(), before)
 
@@ -84,7 +84,11 @@ def test_protocols_that_differ_have_other_names() -> None:
         SampleProtocol(extractor=LITE0.model_copy(update={"size": 96})),
         SampleProtocol(extractor=LITE0, sampling=Sampling(temperature=0.7)),
     ]
-    assert len({one.name for one in protocols}) == len({one.body for one in protocols}) == 7
+    assert (
+        len({protocol.name for protocol in protocols})
+        == len({protocol.body for protocol in protocols})
+        == 7
+    )
     assert protocols[0].name == "plain"
     assert LITE0.sha256 in protocols[3].body
 
@@ -97,7 +101,7 @@ def test_a_package_with_other_weights_is_refused(monkeypatch: pytest.MonkeyPatch
 
 @pytest.fixture(scope="module")
 def inception_file(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
-    """A file of weights of Inception-v3, at their random start, and its hash."""
+    """A file of random weights of Inception-v3, and its hash."""
     from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
 
     empty = io.BytesIO()
@@ -111,11 +115,11 @@ def inception_file(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]
     return path, hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def test_inception_is_read_from_a_persons_own_file(inception_file) -> None:
+def test_inception_is_read_from_the_users_file(inception_file) -> None:
     path, digest = inception_file
-    found = load_inception(path, digest.upper())
-    assert found.extractor.sha256 == digest, "in another case it is another protocol"
-    assert found(torch.zeros((2, 3, 32, 32))).shape == (2, 2048)
+    network = load_inception(path, digest.upper())
+    assert network.extractor.sha256 == digest, "the case of the hash does not matter"
+    assert network(torch.zeros((2, 3, 32, 32))).shape == (2, 2048)
     with pytest.raises(UserError, match="have the sha256"):
         load_inception(path, "0" * 64)
 

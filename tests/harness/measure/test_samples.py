@@ -1,4 +1,4 @@
-"""Measures of samples: taken with every trial, the same in any way of running, with controls."""
+"""The measure of samples that is taken with every trial, and its controls."""
 
 import json
 import shutil
@@ -29,13 +29,13 @@ def measure(flow: models.Flow, prepared: data.PreparedSet, sampling: Sampling | 
 
 
 @pytest.fixture(autouse=True)
-def _forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+def _forget_controls(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(samples, "_measured_controls", {})
 
 
 @pytest.fixture
 def prepared(few_photos_root: Path, tmp_path: Path) -> data.PreparedSet:
-    """photos8 of few images in its own folder, without controls that another test measured."""
+    """A copy of a small photos8, without controls that another test measured."""
     shutil.copytree(
         few_photos_root, tmp_path / "data", ignore=shutil.ignore_patterns(CONTROLS_FILE)
     )
@@ -61,24 +61,24 @@ def test_samples_are_those_of_their_seed_and_leave_no_trace(flow) -> None:
     assert np.array_equal(np.random.get_state()[1], state[1])
 
 
-def test_samples_that_overflow_are_counted_and_cost_nothing(prepared) -> None:
+def test_samples_that_overflow_are_counted(prepared) -> None:
     broken = models.build(MODEL, "checkerboard-even", seed=0)
     with torch.no_grad():
         for parameter in broken.parameters():
             parameter.fill_(50.0)
-    found = {one.name: one for one in measure(broken, prepared)}
+    by_name = {measurement.name: measurement for measurement in measure(broken, prepared)}
     counts = prepared.manifest.counts
     assert (
-        found["swd_overflow"].value
-        == found["swd_overflow"].images
+        by_name["swd_overflow"].value
+        == by_name["swd_overflow"].images
         == max(counts.test, counts.holdout)
     )
-    assert found["swd"].value > found["swd_noise_20"].value
+    assert by_name["swd"].value > by_name["swd_noise_20"].value
 
 
-def test_each_part_has_its_value_and_the_controls_are_kept(flow, prepared) -> None:
-    found = measure(flow, prepared)
-    by_name = {one.name: one for one in found}
+def test_each_part_has_its_value_and_the_controls_are_stored(flow, prepared) -> None:
+    measurements = measure(flow, prepared)
+    by_name = {measurement.name: measurement for measurement in measurements}
     assert {*by_name} == {
         "swd",
         "holdout_swd",
@@ -90,11 +90,11 @@ def test_each_part_has_its_value_and_the_controls_are_kept(flow, prepared) -> No
     assert by_name["holdout_swd"].images == min(500, counts.holdout)
     assert by_name["swd"].value != by_name["holdout_swd"].value
     path = prepared.folder / CONTROLS_FILE
-    kept = path.read_bytes()
-    assert measure(flow, prepared) == found
-    assert path.read_bytes() == kept
+    content = path.read_bytes()
+    assert measure(flow, prepared) == measurements
+    assert path.read_bytes() == content
     samples._measured_controls.clear()
-    changed = json.loads(kept)
+    changed = json.loads(content)
     (key,) = changed["controls"]
     changed["controls"][key]["null"] = [1.5, 0.25]
     path.write_text(json.dumps(changed), encoding="utf-8")
@@ -102,23 +102,26 @@ def test_each_part_has_its_value_and_the_controls_are_kept(flow, prepared) -> No
         measure(flow, prepared)
     del changed["seal"]
     path.write_text(json.dumps({**changed, "seal": hash_fields(changed)}), encoding="utf-8")
-    again = {one.name: one for one in measure(flow, prepared)}
+    again = {measurement.name: measurement for measurement in measure(flow, prepared)}
     assert (again["swd_null"].value, again["swd_null"].standard_error) == (1.5, 0.25)
 
 
 @pytest.mark.parametrize("content", [b"{}", b'{"digest": "0", "controls": {}}'])
-def test_a_file_of_controls_that_is_not_theirs_is_replaced(flow, prepared, content: bytes) -> None:
+def test_a_file_of_other_controls_is_replaced(flow, prepared, content: bytes) -> None:
     expected = measure(flow, prepared)
     path = prepared.folder / CONTROLS_FILE
-    kept = path.read_bytes()
+    original = path.read_bytes()
     path.write_bytes(content)
     samples._measured_controls.clear()
     assert measure(flow, prepared) == expected
-    assert path.read_bytes() == kept
+    assert path.read_bytes() == original
 
 
 def test_other_numbers_of_samples_have_other_controls(flow, prepared) -> None:
     few, many = (measure(flow, prepared, sampling) for sampling in (Sampling(samples=20), None))
-    by_name = [{one.name: one for one in found} for found in (few, many)]
+    by_name = [
+        {measurement.name: measurement for measurement in measurements}
+        for measurements in (few, many)
+    ]
     assert by_name[0]["swd_null"].images == 20
     assert by_name[0]["swd_null"].value != by_name[1]["swd_null"].value

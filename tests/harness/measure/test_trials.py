@@ -1,4 +1,4 @@
-"""Kept weights by another protocol: what is stored, what is served, what is refused."""
+"""Measures of kept weights: what is stored, what is returned from the database, what is refused."""
 
 import dataclasses
 import hashlib
@@ -54,11 +54,11 @@ def photos_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def trained_once(tmp_path_factory, photos_root: Path, few_photos_root: Path):
     """Folders in which a trial of a flow was trained, each once, and its data. Those without a
     bound, whose likelihood costs most, are of few images."""
-    made: dict[str, tuple[Path, Path]] = {}
+    places: dict[str, tuple[Path, Path]] = {}
 
     def train(flow: str) -> tuple[Path, Path]:
-        if flow in made:
-            return made[flow]
+        if flow in places:
+            return places[flow]
         folder = tmp_path_factory.mktemp(flow)
         root = photos_root if flow == "realnvp" else few_photos_root
         place = place_in(folder, root)
@@ -73,15 +73,15 @@ def trained_once(tmp_path_factory, photos_root: Path, few_photos_root: Path):
         }
         work = register(place, owner="trainer", base=spec)[1][0]
         assert run_work(work).ending == "done"
-        made[flow] = folder, root
-        return made[flow]
+        places[flow] = folder, root
+        return places[flow]
 
     return train
 
 
 @pytest.fixture
 def trained(trained_once, tmp_path: Path):
-    """A trained trial of a flow in a place of its own."""
+    """Return a copy of a trained trial in its own place."""
 
     def copy(flow: str = "realnvp") -> SimpleNamespace:
         once, root = trained_once(flow)
@@ -125,8 +125,10 @@ def measured(trained, capsys):
 
 
 def without(result: db.Result, *names: str) -> db.Result:
-    """The result without these measures."""
-    measures = tuple(one for one in result.measures if one.name not in names)
+    """Return the result without some measures."""
+    measures = tuple(
+        measurement for measurement in result.measures if measurement.name not in names
+    )
     return dataclasses.replace(result, measures=measures)
 
 
@@ -137,25 +139,25 @@ def test_kept_weights_give_the_stored_result_to_the_bit(trained, flow: str) -> N
     prepared = data.load("photos8", here.place.data)
     flow_again, recipe = load_flow(here.store, here.place, here.one)
     again = TrainedFlow(flow_again, recipe.model, prepared, here.one.seed, torch.device("cpu"))
-    found = take_measures(
+    measurements = take_measures(
         [*list_required_measures(flow_again), *list_optional_measures(prepared)], again
     )
     stored = here.stored("plain")
-    assert {one.name: one for one in found} == {
-        one.name: one for one in without(stored, *TIMES).measures
+    assert {measurement.name: measurement for measurement in measurements} == {
+        measurement.name: measurement for measurement in without(stored, *TIMES).measures
     }
     assert all(stored.value(name) > 0 for name in TIMES)
 
 
 @pytest.mark.integration
-def test_published_is_a_row_and_an_attempt_of_its_own(measured) -> None:
+def test_published_has_its_own_row_and_attempt(measured) -> None:
     here = measured
     before, job = here.store.view("results"), read_job(here.store, here.one.job_id)
     code, out, _ = here.measure("--protocol=published", "--json")
     (row,) = json.loads(out)
     assert (code, row["new"], row["protocol"]) == (0, True, "published")
-    own = {"protocol": "published", "protocol_body": row["protocol_body"]}
-    same = dataclasses.replace(without(here.stored("plain"), *BOUND, *TIMES, *OF_SWD), **own)
+    protocol = {"protocol": "published", "protocol_body": row["protocol_body"]}
+    same = dataclasses.replace(without(here.stored("plain"), *BOUND, *TIMES, *OF_SWD), **protocol)
     assert here.stored("published") == same
 
     after = here.store.view("results")
@@ -173,7 +175,7 @@ def test_published_is_a_row_and_an_attempt_of_its_own(measured) -> None:
     assert dataclasses.replace(read_job(here.store, job.id), token=job.token) == job
 
 
-def test_what_is_there_is_served_without_weights_or_data(trained) -> None:
+def test_a_stored_measure_is_returned_without_weights_or_data(trained) -> None:
     here, name = trained(), "published"
     first = here.again(name)
     attempts = here.store.view("attempts")
@@ -187,7 +189,7 @@ def test_what_is_there_is_served_without_weights_or_data(trained) -> None:
 
 @pytest.mark.integration
 @pytest.mark.parametrize("flow", ["iresnet", "resflow"])
-def test_a_residual_flow_has_its_series_and_a_bound_when_asked(trained, flow: str) -> None:
+def test_a_residual_flow_has_its_series_and_a_bound_on_request(trained, flow: str) -> None:
     here = trained(flow)
     plain = here.stored("plain")
     assert (plain.value("series_terms"), plain.measure("bound_draws")) == (8, None)
@@ -209,7 +211,7 @@ def test_a_residual_flow_has_its_series_and_a_bound_when_asked(trained, flow: st
 
 @pytest.mark.integration
 def test_a_flow_is_loaded_and_measured_as_it_was_evaluated(trained) -> None:
-    """Power iteration of residual flows included."""
+    """Including the power iteration of residual flows."""
     here = trained("iresnet")
     prepared = data.load("photos8", here.place.data)
 
@@ -228,11 +230,13 @@ def test_a_flow_is_loaded_and_measured_as_it_was_evaluated(trained) -> None:
     assert take_measures([own], trained)[0].value == expected
 
 
-def test_a_bound_of_more_draws_or_images_takes_the_place_of_another(trained) -> None:
+def test_a_bound_of_more_draws_or_images_replaces_another(trained) -> None:
     here = trained()
     before = here.stored("plain")
     assert bound_extent(before) == (10, 200)
-    assert here.again("plain", draws=3).result == before, "it has ten draws, which is tighter"
+    assert here.again("plain", draws=3).result == before, (
+        "a bound of ten draws is stored, which is tighter"
+    )
     more = here.again("plain", draws=10)
     assert more.new
     assert bound_extent(more.result) == (10, before.measure("bits_per_dim").images)
@@ -258,7 +262,7 @@ def damage(here: SimpleNamespace) -> None:
 
 
 def spoil(here: SimpleNamespace) -> None:
-    """Have weights that give no likelihood."""
+    """Replace the weights by some without a likelihood."""
     content = load(here.weights.read_bytes())
     name = next(k for k, v in content.items() if v.is_floating_point() and v.dim())
     broken = save(content | {name: torch.full_like(content[name], float("nan"))})
@@ -267,12 +271,12 @@ def spoil(here: SimpleNamespace) -> None:
 
 
 def swap(here: SimpleNamespace) -> None:
-    """Have other images than those of the training."""
+    """Make the trial one of other images."""
     here.one = dataclasses.replace(here.one, data_digest="0" * 64)
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "message"),
     [
         (lose, "no such file.*--runs, or train .* again"),
         (damage, "damaged .sha256 differs"),
@@ -280,11 +284,11 @@ def swap(here: SimpleNamespace) -> None:
         (swap, "holds other images.*--data"),
     ],
 )
-def test_weights_that_cannot_be_measured_are_refused(trained, change, said: str) -> None:
+def test_weights_that_cannot_be_measured_are_refused(trained, change, message: str) -> None:
     here = trained()
     before = here.store.view("results"), here.store.view("attempts")
     change(here)
-    with pytest.raises(UserError, match=said) as error:
+    with pytest.raises(UserError, match=message) as error:
         here.again("published")
     assert "\n" not in str(error.value)
     assert here.one.trial_id in str(error.value)
@@ -295,7 +299,7 @@ def test_weights_that_cannot_be_measured_are_refused(trained, change, said: str)
 # Measures of samples
 
 
-def test_a_database_of_before_gets_the_measure_that_a_training_takes_now(measured) -> None:
+def test_an_older_database_gets_the_measure_that_a_training_takes_now(measured) -> None:
     plain = measured.stored("plain")
     for table in ("measurements", "measure_kinds"):
         measured.change(f"DELETE FROM {table} WHERE name LIKE '%swd%'")
@@ -311,7 +315,7 @@ def test_a_database_of_before_gets_the_measure_that_a_training_takes_now(measure
     assert any(note.startswith("Controls of swd on 201 images: ") for note in group["notes"])
 
 
-def test_other_settings_are_another_protocol_that_is_ranked_apart(measured) -> None:
+def test_other_settings_are_another_protocol_and_ranked_separately(measured) -> None:
     plain = measured.stored("plain")
     protocols = {"plain"}
     for more in ("--samples=40", "--temperature=0.7"):
@@ -362,12 +366,12 @@ def test_kid_is_ranked_by_its_extractor(measured) -> None:
     (row,) = json.loads(out)
     assert row["protocol"].startswith("efficientnet-lite0-")
     assert LITE0.sha256 in row["protocol_body"]
-    found = row["measures"]
-    assert found["kid"]["images"] == 20
-    assert found["kid"]["value"] > found["kid_noise_5"]["value"]
-    assert abs(found["kid_null"]["value"]) < found["kid"]["value"]
-    assert "holdout_kid" in found
-    assert "bits_per_dim" not in found
+    numbers = row["measures"]
+    assert numbers["kid"]["images"] == 20
+    assert numbers["kid"]["value"] > numbers["kid_noise_5"]["value"]
+    assert abs(numbers["kid_null"]["value"]) < numbers["kid"]["value"]
+    assert "holdout_kid" in numbers
+    assert "bits_per_dim" not in numbers
     code, out, _ = measured.board("--by", "kid", "--json")
     (group,) = json.loads(out)["groups"]
     assert (code, group["protocol"]) == (0, row["protocol"])

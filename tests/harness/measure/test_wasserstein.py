@@ -1,4 +1,4 @@
-"""The sliced Wasserstein distance: known values, what it ignores, and what it must see."""
+"""The sliced Wasserstein distance: known values, what it ignores, and what it detects."""
 
 import math
 
@@ -17,12 +17,12 @@ def distance(images: Tensor, real: Tensor, seed: int = 0) -> Distance:
 
 
 def flat_images(levels: Tensor, side: int = 5) -> Tensor:
-    """Images (N, 1, side, side), each of one level: all their patches are one number."""
+    """Return images (N, 1, side, side), each of one level."""
     return levels.float().view(-1, 1, 1, 1).expand(-1, 1, side, side)
 
 
 def mean_of_flat(dimensions: int) -> float:
-    """The mean of |sum of a random unit vector|: what a flat patch is multiplied by."""
+    """Return the mean of |sum of a random unit vector|, by which a flat patch is multiplied."""
     ratio = math.lgamma(dimensions / 2) - math.lgamma((dimensions + 1) / 2)
     return math.sqrt(dimensions / math.pi) * math.exp(ratio)
 
@@ -31,23 +31,23 @@ def mean_of_flat(dimensions: int) -> float:
 def crops() -> tuple[Tensor, Tensor]:
     """Two sets of 16 x 16 crops of the same photographs, (120, 3, 16, 16) each."""
     state = np.random.RandomState(0)
-    found = []
+    pictures = []
     for picture in (photographs.astronaut(), photographs.coffee(), photographs.chelsea()):
         small = picture[: picture.shape[0] // 2 * 2, : picture.shape[1] // 2 * 2]
         small = small.reshape(len(small) // 2, 2, -1, 2, 3).mean((1, 3)).round()
         for _ in range(80):
             y, x = (state.randint(side - 16) for side in small.shape[:2])
-            found.append(small[y : y + 16, x : x + 16].transpose(2, 0, 1))
-    order = state.permutation(len(found))[:240]
-    both = torch.from_numpy(np.stack(found)[order])
+            pictures.append(small[y : y + 16, x : x + 16].transpose(2, 0, 1))
+    order = state.permutation(len(pictures))[:240]
+    both = torch.from_numpy(np.stack(pictures)[order])
     return both[:120], both[120:]
 
 
 def test_two_shifted_sets_of_numbers_have_the_distance_of_their_shift() -> None:
     levels = torch.linspace(10, 200, 60, dtype=torch.float64)
-    found = distance(flat_images(levels + 20), flat_images(levels))
+    shifted = distance(flat_images(levels + 20), flat_images(levels))
     expected = 1000 * 20 / float(levels.std(correction=0)) * mean_of_flat(25)
-    assert found.value == pytest.approx(expected, rel=0.1)  # 512 directions: within 3 %
+    assert shifted.value == pytest.approx(expected, rel=0.1)  # 512 directions: within 3 %
 
 
 def test_both_sets_are_normalized_by_the_moments_of_the_real_one() -> None:
@@ -62,7 +62,7 @@ def test_both_sets_are_normalized_by_the_moments_of_the_real_one() -> None:
 
 
 @pytest.mark.parametrize("side", [8, 16, 32])
-def test_a_set_is_itself_in_any_order(side: int) -> None:
+def test_the_order_of_a_set_does_not_matter(side: int) -> None:
     x = torch.rand((40, 3, side, side), generator=torch.Generator().manual_seed(1)) * 255
     order = torch.randperm(40, generator=torch.Generator().manual_seed(2))
     other = distance(x.flip(3), x).value
@@ -73,12 +73,12 @@ def test_a_set_is_itself_in_any_order(side: int) -> None:
 
 
 def test_levels_and_scale_of_both_do_not_matter(crops) -> None:
-    one, other = crops
-    found = distance(one, other).value
-    assert distance(one + 30, other + 30).value == pytest.approx(found, rel=1e-3)
-    assert distance(one / 4, other / 4).value == pytest.approx(found, rel=1e-3)
-    assert distance(one, other).value == found
-    assert distance(one, other, seed=1).value == pytest.approx(found, rel=0.3)
+    first, second = crops
+    expected = distance(first, second).value
+    assert distance(first + 30, second + 30).value == pytest.approx(expected, rel=1e-3)
+    assert distance(first / 4, second / 4).value == pytest.approx(expected, rel=1e-3)
+    assert distance(first, second).value == expected
+    assert distance(first, second, seed=1).value == pytest.approx(expected, rel=0.3)
 
 
 def test_an_image_has_levels_down_to_8_pixels() -> None:

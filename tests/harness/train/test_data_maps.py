@@ -13,7 +13,7 @@ from lcma.harness.train.data_maps import measure_data_maps
 from lcma.models.factorization import make_tables, surviving_ids
 from lcma.sweeps.errors import UserError
 from lcma.sweeps.factorizations import DATA_RULES
-from tests.harness.data.test_bars import stored
+from tests.harness.data.test_bars import make_prepared_set
 
 SHAPE, SPLITS = (2, 4, 4), 2
 
@@ -29,7 +29,7 @@ def make_images(count: int, seed: int = 0) -> NDArray[np.uint8]:
 @pytest.fixture(scope="module")
 def prepared(tmp_path_factory: pytest.TempPathFactory) -> Any:
     images = make_images(600)
-    return stored(
+    return make_prepared_set(
         tmp_path_factory.mktemp("set"), images, images[:10], holdout=make_images(100, seed=1)
     )
 
@@ -122,7 +122,9 @@ def test_halves_are_the_maps_of_alternating_images(prepared: Any, tmp_path: Path
 
 
 def test_fewer_images_than_dimensions_are_enough(tmp_path: Path) -> None:
-    few = stored(tmp_path, make_images(20), make_images(4), holdout=make_images(10, seed=1))
+    few = make_prepared_set(
+        tmp_path, make_images(20), make_images(4), holdout=make_images(10, seed=1)
+    )
     for maps in measure_by_rule(few).values():
         assert all(np.isfinite(data_map.measured.values).all() for data_map in maps)
         assert all((data_map.measured.values > 0).all() for data_map in maps)
@@ -131,4 +133,4 @@ def test_fewer_images_than_dimensions_are_enough(tmp_path: Path) -> None:
 def test_float_images_that_do_not_vary_are_refused(tmp_path: Path) -> None:
     same = np.full((20, *SHAPE), 3.0, dtype=np.float32)
     with pytest.raises(UserError, match="do not vary"):
-        measure_data_maps(stored(tmp_path, same, same[:2]), SPLITS)
+        measure_data_maps(make_prepared_set(tmp_path, same, same[:2]), SPLITS)

@@ -1,4 +1,4 @@
-"""lcma data list, show and verify, on a set that was really prepared."""
+"""lcma data list, show and verify, on a prepared set."""
 
 import json
 import re
@@ -16,7 +16,7 @@ from lcma.harness.data.manifest import write_sealed
 
 @pytest.fixture
 def root(few_photos_root: Path, in_tmp: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The root of the environment, with a photos8 of one's own."""
+    """The root that LCMA_DATA names, with a copy of photos8."""
     shutil.copytree(few_photos_root, in_tmp / "data")
     monkeypatch.setenv("LCMA_DATA", str(in_tmp / "data"))
     return in_tmp / "data"
@@ -46,7 +46,7 @@ def test_show_draws_and_says_what_a_set_is(lcma, root: Path, in_tmp: Path) -> No
     with Image.open(in_tmp / "lcma-pictures" / "photos8.png") as picture:
         assert picture.size[0] > 16 * 64
         colours = picture.convert("RGB").getcolors(maxcolors=2**24)
-        assert len(colours or ()) > 1000, "there are photographs in it"
+        assert len(colours or ()) > 1000, "it shows photographs"
 
 
 def test_show_as_json_into_another_file(lcma, root: Path, in_tmp: Path) -> None:
@@ -172,7 +172,7 @@ def test_images_of_ones_own_are_listed_shown_and_verified(lcma, root: Path, tmp_
 def test_what_a_library_prints_of_a_damaged_image_is_not_shown(
     in_tmp: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """libjpeg and libpng write to stderr themselves; what Python writes there is shown."""
+    """libjpeg and libpng write to stderr directly; only what Python writes there is shown."""
     pixels = np.random.default_rng(0).integers(0, 256, (32, 32, 3), np.uint8)
     for ending in ("jpg", "png"):
         folder = in_tmp / ending
