@@ -191,7 +191,7 @@ class ImageNetPng(Source):
                 package=None,
                 reader=reader,
                 files=(hashed.record("*/*.png"),),
-                verdict=_judge_counts(*counts, self.published),
+                verdict=_judge_counts(counts[0], counts[1], self.published),
             ),
             shape=(3, self.size, self.size),
             dtype="uint8",
