@@ -1,4 +1,4 @@
-"""How Sphinx makes the documentation site of these pages (`make docs`)."""
+"""Configuration of Sphinx, which makes the documentation site of these pages (`make docs`)."""
 
 import re
 import sys
@@ -46,7 +46,7 @@ LINKS = {
 
 
 def link_reference(app: Any, name: str, source: list[str]) -> None:
-    """Link what is a page of the site alone: commands, views, tables and the benchmarks."""
+    """Link pages that only the site has: commands, views, tables and the benchmarks."""
     if name.startswith("_generated/"):
         return
     text = source[0]
@@ -54,8 +54,8 @@ def link_reference(app: Any, name: str, source: list[str]) -> None:
         text = text.replace(written, linked)
     text = COMMAND.sub(_link_command, text)
     if name == "database":
-        named = rf"(?m)^\| `({'|'.join(views.tables)})` \|"
-        text = re.sub(named, r"| [`\1`](_generated/schema.md#\1) |", text)
+        view = rf"(?m)^\| `({'|'.join(views.tables)})` \|"
+        text = re.sub(view, r"| [`\1`](_generated/schema.md#\1) |", text)
     source[0] = text
 
 
@@ -76,19 +76,19 @@ def write_llms_txt(app: Any, error: Exception | None) -> None:
         for name in re.findall(r"^[\w/-]+$", block, re.MULTILINE):
             paragraph = _find_first_paragraph((HERE / f"{name}.md").read_text(encoding="utf-8"))
             place = f"_sources/{name}.md.txt" if paragraph else f"{name}.html"
-            about = re.split(r"(?<=[.?])\s", paragraph)[0] or "in the pages of the site"
+            about = re.split(r"(?<=[.?])\s", paragraph)[0] or "measured speed"
             lines.append(f"- [{app.env.titles[name].astext()}]({place}): {about}")
     (Path(app.outdir) / "llms.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
 def _find_first_paragraph(text: str) -> str:
-    """Return the first paragraph without its marks; '' if the page has none."""
+    """Return the first paragraph without its markup; '' if the page has none."""
     paragraphs = re.split(r"\n\s*\n", text)
-    first = next((one for one in paragraphs if re.match(r"(?!```)[A-Za-z`*\[]", one)), "")
+    first = next((text for text in paragraphs if re.match(r"(?!```)[A-Za-z`*\[]", text)), "")
     return re.sub(r"\]\([^)]*\)|[\[*]", "", " ".join(first.split()))
 
 
 def setup(app: Any) -> None:
-    """Connect what is done to pages before and after the build."""
+    """Connect the functions that change pages before the build and write `llms.txt` after it."""
     app.connect("source-read", link_reference)
     app.connect("build-finished", write_llms_txt)

@@ -21,7 +21,7 @@ from lcma.sweeps.recipe import MapOptions, Model, OnlineOptions, Optimization, T
 from lcma.sweeps.spec import Exclusion, Failures, Keep, Matrix, Resources, Spec
 from lcma.sweeps.tuning import BudgetRange, Tune
 
-WORDS = "Words are explained in the [glossary](../glossary.md)."
+WORDS = "New words: [glossary](../glossary.md)."
 
 SECTIONS: tuple[tuple[str, str, type[BaseModel]], ...] = (
     ("The file", "", Spec),
@@ -38,7 +38,7 @@ SECTIONS: tuple[tuple[str, str, type[BaseModel]], ...] = (
     ("recipe.maps", "maps.", MapOptions),
     ("recipe.maps.online", "maps.online.", OnlineOptions),
 )
-"""Headings, how keys begin there, and the models whose fields they are."""
+"""Heading, prefix of keys, and model of each section."""
 
 TYPES = {
     "integer": "whole number",
@@ -78,7 +78,7 @@ def list_commands() -> Iterator[tuple[str, Any]]:
     """Yield the full name of every command, and the command."""
     for name, command in typer.main.get_command(cli.app).commands.items():  # type: ignore[attr-defined]  # a group
         if hasattr(command, "commands"):
-            yield from ((f"{name} {below}", one) for below, one in command.commands.items())
+            yield from ((f"{name} {below}", nested) for below, nested in command.commands.items())
         else:
             yield name, command
 
@@ -88,8 +88,8 @@ def render_commands() -> str:
     commands = dict(list_commands())
     parts = [
         "# Commands and options",
-        "`lcma COMMAND --help` shows the same in a terminal. Commands have in common the options "
-        "that [choose rows](../results.md#which-rows), [exit codes](../scripts.md#commands) and "
+        "`lcma COMMAND --help` shows the same in a terminal. Commands share the options that "
+        "[choose rows](../results.md#which-rows), [exit codes](../scripts.md#commands) and "
         f"[variables](../scripts.md#places-and-variables). {WORDS}",
     ]
     for heading, names in cli.GROUPS.items():
@@ -101,17 +101,17 @@ def render_commands() -> str:
 
 
 def _render_command(name: str, command: Any) -> str:
-    arguments = [one for one in command.params if one.param_type_name == "argument"]
-    usage = " ".join(["lcma", name, *(_name_argument(one) for one in arguments), "[OPTIONS]"])
+    arguments = [param for param in command.params if param.param_type_name == "argument"]
+    usage = " ".join(["lcma", name, *map(_name_argument, arguments), "[OPTIONS]"])
     about = inspect.cleandoc(command.help or "").replace("\n\n", "\0").replace("\n", " ")
     rows = []
-    for one in command.params:
-        if one.name == "help":
+    for param in command.params:
+        if param.name == "help":
             continue
-        shown = _name_argument(one) if one in arguments else _name_option(one)
-        default = "" if one.default in (None, False, (), []) else f"`{_plain(one.default)}`"
-        default = "required" if one.required else default
-        rows.append((f"`{shown}`", default, one.help or ""))
+        shown = _name_argument(param) if param in arguments else _name_option(param)
+        default = "" if param.default in (None, False, (), []) else f"`{_plain(param.default)}`"
+        default = "required" if param.required else default
+        rows.append((f"`{shown}`", default, param.help or ""))
     return "\n\n".join(
         [
             f"### lcma {name}",
@@ -147,7 +147,7 @@ def render_keys() -> str:
         for name, flow in REGISTERED.items()
     ]
     head = f"# Keys of sweep files\n\n[Sweep files](../sweep-files.md) has an example. {WORDS}"
-    return "\n\n".join([head, *(_render_section(*one) for one in sections)]) + "\n"
+    return "\n\n".join([head, *(_render_section(*section) for section in sections)]) + "\n"
 
 
 def _render_section(heading: str, start: str, model: type[BaseModel]) -> str:
@@ -173,22 +173,22 @@ def _render_default(field: FieldInfo) -> str:
 
 
 def _render_meaning(schema: dict[str, Any], field: FieldInfo) -> str:
-    parts = [one for one in (_render_values(schema), field.description) if one]
+    parts = [text for text in (_render_values(schema), field.description) if text]
     return "; ".join(parts).replace("``", "`")
 
 
 def _render_values(schema: dict[str, Any]) -> str:
-    """Return which values a key may have, where they are listed or have limits."""
+    """Return the values that a key may have: a list, or a type with its limits."""
     texts = []
     for kind in schema.get("anyOf", [schema]):
-        named = kind.get("enum") or ([kind["const"]] if "const" in kind else [])
+        values = kind.get("enum") or ([kind["const"]] if "const" in kind else [])
         limits = [
             f"{words} {kind[key]:g}"
             for key, words in LIMITS.items()
             if key in kind and kind[key] != 2**31 - 1
         ]
-        if named:
-            texts.append(", ".join(f"`{json.dumps(value)}`" for value in named))
+        if values:
+            texts.append(", ".join(f"`{json.dumps(value)}`" for value in values))
         elif kind.get("type") not in (None, "null"):
             texts.append(" ".join([TYPES.get(kind["type"], kind["type"]), *limits]))
     return " or ".join(dict.fromkeys(texts))
@@ -197,7 +197,8 @@ def _render_values(schema: dict[str, Any]) -> str:
 def render_measures() -> str:
     """Return every measure with its unit and direction."""
     rows = [
-        (f"`{one.name}`", one.unit, one.direction or "not ranked", one.meaning) for one in SHIPPED
+        (f"`{kind.name}`", kind.unit, kind.direction or "not ranked", kind.meaning)
+        for kind in SHIPPED
     ]
     head = f"# Table of measures\n\n[Measures](../measures.md) says how they are taken. {WORDS}"
     return f"{head}\n\n{render_rows(('measure', 'unit', 'better', 'what it is'), rows)}\n"
@@ -213,14 +214,14 @@ def render_schema() -> str:
 
 def _render_relation(table: sa.Table) -> str:
     relation = describe_relation(table)
-    rows = [(f"`{one.name}`", one.type, one.meaning) for one in relation.columns]
+    rows = [(f"`{column.name}`", column.type, column.meaning) for column in relation.columns]
     columns = render_rows(("column", "type", "meaning"), rows)
     parts = [f"### {relation.name}", relation.meaning, columns]
-    uniques = [one for one in table.constraints if isinstance(one, sa.UniqueConstraint)]
+    uniques = [key for key in table.constraints if isinstance(key, sa.UniqueConstraint)]
     notes = [
-        f"{kind}: ({', '.join(one.columns.keys())})."
-        for kind, constraints in (("Unique", uniques), ("Index", table.indexes))
-        for one in constraints
+        f"{kind}: ({', '.join(key.columns.keys())})."
+        for kind, keys in (("Unique", uniques), ("Index", table.indexes))
+        for key in keys
     ]
     if notes:
         parts.append(" ".join(sorted(notes, reverse=True)))

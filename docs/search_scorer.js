@@ -1,4 +1,4 @@
-// Put pages and sections whose title has the query before pages that only have its words.
+// Rank pages and sections whose title has the query above pages that only have its words.
 var Scorer = {
   score: ([, , , , score, , kind]) => (kind === "title" ? score + 20 : score),
   objNameMatch: 11,

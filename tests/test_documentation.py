@@ -136,7 +136,7 @@ def test_every_page_is_in_the_index() -> None:
 
 def test_contributing_names_existing_files_in_at_most_35_rows() -> None:
     text = (ROOT / "CONTRIBUTING.md").read_text()
-    rows = find_rows(text.partition("Then the module:")[2].partition("**Ids.**")[0], begin="")
+    rows = find_rows(text.partition("Then find the module:")[2].partition("**Ids.**")[0], begin="")
     assert len(rows) <= 35 + len(("head", "line"))
     named = re.findall(r"`((?:db|deploy|docs|harness|models|src|sweeps|tests)/[\w./-]*)`", text)
     assert [path for path in named if not (ROOT / path).exists()] == []

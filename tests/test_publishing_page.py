@@ -4,7 +4,6 @@ import re
 import shlex
 import shutil
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
@@ -17,21 +16,22 @@ ROOT = Path(__file__).parents[1]
 SHARD = ROOT / "evidence" / "searches" / "002.sqlite.xz"
 
 
-def read_workflow(name: str) -> dict[str, Any]:
-    page = (ROOT / "docs" / "publishing.md").read_text()
-    (text,) = re.findall(rf"`\.github/workflows/{name}\.yml`.*?```yaml\n(.*?)```", page, re.S)
-    # YAML 1.1 reads the key `on` as true, which GitHub does not.
-    return yaml.load(text, yaml.BaseLoader)
+# YAML 1.1 reads the key `on` as true, which GitHub does not.
+WORKFLOW, STEPS = (
+    yaml.load(text, yaml.BaseLoader)
+    for text in re.findall(
+        r"```yaml\n(.*?)```", (ROOT / "docs" / "publishing.md").read_text(), re.S
+    )
+)
 
 
 @pytest.mark.integration
 def test_what_it_runs_makes_the_folder_that_it_uploads(
     in_tmp: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    workflow = read_workflow("pages")
     monkeypatch.setitem(files.ASSETS, "vega.js", bytes)  # takes seconds to bundle
-    (job,) = workflow["jobs"].values()
-    (file,) = [path for path in workflow["on"]["push"]["paths"] if path.endswith(".xz")]
+    (job,) = WORKFLOW["jobs"].values()
+    (file,) = [path for path in WORKFLOW["on"]["push"]["paths"] if path.endswith(".xz")]
     shutil.copy(SHARD, in_tmp / file)
     lines = [step["run"] for step in job["steps"] if "run" in step]
     commands = [line for line in lines if not line.startswith("pip install ")]
@@ -48,12 +48,12 @@ def test_what_it_runs_makes_the_folder_that_it_uploads(
 
 
 def test_the_workflow_of_the_documentation_uploads_what_make_docs_writes() -> None:
-    (job,) = read_workflow("docs")["jobs"].values()
+    steps = STEPS["steps"]
     makefile = (ROOT / "Makefile").read_text()
-    lines = [step["run"] for step in job["steps"] if "run" in step]
+    lines = [step["run"] for step in steps if "run" in step]
     for target in (line.split()[1] for line in lines if line.startswith("make ")):
         assert re.search(rf"^{target}:", makefile, re.M)
-    (uploaded,) = [s["with"]["path"] for s in job["steps"] if "path" in s.get("with", {})]
+    (uploaded,) = [s["with"]["path"] for s in steps if "path" in s.get("with", {})]
     assert f"-b html docs {uploaded}\n" in makefile
     (export,) = [shlex.split(line) for line in lines if "lcma export" in line]
     command = reference.list_commands()

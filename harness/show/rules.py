@@ -75,8 +75,6 @@ def describe_rule(name: str) -> RuleFacts:
     about = ABOUT.get(name) or ABOUT.get(like, "A rule of a plug-in. Its file says what it does.")
     drawn = {"low": "L", "online": "L", "high": "H"}.get(name)
     drawn = name if drawn is None else drawn * SPLITS
-    if needs_maps(drawn):
-        about += f" Drawn by an example {'of such values' if name in DATA_RULES else 'map'}."
     return RuleFacts(name, about, _draw(drawn))
 
 
@@ -118,7 +116,7 @@ def render_rules(rules: Sequence[RuleFacts]) -> RenderableType:
 
 def _describe_marks(marks: Sequence[str]) -> str:
     leaves = ", ".join(f"{marks[k]} at split {k}" for k in range(1, SPLITS + 1))
-    return f"{marks[0]} stays to the end; leaves: {leaves}. Of three channels where they differ."
+    return f"{marks[0]} stays to the end; leaves: {leaves}. Maps and images are examples."
 
 
 def _show_rule(one: RuleFacts) -> str:
@@ -140,13 +138,13 @@ def rules_as_markdown(rules: Sequence[RuleFacts]) -> str:
 PAGE = """# Rules
 
 Which positions leave at which split. [Method](method.md) defines each rule exactly, the
-[glossary](glossary.md) explains words. `lcma board --rules` shows this in a terminal, and
-[the site](publishing.md) beside where each ranks.
+[glossary](glossary.md) explains words. `lcma board --rules` shows the rules in a terminal,
+[a site](publishing.md) shows them with their ranks.
 
 ![Each rule on 8x8 pixels, in {splits} splits](images/rules.svg)
 
-Dark positions stay to the end. The paler one is, the earlier it leaves. Three channels are drawn
-where they differ.
+Dark positions stay to the end; the paler a position is, the earlier it leaves. If the three
+channels differ, each is drawn. Rules that read maps or images are drawn by an example.
 
 | rule | what it is |
 | --- | --- |

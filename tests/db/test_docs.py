@@ -1,9 +1,8 @@
-"""docs/database.md has the right answers, and its Python runs."""
+"""docs/database.md has the right answers."""
 
 import doctest
 import re
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -14,9 +13,7 @@ from lcma.db.relations import find_relations
 
 DOCUMENT = Path(__file__).parents[2] / findings.ANSWERED
 TEXT = DOCUMENT.read_text(encoding="utf-8")
-QUERIES, PYTHON = (
-    re.findall(rf"```{language}\n(.*?)```", TEXT, flags=re.DOTALL) for language in ("sql", "python")
-)
+QUERIES = re.findall(r"```sql\n(.*?)```", TEXT, flags=re.DOTALL)
 
 
 def test_every_view_is_in_the_table_of_views() -> None:
@@ -35,20 +32,6 @@ def test_the_answers_are_those_of_the_reference() -> None:
         answers = findings.find_answers(TEXT, findings.Results(reference))
     assert len(answers) == len(QUERIES) == 10
     assert not findings.list_differences(TEXT, answers, exact=True), "run `make findings`"
-
-
-def test_the_python_of_the_page_runs(crowded_url: str, capsys: Any) -> None:
-    """Only the path of the database is replaced."""
-    (block,) = PYTHON
-    names: dict[str, Any] = {}
-    exec(block.replace('"lcma.db"', repr(crowded_url)), names)
-    board = names["board"]
-    assert len(board) == 4
-    assert board["mean"].is_monotonic_increasing
-    assert set(names["missing"]["asked"]) == {"HHH", "high", "low", "random"}
-    assert "done" in set(names["hours"]["outcome"])
-    assert [one.seed for one in names["maps"]] == [0, 1]
-    assert "its pretraining diverged" in capsys.readouterr().out
 
 
 def test_the_examples_of_the_store_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,9 +4,9 @@ import re
 from pathlib import Path
 from typing import Any
 
-import optuna
 import pytest
 
+import lcma
 from lcma import db
 from lcma.harness.cli.tuning import dashboard_url
 from tests.harness.conftest import SMALL
@@ -59,13 +59,14 @@ def test_the_example_of_the_page_searches_patterns_by_three_launches(
     ):
         assert long in example
         example = example.replace(long, short)
-    exec(compile(example, "tuning.md", "exec"), {})
-    study = optuna.load_study(study_name="patterns", storage="sqlite:///lcma.db")
-    rungs = [sum(len(t.intermediate_values) > rung for t in study.trials) for rung in range(3)]
-    assert rungs[0] == 6
-    assert rungs == sorted(rungs, reverse=True)
-    assert {t.state.name for t in study.trials} == {"COMPLETE", "PRUNED"}
-    assert study.best_trial.value == study.best_trial.intermediate_values[6]
+    names: dict[str, Any] = {}
+    exec(compile(example, "tuning.md", "exec"), names)
+    rungs = [lcma.results("lcma.db", sweep=f"patterns-{steps}") for steps in (2, 4, 6)]
+    counts = [len(results) for results in rungs]
+    assert counts[0] == 6
+    assert counts == sorted(counts, reverse=True)
+    assert set(rungs[1]["factorization"]) < set(rungs[0]["factorization"])
+    assert names["means"].is_monotonic_increasing
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ async function showRules(search) {
     .map((one) => makeRule(one, ranked.get(one.rule) ?? [], one.rule === wanted)));
   return [
     heading("Rules", "A rule decides which half of the dimensions leaves at each split. Each picture is eight by eight " +
-      "positions of a channel: one where all channels are alike, else three.", sqlLink(RULES_SQL)),
+      "positions of a channel; if the three channels differ, each is drawn. Rules that read maps or images are drawn by an example.", sqlLink(RULES_SQL)),
     makeLegend(),
     list(1),
     rules.some((one) => !one.listed) ? makeSection("Other words and patterns of these results", list(0)) : null,
