@@ -1,1 +1,1 @@
-"""Plans of what to run: recipes, specs, their expansion into trials, and identity."""
+"""What to run: recipes, sweep files, their expansion into trials, and ids."""

@@ -1,4 +1,4 @@
-"""Architectures of flows as data, and the register of flows that planning knows."""
+"""Architectures of flows as data, and the register of flows."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -10,9 +10,10 @@ from pydantic import Field, model_validator
 from lcma.sweeps.sections import Section
 
 Count = Annotated[int, Field(le=2**31 - 1)]
-"""A number of things or steps that fits the integers of every database."""
+"""A number that fits the integers of every database."""
 
-# More than any model has, so that a slip of the finger is refused before a machine builds it.
+# These bounds are above those of any real model. They refuse a typing mistake such as 1000000000
+# before a machine tries to build it.
 Depth = Annotated[int, Field(le=1_000)]
 """A number of layers of a flow or a net, or of terms of a series."""
 
@@ -20,7 +21,7 @@ Width = Annotated[int, Field(le=2**16)]
 """A number of feature maps or hidden units."""
 
 Iterations = Annotated[int, Field(le=100_000)]
-"""The most iterations of a fixed point."""
+"""A largest number of iterations."""
 
 
 class RecipePart(Section):
@@ -28,25 +29,30 @@ class RecipePart(Section):
 
 
 class Architecture(RecipePart):
-    """Settings of a flow beside the size of its images and the number of its splits; base class.
+    """Settings of a flow, except the size of its images and its number of splits; base class.
 
-    A flow has one scale more than it has splits. ``LATER`` are the fields that came after recipes
-    had been stored: a recipe's body has them only where they are not at their defaults.
+    A flow has one scale more than it has splits.
     """
 
     LATER: ClassVar[frozenset[str]] = frozenset()
+    """Fields that were added after recipes had been stored. `Recipe.body` leaves them out at their
+    defaults, so that stored bodies stay equal to new ones."""
 
     @property
     def swapped(self) -> "Architecture":
-        """The same with the other order of the checkerboard masks; TypeError without masks."""
+        """The same architecture with the other order of checkerboard masks.
+
+        Raises:
+            TypeError: If the flow has no checkerboard masks.
+        """
         raise TypeError(f"{type(self).__name__} has no checkerboard masks")
 
 
 class RealNVPArchitecture(Architecture):
     """Settings of RealNVP, after Dinh et al. 2017 and the author's released code.
 
-    Within a scale: checkerboard couplings, squeeze, channel couplings, unsqueeze, split; the
-    last scale has checkerboard couplings alone.
+    Each scale has checkerboard couplings, squeeze, channel couplings, unsqueeze and split. The last
+    scale has only checkerboard couplings.
     """
 
     LATER: ClassVar[frozenset[str]] = frozenset({"scale", "start", "growth"})
@@ -58,38 +64,38 @@ class RealNVPArchitecture(Architecture):
         2,
         ge=1,
         le=16,
-        description="times as many feature maps after each squeeze: 2 as published, 1 for the "
-        "same in all nets",
+        description="factor of the feature maps after each squeeze: 2 as published, 1 for equal "
+        "nets",
     )
     blocks: Depth = Field(ge=0, description="residual blocks in each coupling net")
-    checkerboard_couplings: Depth = Field(3, ge=1, description="in each scale but the last")
-    channel_couplings: Depth = Field(3, ge=1, description="in each scale but the last")
+    checkerboard_couplings: Depth = Field(3, ge=1, description="in each scale except the last")
+    channel_couplings: Depth = Field(3, ge=1, description="in each scale except the last")
     last_couplings: Depth = Field(4, ge=1, description="checkerboard couplings in the last scale")
     flow_norm: Literal["batch", "actnorm"] = Field(
-        "batch", description="normalization after each coupling, on the part it transformed"
+        "batch", description="normalization after each coupling, of the part that it changed"
     )
     net_norm: Literal["batch", "none"] = Field(
         "batch", description="normalization inside the coupling nets"
     )
     masks: Literal["odd-first", "even-first"] = Field(
         "odd-first",
-        description="which colour (row + column) the checkerboard couplings of every scale "
-        "change first",
+        description="positions, by the parity of row + column, that the checkerboard couplings of "
+        "each scale change first",
     )
     scale: Literal["tanh", "additive"] = Field(
         "tanh",
-        description="a coupling's log-scale: a learned factor times tanh(h), or none, so that it "
-        "only adds a shift and its log-determinant is 0",
+        description="a coupling's log-scale: a learned factor times tanh(h), or 0 (`additive`), "
+        "with a log-determinant of 0",
     )
     start: Literal["torch", "released"] = Field(
         "torch",
-        description="weight-normalized directions and biases of the coupling nets at the start: "
-        "PyTorch's, or the released code's, uniform up to sqrt(2 / channels), biases 0",
+        description="initial weights of the coupling nets: PyTorch's, or those of the released "
+        "code (directions uniform up to sqrt(2 / channels), biases 0)",
     )
 
     @property
     def swapped(self) -> "RealNVPArchitecture":
-        """The same with the other order of the checkerboard masks."""
+        """The same architecture with the other order of checkerboard masks."""
         other = "even-first" if self.masks == "odd-first" else "odd-first"
         return self.model_copy(update={"masks": other})
 
@@ -97,8 +103,8 @@ class RealNVPArchitecture(Architecture):
 class GlowArchitecture(Architecture):
     """Settings of Glow, after Kingma & Dhariwal 2018 and the released code (openai/glow).
 
-    Within a scale (the paper's level): squeeze, steps, unsqueeze, split. A step is actnorm,
-    1x1 convolution, coupling.
+    Each scale (the paper's level) has squeeze, steps, unsqueeze and split. A step is actnorm, 1x1
+    convolution and coupling.
     """
 
     LATER: ClassVar[frozenset[str]] = frozenset({"top"})
@@ -106,21 +112,22 @@ class GlowArchitecture(Architecture):
     steps: Depth = Field(ge=1, description="in each scale")
     width: Width = Field(512, ge=1, description="feature maps inside the coupling nets")
     conv1x1: Literal["plu", "dense"] = Field(
-        "plu", description="the 1x1 convolution's weight as P L (U + diag(s)), or as it is"
+        "plu",
+        description="form of the 1x1 convolution's weight: P L (U + diag(s)), or a plain matrix",
     )
     net_actnorm: bool = Field(
-        True, description="actnorm inside the coupling nets, as the released code has it"
+        True, description="actnorm inside the coupling nets, as in the released code"
     )
     scale: Literal["sigmoid", "exp", "additive"] = Field(
         "sigmoid",
-        description="a coupling's scale: sigmoid(h + 2), exp(h), or none, so that it only adds a "
-        "shift and its log-determinant is 0",
+        description="a coupling's scale: sigmoid(h + 2), exp(h), or 1 (`additive`), with a "
+        "log-determinant of 0",
     )
     learned_top: bool = Field(True, description="learn mean and log-scale of the last prior")
     top: Literal["channel", "place"] = Field(
         "channel",
-        description="a learned last prior: a pair for each channel, or as released a convolution "
-        "of zeros that sees the border, times a gain, so that places at the border differ",
+        description="what the last prior learns: mean and log-scale of each channel, or of each "
+        "channel and place, different at the border, as in the released code",
     )
 
     @model_validator(mode="after")
@@ -133,8 +140,8 @@ class GlowArchitecture(Architecture):
 class IResNetArchitecture(Architecture):
     """Settings of i-ResNet, after Behrmann et al. 2019 and the released code.
 
-    Within a scale: squeeze, blocks, unsqueeze, split. A block is actnorm, then x + g(x) with
-    g = activation-3x3-activation-1x1-activation-3x3.
+    Each scale has squeeze, blocks, unsqueeze and split. A block is actnorm, then x + g(x), where g
+    is activation, 3x3, activation, 1x1, activation, 3x3.
     """
 
     blocks: Depth = Field(ge=1, description="in each scale")
@@ -142,14 +149,14 @@ class IResNetArchitecture(Architecture):
     coefficient: float = Field(
         0.9, gt=0, lt=1, description="largest spectral norm of each convolution"
     )
-    power_iterations: Depth = Field(5, ge=1, description="for each training step")
+    power_iterations: Depth = Field(5, ge=1, description="before each training step")
     train_terms: Depth = Field(5, ge=1, description="of the power series, in training")
     eval_terms: Depth = Field(20, ge=1, description="of the power series, in evaluation")
     probe: Literal["gaussian", "rademacher"] = Field(
         "gaussian", description="the trace estimator's noise in training; evaluation: rademacher"
     )
     neumann: bool = Field(
-        False, description="the Neumann gradient; else the series itself is differentiated"
+        False, description="Neumann gradient; if false, the series itself is differentiated"
     )
     activation: Literal["elu", "lipswish"] = Field("elu", description="1-Lipschitz nonlinearity")
     inverse_tolerance: float = Field(
@@ -161,24 +168,24 @@ class IResNetArchitecture(Architecture):
 class ResidualFlowArchitecture(Architecture):
     """Settings of Residual Flow, after Chen et al. 2019 and the released code.
 
-    Within a scale: blocks, each x + g(x) followed by actnorm, then the split. The last scale
-    ends in fully connected blocks.
+    Each scale has blocks, x + g(x) followed by actnorm, and a split. The last scale ends with fully
+    connected blocks.
     """
 
     blocks: Depth = Field(ge=1, description="in each scale")
     width: Width = Field(512, ge=1, description="feature maps inside the blocks")
     squeeze_first: bool = Field(
         False,
-        description="every scale works on its squeezed input, as published for 64x64 images",
+        description="squeeze the input of every scale, as published for 64x64 images",
     )
     fully_connected: Depth = Field(4, ge=0, description="fully connected blocks at the end")
     fc_width: Width = Field(128, ge=1, description="hidden units of the fully connected blocks")
     coefficient: float = Field(
         0.98, gt=0, lt=1, description="largest operator norm of each convolution"
     )
-    tolerance: float = Field(1e-3, gt=0, description="of the power iteration, in each step")
+    tolerance: float = Field(1e-3, gt=0, description="of the power iteration before each step")
     max_iterations: Iterations = Field(
-        200, ge=1, description="of the power iteration, in each step; on a GPU at most 5"
+        200, ge=1, description="of the power iteration before each step; on a GPU at most 5"
     )
     exact_terms: Depth = Field(
         2, ge=0, description="of the power series in training, before Russian roulette"
@@ -191,7 +198,7 @@ class ResidualFlowArchitecture(Architecture):
         "gaussian", description="the trace estimator's noise in training; evaluation: rademacher"
     )
     neumann: bool = Field(
-        True, description="the memory-saving Neumann gradient; else the series is differentiated"
+        True, description="Neumann gradient; if false, the series itself is differentiated"
     )
     activation: Literal["lipswish", "elu"] = Field(
         "lipswish", description="1-Lipschitz nonlinearity"
@@ -204,32 +211,23 @@ class ResidualFlowArchitecture(Architecture):
 
 @dataclass(frozen=True)
 class FlowFacts:
-    """Facts about a flow that planning needs, without being able to build it.
-
-    ``conventional`` is the flow's own factorization. Flags: ``flat_nms``, it can be built without
-    any squeeze; ``masks``, its architecture has checkerboard masks to swap (a property
-    ``swapped``); ``mixes``, it has 1x1 convolutions, whose shares are a choice;
-    ``coupling_nets``, it has nets that can run in bfloat16 or compiled (`lcma.models.nets`);
-    ``shrinks``, it has parameters for a recipe's L2 term (None: not known before it is built);
-    ``stacks``, all steps of a training do the same operations, so that one can be recorded
-    (`lcma.harness.train.recorder`), and trials of one recipe can be trained as one
-    (`lcma.harness.train.stack`). The rest is
-    a plug-in's: the most splits that the flow can have, the function that builds it, its
-    recipes (laid out as in ``sweeps/recipes``), and the plug-in with its version.
-    """
+    """What planning needs to know about a flow, without PyTorch."""
 
     name: str
     architecture: type[Architecture]
-    conventional: str
-    flat_nms: bool = False
-    masks: bool = False
-    mixes: bool = False
-    coupling_nets: bool = False
-    shrinks: bool | None = None
+    conventional: str  # the flow's own factorization
+    flat_nms: bool = False  # whether it can be built without a squeeze between scales
+    masks: bool = False  # whether its architecture has checkerboard masks to swap
+    mixes: bool = False  # whether it has 1x1 convolutions, whose log-det is shared by convention
+    coupling_nets: bool = False  # whether it has nets for `lcma.models.CouplingNets`
+    shrinks: bool | None = None  # whether it has parameters for an L2 term; None if not known
+    # Whether all training steps do the same operations, so that a step can be recorded
+    # (`lcma.harness.train.recorder`) and trials can be stacked (`lcma.harness.train.stack`).
     stacks: bool = False
+    # Of a flow from a plug-in:
     most_splits: int | None = None
-    parts: Callable[..., Any] | None = None
-    recipes: Mapping[str, Any] | None = None
+    parts: Callable[..., Any] | None = None  # builds the layers, see `lcma.models.builder.Parts`
+    recipes: Mapping[str, Any] | None = None  # as in a file in `sweeps/recipes`
     plugin: str | None = None
     version: str | None = None
 
@@ -237,23 +235,23 @@ class FlowFacts:
 _REGISTER: dict[str, FlowFacts] = {}
 
 REGISTERED: Mapping[str, FlowFacts] = MappingProxyType(_REGISTER)
-"""Flows that a recipe can name."""
+"""Flows by name."""
 
 
-def add(facts: FlowFacts) -> None:
-    """Make a flow known by its facts. Raises ValueError if the name is taken."""
+def register(facts: FlowFacts) -> None:
+    """Register a flow. Raises ValueError if its name is taken."""
     if (known := _REGISTER.get(facts.name)) is not None:
-        whose = f"registered by {known.plugin} too" if known.plugin else "lcma's own"
-        raise ValueError(f"the flow {facts.name!r} is {whose}: choose another name")
+        owner = f"registered by {known.plugin} too" if known.plugin else "lcma's own"
+        raise ValueError(f"the flow {facts.name!r} is {owner}: choose another name")
     _REGISTER[facts.name] = facts
 
 
-def forget(name: str) -> None:
-    """Remove a plug-in's flow from the register."""
+def unregister(name: str) -> None:
+    """Remove a flow from the register."""
     del _REGISTER[name]
 
 
-add(
+register(
     FlowFacts(
         "realnvp",
         RealNVPArchitecture,
@@ -265,7 +263,7 @@ add(
         stacks=True,
     )
 )
-add(
+register(
     FlowFacts(
         "glow",
         GlowArchitecture,
@@ -276,5 +274,5 @@ add(
         stacks=True,
     )
 )
-add(FlowFacts("iresnet", IResNetArchitecture, conventional="rows", shrinks=False))
-add(FlowFacts("resflow", ResidualFlowArchitecture, conventional="channel", shrinks=False))
+register(FlowFacts("iresnet", IResNetArchitecture, conventional="rows", shrinks=False))
+register(FlowFacts("resflow", ResidualFlowArchitecture, conventional="channel", shrinks=False))

@@ -1,4 +1,4 @@
-"""Recipes with their profiles, and sweep files, that ship with the package as data."""
+"""Recipes and sweep files that ship with the package as data."""
 
 from collections.abc import Mapping
 from functools import cache
@@ -17,14 +17,11 @@ from lcma.sweeps.sections import validate
 
 
 class _Profile(BaseModel):
-    # ``published`` lists the data sets, by the names of their variants, for which the recipe is
-    # that of the flow's publication. ``datasets`` may name a variant, or a set in any variant.
-
     model_config = ConfigDict(frozen=True, extra="forbid")
-    published: tuple[str, ...] = ()
+    published: tuple[str, ...] = ()  # sets on which the flow was published with these settings
     base: dict[str, Any]
-    sizes: dict[int, dict[str, Any]] = {}
-    datasets: dict[str, dict[str, Any]] = {}
+    sizes: dict[int, dict[str, Any]] = {}  # by height and width of the images
+    datasets: dict[str, dict[str, Any]] = {}  # by a set's name, or by `dataset` for all variants
     gpus: float = 0.0
 
 
@@ -40,15 +37,15 @@ def flows() -> Mapping[str, str]:
 
 
 def profiles(flow: str) -> tuple[str, ...]:
-    """Return the names of a flow's profiles; none for a flow that this version cannot build."""
+    """Return the names of a flow's profiles; none for a flow that this version does not have."""
     facts = REGISTERED.get(flow)
-    own = facts is not None and facts.recipes is not None
-    return tuple(_flow(flow).profiles) if own or flow in _shipped_flows() else ()
+    has_own = facts is not None and facts.recipes is not None
+    return tuple(_read_recipes(flow).profiles) if has_own or flow in _shipped_flows() else ()
 
 
 def gpus(flow: str, profile: str) -> float:
-    """Return the GPUs that a trial of a profile is meant for; 0 if there is no such recipe."""
-    return _flow(flow).profiles[profile].gpus if profile in profiles(flow) else 0.0
+    """Return the number of GPUs that a trial of a profile needs; 0 for an unknown profile."""
+    return _read_recipes(flow).profiles[profile].gpus if profile in profiles(flow) else 0.0
 
 
 def recipe(
@@ -58,22 +55,25 @@ def recipe(
     override: Mapping[str, Any] | None = None,
     facts: known_sets.DataSetFacts | None = None,
 ) -> Recipe:
-    """Return the resolved recipe of a flow on a data set.
+    """Return the recipe of a flow on a data set.
 
-    The flow's base, the profile's base, its entry for the image size, its entry for the data
-    set and ``override`` are laid over each other in this order.
+    These settings are merged, each over the previous ones: the base of the flow, the base of the
+    profile, its entry for the size of the images, its entry for the data set, and ``override``.
 
     Args:
         flow: Name of a flow, such as `realnvp`.
-        dataset: Name of a data set or of one of its variants, such as `cifar10`.
-        profile: `paper`, `small`, `tiny`, another of the flow's, or one of a plug-in's.
+        dataset: Name of a data set, such as `cifar10` or `imagenet32-png`.
+        profile: A profile of the flow, such as `paper`, `small` or `tiny`.
         override: Settings such as ``{"training": {"steps": 300}}``.
-        facts: The facts of a data set that is not known here.
+        facts: Facts of the data set, if it is not known here.
+
+    Returns:
+        The recipe with every setting filled in and checked.
 
     Raises:
-        UnavailableError: If this version has no such flow.
+        UnavailableError: If this version does not have the flow.
         ImpossibleError: If the profile has no recipe for this data set.
-        UserError: If the override does not fit a recipe.
+        UserError: If ``override`` does not fit the recipe.
 
     Example:
         >>> small = recipe("glow", "cifar10", "small", {"training": {"steps": 300}})
@@ -82,48 +82,45 @@ def recipe(
     """
     if not profiles(flow):
         raise UnavailableError(f"the flow {flow} is not in this version")
-    layers = _flow(flow)
-    chosen = layers.profiles[profile]
+    recipes = _read_recipes(flow)
+    entry = recipes.profiles[profile]
     facts = facts or known_sets.known()[dataset]
-    by_size = chosen.sizes.get(facts.size)
-    by_set = chosen.datasets.get(dataset, chosen.datasets.get(facts.dataset))
+    by_size = entry.sizes.get(facts.size)
+    by_set = entry.datasets.get(dataset, entry.datasets.get(facts.dataset))
     if by_size is None and by_set is None:
-        known = ", ".join(chosen.datasets) or ", ".join(f"size {s}" for s in chosen.sizes)
+        known = ", ".join(entry.datasets) or ", ".join(f"size {size}" for size in entry.sizes)
         raise ImpossibleError(
             f"the profile {profile} of {flow} has no recipe for {dataset} (only for {known}); "
             f"use another profile"
         )
     merged: dict[str, Any] = {}
-    for layer in (layers.base, chosen.base, by_size, by_set, override):
+    for layer in (recipes.base, entry.base, by_size, by_set, override):
         merged = settings.merge(merged, layer or {})
-    own = {"flow": flow, "size": facts.size, "channels": facts.channels}
-    asked = (override or {}).get("model", {})
-    if not isinstance(asked, Mapping):
-        raise UserError(f"`recipe.model` holds keys and values, not {asked!r}")
-    fixed = set(own) & set(asked)
+    derived = {"flow": flow, "size": facts.size, "channels": facts.channels}
+    overridden = (override or {}).get("model", {})
+    if not isinstance(overridden, Mapping):
+        raise UserError(f"`recipe.model` holds keys and values, not {overridden!r}")
+    fixed = set(derived) & set(overridden)
     if fixed:
         raise UserError(
             f"`recipe.model.{min(fixed)}` cannot be overridden: it follows from `matrix`"
         )
-    merged = settings.merge(merged, {"model": own})
+    merged = settings.merge(merged, {"model": derived})
     return validate(Recipe, merged, f"recipe {flow}/{profile} on {dataset}")
 
 
 def is_published(flow: str, dataset: str, profile: str) -> bool:
-    """Return whether a profile on a data set is what the flow's publication trained.
-
-    Another variant of a data set is another set.
-    """
-    return profile in profiles(flow) and dataset in _flow(flow).profiles[profile].published
+    """Return whether the flow was published with this profile on this variant of a data set."""
+    return profile in profiles(flow) and dataset in _read_recipes(flow).profiles[profile].published
 
 
 def shipped_specs() -> tuple[str, ...]:
-    """Return the names of the sweep files in the package."""
+    """Return the names of the sweep files that ship with the package."""
     return tuple(sorted(_yaml_names("specs")))
 
 
 def shipped_spec(name: str) -> Traversable:
-    """Return the sweep file of a name. Raises UserError with the nearest name if there is none."""
+    """Return a shipped sweep file. Raises UserError with the nearest name if there is none."""
     if name not in shipped_specs():
         raise UserError(
             f"no sweep named {name!r}, and no such file: {suggest(name, shipped_specs())}"
@@ -131,12 +128,12 @@ def shipped_spec(name: str) -> Traversable:
     return files("lcma.sweeps") / "specs" / f"{name}.yaml"
 
 
-def _flow(name: str) -> _FlowRecipes:
-    facts = REGISTERED.get(name)
+def _read_recipes(flow: str) -> _FlowRecipes:
+    facts = REGISTERED.get(flow)
     if facts is not None and facts.recipes is not None:
-        where = f"plug-in {facts.plugin}: recipes of the flow {name}"
+        where = f"plug-in {facts.plugin}: recipes of the flow {flow}"
         return validate(_FlowRecipes, facts.recipes, where)
-    return _shipped_flow(name)
+    return _read_shipped_recipes(flow)
 
 
 @cache
@@ -145,12 +142,12 @@ def _shipped_flows() -> frozenset[str]:
 
 
 @cache
-def _shipped_flow(name: str) -> _FlowRecipes:
-    path = files("lcma.sweeps") / "recipes" / f"{name}.yaml"
-    where = f"sweeps/recipes/{name}.yaml"
+def _read_shipped_recipes(flow: str) -> _FlowRecipes:
+    path = files("lcma.sweeps") / "recipes" / f"{flow}.yaml"
+    where = f"sweeps/recipes/{flow}.yaml"
     return validate(_FlowRecipes, strict_yaml.parse(path.read_text(), where), where)
 
 
 def _yaml_names(folder: str) -> list[str]:
-    entries = (files("lcma.sweeps") / folder).iterdir()
-    return [e.name.removesuffix(".yaml") for e in entries if e.name.endswith(".yaml")]
+    names = [path.name for path in (files("lcma.sweeps") / folder).iterdir()]
+    return [name.removesuffix(".yaml") for name in names if name.endswith(".yaml")]

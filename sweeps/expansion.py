@@ -1,4 +1,4 @@
-"""Expand a spec into trials: fold synonyms, refuse impossible cells, share pretrainings."""
+"""Expand a spec into trials: fold synonyms, find impossible cells, share pretrainings."""
 
 import itertools
 import os
@@ -16,32 +16,33 @@ from lcma.sweeps.identity import canonical_json, content_id, identity_of
 from lcma.sweeps.recipe import Recipe
 from lcma.sweeps.spec import Exclusion, Spec
 
+# A typing mistake can make millions of cells.
 CELLS_VARIABLE, MOST_CELLS = "LCMA_MAX_CELLS", 100_000
-"""The most cells of a sweep, and the variable that raises it: a typing mistake makes millions."""
+"""The variable that sets the most cells of a sweep, and its default."""
 
 
-Form = Literal["squeezed", "flat", "self", "data"]
-"""What leaves maps: the flow without splits in one of its two forms, the flow with splits itself,
-or the data alone."""
+PretrainingForm = Literal["squeezed", "flat", "self", "data"]
+"""What a pretraining makes maps of.
+
+- `squeezed`, `flat`: the flow without splits (NMS), in one of its two forms. The schedule does not
+  depend on the budget.
+- `self`: the flow with its splits. Its tables are found one after the other, each by new weights
+  that train for budget / splits steps, so each budget is a pretraining of its own.
+- `data`: the data. Nothing is trained, the budget is 0, and all flows with as many splits share
+  it, whatever their recipe and seed.
+"""
 
 
 @dataclass(frozen=True)
 class Pretraining:
-    """A run that leaves maps; its ``form`` says of what.
-
-    ``squeezed`` and ``flat``: the flow without splits (NMS), on a schedule independent of the
-    budget. ``self``: the flow with its splits, of which ``budget`` / splits steps find one table
-    after the other, each with new weights; so each budget is a pretraining of its own. ``data``:
-    nothing is trained, and all flows with so many splits share it, whatever their
-    recipe and seed; its one budget is 0.
-    """
+    """A run that makes contribution maps."""
 
     recipe: Recipe
     dataset: str
     variant: str
     seed: int
-    form: Form = "squeezed"
-    budget: int | None = None
+    form: PretrainingForm = "squeezed"
+    budget: int | None = None  # only of the form `self`
 
     @cached_property
     def id(self) -> str:
@@ -50,7 +51,7 @@ class Pretraining:
             content["nms"] = self.form
         if self.form == "self":
             content |= {"form": self.form, "budget": self.budget}
-            # What decides the tables that are trained with on the way.
+            # These options decide the tables of the splits on the way.
             options = {"score", "order", "conv1x1"} & identity_of(self.recipe.maps).keys()
             if options:
                 content["maps"] = self.recipe.maps.model_dump(mode="json", include=options)
@@ -58,19 +59,19 @@ class Pretraining:
 
     @property
     def flow(self) -> str:
-        """The flow that is pretrained; `data` for none."""
+        """The flow that is pretrained, or `data`."""
         return "data" if self.form == "data" else self.recipe.model.flow
 
     @property
     def recipe_id(self) -> str:
-        """Content id of what it depends on of its recipe."""
+        """Content id of the part of the recipe that the pretraining depends on."""
         if self.form == "data":
             return content_id("pretraining part", self._part)
         return self.recipe.pretraining_part_id
 
     @property
     def recipe_body(self) -> str:
-        """What it depends on of its recipe, as canonical JSON with every field."""
+        """That part as canonical JSON with every field."""
         if self.form == "data":
             return canonical_json(self._part)
         return self.recipe.pretraining_part_body
@@ -84,12 +85,12 @@ class Pretraining:
 
     @property
     def set_name(self) -> str:
-        """Name under which its data set is prepared."""
+        """Name under which the data set is prepared."""
         return known_sets.set_name(self.dataset, self.variant)
 
     @property
     def plugins(self) -> frozenset[str]:
-        """Versions of the plug-ins that it needs."""
+        """Versions of the plug-ins that the pretraining needs."""
         if self.form == "data":
             return frozenset()
         return frozenset(filter(None, [self.recipe.model.plugin]))
@@ -97,20 +98,17 @@ class Pretraining:
 
 @dataclass(frozen=True)
 class Trial:
-    """One training; ``budget`` and ``pretraining`` are set if it reads a map.
-
-    ``rule`` is the version of the plug-in whose rule the factorization is, None for lcma's own.
-    """
+    """One training of a flow with one factorization and seed."""
 
     recipe: Recipe
-    profile: str
+    profile: str  # name of the recipe's profile; not part of the id
     dataset: str
     variant: str
-    factorization: str
+    factorization: str  # canonical
     seed: int
-    budget: int | None = None
-    pretraining: Pretraining | None = None
-    rule: str | None = None
+    budget: int | None = None  # None if no map is read
+    pretraining: Pretraining | None = None  # None if no map is read
+    rule: str | None = None  # version of the plug-in with this factorization; None for lcma's own
 
     @cached_property
     def id(self) -> str:
@@ -131,94 +129,86 @@ class Trial:
 
     @property
     def set_name(self) -> str:
-        """Name under which its data set is prepared."""
+        """Name under which the data set is prepared."""
         return known_sets.set_name(self.dataset, self.variant)
 
     @property
     def plugins(self) -> frozenset[str]:
-        """Versions of the plug-ins that it needs."""
+        """Versions of the plug-ins that the trial needs."""
         return frozenset(filter(None, [self.recipe.model.plugin, self.rule]))
 
     @property
     def map_identity(self) -> dict[str, object]:
-        """Those map options that count and are not the default; empty where no map is used."""
-        counted = factorizations.map_options(self.factorization)
-        if not counted:
+        """The map options that the factorization depends on and that are not at their defaults."""
+        names = factorizations.map_options(self.factorization)
+        if not names:
             return {}
-        return {k: v for k, v in identity_of(self.recipe.maps).items() if k in counted}
+        return {k: v for k, v in identity_of(self.recipe.maps).items() if k in names}
 
     @property
     def map_score(self) -> str:
-        """The score of the maps that it reads."""
+        """Score of the maps that the trial reads."""
         if self.factorization in factorizations.DATA_RULES:
             return self.factorization
         return self.recipe.maps.stored_score
 
     @property
     def map_options(self) -> str | None:
-        """The same as canonical JSON, with the start of a plug-in's version, which tells rows of
-        one name apart. None for the default or no map."""
-        found = self.map_identity
+        """`map_identity` as canonical JSON; None if it is empty."""
+        options = self.map_identity
         if self.rule is not None:
-            found = found | {"rule": self.rule[:19]}
-        return canonical_json(found) if found else None
+            # Rows of two versions of one rule differ in this.
+            options = options | {"rule": self.rule[:19]}
+        return canonical_json(options) if options else None
 
 
 @dataclass(frozen=True)
 class Cell:
-    """One cell of the matrix at one seed, as the spec names it.
-
-    ``dataset`` is the set's name, ``overlay`` the entry of ``matrix.recipe`` ('' without one).
-    Exactly one of ``trial`` and ``reason`` (why it is impossible) is set; ``unavailable`` if it is
-    impossible in this version only. ``same_as`` is the name of an earlier cell that is the same
-    experiment.
-    """
+    """One cell of the matrix at one seed, as the spec names it."""
 
     flow: str
-    dataset: str
-    factorization: str
+    dataset: str  # name under which the set is prepared
+    factorization: str  # normalized, but not canonical
     budget: int | None
     seed: int
-    trial: Trial | None = None
-    reason: str | None = None
-    same_as: str | None = None
-    overlay: str = ""
-    unavailable: bool = False
+    trial: Trial | None = None  # None if the cell is impossible
+    reason: str | None = None  # why it is impossible
+    same_as: str | None = None  # name of an earlier cell that is the same experiment
+    overlay: str = ""  # its entry of `matrix.recipe`, as text
+    unavailable: bool = False  # whether it is impossible only in this version
 
 
 @dataclass(frozen=True)
 class Expansion:
-    """All cells of a spec in the matrix's order.
-
-    ``passing`` are further budgets at which a pretraining leaves its maps on its way, ``unused``
-    the exclusions that no cell agrees with.
-    """
+    """All cells of a spec, in the order of the matrix."""
 
     spec: Spec
     cells: tuple[Cell, ...]
-    passing: tuple[int, ...] = ()
-    unused: tuple[Exclusion, ...] = ()
+    passed_budgets: tuple[int, ...] = ()  # further budgets at which pretrainings store their maps
+    unused: tuple[Exclusion, ...] = ()  # exclusions that match no cell
 
     @cached_property
     def trials(self) -> tuple[Trial, ...]:
-        """Distinct trials, in order."""
+        """Distinct trials, in the order of the cells."""
         return tuple(c.trial for c in self.cells if c.trial and c.same_as is None)
 
     @cached_property
     def pretrainings(self) -> dict[str, tuple[Pretraining, tuple[int, ...]]]:
         """Distinct pretrainings by id, each with its budgets, ascending."""
-        found: dict[str, tuple[Pretraining, set[int]]] = {}
+        pretrainings: dict[str, Pretraining] = {}
+        budgets: dict[str, set[int]] = {}
         for trial in self.trials:
             if trial.pretraining is not None and trial.budget is not None:
-                entry = found.setdefault(trial.pretraining.id, (trial.pretraining, set()))
-                entry[1].add(trial.budget)
+                key = trial.pretraining.id
+                pretrainings.setdefault(key, trial.pretraining)
+                budgets.setdefault(key, set()).add(trial.budget)
                 if trial.pretraining.form in ("squeezed", "flat"):
-                    entry[1].update(b for b in self.passing if b < trial.budget)
-        return {key: (value, tuple(sorted(asked))) for key, (value, asked) in found.items()}
+                    budgets[key].update(b for b in self.passed_budgets if b < trial.budget)
+        return {key: (one, tuple(sorted(budgets[key]))) for key, one in pretrainings.items()}
 
     @property
     def unshared(self) -> tuple[int, int]:
-        """Numbers of pretrainings and trainings if every cell ran alone."""
+        """Numbers of pretrainings and of trainings if no cell shared any."""
         valid = [c.trial for c in self.cells if c.trial]
         return sum(t.pretraining is not None for t in valid), len(valid)
 
@@ -228,74 +218,74 @@ def expand(spec: Spec, *, preparable: Collection[str] | None = None) -> Expansio
 
     Args:
         spec: The sweep.
-        preparable: Names of the data sets that can be prepared, None for all; cells on others are
-            impossible.
+        preparable: Names of the data sets that can be prepared; None for all. Cells on other sets
+            are impossible.
+
+    Returns:
+        The cells. Each has a trial, or the reason why it is impossible.
 
     Raises:
-        UserError: If the spec's settings do not fit a recipe, or it has too many cells.
+        UserError: If the settings of the spec do not fit a recipe, or it has too many cells.
 
     Example:
         >>> from lcma.sweeps import spec
-        >>> found = expand(spec.load("demo"))
-        >>> len(found.trials), len(found.pretrainings)
+        >>> expansion = expand(spec.load("demo"))
+        >>> len(expansion.trials), len(expansion.pretrainings)
         (12, 2)
-        >>> [(c.factorization, c.trial.factorization) for c in found.cells[-4:]]
+        >>> [(cell.factorization, cell.trial.factorization) for cell in expansion.cells[-4:]]
         [('low', 'L'), ('low', 'L'), ('high', 'H'), ('high', 'H')]
     """
-    _require_few(count_cells(spec), spec)
+    _check_count(count_cells(spec), spec)
     cells: list[Cell] = []
-    first_name: dict[str, str] = {}
+    first_names: dict[str, str] = {}  # of the first cell of each trial, by the trial's id
     unused = dict.fromkeys(spec.exclude)
     matrix = spec.matrix
     overlays = matrix.recipe or ({},)
     for flow, dataset, overlay in itertools.product(matrix.flow, matrix.dataset, overlays):
-        recipe, lack = _recipe(spec, flow, dataset, overlay, preparable)
-        named = _named(matrix.factorization, recipe)
-        _require_few(len(cells) + _count_named(named, spec) * len(spec.seeds), spec)
-        for asked, seed in itertools.product(named, spec.seeds):
-            for cell in _cells(spec, flow, dataset, asked, seed, recipe, lack, unused):
-                unavailable = isinstance(lack, UnavailableError)
-                cell = replace(cell, overlay=settings.text(overlay), unavailable=unavailable)
-                if cell.trial is None:
-                    cells.append(cell)
-                    continue
-                key = cell.trial.id
-                same_as = first_name.get(key)
-                where = f" with {cell.overlay}" if cell.overlay else ""
-                first_name.setdefault(key, cell.factorization + where)
-                if same_as is not None:
-                    cell = replace(cell, same_as=same_as)
+        recipe, problem = _find_recipe(spec, flow, dataset, overlay, preparable)
+        names = _expand_wildcards(matrix.factorization, recipe)
+        _check_count(len(cells) + _count_per_seed(names, spec) * len(spec.seeds), spec)
+        for name, seed in itertools.product(names, spec.seeds):
+            for cell in _make_cells(spec, flow, dataset, name, seed, recipe, problem, unused):
+                unavailable = isinstance(problem, UnavailableError)
+                cell = replace(
+                    cell, overlay=settings.format_settings(overlay), unavailable=unavailable
+                )
+                if cell.trial is not None:
+                    where = f" with {cell.overlay}" if cell.overlay else ""
+                    cell = replace(cell, same_as=first_names.get(cell.trial.id))
+                    first_names.setdefault(cell.trial.id, cell.factorization + where)
                 cells.append(cell)
     return Expansion(spec, tuple(cells), unused=tuple(unused))
 
 
 def count_cells(spec: Spec) -> int:
-    """Return how many cells a spec has, before any is left out, with `words` counted as one."""
+    """Return the number of cells of a spec, without its exclusions and with `words` as one cell."""
     matrix = spec.matrix
-    named = _count_named(matrix.factorization, spec)
+    per_seed = _count_per_seed(matrix.factorization, spec)
     overlays = max(1, len(matrix.recipe))
-    return len(matrix.flow) * len(matrix.dataset) * overlays * named * len(spec.seeds)
+    return len(matrix.flow) * len(matrix.dataset) * overlays * per_seed * len(spec.seeds)
 
 
-def _count_named(names: Sequence[str], spec: Spec) -> int:
-    """Return how many cells these names of factorizations have at one seed."""
+def _count_per_seed(names: Sequence[str], spec: Spec) -> int:
+    """Return the number of cells that these factorizations have at one seed."""
     budgets = max(1, len(spec.matrix.budget))
     return sum(budgets if _reads_budget(name) else 1 for name in names)
 
 
-def _reads_budget(asked: str) -> bool:
-    if factorizations.is_wildcard(asked):
-        return asked.lower() == factorizations.WORDS
-    return factorizations.needs_budget(factorizations.normalize(asked))
+def _reads_budget(name: str) -> bool:
+    if factorizations.is_wildcard(name):
+        return name.lower() == factorizations.WORDS
+    return factorizations.needs_budget(factorizations.normalize(name))
 
 
-def _require_few(cells: int, spec: Spec) -> None:
-    given = os.environ.get(CELLS_VARIABLE, "")
-    if not re.fullmatch("[0-9]{0,18}", given):
+def _check_count(cells: int, spec: Spec) -> None:
+    value = os.environ.get(CELLS_VARIABLE, "")
+    if not re.fullmatch("[0-9]{0,18}", value):
         raise UserError(
-            f"{CELLS_VARIABLE}={given!r} is no number of cells: give one such as 500000"
+            f"{CELLS_VARIABLE}={value!r} is not a number of cells: give one such as 500000"
         )
-    most = int(given or MOST_CELLS)
+    most = int(value or MOST_CELLS)
     if cells > most:
         raise UserError(
             f"{spec.name} has {cells:,} cells or more, and at most {most:,} are planned: give "
@@ -303,55 +293,57 @@ def _require_few(cells: int, spec: Spec) -> None:
         )
 
 
-def _named(asked: Sequence[str], recipe: Recipe | None) -> Sequence[str]:
-    """Return the names of the matrix, with those that stand for several written out."""
+def _expand_wildcards(names: Sequence[str], recipe: Recipe | None) -> Sequence[str]:
+    """Return the names of the matrix, with `words` and `patterns` written out."""
     if recipe is None or not recipe.model.splits:
-        return asked
-    listed = [
+        return names
+    lists = [
         factorizations.expand_wildcard(name, recipe.model.splits)
         if factorizations.is_wildcard(name)
         else (name,)
-        for name in asked
+        for name in names
     ]
-    return list(itertools.chain.from_iterable(listed))
+    return list(itertools.chain.from_iterable(lists))
 
 
-def _recipe(
+def _find_recipe(
     spec: Spec,
     flow: str,
     dataset: str,
     overlay: Mapping[str, Any],
     preparable: Collection[str] | None,
 ) -> tuple[Recipe | None, ImpossibleError | None]:
-    """Return the recipe if there is one, and why it cannot be run if it cannot."""
+    """Return the recipe if it exists, and the reason if it cannot be run."""
     override = settings.merge(spec.recipe, overlay)
     try:
         recipe = catalog.recipe(flow, dataset, spec.profile, override)
     except ImpossibleError as error:
         return None, error
     if preparable is not None and dataset not in preparable:
-        lack = f"the data set {dataset} cannot be prepared by this version"
-        return recipe, UnavailableError(lack)
+        problem = f"the data set {dataset} cannot be prepared by this version"
+        return recipe, UnavailableError(problem)
     return recipe, None
 
 
-def _cells(
+def _make_cells(
     spec: Spec,
     flow: str,
     dataset: str,
-    asked: str,
+    name: str,
     seed: int,
     recipe: Recipe | None,
-    lack: ImpossibleError | None,
+    problem: ImpossibleError | None,
     unused: dict[Exclusion, None],
 ) -> list[Cell]:
-    """Return the cells of a name at a seed; the exclusions that leave some out are removed from
-    ``unused``."""
-    reason = None if lack is None else str(lack)
-    if factorizations.is_wildcard(asked):
+    """Return the cells of a factorization at a seed, one for each budget.
+
+    Exclusions that match a cell are removed from ``unused``.
+    """
+    reason = None if problem is None else str(problem)
+    if factorizations.is_wildcard(name):
         reason = reason or "the recipe has no split; only `none` can be run on it"
-        return [Cell(flow, dataset, asked, None, seed, reason=reason)]
-    name = factorizations.normalize(asked)
+        return [Cell(flow, dataset, name, None, seed, reason=reason)]
+    name = factorizations.normalize(name)
     canonical = name
     synonyms = {name}
     if recipe is not None:
@@ -361,28 +353,30 @@ def _cells(
             synonyms |= factorizations.synonyms(canonical, conventional=conventional, splits=splits)
         except ImpossibleError as error:
             reason = reason or str(error)
-        reason = reason or _find_unfit(canonical, recipe)
-    asked_budgets: tuple[int | None, ...] = (None,)
+        reason = reason or _find_misfit(canonical, recipe)
+    budgets: tuple[int | None, ...] = (None,)
     needs_budget = factorizations.needs_budget(canonical)
     if needs_budget:
-        asked_budgets = spec.matrix.budget
+        budgets = spec.matrix.budget
     elif factorizations.needs_maps(canonical):
-        asked_budgets = (0,)
-    if not asked_budgets:
-        asked_budgets = (None,)
+        budgets = (0,)
+    if not budgets:
+        budgets = (None,)
         reason = reason or f"{name} needs a contribution map: give `matrix.budget`"
     facts = known_sets.known()[dataset]
     shared: Pretraining | None = None
     cells = []
-    for budget in asked_budgets:
-        named = budget if needs_budget else None  # the 0 of the data's rules is in no sweep file
-        excluding = [e for e in spec.exclude if _excludes(e, flow, dataset, synonyms, named, seed)]
-        if excluding:
-            for one in excluding:
-                unused.pop(one, None)
+    for budget in budgets:
+        # No sweep file names the budget 0 of a rule of the data, so no exclusion matches it.
+        named = budget if needs_budget else None
+        matching = [e for e in spec.exclude if _excludes(e, flow, dataset, synonyms, named, seed)]
+        for exclusion in matching:
+            unused.pop(exclusion, None)
+        if matching:
             continue
         cell = Cell(flow, dataset, name, budget, seed, reason=reason)
         if recipe is not None and reason is None:
+            # One pretraining serves all budgets, except one of the form `self`.
             if budget is not None and (shared is None or shared.budget not in (None, budget)):
                 shared = make_pretraining(
                     recipe, facts.dataset, facts.variant, canonical, seed, budget
@@ -403,11 +397,11 @@ def _cells(
     return cells
 
 
-def _find_unfit(canonical: str, recipe: Recipe) -> str | None:
-    """Return why the recipe is not one for the maps that a factorization reads, or None."""
+def _find_misfit(canonical: str, recipe: Recipe) -> str | None:
+    """Return why a recipe cannot make the maps that a factorization reads, or None."""
     options, flow = recipe.maps, REGISTERED[recipe.model.flow]
     if canonical == "online" and not flow.coupling_nets:
-        known = ", ".join(one.name for one in REGISTERED.values() if one.coupling_nets)
+        known = ", ".join(facts.name for facts in REGISTERED.values() if facts.coupling_nets)
         return f"{flow.name} does not know each dimension's log-det in training; {known} do"
     if not factorizations.needs_maps(canonical):
         return None
@@ -429,7 +423,7 @@ def _find_unfit(canonical: str, recipe: Recipe) -> str | None:
 def make_pretraining(
     recipe: Recipe, dataset: str, variant: str, factorization: str, seed: int, budget: int
 ) -> Pretraining:
-    """Return the pretraining whose maps a trial with a canonical factorization reads."""
+    """Return the pretraining whose maps a trial reads; ``factorization`` is canonical."""
     options = recipe.maps
     if factorization in factorizations.DATA_RULES:
         return Pretraining(recipe, dataset, variant, 0, "data")
@@ -450,17 +444,17 @@ def _excludes(
     budget: int | None,
     seed: int,
 ) -> bool:
-    asked = exclusion.factorization
+    excluded = exclusion.factorization
     return (
         (exclusion.flow is None or flow in exclusion.flow)
         and (exclusion.dataset is None or dataset in exclusion.dataset)
-        and (asked is None or any(_covers(a, names) for a in asked))
+        and (excluded is None or any(_covers(name, names) for name in excluded))
         and (exclusion.budget is None or budget in exclusion.budget)
         and (exclusion.seed is None or seed in exclusion.seed)
     )
 
 
-def _covers(asked: str, names: set[str]) -> bool:
-    if factorizations.is_wildcard(asked):
-        return any(factorizations.is_covered(name, asked) for name in names)
-    return factorizations.normalize(asked) in names
+def _covers(excluded: str, names: set[str]) -> bool:
+    if factorizations.is_wildcard(excluded):
+        return any(factorizations.is_covered(name, excluded) for name in names)
+    return factorizations.normalize(excluded) in names

@@ -1,4 +1,4 @@
-"""Names of factorizations, and which of them are one experiment."""
+"""Names of factorizations, and which names stand for one experiment."""
 
 import itertools
 import re
@@ -19,15 +19,17 @@ FIXED = (
     "random-lattice",
     "none",
 )
-"""Names that mean the same for every flow and number of splits, in canonical form."""
+"""Canonical names that mean the same for every flow and number of splits."""
 
 DATA_RULES = tuple(
-    f"{what}-{half}" for what in ("variance", "precision", "detail") for half in ("low", "high")
+    f"{statistic}-{half}"
+    for statistic in ("variance", "precision", "detail")
+    for half in ("low", "high")
 )
-"""Rules that rank the dimensions of each window by the data alone, with no flow."""
+"""Rules that rank the dimensions of each window by the data, without a flow."""
 
 MAP_RULES = ("low-global", "low-lattice", "low-tied")
-"""Rules beside words that read the maps of words."""
+"""Rules that read the same maps as words."""
 
 NAMES = (
     *FIXED,
@@ -42,35 +44,29 @@ NAMES = (
 )
 
 WORDS, PATTERNS = "words", "patterns"
-"""Stand-ins for every word over L and H, and for every pattern, that fits the recipe."""
+"""Names that stand for every word, and for every pattern, of a recipe."""
 
 PAIRS = ("ab", "ac", "ad", "bc", "bd", "cd")
-"""What a pattern can keep of each window, whose positions are a b over c d."""
+"""The pairs of positions that a pattern can keep of each window a b over c d."""
 
 MOST_DATA_DIMENSIONS = 3072
 """Most dimensions for which the covariance of the data is measured."""
 
 _WORD = re.compile(r"[LH]+")
 _PATTERN = re.compile(r"keep(-[abcd]{2})+")
-_ALIKE = {"keep-ad": "checkerboard-even", "keep-bc": "checkerboard-odd", "keep-cd": "rows"}
-"""Patterns that have a name of their own, under which they are run."""
-_OWN_NAME = re.compile(r"[a-z][a-z0-9-]{1,39}")
+_NAMED_PATTERNS = {"keep-ad": "checkerboard-even", "keep-bc": "checkerboard-odd", "keep-cd": "rows"}
+"""Patterns with a name of their own, which is the canonical one."""
+_PLUGIN_NAME = re.compile(r"[a-z][a-z0-9-]{1,39}")
 
 Reads = Literal["nothing", "seed", "maps"]
 
 
 @dataclass(frozen=True)
 class FactorizationRule:
-    """A factorization rule of a plug-in.
-
-    ``fill(shape, split, seed, values)`` returns for one split, counted from 1, the half of the
-    dimensions of a tensor of ``shape`` (C, H, W) that stays. ``reads`` says what else it depends
-    on: nothing, the trial's ``seed``, or the contribution map, whose ``values`` (C, H, W) are
-    those of the dimensions that are still there.
-    """
+    """A factorization rule of a plug-in."""
 
     name: str
-    fill: Callable[..., Any]
+    fill: Callable[..., Any]  # see `lcma.sweeps.plugins.factorization`
     reads: Reads = "nothing"
     least_splits: int = 1
     most_splits: int | None = None
@@ -78,7 +74,7 @@ class FactorizationRule:
     version: str = ""
 
     def fits(self, splits: int) -> bool:
-        """Return whether the rule is for so many splits."""
+        """Return whether the rule is for this number of splits."""
         most = splits if self.most_splits is None else self.most_splits
         return self.least_splits <= splits <= most
 
@@ -89,8 +85,8 @@ RULES: Mapping[str, FactorizationRule] = MappingProxyType(_RULES)
 """Rules of plug-ins by name."""
 
 
-def add(rule: FactorizationRule) -> None:
-    """Make a rule known under its name. Raises ValueError if it cannot have that name."""
+def register(rule: FactorizationRule) -> None:
+    """Register a rule. Raises ValueError if its name is taken or not allowed."""
     name = rule.name
     if name in (*NAMES, WORDS, PATTERNS):
         raise ValueError(f"the factorization {name!r} is lcma's own: choose another name")
@@ -98,7 +94,7 @@ def add(rule: FactorizationRule) -> None:
         raise ValueError(f"{name!r} reads as a word over L and H: choose another name")
     if _PATTERN.fullmatch(name):
         raise ValueError(f"{name!r} reads as a pattern: choose another name")
-    if not _OWN_NAME.fullmatch(name):
+    if not _PLUGIN_NAME.fullmatch(name):
         raise ValueError(
             f"a factorization cannot be named {name!r}: use lower case letters, digits and dashes"
         )
@@ -107,30 +103,32 @@ def add(rule: FactorizationRule) -> None:
     _RULES[name] = rule
 
 
-def forget(name: str) -> None:
-    """Remove a plug-in's rule from the register."""
+def unregister(name: str) -> None:
+    """Remove a rule from the register."""
     del _RULES[name]
 
 
 def version(canonical_name: str) -> str | None:
-    """Return the version of the plug-in that has the rule; None for one of lcma's own."""
+    """Return the version of the plug-in with this rule; None for a rule of lcma's own."""
     rule = RULES.get(canonical_name)
     return None if rule is None else rule.version
 
 
 class ImpossibleError(Exception):
-    """A factorization that exists but cannot be built for this recipe; the text is the reason."""
+    """A factorization or recipe that exists but cannot be built here; the text is the reason."""
 
 
 class UnavailableError(ImpossibleError):
-    """Something that a sweep may name and this version does not have; the text is the reason."""
+    """Something that a sweep may name but this version does not have; the text is the reason."""
 
 
 def normalize(name: str) -> str:
-    """Return the spelling of a factorization: names in lower case, words in upper case, the
-    positions of a pattern in order.
+    """Return the usual spelling of a factorization.
 
-    Raises UserError for an unknown name.
+    Names are in lower case, words in upper case, and the positions of a pattern in order.
+
+    Raises:
+        UserError: If the name is unknown.
 
     Example:
         >>> normalize("Low"), normalize("llh"), normalize("keep-DA-bc")
@@ -145,25 +143,25 @@ def normalize(name: str) -> str:
         return "-".join(("keep", *pairs))
     if name.lower().startswith("keep"):
         hint = (
-            "a pattern names the two positions of each window, a b over c d, that stay: one pair "
+            "a pattern names the two positions of each window a b over c d that stay: one pair "
             "for all splits or one for each, such as keep-ad or keep-ad-bc-cd"
         )
         raise UserError(f"unknown factorization {name!r}: {hint}")
     if re.fullmatch(r"[A-Za-z]{2,8}", name) and 2 * len(re.findall("[LHlh]", name)) >= len(name):
-        wrong = next((c for c in name if c.upper() not in "LH"), "")
-        hint = f"a word has one letter L or H for each split, and {wrong!r} is neither"
+        letter = next((c for c in name if c.upper() not in "LH"), "")
+        hint = f"a word has one letter L or H for each split, and {letter!r} is neither"
     else:
         known = ", ".join((*NAMES, *RULES))
         hint = (
             f"known are {known}, words over L and H such as LLH and patterns such as keep-ad-bc; "
-            "the file of a plug-in's rule is named in LCMA_PLUGINS"
+            "for a rule of a plug-in, name its file in LCMA_PLUGINS"
         )
     near = suggest(name, (*NAMES, *RULES), "")
     raise UserError(f"unknown factorization {name!r}: {near if near.endswith('?') else hint}")
 
 
 def canonical(name: str, *, conventional: str, splits: int) -> str:
-    """Return the one name under which an experiment is run.
+    """Return the canonical name of a factorization: the one name of all its synonyms.
 
     Args:
         name: Any name of a factorization.
@@ -171,7 +169,7 @@ def canonical(name: str, *, conventional: str, splits: int) -> str:
         splits: Number of splits of the recipe.
 
     Raises:
-        ImpossibleError: If the recipe has no such factorization.
+        ImpossibleError: If the recipe cannot have this factorization.
         UserError: If the name is unknown.
 
     Example:
@@ -192,7 +190,7 @@ def canonical(name: str, *, conventional: str, splits: int) -> str:
     pairs = _read_pairs(name)
     if len(set(pairs)) == 1 and len(pairs) in (1, splits):
         name = f"keep-{pairs[0]}"
-        name = _ALIKE.get(name, name)
+        name = _NAMED_PATTERNS.get(name, name)
     if splits == 0 and name != "none":
         raise ImpossibleError("the recipe has no split; only `none` can be run on it")
     if is_word(name) and len(name) != splits:
@@ -214,18 +212,19 @@ def canonical(name: str, *, conventional: str, splits: int) -> str:
 
 
 def synonyms(canonical_name: str, *, conventional: str, splits: int) -> frozenset[str]:
-    """Return every name that stands for a canonical factorization on such a recipe."""
-    same = {
+    """Return every name of a canonical factorization; the arguments are those of `canonical`."""
+    names = {
         "checkerboard": "checkerboard-even",
         "conventional": conventional if splits else "none",
         "low": "L" * splits,
         "high": "H" * splits,
     }
     for pair in PAIRS:
-        alike = f"keep-{pair}"
-        same[alike] = same["-".join(("keep", *[pair] * splits))] = _ALIKE.get(alike, alike)
+        pattern = f"keep-{pair}"
+        repeated = "-".join(("keep", *[pair] * splits))
+        names[pattern] = names[repeated] = _NAMED_PATTERNS.get(pattern, pattern)
     return frozenset(
-        {canonical_name, *(n for n, as_run in same.items() if as_run == canonical_name)}
+        {canonical_name, *(n for n, run_as in names.items() if run_as == canonical_name)}
     )
 
 
@@ -235,26 +234,29 @@ def is_word(canonical_name: str) -> bool:
 
 
 def is_pattern(name: str) -> bool:
-    """Return whether a normalized name is that of a pattern."""
+    """Return whether a normalized name is a pattern."""
     return _PATTERN.fullmatch(name) is not None
 
 
 def pattern_pair(canonical_name: str, split: int) -> str | None:
-    """Return the two positions that a pattern keeps at a split, from 0; None for another rule."""
-    alike = {run_as: pattern for pattern, run_as in _ALIKE.items()}
-    pairs = _read_pairs(alike.get(canonical_name, canonical_name))
+    """Return the two positions that a pattern keeps at a split, counted from 0, such as `ad`.
+
+    Returns None for another rule.
+    """
+    patterns = {name: pattern for pattern, name in _NAMED_PATTERNS.items()}
+    pairs = _read_pairs(patterns.get(canonical_name, canonical_name))
     return pairs[split % len(pairs)] if pairs else None
 
 
 def _read_pairs(name: str) -> tuple[str, ...]:
-    """Return the pairs of positions that a pattern names, each in order; () for another name."""
+    """Return the pairs of positions of a pattern, each in order; () for another name."""
     if _PATTERN.fullmatch(name) is None:
         return ()
     return tuple("".join(sorted(pair)) for pair in name.split("-")[1:])
 
 
 def needs_maps(canonical_name: str) -> bool:
-    """Return whether the factorization reads maps: of contributions or of the data."""
+    """Return whether the factorization reads maps, of contributions or of the data."""
     rule = RULES.get(canonical_name)
     return (
         as_word(canonical_name, 1) is not None
@@ -271,7 +273,7 @@ def needs_budget(normalized_name: str) -> bool:
 
 
 def as_word(canonical_name: str, splits: int) -> str | None:
-    """Return the word as which a factorization reads its maps in each window, or None."""
+    """Return the word that ranks the windows of maps as the factorization does, or None."""
     if is_word(canonical_name):
         return canonical_name
     if canonical_name in DATA_RULES:
@@ -280,37 +282,37 @@ def as_word(canonical_name: str, splits: int) -> str | None:
 
 
 def map_options(canonical_name: str) -> frozenset[str]:
-    """Return which options of maps a factorization depends on."""
+    """Return the names of the map options that a factorization depends on."""
     if canonical_name == "online":
         return frozenset({"online"})
     if not needs_maps(canonical_name):
         return frozenset()
     if canonical_name in DATA_RULES:
         return frozenset({"order"})
-    left_out = {"low-global": {"order"}, "self": {"nms"}}.get(canonical_name, set())
-    return frozenset({"score", "nms", "order", "masks", "conv1x1"} - left_out)
+    unread = {"low-global": {"order"}, "self": {"nms"}}.get(canonical_name, set())
+    return frozenset({"score", "nms", "order", "masks", "conv1x1"} - unread)
 
 
 def online_start(conventional: str) -> str:
-    """Return the tables with which `online` begins, which take two of each window.
+    """Return the rule of the tables with which `online` starts.
 
-    They are the flow's own if these do, and else `checkerboard-even`.
+    It is the flow's ``conventional`` rule, or `checkerboard-even` if that one is not a pattern.
     """
     return conventional if pattern_pair(conventional, 0) else "checkerboard-even"
 
 
 def is_wildcard(name: str) -> bool:
-    """Return whether the name stands for all words, or for all patterns, of a recipe."""
+    """Return whether the name stands for all words or all patterns of a recipe."""
     return name.lower() in (WORDS, PATTERNS)
 
 
 def expand_wildcard(name: str, splits: int) -> tuple[str, ...]:
-    """Return the canonical names that such a name stands for."""
+    """Return the canonical names that a wildcard stands for."""
     return words(splits) if name.lower() == WORDS else patterns(splits)
 
 
 def is_covered(normalized_name: str, wildcard: str) -> bool:
-    """Return whether a name is one of those that a wildcard stands for."""
+    """Return whether a wildcard stands for a name."""
     return (is_word if wildcard.lower() == WORDS else is_pattern)(normalized_name)
 
 
@@ -326,5 +328,5 @@ def patterns(splits: int) -> tuple[str, ...]:
         >>> patterns(1)
         ('keep-ab', 'keep-ac', 'checkerboard-even', 'checkerboard-odd', 'keep-bd', 'rows')
     """
-    named = ("-".join(("keep", *pairs)) for pairs in itertools.product(PAIRS, repeat=splits))
-    return tuple(canonical(name, conventional="none", splits=splits) for name in named)
+    names = ("-".join(("keep", *pairs)) for pairs in itertools.product(PAIRS, repeat=splits))
+    return tuple(canonical(name, conventional="none", splits=splits) for name in names)

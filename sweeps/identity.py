@@ -1,4 +1,4 @@
-"""Content ids: equal for equal experiments, whatever the spelling, key order or defaults."""
+"""Content ids: equal experiments have equal ids, whatever their spelling, key order or defaults."""
 
 import hashlib
 import json
@@ -10,20 +10,17 @@ ID_BYTES = 10
 
 
 def canonical_json(value: object) -> str:
-    """Return JSON with sorted keys and no spaces, the same text for the same value."""
+    """Return JSON with sorted keys and no spaces: equal values have equal texts."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
 
 
 def content_id(kind: str, content: Mapping[str, object]) -> str:
-    """Return the id of a content among all of its kind, 20 hexadecimal digits."""
+    """Return the id of a content of a kind, 20 hexadecimal digits."""
     text = canonical_json({"kind": kind, "content": content})
     return hashlib.blake2b(text.encode(), digest_size=ID_BYTES).hexdigest()
 
 
 def identity_of(model: BaseModel) -> dict[str, object]:
-    """Return the fields of a model that enter an id: those that are not at their defaults.
-
-    A field added later with a default leaves old ids as they are; hence a default, once
-    released, never changes.
-    """
+    """Return the fields of a model that enter an id: those that differ from their defaults."""
+    # A new field with a default leaves old ids as they are. A default must never change.
     return model.model_dump(mode="json", exclude_defaults=True)

@@ -1,4 +1,4 @@
-"""Files and texts that a person, or another program, named."""
+"""Checks of paths, files and texts from a user."""
 
 import errno
 import os
@@ -10,18 +10,18 @@ from typing import BinaryIO
 from lcma.sweeps.errors import UserError
 
 UNSTORABLE = re.compile("[\0\ud800-\udfff]")
-"""What neither a path nor a database can hold: NUL, and lone surrogates, as which Python reads
-bytes that are not UTF-8."""
+"""Characters that no path or database can hold: NUL and lone surrogates. Python reads bytes that
+are not UTF-8 as surrogates."""
 
 
 def require_text(text: str, what: str) -> None:
-    """Raise UserError, without the text, for characters that no database can hold."""
+    """Raise UserError if a text has characters that no database can hold."""
     if UNSTORABLE.search(text):
         raise UserError(f"{what} holds NUL or bytes that are not UTF-8: give another one")
 
 
 def resolve_path(path: Path) -> Path:
-    """Return an absolute path without links. Raises UserError for links that lead in a circle."""
+    """Return an absolute path without links. Raises UserError if links form a circle."""
     try:
         return path.resolve()
     except RuntimeError:
@@ -29,10 +29,8 @@ def resolve_path(path: Path) -> Path:
 
 
 def open_regular(path: Path) -> BinaryIO:
-    """Open a regular file, or a link to one, to read.
-
-    Raises OSError for anything else: to read a FIFO or a device may never end.
-    """
+    """Open a regular file, or a link to one, for reading. Raises OSError for anything else."""
+    # Reading a FIFO or a device may never end.
     try:
         mode = path.stat().st_mode
     except ValueError as error:  # a NUL
@@ -40,5 +38,5 @@ def open_regular(path: Path) -> BinaryIO:
     if stat.S_ISDIR(mode):
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
     if not stat.S_ISREG(mode):
-        raise OSError(errno.EINVAL, "it is no regular file", str(path))
+        raise OSError(errno.EINVAL, "it is not a regular file", str(path))
     return path.open("rb")

@@ -1,7 +1,7 @@
-"""Data sets that a sweep can name: those of lcma, their box-filtered forms, a person's own.
+"""Data sets that a sweep can name: those of lcma, their box-filtered forms, and your own.
 
-A set has a name, under which it is prepared. A trial knows it by `dataset` and
-`variant`; `set_name` leads back.
+A set is prepared under its name. Trials hold `dataset` and `variant`, from which `set_name` makes
+the name.
 """
 
 import re
@@ -15,62 +15,57 @@ from pydantic import BaseModel, ConfigDict, TypeAdapter
 from lcma.sweeps import strict_yaml
 from lcma.sweeps.errors import UserError
 
-PLAIN: Final = ("u8", "npz")
-"""Variants that are not part of a name."""
+UNNAMED_VARIANTS: Final = ("u8", "npz")
+"""Variants that are not part of a set's name."""
 
 OWN_IMAGES: Final = "`lcma data prepare NAME --from FOLDER --size S` makes one of your own images"
-"""What to say to who names a set that is not known."""
+"""A hint for messages about an unknown set."""
 
-_BOXES: Final = {2: "two", 4: "four"}
-_LEAST: Final = 8
+_BOX_WORDS: Final = {2: "two", 4: "four"}
+_MIN_FILTERED_SIZE: Final = 8
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
-_own: dict[str, "DataSetFacts"] = {}
+_own_sets: dict[str, "DataSetFacts"] = {}
 
 
 class DataSetFacts(BaseModel):
-    """Facts about a data set that planning needs, without having it.
-
-    size: H = W in pixels. dataset, variant: what a trial and a result keep of it. filtered_from:
-    the set of which this one is a box-filtered form. licence: on what terms its images are to be
-    had, as far as it is known. may_be_published: whether these terms let a site show images of it.
-    """
+    """What planning needs to know about a data set, without its images."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
-    size: int
+    size: int  # height and width in pixels
     channels: int = 3
-    dataset: str
+    dataset: str  # in trials and results, with `variant`
     variant: str = "u8"
     about: str
     licence: str = "not known"
-    may_be_published: bool = False
-    filtered_from: str | None = None
+    may_be_published: bool = False  # whether the licence lets a site show the images
+    filtered_from: str | None = None  # the set that was box-filtered to this one
 
 
 def shipped() -> Mapping[str, DataSetFacts]:
-    """Return the sets that lcma can prepare, box-filtered forms after the sets they are made of."""
+    """Return the sets that lcma can prepare, each followed by its box-filtered forms."""
     return _shipped()
 
 
 def known() -> Mapping[str, DataSetFacts]:
-    """Return the sets that a sweep can name: those of `shipped`, and those given to `add`."""
-    return {**_shipped(), **_own}
+    """Return the sets that a sweep can name: those of lcma, and those that are registered."""
+    return {**_shipped(), **_own_sets}
 
 
-def add(name: str, facts: DataSetFacts) -> None:
-    """Make a set of a person's own known in this process. Raises UserError as `check_own` does."""
+def register(name: str, facts: DataSetFacts) -> None:
+    """Register a user's own set in this process. Raises UserError as `check_own` does."""
     check_own(name)
-    _own[name] = facts
+    _own_sets[name] = facts
 
 
 def can_be_own(name: str) -> bool:
-    """Return whether a person's own set can have a name."""
+    """Return whether a user's own set can have this name."""
     return name not in _shipped() and _NAME.fullmatch(name) is not None
 
 
 def check_own(name: str) -> None:
-    """Raise UserError if a person's own set cannot have a name."""
+    """Raise UserError if a user's own set cannot have this name."""
     if name in _shipped():
-        raise UserError(f"{name} is the name of a set that lcma knows: choose another")
+        raise UserError(f"{name} is the name of a set of lcma: choose another")
     if not can_be_own(name):
         raise UserError(
             f"{name!r} cannot name a data set: use small letters, digits and hyphens, at most 64"
@@ -79,19 +74,19 @@ def check_own(name: str) -> None:
 
 def set_name(dataset: str, variant: str) -> str:
     """Return the name under which the set of a trial is prepared."""
-    return dataset if variant in PLAIN else f"{dataset}-{variant}"
+    return dataset if variant in UNNAMED_VARIANTS else f"{dataset}-{variant}"
 
 
-def find_whole(name: str) -> str:
-    """Return the set of which one is a box-filtered form, or else the set itself."""
+def find_source(name: str) -> str:
+    """Return the set that was box-filtered to this one, or this one if it is not filtered."""
     facts = known().get(name)
     return (facts and facts.filtered_from) or name
 
 
 def find_family(name: str) -> str:
-    """Return what a set has in common with its variants and box-filtered forms: their data."""
-    whole = find_whole(name)
-    return known()[whole].dataset if whole in known() else whole
+    """Return the `dataset` that all variants and box-filtered forms of a set come from."""
+    source = find_source(name)
+    return known()[source].dataset if source in known() else source
 
 
 @cache
@@ -100,21 +95,21 @@ def _shipped() -> Mapping[str, DataSetFacts]:
     entries = TypeAdapter(dict[str, dict[str, Any]]).validate_python(
         strict_yaml.parse(text, "sweeps/datasets.yaml")
     )
-    found: dict[str, DataSetFacts] = {}
+    sets: dict[str, DataSetFacts] = {}
     for name, entry in entries.items():
         filtered = entry.pop("filtered", True)
         facts = DataSetFacts.model_validate({"dataset": name} | entry)
-        found[name] = facts
+        sets[name] = facts
         if filtered and facts.filtered_from is None:
-            found |= _filtered(name, facts)
-    return found
+            sets |= _make_filtered_forms(name, facts)
+    return sets
 
 
-def _filtered(name: str, facts: DataSetFacts) -> dict[str, DataSetFacts]:
+def _make_filtered_forms(name: str, facts: DataSetFacts) -> dict[str, DataSetFacts]:
     forms = {}
-    for box, word in _BOXES.items():
+    for box, word in _BOX_WORDS.items():
         size = facts.size // box
-        if size < _LEAST:
+        if size < _MIN_FILTERED_SIZE:
             continue
         dataset = f"{facts.dataset}-{size}"
         about = f"{facts.about}; box-filtered by {word}"

@@ -1,7 +1,6 @@
-"""The register of measures: what each named number of a result is, its unit and direction.
+"""The register of measures: the name, unit, direction and meaning of each number of a result.
 
-A measure belongs to a result. Those with a direction can be ranked: boards, tests, verdicts and
-studies take any of them (docs/measures.md).
+Boards, tests, verdicts and studies take any measure that has a direction (docs/measures.md).
 """
 
 import re
@@ -16,42 +15,35 @@ Direction = Literal["lower", "higher"]
 BITS_PER_DIM = "bits_per_dim"
 """The measure that boards show by default."""
 
-HELD_OUT = "holdout_"
+HOLDOUT_PREFIX = "holdout_"
+"""Beginning of the name of a measure on the holdout part."""
 
-HOLDOUT = HELD_OUT + BITS_PER_DIM
-"""The measure by which checkpoints and budgets are chosen."""
+HOLDOUT = HOLDOUT_PREFIX + BITS_PER_DIM
+"""The measure that chooses checkpoints and budgets."""
 
 SECONDS_PER_STEP = "seconds_per_step"
 CPU_SECONDS_PER_STEP = "cpu_seconds_per_step"
-"""The measures by which a choice that costs training time is known, on a GPU and on a CPU."""
 
 PLUGIN_NAME = re.compile(r"[a-z_][a-z0-9_]{0,63}")
-"""A name of a measure or flow of a plug-in."""
+"""Names that a plug-in's measure or flow can have."""
 
-TIMES = frozenset({SECONDS_PER_STEP, CPU_SECONDS_PER_STEP})
-"""Measures that no second training gives again."""
+TIME_MEASURES = frozenset({SECONDS_PER_STEP, CPU_SECONDS_PER_STEP})
+"""Measures that differ from training to training of one trial."""
 
 
 @dataclass(frozen=True, slots=True)
 class MeasureKind:
-    """Kind of a measure: its name, unit, direction and meaning.
+    """Name, unit, direction and meaning of a measure."""
 
-    Attributes:
-        name: Its name in the database.
-        unit: Its unit in words.
-        direction: Which values are better; None for one that is not ranked.
-        meaning: What it is, in a sentence.
-    """
-
-    name: str
-    unit: str
-    direction: Direction | None
-    meaning: str
+    name: str  # in the database
+    unit: str  # in words
+    direction: Direction | None  # which values are better; None if it is not ranked
+    meaning: str  # in a few words
 
 
 SWD, KID, FID = "swd", "kid", "fid"
-OF_SAMPLES = (SWD, KID, FID)
-"""Measures of samples."""
+SAMPLE_MEASURES = (SWD, KID, FID)
+"""Measures of the quality of samples."""
 
 CONTROLS: dict[str, str] = {
     "null": "other real images",
@@ -61,36 +53,37 @@ CONTROLS: dict[str, str] = {
     "noise_5": "real images with noise of 5 of 255 levels",
     "noise_20": "real images with noise of 20 of 255 levels",
 }
-"""Sets of images that are measured as samples are, to know what a measure sees."""
+"""Sets of images that are measured like samples, to check what a sample measure detects."""
 
-ORDERS = (
+CONTROL_ORDERS = (
     ("null", "blur_half"),
     ("blur_half", "blur_1"),
     ("null", "noise_5"),
     ("noise_5", "noise_20"),
     ("blur_1", "gaussian"),
 )
-"""Pairs of controls, of which a measure of samples must find the first better."""
+"""Pairs (better, worse) of controls: a sound sample measure orders each pair so."""
 
 
 def name_control(measure: str, control: str) -> str:
-    """Return the measure that has the value of a control of a measure of samples."""
+    """Return the name of the measure that holds the value of a control for a sample measure."""
     return f"{measure}_{control}"
 
 
-BY_REQUEST = frozenset({KID, FID, HELD_OUT + KID, HELD_OUT + FID})
-"""Measures that `lcma measure` takes, and no training."""
+REQUESTED_MEASURES = frozenset({KID, FID, HOLDOUT_PREFIX + KID, HOLDOUT_PREFIX + FID})
+"""Measures that only `lcma measure` takes, and no training."""
 
 
 def name_overflow(measure: str) -> str:
-    """Return the measure that counts the samples of a measure of samples that overflowed."""
+    """Return the name of the measure that counts the overflowed samples of a sample measure."""
     return f"{measure}_overflow"
 
 
-def _of_samples(name: str, unit: str, meaning: str) -> tuple[MeasureKind, ...]:
+def _make_sample_kinds(name: str, unit: str, meaning: str) -> tuple[MeasureKind, ...]:
+    holdout = HOLDOUT_PREFIX + name
     parts = (
         MeasureKind(name, unit, "lower", f"{meaning}, of samples from images of the test part"),
-        MeasureKind(HELD_OUT + name, unit, "lower", "the same, from images of the holdout part"),
+        MeasureKind(holdout, unit, "lower", "the same, from images of the holdout part"),
         MeasureKind(
             name_overflow(name),
             "samples",
@@ -99,8 +92,8 @@ def _of_samples(name: str, unit: str, meaning: str) -> tuple[MeasureKind, ...]:
         ),
     )
     controls = (
-        MeasureKind(name_control(name, control), unit, None, f"{name} of a control: {what}")
-        for control, what in CONTROLS.items()
+        MeasureKind(name_control(name, control), unit, None, f"{name} of a control: {images}")
+        for control, images in CONTROLS.items()
     )
     return (*parts, *controls)
 
@@ -151,87 +144,78 @@ SHIPPED: tuple[MeasureKind, ...] = (
         "lower",
         "CPU seconds of a training step, without evaluations and checkpoints; of trainings on CPUs",
     ),
-    *_of_samples(
+    *_make_sample_kinds(
         SWD, "1/1000 standard deviation", "sliced Wasserstein distance on Laplacian pyramids"
     ),
-    *_of_samples(
+    *_make_sample_kinds(
         KID, "squared distance", "kernel distance of features, unbiased, zero for real images"
     ),
-    *_of_samples(FID, "squared distance", "Fréchet distance of features"),
+    *_make_sample_kinds(FID, "squared distance", "Fréchet distance of features"),
 )
 
 
 @dataclass(frozen=True, slots=True)
 class PluginMeasure(MeasureKind):
-    """A measure of a plug-in; `compute` takes it of a trained flow, see `lcma.sweeps.plugins`."""
+    """A measure of a plug-in."""
 
-    compute: Callable[..., Any]
+    compute: Callable[..., Any]  # see `lcma.sweeps.plugins.measure`
     plugin: str | None = None
     version: str | None = None
 
     @property
     def kinds(self) -> tuple[MeasureKind, MeasureKind]:
-        """What it is on the test part, and on the holdout part."""
-        how = self.unit, self.direction
+        """Its kinds on the test part and on the holdout part."""
+        unit, direction, holdout = self.unit, self.direction, HOLDOUT_PREFIX + self.name
         return (
-            MeasureKind(self.name, *how, f"{self.meaning}, on the test part"),
-            MeasureKind(HELD_OUT + self.name, *how, f"{self.meaning}, on the holdout part"),
+            MeasureKind(self.name, unit, direction, f"{self.meaning}, on the test part"),
+            MeasureKind(holdout, unit, direction, f"{self.meaning}, on the holdout part"),
         )
 
 
-_registered: dict[str, MeasureKind] = {kind.name: kind for kind in SHIPPED}
-_computed: dict[str, PluginMeasure] = {}
+_kinds: dict[str, MeasureKind] = {kind.name: kind for kind in SHIPPED}
+_plugin_measures: dict[str, PluginMeasure] = {}
 
 
-def add(measure: PluginMeasure) -> None:
-    """Add a plug-in's measure to the register.
-
-    Raises:
-        ValueError: Another one has the name, or it is no name.
-    """
+def register(measure: PluginMeasure) -> None:
+    """Register a measure. Raises ValueError if its name is taken or not allowed."""
     if not PLUGIN_NAME.fullmatch(measure.name):
         raise ValueError(
             f"a measure cannot be named {measure.name!r}: use lower case letters, digits and "
             "_, 64 at most"
         )
     for kind in measure.kinds:
-        if kind.name in _registered:
+        if kind.name in _kinds:
             raise ValueError(f"there is a measure {kind.name!r} already: choose another name")
-    _computed[measure.name] = measure
-    _registered.update({kind.name: kind for kind in measure.kinds})
+    _plugin_measures[measure.name] = measure
+    _kinds.update({kind.name: kind for kind in measure.kinds})
 
 
-def remove(measure: PluginMeasure) -> None:
-    """Take a plug-in's measure out of the register."""
-    _computed.pop(measure.name, None)
-    for kind in measure.kinds:
-        _registered.pop(kind.name, None)
+def unregister(name: str) -> None:
+    """Remove the measure of a plug-in from the register."""
+    for kind in _plugin_measures.pop(name).kinds:
+        del _kinds[kind.name]
 
 
 def plugin_measures() -> tuple[PluginMeasure, ...]:
-    """Return the measures of the plug-ins that are loaded."""
-    return tuple(_computed.values())
+    """Return the measures of all loaded plug-ins."""
+    return tuple(_plugin_measures.values())
 
 
-def held_out(name: str) -> str:
-    """Return the measure on the holdout part that stands for a measure, if there is one."""
-    return HELD_OUT + name if HELD_OUT + name in _registered else name
+def find_holdout_measure(name: str) -> str:
+    """Return the name of a measure on the holdout part, or ``name`` if it is not taken there."""
+    return HOLDOUT_PREFIX + name if HOLDOUT_PREFIX + name in _kinds else name
 
 
 def find_measure(name: str) -> MeasureKind:
-    """Return a registered measure.
-
-    Raises:
-        UserError: There is none of that name.
-    """
+    """Return a measure by its name. Raises UserError if it is unknown."""
     try:
-        return _registered[name]
+        return _kinds[name]
     except KeyError:
-        ranked = [kind.name for kind in _registered.values() if kind.direction]
+        ranked = [kind.name for kind in _kinds.values() if kind.direction]
         hint = suggest(name, ranked, "choose among")
         raise UserError(f"there is no measure '{name}': {hint}") from None
 
 
 def list_measures() -> tuple[MeasureKind, ...]:
-    """Return all registered measures."""
-    return tuple(_registered.values())
+    """Return all measures."""
+    return tuple(_kinds.values())

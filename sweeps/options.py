@@ -1,8 +1,8 @@
 """The options of `lcma plan`, `launch` and `tune`, and of `lcma.plan` and `lcma.launch`.
 
-Each is said once, here, by its name, type, bounds and help. The command line is made from these
-records (`add_options` in `harness/cli/options.py`), functions take them as keywords (PEP 692). A
-new option is a field here, and its use.
+Each option is defined once, by a field with its type, bounds and help. The command line is made
+from these records (`add_options` in `harness/cli/options.py`); functions take them as keywords (PEP
+692). To add an option, add a field here and use it.
 """
 
 import math
@@ -22,23 +22,19 @@ Numbers = int | str | Sequence[int] | None
 
 @dataclass(frozen=True)
 class Option:
-    """An option beside its name and type.
-
-    Values are above ``above``, and from ``least`` to ``most``. ``flag`` is its name on the command
-    line where that is another one, None where it has none there.
-    """
+    """Help and bounds of an option, whose field has its name and type."""
 
     help: str
     metavar: str | None = None
     least: float | None = None
     most: float | None = None
-    above: float | None = None
-    flag: str | None = ""
+    above: float | None = None  # a bound that is not a valid value itself
+    flag: str | None = ""  # another name on the command line; None if it does not exist there
     repeated: bool = False
 
 
 class Overrides(TypedDict, total=False):
-    """What stands in place of a spec's own: the options of a plan."""
+    """The options of a plan, which replace settings of the spec."""
 
     flow: Annotated[Names, Option("Flows instead of the sweep's, separated by commas")]
     dataset: Annotated[Names, Option("Data sets instead of the sweep's, separated by commas")]
@@ -80,7 +76,7 @@ class _RunOptions(Overrides, total=False):
 
 
 class LaunchOptions(_RunOptions, total=False):
-    """The options of a launch. Without `local` and `ray`, Ray is started on this machine."""
+    """The options of a launch. Without `local` and `ray` it starts Ray on this machine."""
 
     parallel: Annotated[
         int | None,
@@ -103,7 +99,7 @@ class LaunchOptions(_RunOptions, total=False):
 
 
 class TuneOptions(_RunOptions, total=False):
-    """The options of a tuning, which takes no `factorization`, `budget` and `local`."""
+    """The options of a tuning. `factorization`, `budget` and `local` cannot be set."""
 
     parallel: Annotated[int | None, Option("Most budgets that are tried at once", "N", least=1)]
     trials: Annotated[
@@ -112,18 +108,18 @@ class TuneOptions(_RunOptions, total=False):
 
 
 def find_options(record: type) -> dict[str, tuple[type, Option]]:
-    """Return the options of a record by name, each with the type of one value.
+    """Return the options of a record by name, each with the type of a value.
 
-    That is bool, int or float, list for what may be repeated, and else str.
+    The type is bool, int or float, list for an option that can be repeated, and str for all others.
     """
-    found: dict[str, tuple[type, Option]] = {}
+    options: dict[str, tuple[type, Option]] = {}
     for name, hint in get_type_hints(record, include_extras=True).items():
         whole, option = get_args(hint)
         types = [whole, *get_args(whole)]
         simple = [kind for kind in (bool, int, float) if kind in types and str not in types]
         text = list if option.repeated else str
-        found[name] = (simple[0] if simple else text), option
-    return found
+        options[name] = (simple[0] if simple else text), option
+    return options
 
 
 def find_flag(name: str, option: Option) -> str:
@@ -132,9 +128,10 @@ def find_flag(name: str, option: Option) -> str:
 
 
 def check_options(record: type, options: Mapping[str, Any]) -> Any:
-    """Return the options that are given, so those that are not None.
+    """Return the options that are not None.
 
-    Raises UserError for an unknown one, and for a value of another type or out of bounds.
+    Raises:
+        UserError: If an option is unknown, or a value has another type or is out of bounds.
     """
     known = find_options(record)
     for name, value in options.items():
@@ -144,20 +141,21 @@ def check_options(record: type, options: Mapping[str, Any]) -> Any:
         if value is None or kind in (str, list):
             continue
         numbers = (int,) if kind is int else (int, float)
-        good = isinstance(value, bool) == (kind is bool) and isinstance(value, numbers)
-        if good and kind is not bool:
+        valid = isinstance(value, bool) == (kind is bool) and isinstance(value, numbers)
+        if valid and kind is not bool:
             least = -math.inf if option.least is None else option.least
             most = math.inf if option.most is None else option.most
             above = -math.inf if option.above is None else option.above
-            good = math.isfinite(value) and least <= value <= most and above < value
-        if not good:
+            valid = math.isfinite(value) and least <= value <= most and above < value
+        if not valid:
             shown = f"{value:g}" if type(value) is float else repr(value)
-            raise UserError(f"{find_flag(name, option)} {shown}: give {_describe(kind, option)}")
+            wanted = _describe_values(kind, option)
+            raise UserError(f"{find_flag(name, option)} {shown}: give {wanted}")
     return {name: value for name, value in options.items() if value is not None}
 
 
-def _describe(kind: type, option: Option) -> str:
-    """Return which values there may be, such as `a number of hours above 0`."""
+def _describe_values(kind: type, option: Option) -> str:
+    """Return words for the valid values, such as `a number of hours above 0`."""
     if kind is bool:
         return "True or False"
     words = "a number" if kind is float else "a whole number"
@@ -168,38 +166,38 @@ def _describe(kind: type, option: Option) -> str:
 
 
 def format_options(record: type, options: Mapping[str, Any]) -> list[str]:
-    """Return the words to type for options, such as `["--seeds", "6", "--local"]`."""
+    """Return options as words of a command line, such as `["--seeds", "6", "--local"]`."""
     words: list[str] = []
     for name, (kind, option) in find_options(record).items():
         flag, value = find_flag(name, option), options.get(name)
         if kind is list:
-            words += [word for one in value or () for word in (flag, one)]
+            words += [word for item in value or () for word in (flag, item)]
         elif value is not None and value is not False:
             words += [flag] if value is True else [flag, f"{value}"]
     return words
 
 
 def describe_options(record: type) -> str:
-    """Return a line for each option, for the docstring of a function that takes them."""
+    """Return a line for each option, for the docstring of a function with these options."""
     lines = (f"- `{name}`: {option.help}." for name, (_, option) in find_options(record).items())
     return f"\n{' ' * 12}".join(lines)
 
 
 def choose_overrides(options: Overrides) -> Overrides:
-    """Return those of a launch's or a tuning's options that stand in place of the spec's own."""
+    """Return the options of a launch or a tuning that replace settings of the spec."""
     names = find_options(Overrides)
     return cast(Overrides, {name: value for name, value in options.items() if name in names})
 
 
 def split_names(names: Names) -> tuple[str, ...] | None:
-    """Return `low,rows` as names."""
+    """Return names from a text such as `low,rows`, or from a sequence."""
     if isinstance(names, str):
         return tuple(names.split(","))
     return None if names is None else tuple(names)
 
 
 def parse_budgets(budgets: Numbers) -> tuple[int, ...] | None:
-    """Return `0,700`, or one number or several, as numbers of steps."""
+    """Return budgets from a text such as `0,700`, from a number or from a sequence."""
     if not isinstance(budgets, str):
         if isinstance(budgets, int):
             return (budgets,)
@@ -211,7 +209,7 @@ def parse_budgets(budgets: Numbers) -> tuple[int, ...] | None:
 
 
 def parse_seeds(seeds: Numbers) -> int | tuple[int, ...] | None:
-    """Return the number of seeds that is meant by `6`, or the seeds by `0,1,5` or `6-11`."""
+    """Return the number of seeds for `6`, or the seeds for `0,1,5` and `6-11`."""
     if not isinstance(seeds, str):
         return seeds if seeds is None or isinstance(seeds, int) else tuple(seeds)
     try:
@@ -227,7 +225,7 @@ def parse_seeds(seeds: Numbers) -> int | tuple[int, ...] | None:
 
 def _parse_range(text: str) -> range:
     first, _, last = text.partition("-")
-    found = range(int(first), int(last or first) + 1)
-    if not 0 < len(found) <= MAX_SEEDS:
+    seeds = range(int(first), int(last or first) + 1)
+    if not 0 < len(seeds) <= MAX_SEEDS:
         raise ValueError(text)
-    return found
+    return seeds

@@ -1,7 +1,7 @@
-"""Plug-ins: flows, factorization rules and measures of one's own, from a file or a package.
+"""Plug-ins: flows, factorization rules and measures of your own, from a file or a package.
 
-A plug-in is Python code, and loading it runs it: docs/extending.md. Only what planning needs is
-declared here, as data; the function that builds a flow imports torch.
+Loading a plug-in runs its Python code (docs/extending.md). Planning needs only what a plug-in
+declares here as data; a function that builds a flow imports torch when it is called.
 """
 
 import hashlib
@@ -22,30 +22,34 @@ from lcma.sweeps.factorizations import FactorizationRule, Reads
 from lcma.sweeps.input_files import open_regular
 from lcma.sweeps.measures import PLUGIN_NAME, Direction, PluginMeasure
 
-GROUP = "lcma.plugins"
-"""Entry points of installed plug-ins: each is a module, or a callable that registers."""
+ENTRY_POINT_GROUP = "lcma.plugins"
+"""Group of the entry points of installed plug-ins: modules, or functions that register."""
 
 MAX_BYTES = 1_000_000
-_MARK = "__lcma_plugin__"
-_PACKAGE = "lcma_plugin_"
+_ATTRIBUTE = "__lcma_plugin__"  # of a decorated function, with what it declares
+_MODULE_PREFIX = "lcma_plugin_"
 
 F = TypeVar("F", bound=Callable[..., Any])
-Declared = FlowFacts | FactorizationRule | PluginMeasure
+Declaration = FlowFacts | FactorizationRule | PluginMeasure
+
+_REGISTERS: dict[type, tuple[str, Any]] = {
+    FlowFacts: ("flow", architectures),
+    FactorizationRule: ("factorization", factorizations),
+    PluginMeasure: ("measure", measures),
+}
+"""For each class of declarations, its name and the module that registers them."""
 
 
 @dataclass(frozen=True)
 class Plugin:
-    """A loaded plug-in, as another process can find it again.
-
-    ``version`` enters the ids of the trials that need it: `sha256:` and the digest of the file,
-    or name and version of the installed distribution. ``path`` is absolute, None for an installed
-    one.
-    """
+    """A loaded plug-in, with what another process needs to load it too."""
 
     name: str
+    # `sha256:` and the digest of the file, or name and version of the installed distribution. It
+    # enters the ids of the trials that need the plug-in.
     version: str
-    path: str | None
-    provides: tuple[str, ...] = ()
+    path: str | None  # absolute; None for an installed plug-in
+    provides: tuple[str, ...] = ()  # such as `flow nice`
 
 
 def factorization(
@@ -57,22 +61,27 @@ def factorization(
 ) -> Callable[[F], F]:
     """Register the decorated function as a factorization rule.
 
-    The function is called as (shape, split, seed, values) for each split, counted from 1, with
-    ``shape`` (C, H, W) of what is split. It returns a boolean mask of ``shape`` that is True for
-    the half that stays, or the pair (kept, left) of integer arrays (2C, H/2, W/2) with flat
-    indices into ``shape``. ``seed`` is 0 unless the rule reads the seed, and ``values`` is None
-    unless it reads maps: then it is the contribution map (C, H, W), read-only, at the dimensions
-    that are still there. The function must return the same whenever it is called.
+    The function is called once per split as (shape, split, seed, values):
+
+    - ``shape``: (C, H, W) of the tensor that is split.
+    - ``split``: The number of the split, counted from 1.
+    - ``seed``: The trial's seed if the rule reads it, else 0.
+    - ``values``: If the rule reads maps, the contribution map in nats, (C, H, W), read-only, at the
+      dimensions that are left; else None.
+
+    It returns a boolean mask of ``shape`` that is True for the half that stays, or the pair (kept,
+    left) of integer arrays (2C, H/2, W/2) with flat indices into ``shape``. Equal arguments must
+    give equal results.
 
     Args:
         name: Lower case letters, digits and dashes, such as `columns`.
-        reads: What the rule depends on beside ``shape`` and ``split``: `nothing`, `seed` or
+        reads: What the rule depends on besides ``shape`` and ``split``: `nothing`, `seed` or
             `maps`. A rule that reads maps needs budgets.
-        least_splits: Fewest splits for which it is meant.
-        most_splits: Most splits for which it is meant, None for any number.
+        least_splits: Fewest splits that the rule can fill.
+        most_splits: Most splits that the rule can fill; None for any number.
 
     Raises:
-        ValueError: If ``reads`` or the numbers of splits make no sense.
+        ValueError: If ``reads`` is none of the three, or the range of splits is empty.
 
     Example:
         >>> import numpy as np
@@ -106,19 +115,19 @@ def flow(
 ) -> Callable[[F], F]:
     """Register the decorated function as the builder of a flow.
 
-    The function is called as (model, tables), with an index table for each split or None for no
-    split (NMS), and returns the list of layers from data to noise and the last prior; see
-    `lcma.models.builder.Parts`.
+    The function is called as (model, tables), with an index table for each split, or None for a
+    flow without splits (NMS). It returns the list of layers from data to noise, and the prior of
+    the dimensions that stay; see `lcma.models.builder.Parts`.
 
     Args:
         name: Lower case letters, digits and underscores, such as `nice`.
         architecture: Class of the flow's settings, derived from `Architecture`.
-        conventional: The factorization that the flow has by itself; it reads no maps.
-        recipes: The flow's profiles, laid out as a file in ``sweeps/recipes``.
-        most_splits: Most splits that the flow can have, None for any number.
+        conventional: The flow's own factorization, which reads no maps.
+        recipes: The flow's profiles, laid out as in a file in ``sweeps/recipes``.
+        most_splits: Most splits that the flow can have; None for any number.
 
     Raises:
-        TypeError: If ``architecture`` is not such a class.
+        TypeError: If ``architecture`` is not derived from `Architecture`.
 
     Example:
         >>> from lcma.sweeps.architectures import Architecture
@@ -147,36 +156,42 @@ def flow(
         raise TypeError(f"the architecture of {name} must be a class made from Architecture")
 
     def declare(parts: F) -> F:
-        facts = FlowFacts(
-            name,
-            architecture,
-            conventional,
-            most_splits=most_splits,
-            parts=parts,
-            recipes=recipes,
+        return _declare(
+            parts,
+            FlowFacts(
+                name,
+                architecture,
+                conventional,
+                most_splits=most_splits,
+                parts=parts,
+                recipes=recipes,
+            ),
         )
-        return _declare(parts, facts)
 
     return declare
 
 
 def measure(name: str, *, unit: str, direction: Direction, meaning: str) -> Callable[[F], F]:
-    """Register the decorated function as a measure, taken of every trial of the sweep.
+    """Register the decorated function as a measure that every trial of a sweep takes.
 
-    The function is called as (flow, images, seed) with the trained flow as it is evaluated, the
-    images of a part of the data, a uint8 tensor (N, C, H, W) on the flow's device, and the seed of
-    the trial, and returns the value, or the pair (value, standard error). It is called for the test
-    part, which gives the measure of this name, and for the holdout part, which gives that of
-    `holdout_NAME`, by which a study tunes. It must return the same whenever it is called.
+    The function is called as (flow, images, seed):
+
+    - ``flow``: The trained flow, in evaluation mode.
+    - ``images``: Images of a part of the data, a uint8 tensor (N, C, H, W) on the flow's device.
+    - ``seed``: The trial's seed.
+
+    It returns the value, or the pair (value, standard error). Its value on the test part is the
+    measure NAME; its value on the holdout part is `holdout_NAME`, which a study optimizes. Equal
+    arguments must give equal results.
 
     Args:
         name: Lower case letters, digits and underscores, such as `mean_latent`.
-        unit: The unit in words, such as 'nats per image'.
-        direction: Which values are better: 'lower' or 'higher'.
-        meaning: What it is, in a few words.
+        unit: The unit in words, such as `nats per image`.
+        direction: Which values are better: `lower` or `higher`.
+        meaning: What the measure is, in a few words.
 
     Raises:
-        ValueError: If ``direction`` makes no sense.
+        ValueError: If ``direction`` is neither of the two.
 
     Example:
         >>> @measure("brightness", unit="levels", direction="lower", meaning="distance of means")
@@ -197,19 +212,25 @@ def measure(name: str, *, unit: str, direction: Direction, meaning: str) -> Call
     return declare
 
 
-def _require_words(**given: object) -> None:
-    for name, value in given.items():
+def _require_words(**arguments: object) -> None:
+    for name, value in arguments.items():
         if not isinstance(value, str):
             raise TypeError(f"{name} is a text, not {value!r}")
 
 
 def load_file(path: Path, expected: str | None = None) -> Plugin:
-    """Run a plug-in file and register what it declares; once for each content.
+    """Run a plug-in file and register what it declares, unless this content is loaded already.
 
-    An edited file takes the place of what it registered before, and so does a copy of it; what
-    files registered that are gone is forgotten. Raises UserError, with nothing
-    registered, for a file that cannot be read, raises, or declares nothing or a name that is
-    taken; and, before it is run, for one whose version is not the ``expected``.
+    The file replaces an earlier version and other copies of itself. Plug-ins whose files no longer
+    exist are unloaded.
+
+    Args:
+        path: The file.
+        expected: The version that the file must have; it is compared before the file is run.
+
+    Raises:
+        UserError: If the file cannot be read, has another version, raises, or declares nothing or a
+            name that is taken. Then nothing of it is registered.
     """
     content = _read(path)
     digest = hashlib.sha256(content).hexdigest()
@@ -223,41 +244,47 @@ def load_file(path: Path, expected: str | None = None) -> Plugin:
     before = _LOADED.get(key)
     if before is not None and before.version == version:
         return before
-    module = ModuleType(_PACKAGE + digest[:16])
+    module = ModuleType(_MODULE_PREFIX + digest[:16])
     module.__file__ = key
 
     def run() -> None:
-        # What runs is what the digest is of, whatever becomes of the file meanwhile.
+        # The code that runs has this digest, even if the file changes meanwhile.
         sys.modules[module.__name__] = module
         try:
             code = compile(content, key, "exec", dont_inherit=True)
-            exec(code, module.__dict__)  # noqa: S102 - a plug-in is code that the person named
+            exec(code, module.__dict__)  # noqa: S102 - a plug-in is code that the user named
         except BaseException:
             del sys.modules[module.__name__]
             raise
 
-    declared = _declared_by(key, run)
-    for one in loaded():  # other processes read the file that is named
-        if one.version == version or (one.path is not None and not Path(one.path).exists()):
-            _drop(one.name)
-    return _admit(key, Plugin(key, version, key), declared)
+    declarations = _collect_declarations(key, run)
+    for plugin in loaded():
+        # Of equal copies the last one counts: other processes load the file that was named.
+        if plugin.version == version or (plugin.path and not Path(plugin.path).exists()):
+            _drop(plugin.name)
+    return _register_plugin(key, Plugin(key, version, key), declarations)
 
 
 def load_installed() -> tuple[Plugin, ...]:
     """Load the plug-ins of installed distributions, once. Raises UserError as `load_file` does."""
-    found = []
-    for entry in _entry_points():
+    plugins = []
+    for entry in _find_entry_points():
         package = f"{entry.dist.name} {entry.dist.version}" if entry.dist else "unknown package"
         name = f"{entry.value} ({package})"
         if name not in _LOADED:
-            _admit(name, Plugin(name, package, None), _declared_by(name, _loader(entry)))
-        found.append(_LOADED[name])
-    return tuple(found)
+            declarations = _collect_declarations(name, _make_loader(entry))
+            _register_plugin(name, Plugin(name, package, None), declarations)
+        plugins.append(_LOADED[name])
+    return tuple(plugins)
 
 
-def load(wanted: Iterable[Plugin]) -> None:
-    """Load the plug-ins of another process. Raises UserError if one is not the same here."""
-    for plugin in wanted:
+def load(plugins: Iterable[Plugin]) -> None:
+    """Load plug-ins that another process has loaded.
+
+    Raises:
+        UserError: If one cannot be loaded here in the same version.
+    """
+    for plugin in plugins:
         if plugin.path is not None:
             load_file(Path(plugin.path), plugin.version)
         elif plugin.version not in {p.version for p in load_installed()}:
@@ -268,143 +295,135 @@ def load(wanted: Iterable[Plugin]) -> None:
 
 
 def loaded(versions: Iterable[str] | None = None) -> tuple[Plugin, ...]:
-    """Return the loaded plug-ins in order: those of some versions, or all."""
+    """Return the loaded plug-ins in the order of loading: those of some versions, or all."""
     wanted = None if versions is None else set(versions)
     return tuple(p for p in _LOADED.values() if wanted is None or p.version in wanted)
 
 
 def unload() -> None:
-    """Forget every plug-in."""
+    """Unload all plug-ins."""
     for key in list(_LOADED):
         _drop(key)
-    _entry_points.cache_clear()
+    _find_entry_points.cache_clear()
 
 
 _LOADED: dict[str, Plugin] = {}
-_collecting: list[list[Declared]] = []
+_collecting: list[list[Declaration]] = []
 
 
-def _declare(function: F, declared: Declared) -> F:
-    setattr(function, _MARK, declared)
+def _declare(function: F, declaration: Declaration) -> F:
+    setattr(function, _ATTRIBUTE, declaration)
     if _collecting:
-        _collecting[-1].append(declared)
+        _collecting[-1].append(declaration)
     return function
 
 
-def _declared_by(name: str, run: Callable[[], ModuleType | None]) -> list[Declared]:
-    """Run a plug-in and return what it, or the module that it returns, has declared.
+def _collect_declarations(name: str, run: Callable[[], ModuleType | None]) -> list[Declaration]:
+    """Run a plug-in and return the declarations that it made, or that its module has.
 
-    Raises UserError if that is nothing.
+    Raises UserError if there are none.
     """
     _collecting.append([])
     try:
         module = run()
     except (UserError, KeyboardInterrupt):
         raise
-    except BaseException as error:  # noqa: BLE001 - the person's code may raise any
+    except BaseException as error:  # noqa: BLE001 - a plug-in may raise anything
         raise UserError(f"plug-in {name}: {describe_failure(error, name)}") from None
     finally:
-        declared = _collecting.pop()
-    if module is not None:  # it may have been imported before
-        marked = [getattr(value, _MARK, None) for value in vars(module).values()]
-        declared += [m for m in marked if isinstance(m, Declared) and m not in declared]
-    if not declared:
+        declarations = _collecting.pop()
+    if module is not None:  # if it was imported before, running it declared nothing
+        for value in vars(module).values():
+            marked = getattr(value, _ATTRIBUTE, None)
+            if isinstance(marked, Declaration) and marked not in declarations:
+                declarations.append(marked)
+    if not declarations:
         raise UserError(
             f"plug-in {name} registers nothing: put @lcma.factorization(...), @lcma.flow(...) or "
             f"@lcma.measure(...) before a function"
         )
-    return declared
+    return declarations
 
 
-def _loader(entry: metadata.EntryPoint) -> Callable[[], ModuleType | None]:
+def _make_loader(entry: metadata.EntryPoint) -> Callable[[], ModuleType | None]:
     def run() -> ModuleType | None:
-        found = entry.load()
-        if isinstance(found, ModuleType):
-            return found
-        found()
+        target = entry.load()
+        if isinstance(target, ModuleType):
+            return target
+        target()
         return None
 
     return run
 
 
-def _admit(key: str, plugin: Plugin, declared: list[Declared]) -> Plugin:
-    """Register all of a plug-in, in place of what was loaded from there before, or nothing."""
-    before, added = _registered_by(key), list[Declared]()
-    for one in before:
-        _forget(one)
+def _register_plugin(key: str, plugin: Plugin, declarations: list[Declaration]) -> Plugin:
+    """Register all declarations in place of those of an earlier version, or change nothing."""
+    before, added = _find_registered(key), list[Declaration]()
+    for declaration in before:
+        _unregister(declaration)
     try:
-        for one in declared:
-            named = replace(one, plugin=plugin.name, version=plugin.version)
-            _add(named)
+        for declaration in declarations:
+            named = replace(declaration, plugin=plugin.name, version=plugin.version)
+            _register(named)
             added.append(named)
             if isinstance(named, FlowFacts):
                 _check_flow(named)
     except Exception as error:
-        for one in added:
-            _forget(one)
-        for one in before:
-            _add(one)
-        mistake = isinstance(error, ValueError | UserError)
-        text = str(error) if mistake else describe_error(error)
+        for declaration in added:
+            _unregister(declaration)
+        for declaration in before:
+            _register(declaration)
+        known = isinstance(error, ValueError | UserError)
+        text = str(error) if known else describe_error(error)
         text = text if plugin.name in text else f"plug-in {key}: {text}"
         raise UserError(text) from error
-    provides = tuple(f"{_WORDS[type(one)]} {one.name}" for one in added)
+    provides = tuple(f"{_REGISTERS[type(one)][0]} {one.name}" for one in added)
     _LOADED[key] = replace(plugin, provides=provides)
     return _LOADED[key]
 
 
-_WORDS = {FlowFacts: "flow", FactorizationRule: "factorization", PluginMeasure: "measure"}
+def _register(declaration: Declaration) -> None:
+    _REGISTERS[type(declaration)][1].register(declaration)
 
 
-def _add(one: Declared) -> None:
-    if isinstance(one, PluginMeasure):
-        measures.add(one)
-    elif isinstance(one, FactorizationRule):
-        factorizations.add(one)
-    else:
-        architectures.add(one)
+def _unregister(declaration: Declaration) -> None:
+    _REGISTERS[type(declaration)][1].unregister(declaration.name)
 
 
 def _check_flow(facts: FlowFacts) -> None:
-    """Raise UserError or ValueError for an impossible name, recipe or conventional rule."""
+    """Raise UserError or ValueError for an invalid name, recipe or conventional rule."""
     if not PLUGIN_NAME.fullmatch(facts.name):
         raise ValueError(
             f"a flow cannot be named {facts.name!r}: use lower case letters, digits and _"
         )
-    known = factorizations.normalize(facts.conventional)
-    if known in ("conventional", "none") or factorizations.needs_maps(known):
-        raise ValueError(f"{known!r} cannot be the conventional factorization of {facts.name}")
-    catalog.profiles(facts.name)
+    rule = factorizations.normalize(facts.conventional)
+    if rule in ("conventional", "none") or factorizations.needs_maps(rule):
+        raise ValueError(f"{rule!r} cannot be the conventional factorization of {facts.name}")
+    catalog.profiles(facts.name)  # validates the recipes
 
 
-def _registered_by(key: str) -> list[Declared]:
-    name = _LOADED[key].name if key in _LOADED else None
-    registers: tuple[Iterable[Declared], ...] = (
+def _find_registered(key: str) -> list[Declaration]:
+    """Return the registered declarations of a loaded plug-in; none if it is not loaded."""
+    if key not in _LOADED:
+        return []
+    registers: tuple[Iterable[Declaration], ...] = (
         factorizations.RULES.values(),
         architectures.REGISTERED.values(),
         measures.plugin_measures(),
     )
-    return [one for register in registers for one in register if name and one.plugin == name]
+    name = _LOADED[key].name
+    return [one for register in registers for one in register if one.plugin == name]
 
 
 def _drop(key: str) -> None:
-    for one in _registered_by(key):
-        _forget(one)
+    for declaration in _find_registered(key):
+        _unregister(declaration)
     del _LOADED[key]
 
 
-def _forget(one: Declared) -> None:
-    if isinstance(one, PluginMeasure):
-        measures.remove(one)
-    elif isinstance(one, FactorizationRule):
-        factorizations.forget(one.name)
-    else:
-        architectures.forget(one.name)
-
-
 @cache
-def _entry_points() -> tuple[metadata.EntryPoint, ...]:
-    return tuple(metadata.entry_points(group=GROUP))
+def _find_entry_points() -> tuple[metadata.EntryPoint, ...]:
+    return tuple(metadata.entry_points(group=ENTRY_POINT_GROUP))
 
 
 def _read(path: Path) -> bytes:
@@ -412,17 +431,17 @@ def _read(path: Path) -> bytes:
         with open_regular(path) as file:
             content = file.read(MAX_BYTES + 1)
     except OSError as error:
-        why = f"{error.strerror}; check `plugins`, or LCMA_PLUGINS"
-        raise UserError(f"cannot read the plug-in {path}: {why}") from None
+        hint = "check `plugins`, or LCMA_PLUGINS"
+        raise UserError(f"cannot read the plug-in {path}: {error.strerror}; {hint}") from None
     if len(content) > MAX_BYTES:
         raise UserError(f"the plug-in {path} is larger than {MAX_BYTES:,} bytes")
     return content
 
 
 def describe_failure(error: BaseException, plugin: str) -> str:
-    """Return `line 7: NameError: ...`, with the last line of the plug-in's own that was reached.
+    """Return `line 7: NameError: ...`, with the last line of the plug-in that was reached.
 
-    ``plugin`` is its name; a failure that did not come through its file has no line.
+    ``plugin`` is its name. If the error did not pass through its file, the line is left out.
     """
     line = error.lineno if isinstance(error, SyntaxError) else _find_line(error, {plugin})[1]
     text = f"SyntaxError: {error.msg}" if isinstance(error, SyntaxError) else describe_error(error)
@@ -430,15 +449,15 @@ def describe_failure(error: BaseException, plugin: str) -> str:
 
 
 def locate_failure(error: BaseException) -> str:
-    """Return ` (mine.py, line 7)`, the last line of a loaded plug-in's file that was reached.
+    """Return ` (mine.py, line 7)`, the last line of a loaded plug-in that was reached.
 
-    It is empty for a failure that came through none.
+    Returns '' if the error passed through no plug-in.
     """
-    file, line = _find_line(error, {one.name for one in _LOADED.values()})
+    file, line = _find_line(error, {plugin.name for plugin in _LOADED.values()})
     return f" ({file}, line {line})" if line else ""
 
 
 def _find_line(error: BaseException, plugins: Collection[str]) -> tuple[str, int | None]:
     frames = traceback.extract_tb(error.__traceback__)
-    found = [(frame.filename, frame.lineno) for frame in frames if frame.filename in plugins]
-    return found[-1] if found else ("", None)
+    lines = [(frame.filename, frame.lineno) for frame in frames if frame.filename in plugins]
+    return lines[-1] if lines else ("", None)

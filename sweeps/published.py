@@ -1,4 +1,4 @@
-"""Numbers as printed in papers, to compare with ours. None of them was measured here."""
+"""Numbers printed in papers, to compare with ours. None of them was measured here."""
 
 import csv
 from collections.abc import Collection
@@ -11,18 +11,15 @@ from lcma.sweeps import catalog, factorizations
 
 @dataclass(frozen=True)
 class Number:
-    """One printed number: bits/dim of a flow on a data set under a factorization's name.
-
-    ``split`` is the part of the data set, as far as the source says.
-    """
+    """A printed number: bits/dim of a flow on a data set with a factorization."""
 
     source: str
     table: str
     flow: str
     dataset: str
-    factorization: str
+    factorization: str  # as the source names it
     bits_per_dim: float
-    split: str
+    split: str  # the part of the data set, as far as the source says
     note: str
 
     @property
@@ -32,8 +29,8 @@ class Number:
 
 
 @cache
-def numbers() -> tuple[Number, ...]:
-    """Return all numbers, in the order of the tables."""
+def read_numbers() -> tuple[Number, ...]:
+    """Return all printed numbers, in the order of the tables."""
     text = (files("lcma.sweeps") / "published.csv").read_text()
     return tuple(
         Number(**(row | {"bits_per_dim": float(row["bits_per_dim"])}))  # type: ignore[arg-type]
@@ -41,19 +38,16 @@ def numbers() -> tuple[Number, ...]:
     )
 
 
-def names(flow: str, canonical: str, splits: int) -> frozenset[str]:
-    """Return the names under which a paper may print a canonical factorization of a flow."""
+def list_names(flow: str, canonical: str, splits: int) -> frozenset[str]:
+    """Return the names that a paper may print for a canonical factorization of a flow."""
     conventional = catalog.flows().get(flow, "")
     return factorizations.synonyms(canonical, conventional=conventional, splits=splits)
 
 
-def find(flow: str, dataset: str, names: Collection[str]) -> list[Number]:
-    """Return the numbers printed for any of the names of a factorization, on exactly this set.
-
-    Numbers of one variant of a data set are not compared with another.
-    """
+def find_numbers(flow: str, dataset: str, names: Collection[str]) -> list[Number]:
+    """Return the numbers printed for any of these factorizations, in this variant of the set."""
     return [
         number
-        for number in numbers()
+        for number in read_numbers()
         if (number.flow, number.dataset) == (flow, dataset) and number.factorization in names
     ]

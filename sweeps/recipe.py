@@ -1,4 +1,4 @@
-"""Recipes: all that fixes the training of one flow on one data set."""
+"""Recipes: all settings of the training of one flow on one data set."""
 
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
@@ -10,17 +10,18 @@ from lcma.sweeps.errors import describe_error, suggest
 from lcma.sweeps.identity import canonical_json, content_id, identity_of
 
 LOG_EVERY = 10
-"""Steps between points of the curve `TRAIN_CURVE`; checkpoints fall on these steps, so that a
-resumed run logs the same windows as an undisturbed one."""
+"""Steps between points of the curve `TRAIN_CURVE`. Checkpoints are made only at these steps, so
+that a resumed run averages the loss over the same steps as an undisturbed one."""
 
 TRAIN_CURVE = "train_bits_per_dim"
-"""The curve of the loss: a point for each window of steps, and one at the end."""
+"""Name of the curve of the loss: its mean over `LOG_EVERY` steps, and over the steps at the end."""
 
 CHANGE_CURVE = "changed_windows"
-"""The curves of `online`, with the split behind it: the share of windows that a look changed."""
+"""Start of the names of the curves of `online`, one per split: the share of windows that a look
+changed."""
 
-STACK_LEAST = 4
-"""Rows of the smallest stack. With fewer, some convolutions end in other bits than with more."""
+MIN_STACK = 4
+"""Rows of the smallest stack. With fewer rows some convolutions give other bits than with more."""
 
 
 class Model(RecipePart):
@@ -37,7 +38,7 @@ class Model(RecipePart):
     plugin: str | None = Field(
         None,
         validate_default=True,
-        description="version of the plug-in that the flow is from; it cannot be chosen",
+        description="version of the plug-in of the flow; it cannot be set",
     )
 
     @field_validator("flow")
@@ -49,35 +50,35 @@ class Model(RecipePart):
 
     @field_validator("architecture", mode="before")
     @classmethod
-    def _architecture_of_the_flow(cls, given: Any, info: ValidationInfo) -> Any:
-        # In the flow's own class; pydantic reports its errors at this field.
+    def _validate_architecture(cls, value: Any, info: ValidationInfo) -> Any:
+        # By the flow's own class; pydantic reports its errors at this field.
         flow = info.data.get("flow")
         if flow is None:
             return Architecture()
-        wanted = REGISTERED[flow].architecture
-        if isinstance(given, Architecture) and type(given) is not wanted:
-            raise ValueError(f"{flow} has a {wanted.__name__}, not a {type(given).__name__}")
-        if isinstance(given, Mapping):
-            known = tuple(wanted.model_fields)
-            unknown = next((key for key in given if key not in known), None)
+        architecture = REGISTERED[flow].architecture
+        if isinstance(value, Architecture) and type(value) is not architecture:
+            raise ValueError(f"{flow} has a {architecture.__name__}, not a {type(value).__name__}")
+        if isinstance(value, Mapping):
+            known = tuple(architecture.model_fields)
+            unknown = next((key for key in value if key not in known), None)
             if unknown is not None:
                 raise ValueError(f"{flow} has no {unknown!r}: {suggest(str(unknown), known)}")
         try:
-            return wanted.model_validate(given)
+            return architecture.model_validate(value)
         except (ValueError, KeyboardInterrupt):
             raise
-        except BaseException as error:  # a validator of a plug-in may raise any
+        except BaseException as error:  # a validator of a plug-in may raise anything
             if REGISTERED[flow].plugin is None:
                 raise
             raise ValueError(f"the plug-in raised {describe_error(error)}") from error
 
     @field_validator("plugin")
     @classmethod
-    def _as_loaded(cls, given: str | None, info: ValidationInfo) -> str | None:
+    def _fill_in_plugin(cls, version: str | None, info: ValidationInfo) -> str | None:
         flow = info.data.get("flow")
         loaded = None if flow is None else REGISTERED[flow].version
-        if given is not None and given != loaded:
-            raise ValueError(f"{flow} is of {loaded or 'no plug-in'} here, not of {given}")
+        if version is not None and version != loaded:
+            raise ValueError(f"{flow} is of {loaded or 'no plug-in'} here, not of {version}")
         return loaded
 
     @model_validator(mode="after")
@@ -106,29 +107,29 @@ class Optimization(RecipePart):
     l2: float = Field(
         0.0,
         ge=0,
-        description="times the sum of squares of weight-norm magnitudes and "
-        "checkerboard scales, in nats per image",
+        description="factor of the sum of squares of weight-norm magnitudes and checkerboard "
+        "scales, in nats per image",
     )
     clip: float | None = Field(
-        None, gt=0, description="largest global norm of the gradient of nats per image"
+        None, gt=0, description="largest norm of the gradient of all weights, in nats per image"
     )
     batch: int = Field(ge=1, le=100_000)
     warmup: Count = Field(0, ge=0, description="steps of linear warm-up, then constant")
     flips: bool = Field(False, description="random horizontal flips")
     shift: Count = Field(
-        0, ge=0, description="random shifts of the images, up to so many pixels each way"
+        0, ge=0, description="random shifts of the images, by at most this many pixels"
     )
     shift_fill: Literal["edge", "symmetric", "zero"] = Field(
         "edge",
-        description="what a shift brings in: the nearest pixel, the image mirrored at its edge, "
+        description="pixels that a shift brings in: the nearest, the image mirrored at its edge, "
         "or 0",
     )
     threads: int = Field(
         1,
         ge=1,
         le=1024,
-        description="CPU threads; part of the recipe, since sums "
-        "in another order end in other bits",
+        description="CPU threads; part of the recipe, because they change the order of sums and "
+        "so the bits",
     )
     autocast: Literal["none", "bfloat16"] = Field(
         "none", description="precision of the nets inside couplings in training; evaluation: none"
@@ -136,23 +137,23 @@ class Optimization(RecipePart):
     compile: bool = Field(
         False,
         description="torch.compile for the nets inside couplings in training, on GPUs; part of the "
-        "recipe, since compiled sums end in other bits",
+        "recipe, because it changes the bits",
     )
     stacked: bool = Field(
         False,
-        description="train with other trials of the recipe as one; part of the recipe, since sums "
-        "in another order end in other bits, but with whom is not",
+        description="train as one with other trials of the recipe; part of the recipe, because it "
+        "changes the bits; which other trials does not matter",
     )
 
 
 class Training(RecipePart):
-    """Settings of the final training alone."""
+    """Settings of the final training only."""
 
     steps: Count = Field(gt=0)
     schedule: Literal["constant", "linear", "cosine"] = Field(
         "constant",
-        description="of the learning rate after its warm-up: constant, or falling to zero over the "
-        "last part of the training; a pretraining's is constant",
+        description="of the learning rate after the warm-up: constant, or falling to zero over the "
+        "last part of the training; always constant in a pretraining",
     )
     decay: float = Field(
         0.5, gt=0, le=1, description="share of the steps over which a schedule falls to zero"
@@ -182,67 +183,69 @@ Score = Literal["cumulative", "normalized", "total"]
 
 
 class OnlineOptions(RecipePart):
-    """Settings of `online`, whose tables change in training. No other trials depend on them."""
+    """Settings of `online`, whose tables change during training. Other trials ignore them."""
 
     every: Count = Field(
         100,
         gt=0,
         multiple_of=LOG_EVERY,
-        description="steps between looks at a table, of one split after the other",
+        description="steps between looks; each look is at the table of the next split",
     )
     share: float = Field(
-        0.1, gt=0, le=1, description="most of a table's windows that change at once, at least one"
+        0.1, gt=0, le=1, description="largest share of a table's windows that a look changes"
     )
     freeze: float = Field(
-        0.5, gt=0, lt=1, description="last part of the training in which no table changes"
+        0.5, gt=0, lt=1, description="last share of the training, in which no table changes"
     )
 
 
 class MapOptions(RecipePart):
-    """Settings of contribution maps. Only trials that use a map depend on them."""
+    """Settings of contribution maps. Trials that read no map ignore them."""
 
     score: Score = Field(
         "cumulative",
-        description="of a dimension at a split: the log-determinant accumulated so far; the same "
-        "minus half the log variance of its value there; or the log-determinant of all layers",
+        description="of a dimension at a split: its log-determinant accumulated so far "
+        "(`cumulative`); the same minus half the log variance of its value (`normalized`); or its "
+        "log-determinant of all layers (`total`)",
     )
     nms: Literal["squeezed", "flat"] = Field(
         "squeezed",
-        description="the flow without splits: squeezed where a split would be, or always at the "
-        "size of the image (RealNVP alone)",
+        description="the flow without splits: with a squeeze in place of each split, or always at "
+        "the size of the image (only RealNVP)",
     )
     order: Literal["raster", "rank"] = Field(
         "raster", description="order of a window's two dimensions inside a half"
     )
     masks: Literal["same", "swapped"] = Field(
         "same",
-        description="the pretraining's order of the checkerboard masks against the trained "
-        "flow's (RealNVP alone)",
+        description="order of the checkerboard masks in the pretraining: that of the trained flow, "
+        "or the other one (only RealNVP)",
     )
     conv1x1: Literal["output", "sorted", "uniform"] = Field(
         "output",
-        description="what a 1x1 convolution W gives to each channel: half the diagonal of "
-        "log(W Wᵀ), the log singular values in descending order, or equal shares (Glow alone)",
+        description="log-determinant of a 1x1 convolution W that each channel gets: half the "
+        "diagonal of log(W Wᵀ), the log singular values in descending order, or equal shares (only "
+        "Glow)",
     )
-    online: OnlineOptions = Field(
-        OnlineOptions(), description="how the tables of `online` change; see there"
-    )
+    online: OnlineOptions = Field(OnlineOptions(), description="how the tables of `online` change")
 
     @property
     def stored_score(self) -> str:
-        """Score under which such maps are stored, such as `cumulative` or `cumulative/sorted`."""
+        """Name of the score in the database, such as `cumulative` or `cumulative/sorted`."""
         return self.score if self.conv1x1 == "output" else f"{self.score}/{self.conv1x1}"
 
 
-_OF_NETS = {"autocast", "compile"}
-_LATER_IN_OPTIMIZATION = _OF_NETS | {"stacked"}
-_OF_SCHEDULES = {"schedule", "decay"}
+_NET_FIELDS = {"autocast", "compile"}
+# Fields that were added after recipes had been stored; see `Architecture.LATER`.
+_LATER_OPTIMIZATION_FIELDS = _NET_FIELDS | {"stacked"}
+_LATER_TRAINING_FIELDS = {"schedule", "decay"}
 
 
 class Recipe(RecipePart):
-    """Model, optimization and training of a flow; its id is a hash of exactly these three.
+    """All settings of the training of a flow.
 
-    ``maps`` enters the ids of trials that use a map, and no others.
+    The id is a hash of ``model``, ``optimization`` and ``training``. ``maps`` enters only the ids
+    of trials that read a map.
     """
 
     model: Model
@@ -251,11 +254,11 @@ class Recipe(RecipePart):
     maps: MapOptions = MapOptions()
 
     @model_validator(mode="after")
-    def _nets_to_run_faster(self) -> "Recipe":
-        changed = self.optimization.model_dump(include=_OF_NETS, exclude_defaults=True)
+    def _check_nets(self) -> "Recipe":
+        changed = self.optimization.model_dump(include=_NET_FIELDS, exclude_defaults=True)
         if changed and not REGISTERED[self.model.flow].coupling_nets:
             option, value = next(iter(changed.items()))
-            known = ", ".join(f.name for f in REGISTERED.values() if f.coupling_nets)
+            known = ", ".join(facts.name for facts in REGISTERED.values() if facts.coupling_nets)
             raise ValueError(
                 f"`optimization.{option}: {str(value).lower()}` is for flows with coupling nets "
                 f"({known}), and {self.model.flow} has none: leave it out"
@@ -263,9 +266,9 @@ class Recipe(RecipePart):
         return self
 
     @model_validator(mode="after")
-    def _something_to_shrink(self) -> "Recipe":
+    def _check_l2(self) -> "Recipe":
         if self.optimization.l2 and REGISTERED[self.model.flow].shrinks is False:
-            known = ", ".join(f.name for f in REGISTERED.values() if f.shrinks)
+            known = ", ".join(facts.name for facts in REGISTERED.values() if facts.shrinks)
             raise ValueError(
                 f"`optimization.l2: {self.optimization.l2:g}` shrinks weight-norm magnitudes and "
                 f"checkerboard scales ({known}), and {self.model.flow} has none: leave it out"
@@ -273,18 +276,18 @@ class Recipe(RecipePart):
         return self
 
     @model_validator(mode="after")
-    def _flow_to_stack(self) -> "Recipe":
+    def _check_stacked(self) -> "Recipe":
         if not self.optimization.stacked:
             return self
         if not REGISTERED[self.model.flow].stacks:
-            known = ", ".join(f.name for f in REGISTERED.values() if f.stacks)
+            known = ", ".join(facts.name for facts in REGISTERED.values() if facts.stacks)
             raise ValueError(
                 f"`optimization.stacked: true` is for flows that stacks make faster ({known}), "
                 f"and {self.model.flow} is not one: leave it out"
             )
-        if faster := self.optimization.model_dump(include=_OF_NETS, exclude_defaults=True):
+        if changed := self.optimization.model_dump(include=_NET_FIELDS, exclude_defaults=True):
             raise ValueError(
-                f"`optimization.stacked: true` and `optimization.{next(iter(faster))}` exclude "
+                f"`optimization.stacked: true` and `optimization.{next(iter(changed))}` exclude "
                 "each other: leave one out"
             )
         return self
@@ -298,10 +301,9 @@ class Recipe(RecipePart):
 
     @property
     def body(self) -> str:
-        """Canonical JSON with every field written out, for the database; without ``maps``.
+        """Canonical JSON for the database, with every field except ``maps``.
 
-        Fields that came later are there where they are not the default, so that bodies from before
-        are what they were.
+        Fields that were added later are left out at their defaults.
         """
         return canonical_json(self._body())
 
@@ -309,8 +311,8 @@ class Recipe(RecipePart):
         body = self.model_dump(mode="json", exclude={"maps"})
         architecture = self.model.architecture
         for written, part, later in (
-            (body["optimization"], self.optimization, _LATER_IN_OPTIMIZATION),
-            (body["training"], self.training, _OF_SCHEDULES),
+            (body["optimization"], self.optimization, _LATER_OPTIMIZATION_FIELDS),
+            (body["training"], self.training, _LATER_TRAINING_FIELDS),
             (body["model"]["architecture"], architecture, architecture.LATER),
         ):
             for name in later - part.model_dump(exclude_defaults=True).keys():
@@ -320,7 +322,7 @@ class Recipe(RecipePart):
         return body
 
     def pretraining_identity(self) -> dict[str, object]:
-        """Return what a pretraining depends on: all but the settings of the final training."""
+        """Return the settings that a pretraining depends on: all except those of the training."""
         return {"model": identity_of(self.model), "optimization": identity_of(self.optimization)}
 
     @property
@@ -330,6 +332,6 @@ class Recipe(RecipePart):
 
     @property
     def pretraining_part_body(self) -> str:
-        """Canonical JSON of that part, as `body` has it."""
+        """Canonical JSON of that part of `body`."""
         body = self._body()
         return canonical_json({name: body[name] for name in ("model", "optimization")})

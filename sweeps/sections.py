@@ -1,5 +1,4 @@
-"""Types that the sections of a sweep file and of a recipe share, and errors of one line: the key,
-the place and the nearest word."""
+"""What sections of sweep files and recipes share: a base class, seeds, and errors in one line."""
 
 from typing import Annotated, Any, TypeVar, get_args
 
@@ -20,7 +19,7 @@ from lcma.sweeps.options import MAX_SEEDS
 M = TypeVar("M", bound=BaseModel)
 
 
-def _seeds(value: Any) -> Any:
+def _parse_seeds(value: Any) -> Any:
     if isinstance(value, int) and not isinstance(value, bool):
         if not 1 <= value <= MAX_SEEDS:
             raise ValueError(f"a number of seeds lies between 1 and {MAX_SEEDS}")
@@ -31,60 +30,63 @@ def _seeds(value: Any) -> Any:
 
 
 Seed = Annotated[int, Field(strict=True, ge=0, lt=2**31)]
-Seeds = Annotated[tuple[Seed, ...], BeforeValidator(_seeds), Field(min_length=1)]
+Seeds = Annotated[tuple[Seed, ...], BeforeValidator(_parse_seeds), Field(min_length=1)]
 
 
 class Section(BaseModel):
-    """Base class of the sections of a sweep file and of a recipe: frozen, no unknown keys, numbers
-    finite and no truth values."""
+    """Base class of the sections of sweep files and recipes.
+
+    It is frozen and refuses unknown keys, infinite numbers, and truth values in place of numbers.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     @field_validator("*", mode="wrap")
     @classmethod
-    def _truth_is_no_number(cls, given: Any, validate: ValidatorFunctionWrapHandler) -> Any:
-        # Strict numbers would refuse 1e-3 too, which is a text in YAML.
-        found = validate(given)
-        _require_same_truth(given, found)
-        return found
+    def _refuse_truth_values(cls, value: Any, validate: ValidatorFunctionWrapHandler) -> Any:
+        # Pydantic's strict numbers would also refuse 1e-3, which YAML reads as a text.
+        parsed = validate(value)
+        _require_same_truth(value, parsed)
+        return parsed
 
 
-def _require_same_truth(given: Any, found: Any) -> None:
-    if isinstance(given, bool) and isinstance(found, int | float) and found is not given:
-        raise PydanticKnownError("int_type" if isinstance(found, int) else "float_type")
-    if isinstance(given, list | tuple) and isinstance(found, tuple):
-        for one, other in zip(given, found, strict=False):
-            _require_same_truth(one, other)
+def _require_same_truth(value: Any, parsed: Any) -> None:
+    if isinstance(value, bool) and isinstance(parsed, int | float) and parsed is not value:
+        raise PydanticKnownError("int_type" if isinstance(parsed, int) else "float_type")
+    if isinstance(value, list | tuple) and isinstance(parsed, tuple):
+        for item, parsed_item in zip(value, parsed, strict=False):
+            _require_same_truth(item, parsed_item)
 
 
 def validate(model: type[M], value: Any, where: str) -> M:
-    """Return ``value`` as a ``model``. Raises UserError of one line for the first error."""
+    """Return ``value`` as a ``model``. Raises UserError, in one line, for the first mistake."""
     try:
         return model.model_validate(value)
     except ValidationError as error:
-        raise UserError(f"{where}: {' '.join(_first(model, error).split())}") from None
+        raise UserError(f"{where}: {' '.join(_describe_first(model, error).split())}") from None
 
 
-def _first(model: type[BaseModel], error: ValidationError) -> str:
+def _describe_first(model: type[BaseModel], error: ValidationError) -> str:
     errors = error.errors(include_url=False)
-    first = min(errors, key=lambda e: e["type"] != "extra_forbidden")  # a typo explains the rest
+    # An unknown key first: a typing mistake often causes the other errors.
+    first = min(errors, key=lambda e: e["type"] != "extra_forbidden")
     path = [str(part) for part in first["loc"]]
     key = ".".join(path)
     more = error.error_count() - 1
     tail = f" (and {more} more)" if more else ""
     if first["type"] == "extra_forbidden":
-        fields = _fields(model, path[:-1])
+        fields = _list_fields(model, path[:-1])
         return f"unknown key `{key}`: {suggest(path[-1], fields)}{tail}"
     if first["type"] == "missing":
         return f"the key `{key}` is missing{tail}"
     message = first["msg"].removeprefix("Value error, ").removeprefix("Assertion failed, ")
     shown = repr(first["input"])
-    got = f", not {shown}" if first["type"] != "value_error" and len(shown) < 60 else ""
-    said = f"{message[0].lower()}{message[1:]}{got}{tail}"
-    return f"`{key}`: {said}" if path else said
+    value = f", not {shown}" if first["type"] != "value_error" and len(shown) < 60 else ""
+    text = f"{message[0].lower()}{message[1:]}{value}{tail}"
+    return f"`{key}`: {text}" if path else text
 
 
-def _fields(model: type[BaseModel], path: list[str]) -> list[str]:
+def _list_fields(model: type[BaseModel], path: list[str]) -> list[str]:
     for part in path:
         if part not in model.model_fields:
             continue

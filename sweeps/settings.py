@@ -8,7 +8,7 @@ from lcma.sweeps.errors import UserError
 
 
 def merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
-    """Return ``above`` laid over ``below``, key by key at every depth.
+    """Return ``below`` with the settings of ``above`` in their place, key by key at every depth.
 
     Example:
         >>> merge({"model": {"splits": 2, "size": 8}}, {"model": {"splits": 3}})
@@ -24,31 +24,32 @@ def merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
     return merged
 
 
-def subtract(one: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the values of ``one`` that ``other`` does not have, by dotted key.
+def subtract(settings: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings that ``other`` lacks or has with another value, by dotted key.
 
     Example:
         >>> subtract({"model": {"splits": 3, "size": 8}}, {"model": {"splits": 2, "size": 8}})
         {'model.splits': 3}
     """
-    there = dict(_walk(other, ()))
-    return {key: value for key, value in _walk(one, ()) if key not in there or there[key] != value}
+    others = dict(_walk(other))
+    return {k: v for k, v in _walk(settings) if k not in others or others[k] != v}
 
 
-def text(settings: Mapping[str, Any]) -> str:
-    """Format `{training: {steps: 300}}` as `training.steps=300`; several are joined by spaces."""
-    return " ".join(f"{key}={value}" for key, value in flat(settings).items())
+def format_settings(settings: Mapping[str, Any]) -> str:
+    """Format `{training: {steps: 300}}` as `training.steps=300`, several joined by spaces."""
+    return " ".join(f"{key}={value}" for key, value in flatten(settings).items())
 
 
-def flat(settings: Mapping[str, Any]) -> dict[str, str]:
+def flatten(settings: Mapping[str, Any]) -> dict[str, str]:
     """Flatten `{training: {steps: 300}}` to `{"training.steps": "300"}`."""
-    return {key: str(value) for key, value in _walk(settings, ())}
+    return {key: str(value) for key, value in _walk(settings)}
 
 
 def parse(assignments: Iterable[str]) -> dict[str, Any]:
     """Parse `training.steps=300` into `{training: {steps: 300}}`; values are YAML.
 
-    Raises UserError for anything without a key and a value.
+    Raises:
+        UserError: If an assignment has no key or no value.
 
     Example:
         >>> parse(["training.steps=300", "model.splits=3"])
@@ -60,17 +61,18 @@ def parse(assignments: Iterable[str]) -> dict[str, Any]:
         parts = [part.strip() for part in key.split(".")]
         if not equals or not all(parts):
             raise UserError(f"--set {assignment!r}: give KEY=VALUE such as training.steps=300")
-        found = strict_yaml.parse(f"value: {value}", f"--set {key}")
-        if found.keys() != {"value"}:
+        parsed = strict_yaml.parse(f"value: {value}", f"--set {key}")
+        if parsed.keys() != {"value"}:  # the value has a line with another key
             raise UserError(f"--set {assignment!r}: give each setting a --set of its own")
-        nested: Any = found["value"]
+        nested: Any = parsed["value"]
         for part in reversed(parts):
             nested = {part: nested}
         merged = merge(merged, nested)
     return merged
 
 
-def _walk(value: Any, path: tuple[str, ...]) -> Iterable[tuple[str, Any]]:
+def _walk(value: Any, path: tuple[str, ...] = ()) -> Iterable[tuple[str, Any]]:
+    """Yield the dotted key and the value of each setting."""
     if isinstance(value, Mapping):
         for key, inner in value.items():
             yield from _walk(inner, (*path, str(key)))

@@ -1,4 +1,4 @@
-"""Read YAML that cannot run code, repeat a key or unfold into gigabytes."""
+"""Read YAML that cannot run code, repeat a key or expand into gigabytes."""
 
 import re
 from collections.abc import Hashable
@@ -22,7 +22,7 @@ class _StrictLoader(yaml.SafeLoader):
         if self.check_event(yaml.AliasEvent):
             event = self.peek_event()  # type: ignore[no-untyped-call]
             raise yaml.constructor.ConstructorError(
-                None, None, "aliases (*name) are not read: write the value out", event.start_mark
+                None, None, "aliases (*name) are not read: write out the value", event.start_mark
             )
         return super().compose_node(parent, index)
 
@@ -51,17 +51,15 @@ class _StrictLoader(yaml.SafeLoader):
                 )
             if key.value in seen:
                 raise yaml.constructor.ConstructorError(
-                    None, None, f"the key {key.value!r} stands twice", key.start_mark
+                    None, None, f"the key {key.value!r} is given twice", key.start_mark
                 )
             seen.add(key.value)
         return super().construct_mapping(node, deep)
 
 
 def _require_plain(node: yaml.ScalarNode) -> None:
-    """Refuse numbers that YAML 1.1 reads in base 60 or 8, as few people mean them, and long ones.
-
-    Python converts no integer of more than 4300 digits to text.
-    """
+    """Refuse long numbers, and numbers that YAML 1.1 reads in base 60 or 8."""
+    # Few people mean those bases. Python converts no integer of more than 4300 digits to text.
     text = node.value
     shown = text if len(text) <= 20 else f"{text[:20]}..."
     if len(text) > _LONGEST_NUMBER:
@@ -90,7 +88,7 @@ def parse(text: str, where: str) -> dict[str, Any]:
         raise UserError(f"{at}: not readable as YAML: {problem}") from None
     except yaml.YAMLError as error:
         raise UserError(f"{where}: not readable as YAML: {' '.join(str(error).split())}") from None
-    # PyYAML lets these through from a tag that does not fit its text, such as !!int ''.
+    # PyYAML raises these for a tag that does not fit its text, such as !!int ''.
     except (ValueError, LookupError, TypeError, AttributeError):
         problem = "a number, date or tag does not fit its text"
         raise UserError(f"{where}: not readable as YAML: {problem}") from None
@@ -113,7 +111,7 @@ def read(path: Path) -> dict[str, Any]:
     except OSError as error:
         raise UserError(f"cannot read {path}: {error.strerror}") from None
     if len(raw) > MAX_BYTES:
-        raise UserError(f"{path} is larger than {MAX_BYTES:,} bytes: that is no sweep file")
+        raise UserError(f"{path} is larger than {MAX_BYTES:,} bytes: it is not a sweep file")
     try:
         text = raw.decode("utf-8")
     except UnicodeDecodeError:

@@ -1,5 +1,7 @@
-"""The fixed grid of pretraining budgets, so that budgets of different sweeps share one run, and the
-section `tune` of a sweep file: the budgets that are searched, and by what."""
+"""The grid of pretraining budgets, and the section `tune` of a sweep file.
+
+All budgets are on one fixed grid, so that different sweeps share the runs of pretrainings.
+"""
 
 from typing import Literal, Self
 
@@ -9,42 +11,38 @@ from lcma.sweeps import factorizations
 from lcma.sweeps.errors import UserError
 from lcma.sweeps.measures import (
     BITS_PER_DIM,
-    BY_REQUEST,
-    HELD_OUT,
+    HOLDOUT_PREFIX,
+    REQUESTED_MEASURES,
     SWD,
+    find_holdout_measure,
     find_measure,
-    held_out,
     list_measures,
 )
 from lcma.sweeps.sections import Section
 
 _MANTISSAS = (10, 15, 20, 30, 50, 70)
-_LONGEST = 10_000_000
+_LARGEST = 10_000_000
 
 
-def budget_grid(lo: int = 0, hi: int = _LONGEST) -> tuple[int, ...]:
-    """Return the budgets in steps from lo to hi inclusive: 0, 10, 15, 20, 30, 50, 70, 100 ..."""
-    points = [0]
-    scale = 1
-    while scale * _MANTISSAS[0] <= _LONGEST:
-        points += [m * scale for m in _MANTISSAS]
-        scale *= 10
-    return tuple(p for p in points if lo <= p <= min(hi, _LONGEST))
+def budget_grid(low: int = 0, high: int = _LARGEST) -> tuple[int, ...]:
+    """Return the budgets of the grid from low to high: 0, 10, 15, 20, 30, 50, 70, 100 ... steps."""
+    budgets = [0, *(m * 10**exponent for exponent in range(7) for m in _MANTISSAS)]
+    return tuple(budget for budget in budgets if low <= budget <= min(high, _LARGEST))
 
 
 def check_budget(budget: int) -> int:
-    """Return a budget that lies on the grid. Raises UserError with its neighbours if not."""
-    points = budget_grid()
-    if budget in points:
+    """Return a budget that is on the grid. Raises UserError with its neighbours if it is not."""
+    grid = budget_grid()
+    if budget in grid:
         return budget
-    below = [p for p in points if p < budget][-1:]
-    above = [p for p in points if p > budget][:1]
-    near = " or ".join(str(p) for p in (*below, *above))
+    below = [other for other in grid if other < budget][-1:]
+    above = [other for other in grid if other > budget][:1]
+    near = " or ".join(str(other) for other in (*below, *above))
     raise UserError(f"budget {budget} is not on the grid of steps: use {near}")
 
 
 class BudgetRange(Section):
-    """Budgets from ``low`` to ``high`` steps, both on the fixed grid."""
+    """Range of budgets, from ``low`` to ``high`` steps, both on the grid."""
 
     low: int = Field(strict=True, ge=0, description="steps")
     high: int = Field(strict=True, ge=0, description="steps")
@@ -70,17 +68,15 @@ class BudgetRange(Section):
 
 
 class Tune(Section):
-    """Search of `lcma tune` over budgets.
-
-    Only ``trials`` and ``parallel`` may change from one launch of a study to the next.
-    """
+    """Search over budgets by `lcma tune`. A study can change only ``trials`` and ``parallel``."""
 
     budget: BudgetRange = Field(description="the range of budgets to search")
     factorization: str = Field("low", description="the rule whose budget is tuned")
     trials: int = Field(20, strict=True, ge=2, description="budgets to try")
     parallel: int = Field(1, strict=True, ge=1, description="budgets at once, in one launch")
     measure: str = Field(
-        BITS_PER_DIM, description="what is tuned, on the holdout part where it is taken there"
+        BITS_PER_DIM,
+        description="measure to optimize, on the holdout part if it exists there",
     )
 
     @field_validator("factorization")
@@ -102,35 +98,35 @@ class Tune(Section):
             raise ValueError(str(error)) from None
         if kind.direction is None:
             raise ValueError(f"no values of {name} are better than others: give another measure")
-        if name in BY_REQUEST:
+        if name in REQUESTED_MEASURES:
             raise ValueError(
-                f"{name} is not taken when a training ends: tune by {SWD}, and take it of kept "
-                f"weights with `lcma measure`"
+                f"{name} is not taken at the end of a training: tune by {SWD}, and take {name} of "
+                f"kept weights with `lcma measure`"
             )
-        whole = name.removeprefix(HELD_OUT)
-        if whole != name and whole in {kind.name for kind in list_measures()}:
-            raise ValueError(f"a study by {whole} tunes by {name} already: give {whole}")
+        base = name.removeprefix(HOLDOUT_PREFIX)
+        if base != name and base in {kind.name for kind in list_measures()}:
+            raise ValueError(f"a study by {base} already optimizes {name}: give {base}")
         return name
 
     @property
-    def tuned(self) -> str:
-        """The measure that is optimized: that on the holdout part where there is one."""
-        return held_out(self.measure)
+    def tuned_measure(self) -> str:
+        """The measure that is optimized: the one on the holdout part, if it exists."""
+        return find_holdout_measure(self.measure)
 
     @property
     def direction(self) -> Literal["minimize", "maximize"]:
-        """Optuna's word for which values of the measure are better."""
+        """Direction of the measure, as Optuna names it."""
         return "maximize" if find_measure(self.measure).direction == "higher" else "minimize"
 
     @property
-    def points(self) -> tuple[int, ...]:
-        """Budgets of the search, ascending, and always 0."""
+    def budgets(self) -> tuple[int, ...]:
+        """Budgets of the search, ascending; always with 0."""
         return (0, *budget_grid(max(1, self.budget.low), self.budget.high))
 
     @property
-    def most(self) -> int:
-        """Number of budgets with which the study is complete."""
-        return min(self.trials, len(self.points))
+    def trial_count(self) -> int:
+        """Number of budgets after which the study is complete."""
+        return min(self.trials, len(self.budgets))
 
     def identity(self) -> dict[str, object]:
         """Return the settings that identify the search."""

@@ -23,7 +23,14 @@ from lcma.harness.cli.options import (
     choose_rows,
 )
 from lcma.sweeps.errors import UserError
-from lcma.sweeps.measures import BITS_PER_DIM, FID, HELD_OUT, KID, OF_SAMPLES, name_overflow
+from lcma.sweeps.measures import (
+    BITS_PER_DIM,
+    FID,
+    HOLDOUT_PREFIX,
+    KID,
+    SAMPLE_MEASURES,
+    name_overflow,
+)
 
 if TYPE_CHECKING:
     from lcma.db import Measurement
@@ -161,8 +168,8 @@ def measure(
 _MEASURES_OF_OPTIONS = {
     "protocol": (BITS_PER_DIM,),
     "draws": (BITS_PER_DIM,),
-    "samples": OF_SAMPLES,
-    "temperature": OF_SAMPLES,
+    "samples": SAMPLE_MEASURES,
+    "temperature": SAMPLE_MEASURES,
     "extractor": (KID, FID),
     "weights": (KID, FID),
     "sha256": (KID, FID),
@@ -198,7 +205,7 @@ def _describe_measured(name: str, measured: "Measured") -> str:
     from lcma.harness.results.trials import describe_trial
 
     numbers = {measure.name: measure for measure in measured.result.measures}
-    names = (name, HELD_OUT + name, *_OTHER_NUMBERS.get(name, ()), name_overflow(name))
+    names = (name, HOLDOUT_PREFIX + name, *_OTHER_NUMBERS.get(name, ()), name_overflow(name))
     facts = "; ".join(
         _describe_number(number) for number in filter(None, map(numbers.get, names)) if number.value
     )

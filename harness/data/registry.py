@@ -113,7 +113,7 @@ def register_own_sets(root: Path) -> None:
             continue
         channels, size, _ = manifest.shape
         facts = DataSetFacts(size=size, channels=channels, dataset=name, about="images of a folder")
-        known_sets.add(name, facts)
+        known_sets.register(name, facts)
 
 
 @cache

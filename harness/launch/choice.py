@@ -17,7 +17,7 @@ from typing import NamedTuple
 from lcma.db import JobFacts, PlannedJob
 from lcma.harness.work.units import Need, Work
 from lcma.sweeps.expansion import Pretraining, Trial
-from lcma.sweeps.recipe import STACK_LEAST
+from lcma.sweeps.recipe import MIN_STACK
 
 WINDOW = 64
 """Most tasks that wait in an executor for the machines that they may bring."""
@@ -165,7 +165,7 @@ def find_shapes(jobs: Iterable[tuple[PlannedJob, Trial | Pretraining]]) -> dict[
 def deal(members: Sequence[Candidate], slots: int, *, full: bool = False) -> list[list[int]]:
     """Deal members over free slots as evenly as their shapes allow.
 
-    Members at the same step come together if the stacks stay even. Up to `STACK_LEAST` members stay
+    Members at the same step come together if the stacks stay even. Up to `MIN_STACK` members stay
     together, since each smaller stack would be filled up with copies.
 
     Args:
@@ -183,7 +183,7 @@ def deal(members: Sequence[Candidate], slots: int, *, full: bool = False) -> lis
         alike[member.shape, member.most].append(position)
     stacks: list[list[int]] = []
     for (_, most), positions in alike.items():
-        size = most if full else min(most, max(STACK_LEAST, math.ceil(len(members) / slots)))
+        size = most if full else min(most, max(MIN_STACK, math.ceil(len(members) / slots)))
         count = math.ceil(len(positions) / size)
         if full:
             count = len(positions) // size

@@ -40,7 +40,7 @@ from lcma.sweeps import factorizations, known_sets, plugins
 from lcma.sweeps.errors import UserError
 from lcma.sweeps.expansion import Pretraining, Trial, make_pretraining
 from lcma.sweeps.identity import content_id
-from lcma.sweeps.measures import BITS_PER_DIM, TIMES, find_measure
+from lcma.sweeps.measures import BITS_PER_DIM, TIME_MEASURES, find_measure
 from lcma.sweeps.recipe import MapOptions
 from lcma.sweeps.spec import Keep
 
@@ -181,7 +181,7 @@ def reproduce(
             again = _Outcome(store_again, facts)
     # A bound with another number of draws, as `lcma measure` may store, is another measure.
     draws = [outcome.measures.get("bound_draws") for outcome in (stored, again)]
-    skipped = {*TIMES, *(BOUND if draws[0] != draws[1] else ())}
+    skipped = {*TIME_MEASURES, *(BOUND if draws[0] != draws[1] else ())}
     names = sorted((stored.measures.keys() & again.measures.keys()) - skipped)
     comparisons = tuple(Comparison(stored.measures[n], again.measures[n]) for n in names)
     dimensions = math.prod(prepared.manifest.shape)
@@ -192,7 +192,7 @@ def reproduce(
         trial=facts,
         comparisons=comparisons,
         uncompared=tuple(
-            sorted((stored.measures.keys() | again.measures.keys()) - {*names, *TIMES})
+            sorted((stored.measures.keys() | again.measures.keys()) - {*names, *TIME_MEASURES})
         ),
         largest=largest,
         largest_difference=largest.in_bits_per_dim(dimensions),

@@ -13,7 +13,7 @@ from lcma.harness.train.evaluate import residual_blocks
 from lcma.harness.train.protocol import ProtocolName
 from lcma.models import Flow
 from lcma.sweeps.errors import UserError, suggest
-from lcma.sweeps.measures import BITS_PER_DIM, FID, KID, OF_SAMPLES, SWD, plugin_measures
+from lcma.sweeps.measures import BITS_PER_DIM, FID, KID, SAMPLE_MEASURES, SWD, plugin_measures
 
 DEFAULT_SAMPLES = {SWD: SAMPLES, KID: 2000, FID: 5000}
 """Samples by measure, unless a user gives a number. `swd` has those of every trial: more do not
@@ -64,8 +64,8 @@ def make_measure(
     declared = {measure.name: measure for measure in plugin_measures()}
     if name in declared:
         return DeclaredMeasure(declared[name])
-    if name not in OF_SAMPLES:
-        hint = suggest(name, (*OF_SAMPLES, BITS_PER_DIM, *declared), "choose among")
+    if name not in SAMPLE_MEASURES:
+        hint = suggest(name, (*SAMPLE_MEASURES, BITS_PER_DIM, *declared), "choose among")
         if not declared:
             hint += ", or load the plug-in that has it with LCMA_PLUGINS=FILE"
         raise UserError(f"'{printable(name)}' is not measured of kept weights: {hint}")

@@ -23,7 +23,15 @@ from lcma.harness.train.protocol import PLAIN
 from lcma.models import Flow
 from lcma.sweeps.errors import UserError
 from lcma.sweeps.identity import canonical_json, content_id, identity_of
-from lcma.sweeps.measures import CONTROLS, FID, HELD_OUT, KID, SWD, name_control, name_overflow
+from lcma.sweeps.measures import (
+    CONTROLS,
+    FID,
+    HOLDOUT_PREFIX,
+    KID,
+    SWD,
+    name_control,
+    name_overflow,
+)
 from lcma.sweeps.recipe import Model
 
 SAMPLES = 500
@@ -175,7 +183,7 @@ class SampleMeasure(Measure):
             make_measurement(name_overflow(self.name), float(overflowed), images=len(samples)),
             *self._measure_controls(prepared, counts["test"], device),
         ]
-        for (part, count), prefix in zip(counts.items(), ("", HELD_OUT), strict=True):
+        for (part, count), prefix in zip(counts.items(), ("", HOLDOUT_PREFIX), strict=True):
             real = self._extract_real(prepared, part, count, device)
             distance = self._compare(features[:count], real)
             measurements.append(_make(prefix + self.name, distance, count))

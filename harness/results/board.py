@@ -23,7 +23,7 @@ from lcma.sweeps.measures import (
     BITS_PER_DIM,
     CONTROLS,
     HOLDOUT,
-    OF_SAMPLES,
+    SAMPLE_MEASURES,
     MeasureKind,
     find_measure,
     name_control,
@@ -218,7 +218,9 @@ def read_board(
         read_whole_sets(store),
         lost,
         bars=read_bars(store),
-        sample_controls=read_sample_controls(store, measure) if measure in OF_SAMPLES else None,
+        sample_controls=read_sample_controls(store, measure)
+        if measure in SAMPLE_MEASURES
+        else None,
         recipes=store.recipes({cell.recipe_id for cell in cells}),
         against=against,
         kind=kind,
@@ -365,7 +367,7 @@ def _add_settings(groups: Sequence[Group]) -> Iterator[Group]:
     """Yield the groups with the settings in which those of one flow, set and profile differ."""
     kind_of = attrgetter("dataset", "variant", "flow", "profile")
     alike: defaultdict[tuple[str, ...], list[dict[str, Any]]] = defaultdict(list)
-    known = [settings.flat(parse_object(group.recipe or "")) for group in groups]
+    known = [settings.flatten(parse_object(group.recipe or "")) for group in groups]
     for group, flat in zip(groups, known, strict=True):
         alike[kind_of(group)] += [flat] if group.recipe else []
     for group, flat in zip(groups, known, strict=True):
@@ -486,7 +488,7 @@ def _make_group(
             difference = compare_by_seed(values, by_seed[reference])
         row_lost = lost_of.get(key, ())
         is_bits = kind.name == BITS_PER_DIM
-        names = published.names(first.flow, key[0], first.splits) if is_bits else ()
+        names = published.list_names(first.flow, key[0], first.splits) if is_bits else ()
         diverged = [trial.seed for trial in row_lost if trial.state == "diverged"]
         rows.append(
             BoardRow(
@@ -500,7 +502,7 @@ def _make_group(
                 difference=difference,
                 diverged=len(diverged),
                 failed=len(row_lost) - len(diverged),
-                published=tuple(published.find(first.flow, set_name, names)),
+                published=tuple(published.find_numbers(first.flow, set_name, names)),
                 cleared=None if lowest is None or mean is None else mean < lowest,
                 reference=key == reference,
                 diverged_seeds=tuple(sorted({*diverged} - values.keys())),
@@ -619,7 +621,7 @@ def compare_with_paper(board: Board, table: str) -> list[PaperRow]:
     budget is taken, whatever its result.
     """
     paper_rows: list[PaperRow] = []
-    printed = (n for n in published.numbers() if (n.source, n.table) == (SOURCE, table))
+    printed = (n for n in published.read_numbers() if (n.source, n.table) == (SOURCE, table))
     groups = sorted(board.groups, key=lambda group: (group.steps, group.recipe_id))
     for number in printed:
         ours: dict[tuple[str, ...], PaperRow] = {}

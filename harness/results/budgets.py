@@ -31,7 +31,7 @@ from lcma.harness.text import printable
 from lcma.models import make_tables
 from lcma.sweeps import factorizations
 from lcma.sweeps.errors import UserError
-from lcma.sweeps.measures import BITS_PER_DIM, HELD_OUT, HOLDOUT, MeasureKind
+from lcma.sweeps.measures import BITS_PER_DIM, HOLDOUT, HOLDOUT_PREFIX, MeasureKind
 
 MARGIN = 0.01
 """Bits/dim by which a budget may be worse than the longest and still be enough."""
@@ -193,7 +193,7 @@ def read_budget_curves(
     kind = find_ranked_measure(store, measure)
     if margin is None and kind.unit == BITS.unit:
         margin = MARGIN
-    held_out = HELD_OUT + kind.name
+    held_out = HOLDOUT_PREFIX + kind.name
     chosen_by = held_out if held_out in store.measure_kinds() else kind.name
     cells = _read_cells(store, chosen_by, sweep_id=sweep_id, **where)
     if not cells:

@@ -16,7 +16,7 @@ import yaml
 from lcma.harness.results.board import COMPARABLE, MIN_SEEDS, BoardRow, Group
 from lcma.harness.text import printable
 from lcma.sweeps import factorizations, known_sets, published
-from lcma.sweeps.measures import BITS_PER_DIM, OF_SAMPLES
+from lcma.sweeps.measures import BITS_PER_DIM, SAMPLE_MEASURES
 
 LOOKS = (6, 12, 24, 48)
 """Numbers of seeds at which claims are judged."""
@@ -57,7 +57,7 @@ class ClaimRow:
         """Return its effects on some cells."""
         if self.key in _EXPANSIONS:
             return _EXPANSIONS[self.key](cells)
-        is_of_samples = cells.group.measure in OF_SAMPLES
+        is_of_samples = cells.group.measure in SAMPLE_MEASURES
         return (is_of_samples and self.effects_of_samples) or self.effects
 
 
@@ -222,8 +222,10 @@ def find_printed(group: Group) -> float | None:
     """Return what the paper prints as low minus conventional for the flow and the whole set."""
     family = known_sets.find_family(group.set_name)
     variants = (name for name, facts in known_sets.known().items() if facts.dataset == family)
-    for name in (known_sets.find_whole(group.set_name), *variants):
-        numbers = [published.find(group.flow, name, [rule]) for rule in ("low", "conventional")]
+    for name in (known_sets.find_source(group.set_name), *variants):
+        numbers = [
+            published.find_numbers(group.flow, name, [rule]) for rule in ("low", "conventional")
+        ]
         for low, own in itertools.product(*numbers):
             if low.where == own.where:
                 return round(low.bits_per_dim - own.bits_per_dim, 4)

@@ -166,7 +166,7 @@ def compare_trials(
     measures = [{m.name: m.value for m in r.measures} if r else {} for r in results]
     sides = (
         [{name: getattr(trial, name) for name in IDENTITY} for trial in pair],
-        [settings.flat(parse_object(recipes[trial.recipe_id].body)) for trial in pair],
+        [settings.flatten(parse_object(recipes[trial.recipe_id].body)) for trial in pair],
         [_flatten(read_environment_of(store, trial.job_id)) for trial in pair],
         measures,
     )
@@ -177,7 +177,7 @@ def compare_trials(
 def _flatten(environment: Mapping[str, Any]) -> dict[str, Any]:
     nested = {name: parse_object(environment[name]) for name in JSON_COLUMNS & environment.keys()}
     skipped = JSON_COLUMNS | IGNORED_COLUMNS
-    return {k: v for k, v in environment.items() if k not in skipped} | settings.flat(nested)
+    return {k: v for k, v in environment.items() if k not in skipped} | settings.flatten(nested)
 
 
 def _list_differences(left: Mapping[str, Any], right: Mapping[str, Any]) -> Iterator[Difference]:

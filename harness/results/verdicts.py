@@ -251,7 +251,7 @@ class Verdict:
         group, source = self.cells.group, self.claim.source
         if group.measure != BITS_PER_DIM or source == "ours":
             return "ours"
-        is_papers = group.whole and published.find(group.flow, group.set_name, ["low"])
+        is_papers = group.whole and published.find_numbers(group.flow, group.set_name, ["low"])
         return source if is_papers else f"our transfer of {source}"
 
     @property

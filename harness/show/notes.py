@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from lcma.db import Measurement
 from lcma.harness.results.board import MIN_SEEDS, Group, name_unit
 from lcma.harness.text import format_number, printable
-from lcma.sweeps.measures import BITS_PER_DIM, CONTROLS, ORDERS, name_control, name_overflow
+from lcma.sweeps.measures import BITS_PER_DIM, CONTROL_ORDERS, CONTROLS, name_control, name_overflow
 
 PUBLISHED = frozenset({"cifar10", "imagenet32", "imagenet64", "celeba64"})
 """Data sets on which papers report bits/dim. Box-filtered ones are others."""
@@ -112,7 +112,7 @@ def find_failed_controls(measure: str, beside: Mapping[str, Measurement]) -> lis
     found = _find_controls(measure, beside)
     return [
         f"{CONTROLS[worse]} are no worse than {CONTROLS[better]}"
-        for better, worse in ORDERS
+        for better, worse in CONTROL_ORDERS
         if found and not found[better].value < found[worse].value
     ]
 

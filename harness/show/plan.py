@@ -85,10 +85,10 @@ def _find_published(planned: PlannedCell) -> list[published.Number]:
     cell = planned.cell
     names = {cell.factorization}
     if cell.trial is not None:
-        names |= published.names(
+        names |= published.list_names(
             cell.flow, cell.trial.factorization, cell.trial.recipe.model.splits
         )
-    return published.find(cell.flow, cell.dataset, names)
+    return published.find_numbers(cell.flow, cell.dataset, names)
 
 
 def describe_trainings(plan: Plan) -> str:

@@ -24,13 +24,15 @@ from lcma.harness.show.targets import PictureTarget
 from lcma.harness.train.interpolation import Interpolation, interpolate
 from lcma.harness.train.protocol import PLAIN
 from lcma.sweeps.errors import UserError
-from lcma.sweeps.measures import BITS_PER_DIM, OF_SAMPLES
+from lcma.sweeps.measures import BITS_PER_DIM, SAMPLE_MEASURES
 
 SAMPLES = 64
 _PIXELS, _GRID = 64, 530
 """Pixels that the side of an image takes in a row, and the most that the side of a grid does."""
 
-_MEASURE_LINES = {BITS_PER_DIM: "{:.3f} bits/dim"} | {name: name + " {:.3g}" for name in OF_SAMPLES}
+_MEASURE_LINES = {BITS_PER_DIM: "{:.3f} bits/dim"} | {
+    name: name + " {:.3g}" for name in SAMPLE_MEASURES
+}
 
 
 def draw_samples(

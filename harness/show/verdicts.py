@@ -31,7 +31,7 @@ from lcma.harness.show.board import (
 )
 from lcma.harness.show.tables import Table, TableColumn, flag_as_stored, render_table, tabulate
 from lcma.harness.text import format_count, format_number, printable, short_id
-from lcma.sweeps.measures import BITS_PER_DIM, BY_REQUEST, SHIPPED
+from lcma.sweeps.measures import BITS_PER_DIM, REQUESTED_MEASURES, SHIPPED
 
 STYLES = {
     "supported": "bold green",
@@ -206,7 +206,7 @@ def describe_reach(one: Verdict) -> str:
     text = f"{'at least ' * excludes}{found.seeds} seeds: "
     text += f"{format_count(found.trainings, 'training')} more"
     text += "" if found.hours is None else f", about {found.hours:.1f} core-hours"
-    asked = one.cells.group.measure in BY_REQUEST
+    asked = one.cells.group.measure in REQUESTED_MEASURES
     return f"{text}, then `lcma measure`" if asked else text
 
 

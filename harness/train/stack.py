@@ -2,7 +2,7 @@
 
 The weights of all members are rows of stacked tensors, and one vectorized pass over the rows is a
 step of each member. A member's bits do not depend on the others: a stack has at least
-`STACK_LEAST` rows, filled up with copies, and everything outside the pass is done for each member
+`MIN_STACK` rows, filled up with copies, and everything outside the pass is done for each member
 separately. They are not the bits of the same model trained alone. docs/method.md has the
 definition.
 """
@@ -33,7 +33,7 @@ from lcma.harness.train.trainer import (
 )
 from lcma.models import Flow
 from lcma.models.stacked import Noise, StackNoise, in_stack
-from lcma.sweeps.recipe import LOG_EVERY, STACK_LEAST
+from lcma.sweeps.recipe import LOG_EVERY, MIN_STACK
 
 ALIGNMENT = 64
 """Rows have a multiple of so many numbers, which fills the vector registers of any processor: a
@@ -145,13 +145,13 @@ def form_stacks(
         return []
     stack = Stack(trainers)
     key = (_describe_shape(trainers[0]), len(stack.rows))
-    if len(stack.rows) > STACK_LEAST and key not in _EQUAL_TO_FOURS:
+    if len(stack.rows) > MIN_STACK and key not in _EQUAL_TO_FOURS:
         _EQUAL_TO_FOURS[key] = stack.is_equal_to_fours()
     if _EQUAL_TO_FOURS.get(key, True):
         return [stack]
     stack.dissolve()
     warn(f"a stack of {key[1]} has other bits here than one of four: fours are run")
-    return [Stack(trainers[at : at + STACK_LEAST]) for at in range(0, len(trainers), STACK_LEAST)]
+    return [Stack(trainers[at : at + MIN_STACK]) for at in range(0, len(trainers), MIN_STACK)]
 
 
 _EQUAL_TO_FOURS: dict[tuple[Any, int], bool] = {}
@@ -220,7 +220,7 @@ class Stack:
         self.trainers = list(trainers)
         count = len(self.trainers)
         # The index of each row's trainer. Rows after the last trainer are copies of the first ones.
-        self.rows = [row % count for row in range(max(count, STACK_LEAST))]
+        self.rows = [row % count for row in range(max(count, MIN_STACK))]
         first = self.trainers[0]
         self._optimization = first.optimization
         self._flows = self._add_copies([trainer.flow for trainer in self.trainers])
@@ -284,8 +284,8 @@ class Stack:
         count = len(self.rows)
         x, _ = self._augment([trainer.read_batch(trainer.step) for trainer in self.trainers])
         together = self._try_step(x, slice(0, count))
-        for start in range(0, count, STACK_LEAST):
-            rows = slice(min(start, count - STACK_LEAST), min(start + STACK_LEAST, count))
+        for start in range(0, count, MIN_STACK):
+            rows = slice(min(start, count - MIN_STACK), min(start + MIN_STACK, count))
             four = self._try_step(x, rows)
             if not all(are_equal(a[rows], b) for a, b in zip(together, four, strict=True)):
                 return False

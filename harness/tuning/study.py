@@ -92,7 +92,7 @@ class Study:
 
     def trials(self) -> list[FrozenTrial]:
         """Return the trials of its budgets by number, without those that others may have added."""
-        points = self.target.tune.points
+        points = self.target.tune.budgets
         trials = self.study.get_trials(deepcopy=False)
         return [trial for trial in trials if trial.params.get(BUDGET) in points]
 
@@ -138,7 +138,7 @@ class Study:
                 missing = tune.parallel
             for _ in range(missing):
                 taken = {t.params[BUDGET] for t in trials if t.number not in reopened}
-                if len(taken) >= tune.most:
+                if len(taken) >= tune.trial_count:
                     break
                 new = self._suggest(trials, taken)
                 with kill_point("ask"):
@@ -157,7 +157,7 @@ class Study:
         number, suggests an index of the budgets, so that it sees their logarithmic grid as even.
         The nearest budget that is left is tried, the shorter one of two.
         """
-        points = self.target.tune.points
+        points = self.target.tune.budgets
         space: dict[str, BaseDistribution] = {BUDGET: IntDistribution(0, len(points) - 1)}
         seed = int(content_id("sampler", {"study": self.digest, "number": len(trials)})[:8], 16)
         with warnings.catch_warnings():
@@ -309,7 +309,9 @@ class Tuner:
                 return None, ": ".join([lost.state, *lines[-1:]])
             ids = [trial.id for trial in expansion.trials]
             results = [self.store.result(trial_id, self.digest, PLAIN.name) for trial_id in ids]
-            measures = [result.measure(tune.tuned) for result in results if result is not None]
+            measures = [
+                result.measure(tune.tuned_measure) for result in results if result is not None
+            ]
             values = [measure.value for measure in measures if measure is not None]
             if lacking := len(measures) - len(values):
                 return None, f"{format_count(lacking, 'result')} without {tune.measure}"

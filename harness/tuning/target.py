@@ -40,7 +40,7 @@ class StudyTarget:
     def join(self, budgets: Iterable[int]) -> Expansion:
         """Return the expansion of the baselines and some budgets."""
         cells = [cell for budget in budgets for cell in self.budgets[budget].cells]
-        return Expansion(self.spec, (*self.baseline.cells, *cells), self.tune.points)
+        return Expansion(self.spec, (*self.baseline.cells, *cells), self.tune.budgets)
 
     def digest(self, data_digest: str) -> str:
         """Return the identity of the study, by its search, its trials and the data's content."""
@@ -58,8 +58,8 @@ def describe_search(target: StudyTarget) -> str:
     """Return what a study trains, as a part of a sentence."""
     tune = target.tune
     return (
-        f"{tune.most} of the {len(tune.points)} budgets from {tune.points[0]} to "
-        f"{tune.points[-1]} steps, by {format_count(target.seeds, 'seed')} each"
+        f"{tune.trial_count} of the {len(tune.budgets)} budgets from {tune.budgets[0]} to "
+        f"{tune.budgets[-1]} steps, by {format_count(target.seeds, 'seed')} each"
     )
 
 
@@ -87,7 +87,7 @@ def make_target(spec: Spec, where: str, preparable: list[str]) -> StudyTarget:
                 f"{where}: `matrix.factorization`: {cell.factorization} cannot be a baseline: "
                 f"{why}; what is tuned stands in `tune.factorization`"
             )
-    tuned = _expand(spec, preparable, factorization=(tune.factorization,), budget=tune.points)
+    tuned = _expand(spec, preparable, factorization=(tune.factorization,), budget=tune.budgets)
     for cell in tuned.cells:
         if cell.trial is None:
             raise UserError(f"{where}: `tune.factorization`: {cell.reason}")
@@ -96,8 +96,8 @@ def make_target(spec: Spec, where: str, preparable: list[str]) -> StudyTarget:
                 f"{where}: `tune.factorization`: {tune.factorization} reads no contribution map, "
                 "so that there is no pretraining to tune: give a word over L and H, such as low"
             )
-    cells = {p: tuple(cell for cell in tuned.cells if cell.budget == p) for p in tune.points}
-    budgets = {p: Expansion(spec, some, tune.points) for p, some in cells.items()}
+    cells = {p: tuple(cell for cell in tuned.cells if cell.budget == p) for p in tune.budgets}
+    budgets = {p: Expansion(spec, some, tune.budgets) for p, some in cells.items()}
     return StudyTarget(spec, tune, baseline, budgets)
 
 

@@ -183,11 +183,11 @@ def test_a_measure_that_nobody_registered_is_refused(world: Any) -> None:
 def test_a_measure_of_a_plugin_is_stored_where_the_plugin_is_not_loaded(world: Any) -> None:
     """As by a worker of another sweep that delivers the result of a dead one."""
     own = measures.PluginMeasure("odd", "levels", "higher", "nothing", lambda *_: 1.0)
-    measures.add(own)
+    measures.register(own)
     try:
         world.store.register(db.Registration())
     finally:
-        measures.remove(own)
+        measures.unregister(own.name)
     claim, found = world.win(world.trials[0]), world.result("channel-0-None")
     found = dataclasses.replace(found, measures=(*found.measures, db.Measurement("odd", 2.0)))
     assert world.store.finish(claim, "done", last_step=500, cost=COST, result=found)

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from lcma import db
 from lcma.db import schema
 from lcma.db.integrity import check_integrity
-from lcma.sweeps.measures import TIMES
+from lcma.sweeps.measures import TIME_MEASURES
 
 KEYS: Mapping[str, Sequence[str]] = {
     "jobs": ("id",),
@@ -39,7 +39,7 @@ def _queries() -> Mapping[str, sa.Select[Any]]:
             jobs.trial_id, jobs.data_digest, *(measures.c[name] for name in of_measures)
         )
         .join_from(measures, schema.jobs, jobs.done_attempt_id == measures.c.attempt_id)
-        .where(measures.c.name.not_in(TIMES)),  # they differ from run to run
+        .where(measures.c.name.not_in(TIME_MEASURES)),  # they differ from run to run
         "metrics": sa.select(
             attempts.c.job_id, metrics.c.name, metrics.c.step, metrics.c.value
         ).join_from(metrics, attempts, attempts.c.id == metrics.c.attempt_id),

@@ -1,7 +1,7 @@
-"""Small flows with nothing at rest: every check walks the same list of them.
+"""Small flows whose every weight counts: all checks walk the same list of them.
 
-A further flow is a few more entries of CONFIGURATIONS, one of LARGEST, and its identity setting
-in ``at_identity``; if its log-determinant is no estimate it is named in EXACT.
+To add a flow, add entries to CONFIGURATIONS, one to LARGEST, and its identity setting to
+`at_identity`. If its log-determinant is not an estimate, add its name to EXACT.
 """
 
 import copy
@@ -26,7 +26,7 @@ from lcma.sweeps.factorizations import FIXED, is_word, words
 from lcma.sweeps.recipe import Model
 
 CONVERGED = {"inverse_tolerance": 1e-14, "inverse_max_iterations": 1000}
-"""An inverse that is as good as its dtype, at any cost."""
+"""An inverse up to the rounding of its dtype."""
 
 
 def model(
@@ -144,10 +144,10 @@ LARGEST = {
     "iresnet": CONFIGURATIONS["iresnet-center"],
     "resflow": CONFIGURATIONS["resflow-logit"],
 }
-"""Of each flow one configuration with two splits."""
+"""One configuration of each flow, with two splits."""
 
 EXACT = ("realnvp", "glow")
-"""Flows whose log-determinant is no estimate."""
+"""Flows whose log-determinant is not an estimate."""
 
 
 @dataclass(frozen=True)
@@ -168,9 +168,9 @@ class Case:
         return build(self.model, self.factorization, seed=seed, table_seed=table_seed, maps=maps)
 
     def lively(self, dtype: torch.dtype = torch.float64) -> Flow:
-        """In evaluation mode, with weights moved so that nothing is zero.
+        """In evaluation mode, with weights moved so that none is zero.
 
-        Actnorms are started after that, so that no activation is large.
+        Actnorms are initialized after that, so that no activation is large.
         """
         return copy.deepcopy(_make_lively(self, dtype))
 
@@ -190,7 +190,7 @@ class Case:
         return torch.Generator().manual_seed(3)
 
     def continuous(self, flow: Flow, count: int = 1) -> Tensor:
-        """Dequantized images, what the second layer gets."""
+        """Dequantized images: the input of the second layer."""
         found: Tensor = flow.layers[0](self.images(count), self.noise())[0]
         return found
 
@@ -212,9 +212,12 @@ FEW = ("none", "channel", "random", "HL")
 
 
 def cases(models: Iterable[tuple[str, Model]], few: Sequence[str] | None = FEW) -> list[Any]:
-    """Parameters for a fixture: every model under every factorization. A short run has ``few`` of
-    one model (None: all, where tables are the question), two of one of each other flow, and one of
-    the others: a factorization is an index table, whatever the flow and its settings."""
+    """Parameters for a fixture: every model under every factorization.
+
+    A factorization is an index table, whatever the flow and its settings. So a short run has
+    ``few`` factorizations of one model (None for all, to test tables), two of one model of each
+    other flow, and one of the other models.
+    """
 
     def is_short(model: Model, factorization: str) -> bool:
         if model is LARGEST["realnvp"]:
@@ -234,11 +237,7 @@ def cases(models: Iterable[tuple[str, Model]], few: Sequence[str] | None = FEW) 
 
 @torch.no_grad()
 def perturb(flow: nn.Module) -> None:
-    """Move every parameter and every running moment by a fixed draw.
-
-    Less where that would lose digits: triangular factors soon are ill conditioned, and a prior's
-    scale is unbounded.
-    """
+    """Move every parameter and every running moment by a fixed draw."""
     generator = torch.Generator().manual_seed(11)
 
     def noise(t: Tensor) -> Tensor:
@@ -246,6 +245,8 @@ def perturb(flow: nn.Module) -> None:
         return (drawn + 0.5 * drawn.sign()).to(t.dtype)  # nothing near zero
 
     for name, parameter in flow.named_parameters():
+        # Less for triangular factors, which soon are ill conditioned, and for the unbounded scales
+        # of priors: else digits would be lost.
         size = 0.5 / len(parameter) if name.endswith("factors") else 0.15
         parameter.add_((0.02 if "prior.net" in name else size) * noise(parameter))
     for name, moment in flow.named_buffers():
@@ -303,7 +304,7 @@ def case(request: pytest.FixtureRequest) -> Case:
 
 @pytest.fixture(params=cases((n, m) for n, m in CONFIGURATIONS.items() if m.flow in EXACT))
 def exact(request: pytest.FixtureRequest) -> Case:
-    """Those whose log-determinant is no estimate."""
+    """The configurations whose log-determinant is not an estimate, likewise."""
     found: Case = request.param
     return found
 
@@ -324,7 +325,7 @@ def split(request: pytest.FixtureRequest) -> Case:
 
 @pytest.fixture(params=cases(CONFIGURATIONS.items(), few=None))
 def tabled(request: pytest.FixtureRequest) -> Case:
-    """Every configuration under every factorization, for what tables decide."""
+    """Every configuration under every factorization, for checks of tables."""
     found: Case = request.param
     return found
 

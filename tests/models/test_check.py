@@ -1,4 +1,4 @@
-"""The check of plug-in flows, by the flows that come with lcma."""
+"""The check of plug-in flows, applied to the flows of lcma."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""What the layers say they contribute, against dense Jacobians."""
+"""The contributions of layers, against dense Jacobians."""
 
 import itertools
 from collections.abc import Callable, Sequence
@@ -58,7 +58,7 @@ def shuffled(t: Tensor) -> Tensor:
 
 
 def latents_of(layers: Sequence[Layer], u: Tensor) -> Tensor:
-    """(B, D): what leaves at the splits among these layers, then what stays."""
+    """(B, D): the dimensions that leave at the splits of these layers, then those that stay."""
     left, z = [], u
     for layer in layers:
         if isinstance(layer, Split):
@@ -70,7 +70,7 @@ def latents_of(layers: Sequence[Layer], u: Tensor) -> Tensor:
 
 
 def check_layer(layer: Layer, x: Tensor) -> Tensor:
-    """One layer at one input (1, C, H, W) against its own Jacobian; what it maps the input to."""
+    """Compare a layer with its Jacobian at one input (1, C, H, W); return its output."""
     contribution: Tensor | None
     y, contribution = layer(x)
     after: Tensor = y.detach()

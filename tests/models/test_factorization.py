@@ -27,7 +27,7 @@ SHAPE: Shape = (2, 8, 8)
 
 
 def tied_maps(shape: Shape) -> st.SearchStrategy[NDArray[np.float64]]:
-    """Maps of few distinct values, so that many windows tie."""
+    """Maps of few distinct values, so that many windows have ties."""
     return arrays(np.float64, shape, elements=st.sampled_from([-1.5, -0.0, 0.0, 0.25, 2.0]))
 
 
@@ -35,14 +35,14 @@ shapes = st.tuples(st.integers(1, 3), st.sampled_from([2, 4, 6]), st.sampled_fro
 
 
 def window(R: int, Q: int) -> list[tuple[int, int]]:
-    """The four positions of a window, raster order."""
+    """The four positions of a window, in raster order."""
     return [(2 * R + dr, 2 * Q + dq) for dr in (0, 1) for dq in (0, 1)]
 
 
 def naive_table(
     shape: Shape, keep: Callable[[int, int, int], Sequence[int]]
 ) -> tuple[Nested, Nested]:
-    """kept and left by a rule that says which two of each window's raster positions stay."""
+    """Kept and left, by a rule that names the two positions of each window that stay."""
     C, H, W = shape
     kept = [[[-1] * (W // 2) for _ in range(H // 2)] for _ in range(2 * C)]
     left = [[[-1] * (W // 2) for _ in range(H // 2)] for _ in range(2 * C)]
@@ -144,7 +144,7 @@ def test_low_global_factors_out_the_low_half_of_all_dimensions(data: st.DataObje
 
 
 def lattice_pairs(table: SplitTable, colours: int) -> list[str]:
-    """What a table keeps of every window of each colour; fails if windows of a colour differ."""
+    """The pair that a table keeps, for each colour; fails if windows of a colour differ."""
     C, H, W = table.input_shape
     kept = set(table.kept.ravel().tolist())
     pairs: list[set[str]] = [set() for _ in range(colours)]
@@ -243,7 +243,7 @@ def test_channel_lets_the_second_half_of_the_squeezed_channels_leave() -> None:
 
 
 def naive_recursion(word: str, maps: NDArray[np.float64], shape: Shape) -> list[list[int]]:
-    """Input ids that stay after each split, in local layout, identities carried along."""
+    """Input ids that stay after each split, in the layout of its output."""
     C, H, W = shape
     ids = [
         [[c * H * W + r * W + q for q in range(W)] for r in range(H)] for c in range(C)
@@ -310,7 +310,7 @@ RANDOM_LATTICE = [["ac", "cd", "cd"], ["bd", "ad", "bc"]]
 
 
 def test_random_tables_never_change() -> None:
-    """A trial is known by its seed alone: other draws would be other experiments by old ids."""
+    """Only the seed is in a trial's id: other draws would be other experiments with old ids."""
     random, local = (
         make_tables(name, (1, 4, 4), 1, seed=0)[0] for name in ("random", "random-local")
     )

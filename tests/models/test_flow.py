@@ -80,7 +80,7 @@ def test_decode_gives_the_integer_images_back(case: Any) -> None:
 
 
 def test_an_idle_flow_has_the_bits_of_a_standard_normal(case: Any) -> None:
-    """8 + (ln(2 pi)/2 + E[x^2]/2) / ln 2, less the logit's share where the recipe has one."""
+    """8 + (ln(2 pi)/2 + E[x^2]/2) / ln 2, minus the logit's share if the recipe has one."""
     flow = case.idle()
     images = case.images(5)
     with torch.no_grad():
@@ -95,7 +95,7 @@ def test_an_idle_flow_has_the_bits_of_a_standard_normal(case: Any) -> None:
 
 
 def test_log_prior_is_that_of_every_latent_given_what_stayed(case: Any) -> None:
-    """Read off the sampler: a prior is the density of what it makes of standard noise."""
+    """By its sampler: a prior is the density of the latents that it makes of standard noise."""
     flow = case.lively()
     with torch.no_grad():
         likelihood = flow(case.images(), case.noise())
@@ -203,9 +203,9 @@ def test_nms_is_the_flow_without_splits(unsplit: Any) -> None:
 
 
 def _without_effect(flow: Any, model: Model) -> set[str]:
-    """RealNVP's biases that the batch norm after them takes away again, by name.
+    """Names of RealNVP's biases that the batch norm after them subtracts again.
 
-    The released code has them too; they stay for the published parameter counts.
+    The released code has them too, and so do the published parameter counts.
     """
     architecture = model.architecture
     if not isinstance(architecture, RealNVPArchitecture):

@@ -1,4 +1,4 @@
-"""Glow: its coupling, its steps in order, and what `flat` and an independent library say."""
+"""Glow: its coupling, the order of its layers, and the shares of its 1x1 convolutions."""
 
 from typing import Any
 
@@ -27,7 +27,7 @@ def drawn(seed: int, *shape: int) -> Tensor:
 
 @torch.no_grad()
 def coupling(scale: Scale = "sigmoid") -> GlowCoupling:
-    """On 6 channels, in float64, started from data, with a last convolution that is not zero."""
+    """On 6 channels, in float64, initialized, with a last convolution that is not zero."""
     layer = GlowCoupling(6, width=5, scale=scale).double()
     for seed, parameter in enumerate(layer.net.last.parameters()):
         parameter.add_(0.1 * drawn(seed, *parameter.shape))
@@ -108,7 +108,7 @@ def test_shares_change_the_map_and_not_the_likelihood(unsplit: Any) -> None:
 
 @pytest.mark.parametrize("name", [n for n, m in CONFIGURATIONS.items() if m.flow == "glow"])
 def test_training_mode_gives_the_same_likelihood(name: str) -> None:
-    """It shares out the 1x1 convolutions' part differently, and that is all."""
+    """Only the shares of the 1x1 convolutions differ."""
     case = Case(CONFIGURATIONS[name], "checkerboard-even")
     flow, images = case.lively(), case.images()
     with torch.no_grad():

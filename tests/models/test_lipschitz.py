@@ -48,7 +48,7 @@ def norm(matrix: Tensor) -> float:
 
 
 def scale(normed: NormedMap, wanted: float) -> None:
-    """Give the operator this norm."""
+    """Scale the weight so that the operator has this norm."""
     with torch.no_grad():
         normed.weight.mul_(wanted / norm(dense(normed, normed.weight)))
 
@@ -91,7 +91,7 @@ def test_the_adjoint_is_the_transpose(normed: NormedMap) -> None:
 
 
 def test_the_gradient_passes_through_sigma(normed: NormedMap) -> None:
-    """That of the weight divided by its true norm, by the dense operator's own gradient."""
+    """It is that of the weight divided by its true norm, from the dense operator."""
     scale(normed, 4.0)
     normed.iterate(5000, 1e-14)
     direction = torch.randn(normed.weight.shape, dtype=torch.float64)

@@ -1,4 +1,4 @@
-"""The flow without splits in its two readings, the order of masks, and of ranks in a table."""
+"""The flow without splits in its two forms, swapped masks, and the order inside a half."""
 
 from functools import partial
 
@@ -55,7 +55,7 @@ ADDITIVE = {
 
 @pytest.mark.parametrize("name", ["realnvp-actnorm-none-logit", *ADDITIVE])
 def test_a_map_of_additive_couplings_is_one_pattern_for_all_windows_and_images(name: str) -> None:
-    """Normalizations and 1x1 convolutions alone are in it: constants of a squeezed channel."""
+    """Only normalizations and 1x1 convolutions contribute: a constant for each squeezed channel."""
     sizes = {"size": 16, "splits": 2}
     case = Case(CONFIGURATIONS[name].model_copy(update=sizes), "none")
     flow = models.build_nms(case.model, seed=0).double()
@@ -72,7 +72,7 @@ def test_a_map_of_additive_couplings_is_one_pattern_for_all_windows_and_images(n
 
 @pytest.mark.parametrize("form", FORMS)
 def test_values_at_the_splits_are_those_of_the_dimensions(form: str) -> None:
-    """Moved as the ids move, for every dimension, split or not."""
+    """They move as the ids do."""
     flow = flow_of(form)
     with torch.no_grad():
         found = flow.contributions(CASE.images(), CASE.noise())
@@ -90,7 +90,7 @@ def test_values_at_the_splits_are_those_of_the_dimensions(form: str) -> None:
 
 
 def test_values_at_the_splits_of_a_split_flow(split: Case) -> None:
-    """What has left keeps the value with which it left: the latents."""
+    """Dimensions that have left keep the value with which they left: the latents."""
     flow = split.lively()
     with torch.no_grad():
         found = flow.contributions(split.images(), split.noise())

@@ -35,7 +35,7 @@ def changed(part: ChangedPart) -> torch.Tensor:
 
 
 def naive_moments(part: ChangedPart, x: torch.Tensor) -> tuple[np.ndarray[Any, Any], ...]:
-    """Per channel mean and variance over batch and all positions, zeros at the others' included."""
+    """Mean and variance of each channel over all positions; 0 at those that do not change."""
     values = np.where(changed(part).numpy(), x.numpy(), 0.0)
     chosen = values[:, part.first : part.first + part.count]
     return chosen.mean((0, 2, 3)), chosen.var((0, 2, 3))
@@ -62,7 +62,7 @@ def test_batch_norm_uses_the_batch_in_training_and_the_average_in_evaluation(
     _check(norm, x, y, contribution, running_mean, running_variance, where)
     np.testing.assert_allclose(norm.running_mean, running_mean, rtol=1e-12)
     again, _ = norm(x)
-    assert torch.equal(again, y), "evaluation leaves the average alone"
+    assert torch.equal(again, y), "evaluation does not change the average"
 
 
 def _check(

@@ -1,4 +1,4 @@
-"""Priors of what leaves and of what stays, and the convolution that Glow's are made of."""
+"""Priors of the dimensions that leave and stay, and the convolution of Glow's priors."""
 
 import itertools
 
@@ -55,7 +55,7 @@ def test_the_convolution_knows_its_border_and_has_a_gain(kernel: int) -> None:
         changed = np.abs(conv(x).detach().numpy() - found).max((0, 1)) > 1e-9
         inside = np.zeros_like(changed)
         inside[1:-1, 1:-1] = True
-        assert (changed == ~inside).all(), "the border's channel is seen at the border alone"
+        assert (changed == ~inside).all(), "the border channel is seen only at the border"
 
 
 def test_a_convolution_started_by_data_leaves_with_mean_0_and_variance_1() -> None:

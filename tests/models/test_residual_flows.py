@@ -39,7 +39,7 @@ def chosen(request: pytest.FixtureRequest) -> Model:
 
 @torch.no_grad()
 def lively(model: Model, factorization: str) -> Flow:
-    """In float64 and evaluation mode, large norms, nothing at rest."""
+    """In float64 and evaluation mode, with large norms."""
     flow = build(model, factorization, seed=0).double().eval()
     for layer in flow.modules():
         if isinstance(layer, NormedConv | NormedLinear):
@@ -52,7 +52,7 @@ def lively(model: Model, factorization: str) -> Flow:
 
 
 def latents(flow: Flow, x: Tensor) -> Tensor:
-    """(B, D) of what comes after the preprocessing."""
+    """The latents (B, D) of a preprocessed input."""
     left, z = [], x
     for layer in list(flow.layers)[2:]:
         if isinstance(layer, Split):
@@ -70,7 +70,7 @@ def latents(flow: Flow, x: Tensor) -> Tensor:
 def test_the_exact_series_sums_to_the_dense_log_determinant(
     chosen: Model, factorization: str
 ) -> None:
-    """Every layer's contribution, a block's with every probe of a basis, for the whole model."""
+    """The contributions of all layers; those of a block over every probe of a basis."""
     torch.manual_seed(0)
     if factorization == "conventional":
         factorization = "rows" if chosen.flow == "iresnet" else "channel"
@@ -120,7 +120,7 @@ def test_layers_follow_the_published_order() -> None:
 def test_spectral_norms_are_those_of_images_of_the_size_that_blocks_get(
     chosen: Model, factorization: str
 ) -> None:
-    """A convolution's norm depends on it: one for another size bounds nothing."""
+    """The norm of a convolution depends on the size."""
     flow, z = build(chosen, factorization, seed=0), torch.rand(2, 1, 8, 8)
     compared = 0
     for layer in flow.layers:

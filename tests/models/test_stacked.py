@@ -1,4 +1,4 @@
-"""Convolutions in a stack: three ways, chosen by the shape of a row, of one result."""
+"""Convolutions in a stack: three ways with one result, chosen by the shape of a row."""
 
 from collections.abc import Iterator
 
@@ -21,7 +21,7 @@ SHAPES = {
 
 
 def rows(inputs: int, outputs: int, kernel: int, side: int, bias: bool) -> Iterator[list[Tensor]]:
-    """Images, kernels and a bias, if there shall be one."""
+    """Images, kernels and, if wanted, a bias."""
     generator = torch.Generator().manual_seed(0)
     shapes = [(4, inputs, side, side), (outputs, inputs, kernel, kernel), (outputs,)]
     for _ in range(ROWS):
@@ -53,7 +53,7 @@ def test_every_row_is_its_own_convolution(way: str, bias: bool) -> None:
 
 
 def test_every_row_has_kernels_of_its_own_lengths() -> None:
-    """By what is written out, and by the operation that the stacks of a GPU call."""
+    """By the formula, and by the operation that stacks call on a GPU."""
     generator = torch.Generator().manual_seed(0)
     shapes = (ROWS, 8, 3, 3, 3), (ROWS, 8, 1, 1, 1)
     stacked = [torch.rand(s, generator=generator).add(0.1).requires_grad_() for s in shapes]

@@ -1,4 +1,4 @@
-"""The flows that planning knows: what each is made of, and what is said of a wrong one."""
+"""The registered flows: their architectures, and the errors of wrong ones."""
 
 from typing import Any
 
@@ -43,7 +43,7 @@ def test_a_model_has_the_architecture_of_its_flow() -> None:
 
 @pytest.mark.parametrize("flow", FLOWS)
 def test_every_size_has_a_bound(flow: str) -> None:
-    """A slip of the finger would have a machine build it until somebody stops it."""
+    """After a typing mistake a machine would build it until somebody stops it."""
     architecture = REGISTERED[flow].architecture
     sizes = [
         f"model.architecture.{n}"
@@ -74,7 +74,7 @@ WRONG = [
 
 
 @pytest.mark.parametrize(("model", "message"), WRONG)
-def test_what_is_said_of_a_wrong_model(model: dict[str, Any], message: str) -> None:
+def test_a_wrong_model_is_refused_in_one_line(model: dict[str, Any], message: str) -> None:
     with pytest.raises(UserError) as caught:
         validate(Recipe, settings(**model), "here")
     assert str(caught.value).startswith(f"here: {message}")

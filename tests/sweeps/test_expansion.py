@@ -1,4 +1,4 @@
-"""From a sweep file to trials: what is shared, folded, refused and left out."""
+"""From a sweep file to trials: shared, folded, impossible and excluded cells."""
 
 from typing import Any
 

@@ -14,12 +14,12 @@ from lcma.sweeps.factorizations import (
     PAIRS,
     FactorizationRule,
     ImpossibleError,
-    add,
     canonical,
     needs_budget,
     needs_maps,
     normalize,
     patterns,
+    register,
     synonyms,
     words,
 )
@@ -96,4 +96,4 @@ def test_which_rules_read_maps_and_which_a_budget() -> None:
 )
 def test_a_plugin_cannot_take_a_name_of_these_rules(name: str) -> None:
     with pytest.raises(ValueError, match="choose another name"):
-        add(FactorizationRule(name, lambda *_: None))
+        register(FactorizationRule(name, lambda *_: None))

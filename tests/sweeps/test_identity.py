@@ -115,13 +115,13 @@ LATER: dict[tuple[str, ...], Any] = {
     ("optimization", "stacked"): True,
     ("training", "schedule"): "linear",
 }
-"""Changes of fields and values that came after the pinned ids."""
+"""Changes of fields and values that were added after the ids below were pinned."""
 
 SINGLE = {("training", "select"), ("training", "decay"), ("model", "plugin")}
-"""Fields that cannot be changed alone, since they ask for another field or follow from one."""
+"""Fields that cannot change by themselves: they need another field or follow from one."""
 
 ONLINE = {("maps", "online", key) for key in ("every", "share", "freeze")}
-"""Options of `online` alone; see test_expansion.py."""
+"""Options that only `online` reads; see test_expansion.py."""
 
 MAPS: dict[str, str] = {
     "score": "total",

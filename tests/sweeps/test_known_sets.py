@@ -49,12 +49,12 @@ def test_a_trial_knows_its_variant_and_its_sets_name() -> None:
 def test_sets_of_ones_own_can_be_named_once_they_are_known(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(known_sets, "_own", {})
+    monkeypatch.setattr(known_sets, "_own_sets", {})
     matrix = {"flow": "realnvp", "dataset": "cats", "factorization": "conventional"}
     content = {"name": "s", "matrix": matrix}
     with pytest.raises(UserError, match=r"unknown data set 'cats'.*lcma data prepare NAME"):
         spec.check(content, "test")
-    known_sets.add("cats", DataSetFacts(size=16, channels=1, dataset="cats", about="mine"))
+    known_sets.register("cats", DataSetFacts(size=16, channels=1, dataset="cats", about="mine"))
     (trial,) = expand(spec.check(content, "test")).trials
     assert (trial.recipe.model.size, trial.recipe.model.channels) == (16, 1)
     assert (trial.set_name, trial.variant) == ("cats", "u8")
@@ -63,7 +63,7 @@ def test_sets_of_ones_own_can_be_named_once_they_are_known(
 @pytest.mark.parametrize("name", ["cifar10", "imagenet64-16-png", "Cats", "a/b", "", "-a"])
 def test_names_that_a_set_of_ones_own_cannot_have(name: str) -> None:
     with pytest.raises(UserError):
-        known_sets.add(name, DataSetFacts(size=16, dataset=name, about="mine"))
+        known_sets.register(name, DataSetFacts(size=16, dataset=name, about="mine"))
 
 
 def test_only_sets_on_free_terms_may_be_published() -> None:

@@ -1,4 +1,4 @@
-"""Plug-ins: what they register, what identifies it, and what is said of a wrong one."""
+"""Plug-ins: what they register, their versions, and the errors of wrong ones."""
 
 import pickle
 import textwrap
@@ -233,8 +233,8 @@ def test_a_file_that_is_gone_registers_nothing(tmp_path: Path) -> None:
 
 
 def test_a_missing_file(tmp_path: Path) -> None:
-    said = r"cannot read the plug-in .*none.py: No such file.*; check `plugins`, or LCMA_PLUGINS"
-    with pytest.raises(UserError, match=said):
+    message = r"cannot read the plug-in .*none.py: No such file.*; check `plugins`, or LCMA_PLUGINS"
+    with pytest.raises(UserError, match=message):
         expanded(tmp_path / "none.py")
 
 
@@ -317,8 +317,8 @@ def test_an_architecture_that_raises_is_one_line(tmp_path: Path) -> None:
     path = written(tmp_path, FLOW.replace("Count = 1", check))
     with pytest.raises(UserError) as caught:
         expanded(path, flow="own", factorization="rows")
-    said = "`model.architecture`: the plug-in raised GeneratorExit: out"
-    assert said in str(caught.value)
+    message = "`model.architecture`: the plug-in raised GeneratorExit: out"
+    assert message in str(caught.value)
 
 
 def test_a_worker_loads_exactly_what_was_planned(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""The numbers that stand beside ours."""
+"""Numbers printed in papers."""
 
 import pytest
 
@@ -6,7 +6,7 @@ from lcma.sweeps import catalog, factorizations, known_sets, published
 
 
 def test_every_number_can_stand_beside_a_cell() -> None:
-    for number in published.numbers():
+    for number in published.read_numbers():
         assert number.flow in catalog.flows()
         assert number.dataset in known_sets.known()
         factorizations.normalize(number.factorization)
@@ -15,7 +15,7 @@ def test_every_number_can_stand_beside_a_cell() -> None:
 
 
 def test_counts_of_the_papers_tables() -> None:
-    tables = [n.table for n in published.numbers() if n.source == "LCMA"]
+    tables = [n.table for n in published.read_numbers() if n.source == "LCMA"]
     assert [tables.count(t) for t in "1234"] == [8, 8, 4, 8]
 
 
@@ -34,7 +34,7 @@ def test_counts_of_the_papers_tables() -> None:
 def test_a_cell_finds_its_numbers_under_any_of_its_names(
     canonical: str, splits: int, expected: list[tuple[str, float]]
 ) -> None:
-    names = published.names("realnvp", canonical, splits)
-    found = published.find("realnvp", "celeba64-float", names)
+    names = published.list_names("realnvp", canonical, splits)
+    found = published.find_numbers("realnvp", "celeba64-float", names)
     assert [(n.table, n.bits_per_dim) for n in found] == expected
-    assert published.find("realnvp", "photos16", names) == []
+    assert published.find_numbers("realnvp", "photos16", names) == []

@@ -22,9 +22,9 @@ def test_the_upper_wins_and_what_it_does_not_name_stays(
     below: dict[str, Any], above: dict[str, Any]
 ) -> None:
     assert settings.merge(below, {}) == settings.merge({}, below) == below
-    merged, upper = settings.flat(settings.merge(below, above)), settings.flat(above)
+    merged, upper = settings.flatten(settings.merge(below, above)), settings.flatten(above)
     assert merged.items() >= upper.items()
-    for key, value in settings.flat(below).items():
+    for key, value in settings.flatten(below).items():
         named = any(f"{key}.".startswith(f"{k}.") or f"{k}.".startswith(f"{key}.") for k in upper)
         if not named and not _replaced(key, above):
             assert merged[key] == value
@@ -42,8 +42,8 @@ def _replaced(key: str, above: dict[str, Any]) -> bool:
 
 @given(nested)
 def test_what_is_shown_can_be_typed(asked: dict[str, Any]) -> None:
-    flat = settings.flat(asked)
-    assert settings.flat(settings.parse(f"{k}={v}" for k, v in flat.items())) == flat
+    flat = settings.flatten(asked)
+    assert settings.flatten(settings.parse(f"{k}={v}" for k, v in flat.items())) == flat
 
 
 @pytest.mark.parametrize("wrong", ["training.steps", "=3", "a..b=3", "a=[", "a={b: 1, b: 2}"])

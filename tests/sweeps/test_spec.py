@@ -88,12 +88,12 @@ def test_policies_and_limits_survive_too_and_are_no_part_of_a_body_that_has_none
     assert json.loads(plain.body)["resources"] == {"cpus": None, "gpus": None, "memory_gb": None}
     assert checked(failures={"oom": 1}).body == plain.body
     assert checked(resources={"max_device_hours": 3}).body == plain.body
-    said = checked(
+    limited = checked(
         failures={"oom": 0, "timeout": "always"}, resources={"hours": 1.5, "parallel": 3}
     )
-    assert spec.check(json.loads(said.body), "again") == said
-    assert spec.with_overrides(said) == said
-    assert said.failures == spec.Failures(oom=0, timeout="always")
+    assert spec.check(json.loads(limited.body), "again") == limited
+    assert spec.with_overrides(limited) == limited
+    assert limited.failures == spec.Failures(oom=0, timeout="always")
 
 
 def test_overrides_of_the_command_line() -> None:
@@ -123,10 +123,10 @@ def test_a_spec_without_gpus_takes_what_its_profile_needs(
 
 
 def test_what_is_kept_enters_no_id_but_that_of_the_sweep() -> None:
-    """And that only where it is said: sweeps from before there was one keep theirs."""
-    usual, said = checked(), checked(keep={"checkpoints": "none", "weights": True})
+    """And that only if it is set: sweeps from before this key keep their ids."""
+    usual, explicit = checked(), checked(keep={"checkpoints": "none", "weights": True})
     other = checked(keep={"checkpoints": "last", "weights": False, "snapshots": "all"})
-    assert usual == said
+    assert usual == explicit
     assert "keep" not in json.loads(usual.body)
     assert json.loads(other.body)["keep"]["snapshots"] == "all"
     assert [t.id for t in expand(usual).trials] == [t.id for t in expand(other).trials]

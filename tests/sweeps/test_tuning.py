@@ -23,10 +23,10 @@ def checked(tune: dict[str, Any] | None) -> specs.Spec:
 def test_points_are_those_of_the_fixed_grid_and_zero() -> None:
     tune = checked(TUNE).tune
     assert tune is not None
-    assert tune.points == (0, 10, 15, 20, 30, 50, 70, 100)
+    assert tune.budgets == (0, 10, 15, 20, 30, 50, 70, 100)
     again = checked({"budget": {"low": 0, "high": 15}}).tune
     assert again is not None
-    assert again.points == (0, 10, 15)
+    assert again.budgets == (0, 10, 15)
 
 
 def test_how_long_and_how_wide_is_no_part_of_a_study() -> None:
@@ -63,11 +63,11 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
 }
 
 
-@pytest.mark.parametrize(("tune", "said"), WRONG.values(), ids=WRONG)
-def test_what_cannot_be_meant_is_refused_in_a_line(tune: dict[str, Any], said: str) -> None:
+@pytest.mark.parametrize(("tune", "message"), WRONG.values(), ids=WRONG)
+def test_a_wrong_section_is_refused_in_one_line(tune: dict[str, Any], message: str) -> None:
     with pytest.raises(UserError) as error:
         checked(tune)
-    assert said in str(error.value)
+    assert message in str(error.value)
     assert "tune" in str(error.value)
     assert "\n" not in str(error.value)
 

@@ -35,7 +35,7 @@ def test_the_nearest_name_is_offered(lcma: Typed, typed: list[str], near: str) -
 @pytest.mark.usefixtures("here")
 def test_a_rule_without_results_to_compare_with_is_refused(lcma: Typed) -> None:
     for against, hint in (
-        ("columns", "the file of a plug-in's rule is named in LCMA_PLUGINS"),
+        ("columns", "for a rule of a plug-in, name its file in LCMA_PLUGINS"),
         ("chekerboard-evn", "did you mean 'checkerb"),
         ("variance-low", "no results of variance-low here; there are "),
     ):

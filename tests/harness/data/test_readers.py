@@ -273,8 +273,8 @@ def test_an_image_is_turned_as_its_file_says(turn: int, kind: str) -> None:
 @pytest.mark.parametrize(
     ("name", "options", "says"),
     [
-        ("cifar10", SourceOptions(size=16), "is the name of a set that lcma knows"),
-        ("imagenet64-16-png", SourceOptions(size=16), "is the name of a set that lcma knows"),
+        ("cifar10", SourceOptions(size=16), "is the name of a set of lcma"),
+        ("imagenet64-16-png", SourceOptions(size=16), "is the name of a set of lcma"),
         ("Mine", SourceOptions(size=16), "cannot name a data set"),
         ("../mine", SourceOptions(size=16), "cannot name a data set"),
         ("mine", SourceOptions(size=15), "give a power of two"),

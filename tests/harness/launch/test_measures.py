@@ -160,13 +160,13 @@ def test_settings_of_a_study_by_a_measure(tmp_path: Path) -> None:
     path.write_text(HIGHER, encoding="utf-8")
     plugins.load_file(path)
     tune = Tune.model_validate({"budget": {"low": 0, "high": 10}, "measure": "brightness"})
-    assert (tune.tuned, tune.direction) == ("holdout_brightness", "maximize")
+    assert (tune.tuned_measure, tune.direction) == ("holdout_brightness", "maximize")
     by_samples = Tune.model_validate({"budget": {"low": 0, "high": 10}, "measure": "swd"})
-    assert (by_samples.tuned, by_samples.direction) == ("holdout_swd", "minimize")
-    already = "by holdout_brightness already: give brightness"
+    assert (by_samples.tuned_measure, by_samples.direction) == ("holdout_swd", "minimize")
+    already = "already optimizes holdout_brightness: give brightness"
     for change, said in (
         ({"measure": "colour"}, "no measure 'colour'"),
-        ({"measure": "kid"}, "kid is not taken when a training ends: tune by swd"),
+        ({"measure": "kid"}, "kid is not taken at the end of a training: tune by swd"),
         ({"measure": "swd_null"}, "no values of swd_null are better"),
         ({"measure": "holdout_brightness"}, already),
     ):

@@ -23,7 +23,7 @@ from lcma.harness.place import Place
 from lcma.harness.show.reproduction import render_reproduction, reproduction_as_dict
 from lcma.harness.work.worker import run_work
 from lcma.sweeps.errors import UserError
-from lcma.sweeps.measures import TIMES
+from lcma.sweeps.measures import TIME_MEASURES
 from tests.db.inspecting import execute
 from tests.harness.launch.conftest import place_in, register
 
@@ -124,7 +124,7 @@ def test_the_same_code_gives_every_measure_to_the_bit(trained: SimpleNamespace) 
     assert (made.equal, made.largest_difference, made.good) == (True, 0.0, True)
     names = {one.name for one in made.comparisons}
     assert {"bits_per_dim", "log_det", "bound_bits_per_dim"} < names
-    assert not TIMES.intersection(names)
+    assert not TIME_MEASURES.intersection(names)
     assert made.uncompared == ()
     assert made.made == made.made_again
     assert made.maps_made == made.maps_made_again != {}

@@ -103,7 +103,7 @@ def test_processes_that_share_a_study_and_die_make_the_study_of_one(
                 after.study.tell(trial, value_of(trial))
             done = not asked
     history = tuned.history()
-    assert sorted(row[1] for row in history) == list(tuned.target.tune.points)
+    assert sorted(row[1] for row in history) == list(tuned.target.tune.budgets)
     assert {row[2] for row in history} == {"COMPLETE"}
     assert history == alone.history()
     assert len(history) > STARTUP + 2, "not all of it is drawn at random"
