@@ -252,9 +252,10 @@ def expand(spec: Spec, *, preparable: Collection[str] | None = None) -> Expansio
                     cell, overlay=settings.format_settings(overlay), unavailable=unavailable
                 )
                 if cell.trial is not None:
+                    key = cell.trial.id
                     where = f" with {cell.overlay}" if cell.overlay else ""
-                    cell = replace(cell, same_as=first_names.get(cell.trial.id))
-                    first_names.setdefault(cell.trial.id, cell.factorization + where)
+                    cell = replace(cell, same_as=first_names.get(key))
+                    first_names.setdefault(key, cell.factorization + where)
                 cells.append(cell)
     return Expansion(spec, tuple(cells), unused=tuple(unused))
 
