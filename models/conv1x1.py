@@ -55,6 +55,16 @@ class InvertibleConv1x1(Layer):
         form: `dense`: the parameter is W. `plu`: W = P L (U + diag(sign exp(log_scale))) (equation
             10), with fixed P and signs, L unit lower and U strictly upper triangular. One matrix
             `factors` holds L below, log_scale on and U above its diagonal.
+
+    Example:
+        >>> import torch
+        >>> layer = InvertibleConv1x1(4).eval()
+        >>> x = torch.randn(2, 4, 8, 8)
+        >>> y, contribution = layer(x)
+        >>> y.shape, contribution.shape
+        (torch.Size([2, 4, 8, 8]), torch.Size([1, 4, 8, 8]))
+        >>> torch.allclose(layer.inverse(y), x, atol=1e-4)
+        True
     """
 
     permutation: Tensor

@@ -117,7 +117,14 @@ class Center(Layer):
 class Logit(Layer):
     """Logit of [0, 1]: y = logit(alpha + (1 - 2 alpha) x).
 
-    The default alpha is that of RealNVP's released code.
+    The contribution is log(1 - 2 alpha) - log(t) - log(1 - t) with t = alpha + (1 - 2 alpha) x. The
+    default alpha is that of RealNVP's released code.
+
+    Example:
+        >>> import torch
+        >>> y, contribution = Logit()(torch.full((1, 1, 1, 1), 0.5))
+        >>> round(float(contribution), 4)
+        1.2809
     """
 
     scored = False

@@ -155,6 +155,13 @@ class NormedConv(NormedMap):
     """A convolution with zero padding, from (B, inputs, H, W) to (B, outputs, H, W).
 
     ``size`` is (H, W), for which the norm is bounded.
+
+    Example:
+        >>> import torch
+        >>> conv = NormedConv(3, 8, 3, size=(8, 8), coefficient=0.9)
+        >>> conv.iterate(100)
+        >>> conv(torch.randn(2, 3, 8, 8)).shape
+        torch.Size([2, 8, 8, 8])
     """
 
     def __init__(

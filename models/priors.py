@@ -72,6 +72,11 @@ class LearnedNormal(Normal):
     Args:
         shape: Shape of both: (C, 1, 1) for a pair per channel (Glow's last prior with
             `top: channel`), (C, H, W) for a pair per dimension (i-ResNet).
+
+    Example:
+        >>> import torch
+        >>> LearnedNormal((4, 1, 1)).log_prob(torch.zeros(2, 4, 8, 8)).shape
+        torch.Size([2, 4, 8, 8])
     """
 
     def __init__(self, shape: tuple[int, int, int]) -> None:
@@ -108,6 +113,13 @@ class ConditionalNormal(Normal):
 
     Even channels of the convolution are the mean, odd ones the log-scale; it starts at 0.
     ``channels`` is the number of channels of each half of the split.
+
+    Example:
+        >>> import torch
+        >>> z, kept = torch.randn(2, 1, 4, 8, 8)
+        >>> prior = ConditionalNormal(4)
+        >>> prior.log_prob(z, kept).shape, prior.sample(torch.randn(1, 4, 8, 8), kept).shape
+        (torch.Size([1, 4, 8, 8]), torch.Size([1, 4, 8, 8]))
     """
 
     def __init__(self, channels: int) -> None:
