@@ -144,7 +144,7 @@ def test_kept_weights_give_the_stored_result_to_the_bit(trained, flow: str) -> N
     )
     stored = here.stored("plain")
     assert {measurement.name: measurement for measurement in measurements} == {
-        measurement.name: measurement for measurement in without(stored, *TIMES).measures
+        measurement.name: measurement for measurement in without(stored, *TIME_MEASURES).measures
     }
     assert all(stored.value(name) > 0 for name in TIME_MEASURES)
 
@@ -157,7 +157,9 @@ def test_published_has_its_own_row_and_attempt(measured) -> None:
     (row,) = json.loads(out)
     assert (code, row["new"], row["protocol"]) == (0, True, "published")
     protocol = {"protocol": "published", "protocol_body": row["protocol_body"]}
-    same = dataclasses.replace(without(here.stored("plain"), *BOUND, *TIMES, *OF_SWD), **protocol)
+    same = dataclasses.replace(
+        without(here.stored("plain"), *BOUND, *TIME_MEASURES, *OF_SWD), **protocol
+    )
     assert here.stored("published") == same
 
     after = here.store.view("results")
