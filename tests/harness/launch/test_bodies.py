@@ -60,7 +60,7 @@ def test_a_graph_leaves_maps_and_results(registered, monkeypatch) -> None:
     assert frame.data_wait.between(0, 1, inclusive="neither").all()
     assert (store.view("attempts").data_wait > 0).all()
     pretraining = works[0]
-    maps = store.maps(pretraining_id=pretraining.pretraining.id, budget=10, score="cumulative")
+    maps = store.maps(pretraining_id=pretraining.subject.id, budget=10, score="cumulative")
     assert [m.split for m in maps] == [1]
     assert maps[0].values.shape == (3, 8, 8)
     assert maps[0].sum_error < 1e-6

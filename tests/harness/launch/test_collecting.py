@@ -161,11 +161,11 @@ def test_what_is_done_leaves_what_somebody_needs(site, capsys) -> None:
 
     assert site.collect(lost=True) == ["lost", "lost"]
     assert site.names(failed) == []
-    one = site.store.job_facts(trial_ids=[done.trial.id])[0]
+    one = site.store.job_facts(trial_ids=[done.subject.id])[0]
     load_flow(site.store, site.place, one)
     assert site.collect(weights=True) == ["named"]
     assert list_files(site.store, done.job_id) == []
-    assert not site.store.job_facts(trial_ids=[done.trial.id])[0].weights
+    assert not site.store.job_facts(trial_ids=[done.subject.id])[0].weights
     assert site.collect(lost=True, weights=True) == []
     found = site.folder(pending).load(at_most=20, device=torch.device("cpu"))
     assert found == (20, {"step": 20})
@@ -326,4 +326,4 @@ def test_a_sweep_says_what_stays(
     assert site.collect() == [], "nothing that it said should stay"
     if not weights:
         with pytest.raises(UserError, match="left no weights"):
-            load_flow(site.store, place, site.store.job_facts(trial_ids=[trial.trial.id])[0])
+            load_flow(site.store, place, site.store.job_facts(trial_ids=[trial.subject.id])[0])
