@@ -89,7 +89,7 @@ def test_one_of_a_sample_that_does_not_come_out_is_exit_code_1(
         (["TRIAL", "--tolerance", "nan"], "--tolerance nan makes no sense"),
         (["TRIAL", "--data", "nowhere"], "photos8"),
         ([], "give either one trial, by the first characters of its id, or options that select"),
-        (["TRIAL", "--sample", "1"], "give one trial"),
+        (["TRIAL", "--sample", "1"], "give either one trial"),
         (["--sample", "0"], "--sample 0 makes no sense"),
         (["--sample", "2"], "has 1 trial with such a result: give --sample 1 or less"),
         (["--sample", "1", "--data", "nowhere"], "photos8"),
