@@ -78,7 +78,7 @@ MAX_NAME_LENGTH = 200
 """Most characters of a file name before its ending; file systems take 255 with it."""
 
 
-def file_name(*parts: object) -> str:
+def make_file_name(*parts: object) -> str:
     """Return the parts joined by '-', with only the characters that any file system takes.
 
     A name that would be too long is cut and ends in a hash of all parts.
@@ -94,7 +94,7 @@ CACHE_VARIABLE = "LCMA_CACHE"
 """Environment variable that names the cache folder; the default is `lcma` in the user's cache."""
 
 
-def cache_folder(subfolder: str = "") -> Path | None:
+def find_cache_folder(subfolder: str = "") -> Path | None:
     """Return the cache folder or a folder in it, created if it is missing.
 
     None if this user owns no such folder that is writable.

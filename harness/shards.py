@@ -21,7 +21,7 @@ from typing import Any
 from lcma.db import migrate
 from lcma.db.publishing import Published, combine
 from lcma.db.sqlite import MAGIC
-from lcma.harness.files import CACHE_VARIABLE, cache_folder, require_replaceable, write_file
+from lcma.harness.files import CACHE_VARIABLE, find_cache_folder, require_replaceable, write_file
 from lcma.harness.text import format_size, to_json
 from lcma.sweeps import known_sets
 from lcma.sweeps.errors import UserError
@@ -67,7 +67,7 @@ def open_shards(shards: Sequence[Path]) -> Path:
     Raises:
         UserError: A file is unreadable, too large or no shard, or no cache folder is writable.
     """
-    folder = cache_folder("reference")
+    folder = find_cache_folder("reference")
     if folder is None:
         raise UserError(
             "no cache folder is writable, so published results cannot be unpacked: name a folder "

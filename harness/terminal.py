@@ -141,7 +141,7 @@ def make_streams_safe() -> None:
             stream.reconfigure(errors="backslashreplace")
 
 
-def user_name() -> str:
+def read_user_name() -> str:
     """Return the user and the machine as USER@HOST; only HOST if the user id has no name."""
     user = ""
     with suppress(KeyError, OSError):  # a user id without a name, as in containers

@@ -54,7 +54,7 @@ def rerun(
     from lcma.db import connect
     from lcma.harness.place import find_place
     from lcma.harness.results.filters import parse_filters
-    from lcma.harness.terminal import Console, user_name
+    from lcma.harness.terminal import Console, read_user_name
     from lcma.harness.text import to_json
     from lcma.harness.watch.commands import relaunch_commands
     from lcma.harness.watch.rerun import (
@@ -92,7 +92,7 @@ def rerun(
     commands = relaunch_commands(store, ids, db)
     put_back = 0
     if not dry_run:
-        put_back = store.retry(ids) if failed else store.rerun(ids, by=user_name(), why=why)
+        put_back = store.retry(ids) if failed else store.rerun(ids, by=read_user_name(), why=why)
     if json:
         print(to_json({"jobs": ids, "more": more, "put_back": put_back, "next": commands}))
         return

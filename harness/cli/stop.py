@@ -36,7 +36,7 @@ def stop(
     from lcma.db import connect
     from lcma.harness.place import find_place
     from lcma.harness.results.lookup import find_jobs, find_sweeps, job_title, means_jobs
-    from lcma.harness.terminal import Console, user_name
+    from lcma.harness.terminal import Console, read_user_name
     from lcma.harness.text import printable, to_json
     from lcma.harness.watch.commands import print_commands, relaunch_command, relaunch_commands
     from lcma.harness.watch.stop import ANSWER_SECONDS, describe_stopped, stop_launches
@@ -56,7 +56,9 @@ def stop(
         sweeps = None if everything else find_sweeps(store, sweep)
         name = "all sweeps" if sweeps is None else f"the sweep {sweeps[-1].name}"
     with Console(stderr=json).status(printable(f"waiting for the running jobs of {name}")):
-        stopped = stop_launches(store, sweeps, job_ids=job_ids, by=user_name(), seconds=seconds)
+        stopped = stop_launches(
+            store, sweeps, job_ids=job_ids, by=read_user_name(), seconds=seconds
+        )
     if job_ids is not None:
         commands = relaunch_commands(store, job_ids, db)
     else:

@@ -11,7 +11,7 @@ from filelock import FileLock
 
 from lcma.harness.data.prepared_set import PreparedSet, load
 from lcma.harness.data.registry import find_set, make_own_set
-from lcma.harness.files import cache_folder, write_file
+from lcma.harness.files import find_cache_folder, write_file
 from lcma.sweeps.errors import UserError
 
 
@@ -50,7 +50,7 @@ def _locate_stamp(prepared: PreparedSet) -> Path | None:
     # Hosts with one home on a network may have different data folders of the same name.
     key = f"{socket.gethostname()}\0{prepared.folder.resolve()}"
     name = f"verified-{hashlib.sha256(key.encode()).hexdigest()[:32]}.json"
-    folder = cache_folder()
+    folder = find_cache_folder()
     return None if folder is None else folder / name
 
 

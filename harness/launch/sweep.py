@@ -36,7 +36,7 @@ from lcma.harness.launch.workers import (
     resolve_resources,
 )
 from lcma.harness.place import Place
-from lcma.harness.terminal import user_name
+from lcma.harness.terminal import read_user_name
 from lcma.harness.text import format_count
 from lcma.harness.version import read_code_version
 from lcma.harness.work.outages import Value, wait_out
@@ -182,7 +182,7 @@ def launch_sweep(
 
 def begin_launch(store: db.Store, owner: str, sweep_id: str, arguments: str) -> int:
     """Store that a launch begins, by whom, where and with which code; return the event's number."""
-    user, _, host = user_name().rpartition("@")
+    user, _, host = read_user_name().rpartition("@")
     code_version, dirty = read_code_version()
     return store.begin_launch(
         owner,

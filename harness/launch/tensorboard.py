@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from lcma.db import Curve, JobFacts, Store
-from lcma.harness.files import file_name
+from lcma.harness.files import make_file_name
 from lcma.harness.launch.driver import Display
 from lcma.harness.work.units import Report
 from lcma.sweeps.errors import UserError
@@ -152,4 +152,4 @@ def _name(job: JobFacts) -> str:
     """Return a name such as `realnvp-photos16/LLL-100-seed0-1a2b3c4d`."""
     budget = () if job.budget is None else (job.budget,)
     what = job.factorization_or_kind, *budget, f"seed{job.seed}", job.job_id[:8]
-    return f"{file_name(job.flow, job.dataset)}/{file_name(*what)}"
+    return f"{make_file_name(job.flow, job.dataset)}/{make_file_name(*what)}"

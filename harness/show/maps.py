@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from lcma.db import ContributionMap, Store
-from lcma.harness.files import file_name
+from lcma.harness.files import make_file_name
 from lcma.harness.results.map_statistics import find_exit_splits
 from lcma.harness.results.maps import (
     NATS,
@@ -106,7 +106,7 @@ def _draw_series(reader: MapReader, series: Sequence[MapSet], target: PictureTar
 def _name_file(one: MapSet, *, with_budget: bool) -> str:
     budget = [f"b{one.budget}"] if with_budget else []
     ids = one.pretraining_id[:8], one.data_digest[:8]
-    return file_name(one.flow, one.dataset, *budget, f"s{one.seed}", *ids, one.score)
+    return make_file_name(one.flow, one.dataset, *budget, f"s{one.seed}", *ids, one.score)
 
 
 def draw_map_grid(

@@ -12,7 +12,7 @@ from typing import Any
 
 import altair as alt
 
-from lcma.harness.files import file_name
+from lcma.harness.files import make_file_name
 from lcma.harness.results.board import MIN_SEEDS, Board, BoardRow, Group, name_measure
 from lcma.harness.results.budgets import BudgetCurve
 from lcma.harness.results.curves import CurveChart, CurveLine
@@ -133,7 +133,7 @@ def draw_curves(chart: CurveChart, target: PictureTarget) -> Path:
     picture = charts.stack([charts.stack(sized, below)]).properties(title=head)
     facts = [chart.key[name] for name in ("flow", "dataset", "variant", "profile")]
     ids = [chart.key[name][:8] for name in ("recipe_id", "data_digest")]
-    path = target.path(file_name("curves", *facts, *ids))
+    path = target.path(make_file_name("curves", *facts, *ids))
     title = f"Curves over training: {chart.title}"
     return charts.write_chart(picture, datasets, path, title, _describe_chart(chart))
 
@@ -274,7 +274,7 @@ def _list_costs(curve: BudgetCurve) -> list[dict[str, Any]]:
 def _name_budgets(curve: BudgetCurve) -> str:
     key = curve.key
     names = ("flow", "dataset", "variant", "profile", "factorization", "protocol")
-    return file_name(
+    return make_file_name(
         *("budgets", *(key[name] for name in names)),
         *(key["recipe_id"][:8], key["data_digest"][:8], key["precision"]),
         *(() if curve.measure == BITS_PER_DIM else (curve.measure,)),

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from lcma.db import JobFacts, Store, select_view
-from lcma.harness.files import file_name
+from lcma.harness.files import make_file_name
 from lcma.harness.measure import weights
 from lcma.harness.measure.samples import draw_images, make_sampling
 from lcma.harness.place import Place
@@ -130,7 +130,7 @@ def draw_interpolations(
 def _name_picture(kind: str, one: JobFacts, *options: str) -> str:
     budget = () if one.budget is None else (f"b{one.budget}",)
     what = (one.flow, one.dataset, one.factorization, *budget, f"s{one.seed}", one.subject[:8])
-    return file_name(kind, *what, one.data_digest[:8], *options)
+    return make_file_name(kind, *what, one.data_digest[:8], *options)
 
 
 def draw_sweep(store: Store, place: Place, sweep_id: str, folder: Path) -> list[Path]:

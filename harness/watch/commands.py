@@ -13,7 +13,7 @@ from lcma.db import JobFacts, Store, Sweep, locate
 from lcma.db.schema import launches
 from lcma.harness.place import REFERENCE
 from lcma.harness.results.lookup import parse_object
-from lcma.harness.terminal import Console, user_name
+from lcma.harness.terminal import Console, read_user_name
 from lcma.harness.text import printable
 from lcma.harness.urls import hide_secrets, is_url
 from lcma.sweeps import catalog, plugins, spec
@@ -96,7 +96,7 @@ def relaunch_command(store: Store, sweep: Sweep, db: str | None) -> str:
         sweep: The sweep or study.
         db: Value of --db of the command.
     """
-    user, _, host = user_name().rpartition("@")
+    user, _, host = read_user_name().rpartition("@")
     words = _split_arguments(_read_last_arguments(store, sweep.id, user, host))
     if words:
         return format_command(*words, db=db)

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from lcma.harness.terminal import Console, user_name
+from lcma.harness.terminal import Console, read_user_name
 
 
 def test_a_status_prints_lines_where_there_is_no_terminal(
@@ -31,4 +31,4 @@ def test_a_status_prints_lines_where_there_is_no_terminal(
 
 def test_a_name_that_is_no_text_can_be_stored(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LOGNAME", "b\udcff")
-    assert user_name().startswith("b\\udcff@")
+    assert read_user_name().startswith("b\\udcff@")

@@ -12,7 +12,7 @@ from lcma.harness.cli import main as cli
 from lcma.harness.cli.launching import LaunchCommand
 from lcma.harness.cli.tuning import TuneCommand
 from lcma.harness.launch.workers import LaunchInterrupted
-from lcma.harness.terminal import user_name
+from lcma.harness.terminal import read_user_name
 from lcma.harness.watch.commands import format_command
 from lcma.sweeps.options import LaunchOptions, Overrides
 from tests.db.conftest import TRIALS, Stage, World
@@ -85,7 +85,7 @@ TYPED = "lcma launch 'my sweep.yaml' --set training.steps=5 --local"
 def test_a_launch_that_this_user_typed_here_is_typed_again_with_all_of_it(
     planned: World, lcma: Typed, typed: str, by: tuple[str, str], repeated: bool
 ) -> None:
-    user, _, host = user_name().rpartition("@")
+    user, _, host = read_user_name().rpartition("@")
     by_user, on_host = (word.format(user=user, host=host) for word in by)
     planned.store.begin_launch("me", "s", launched_by=by_user, host=on_host, arguments=typed)
     (words,) = read_commands(lcma("why", TRIALS[0].id, "--db", planned.store.url)[1])
