@@ -1,8 +1,9 @@
-"""A GPU made of Python: tensors of a device of its own, whose numbers a CPU computes.
+"""A GPU made of Python: tensors of a device whose numbers a CPU computes.
 
-What a GPU refuses is refused: a tensor of the host beside those of the device, and numbers from the
-host's generator. What costs time there is counted: waits, copies, launches. PyTorch knows the
-device for the rest of a process, so that tests have a process for it (`tests.device.conftest`).
+It refuses what a GPU refuses: a tensor of the host together with one of the device, and numbers
+from the host's generator. It counts what costs time on a GPU: waits, copies, launches. PyTorch
+knows the device for the rest of a process, so tests have a process for it
+(`tests.device.conftest`).
 """
 
 import sys
@@ -33,11 +34,11 @@ ROOT = Path(__file__).parents[2]
 
 aten = torch.ops.aten
 
-_ASKS = {
+_READING = {
     *(aten.nonzero, aten.masked_select, aten._unique2, aten.unique_consecutive, aten.bincount),
     *(aten._linalg_check_errors,),
 }
-"""Operations that need numbers of the device on the host, beside those that return one."""
+"""Operations that need numbers of the device on the host. Those that return one do too."""
 
 _NUMBERS = ("bool", "int", "float", "number")
 
@@ -47,29 +48,29 @@ _MOVES = {aten._to_copy, aten.copy_}
 _VIEWS = {aten.detach, aten._unsafe_view}
 """Views whose schemas do not say so."""
 
-KEPT = (batches._arange, convolution._bordered)
-"""Functions that keep constants of the device."""
+CACHED = (batches._arange, convolution._bordered)
+"""Functions that cache constants of the device."""
 
 _CONSTANTS = {aten.arange, aten.eye, aten.full, aten.linspace, aten.ones, aten.scalar_tensor}
 
 
 class DeviceError(RuntimeError):
-    """A GPU would refuse this too."""
+    """A GPU would refuse this."""
 
 
 @dataclass
 class Counts:
-    """What a device was asked to do, by the line of the package that asked."""
+    """What a device was asked to do, by the line of the package."""
 
     waits: Counter[str] = field(default_factory=Counter)
     copies: Counter[str] = field(default_factory=Counter)
-    """From pageable memory, which the host waits for too."""
+    """Copies from pageable memory, which the host waits for too."""
     pinned: Counter[str] = field(default_factory=Counter)
     """Copies from pinned memory."""
     made: Counter[str] = field(default_factory=Counter)
-    """Constants that were made by the package: a launch each."""
+    """Constants made by the package, a launch each."""
     launches: Counter[str] = field(default_factory=Counter)
-    """Operations that are no views, by name."""
+    """Operations by name, without views."""
 
 
 _counts = Counts()
@@ -86,37 +87,37 @@ def counted() -> Iterator[Counts]:
         _counts = before
 
 
-def is_there(device: Any) -> bool:
-    """Return whether a device, None for none, is that of this module."""
+def is_device(device: Any) -> bool:
+    """Return whether a device, or None, is that of this module."""
     return device is not None and str(device).startswith(DEVICE)
 
 
 def _copy_deeply(tensor: Tensor, memo: dict[int, Any]) -> Tensor:
-    """Copy a tensor that has no memory of its own."""
-    made = tensor.detach().clone()
+    """Copy a tensor without memory, which PyTorch cannot deepcopy."""
+    copy = tensor.detach().clone()
     if isinstance(tensor, nn.Parameter):
-        made = nn.Parameter(made, requires_grad=tensor.requires_grad)
-    memo[id(tensor)] = made
-    return made
+        copy = nn.Parameter(copy, requires_grad=tensor.requires_grad)
+    memo[id(tensor)] = copy
+    return copy
 
 
 class DeviceTensor(Tensor):
-    """A tensor of the device; ``held`` has its numbers on the CPU."""
+    """A tensor of the device; ``numbers`` is the tensor of the CPU behind it."""
 
-    held: Tensor
+    numbers: Tensor
 
     @staticmethod
-    def __new__(cls, held: Tensor) -> "DeviceTensor":
-        made: DeviceTensor = torch.Tensor._make_wrapper_subclass(
+    def __new__(cls, numbers: Tensor) -> "DeviceTensor":
+        wrapper: DeviceTensor = torch.Tensor._make_wrapper_subclass(
             cls,
-            held.size(),
-            strides=held.stride(),
-            storage_offset=held.storage_offset(),
-            dtype=held.dtype,
+            numbers.size(),
+            strides=numbers.stride(),
+            storage_offset=numbers.storage_offset(),
+            dtype=numbers.dtype,
             device=torch.device(DEVICE, 0),
         )
-        made.held = held
-        return made
+        wrapper.numbers = numbers
+        return wrapper
 
     __torch_function__ = torch._C._disabled_torch_function_impl
     __deepcopy__ = _copy_deeply
@@ -128,14 +129,14 @@ class DeviceTensor(Tensor):
         return _compute(operation, args, dict(kwargs or {}))
 
     def data_ptr(self) -> int:
-        return self.held.data_ptr()
+        return self.numbers.data_ptr()
 
     def __repr__(self, **_: Any) -> str:
-        return f"DeviceTensor({self.held!r})"
+        return f"DeviceTensor({self.numbers!r})"
 
 
 class _Mode(TorchDispatchMode):
-    """Runs every operation by a function."""
+    """Runs every operation through a function."""
 
     def __init__(self, run: Callable[..., Any]) -> None:
         super().__init__()
@@ -143,7 +144,7 @@ class _Mode(TorchDispatchMode):
 
     @classmethod
     def _should_skip_dynamo(cls) -> bool:
-        return False  # PyTorch would import its compiler, which takes a second, to skip it
+        return False  # to skip it, PyTorch would import its compiler, which takes a second
 
     def __torch_dispatch__(
         self, operation: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
@@ -152,84 +153,91 @@ class _Mode(TorchDispatchMode):
 
 
 def _compute(operation: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    """Run an operation, on the CPU, whose tensors may be on the device."""
-    given: list[Any] = []
-    bare, named = _take_off(args, given), {k: _take_off(v, given) for k, v in kwargs.items()}
-    if not _note(operation, given, args, kwargs):
+    """Run an operation, whose tensors may be on the device, on the CPU."""
+    operands: list[Any] = []
+    host_args, host_kwargs = (
+        _unwrap(args, operands),
+        {k: _unwrap(v, operands) for k, v in kwargs.items()},
+    )
+    if not _check(operation, operands, args, kwargs):
         return operation(*args, **kwargs)
-    if is_there(named.get("device")):
-        named["device"] = torch.device("cpu")
-    found = operation(*bare, **named)
+    if is_device(host_kwargs.get("device")):
+        host_kwargs["device"] = torch.device("cpu")
+    result = operation(*host_args, **host_kwargs)
     if _goes_to_host(operation, args, kwargs):
-        return found
-    # What an operation changes in place, it returns.
-    wrappers = {id(one.held): one for one in given if isinstance(one, DeviceTensor)}
-    return _put_on(found, wrappers)
+        return result
+    # An operation that changes a tensor in place returns it.
+    wrappers = {
+        id(operand.numbers): operand for operand in operands if isinstance(operand, DeviceTensor)
+    }
+    return _wrap(result, wrappers)
 
 
-def _take_off(value: Any, given: list[Any]) -> Any:
-    """Return a value with the CPU's tensors; add tensors and generators in it to ``given``."""
+def _unwrap(value: Any, operands: list[Any]) -> Any:
+    """Return a value with tensors of the CPU; add its tensors and generators to ``operands``."""
     if isinstance(value, Tensor | _Generator):
-        given.append(value)
-        return value.held if isinstance(value, DeviceTensor) else value
+        operands.append(value)
+        return value.numbers if isinstance(value, DeviceTensor) else value
     if isinstance(value, list | tuple):
-        return [_take_off(one, given) for one in value]
+        return [_unwrap(element, operands) for element in value]
     return value
 
 
-def _put_on(value: Any, wrappers: Mapping[int, DeviceTensor]) -> Any:
+def _wrap(value: Any, wrappers: Mapping[int, DeviceTensor]) -> Any:
     if isinstance(value, Tensor):
         return wrappers[id(value)] if id(value) in wrappers else DeviceTensor(value)
     if isinstance(value, list | tuple):
-        return type(value)(_put_on(one, wrappers) for one in value)
+        return type(value)(_wrap(element, wrappers) for element in value)
     return value
 
 
-def _note_and_run(operation: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    given: list[Any] = []
-    _take_off((args, [*kwargs.values()]), given)
-    _note(operation, given, args, kwargs)
+def _check_and_run(operation: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    operands: list[Any] = []
+    _unwrap((args, [*kwargs.values()]), operands)
+    _check(operation, operands, args, kwargs)
     try:
         return operation(*args, **kwargs)
     except (DataDependentOutputException, DynamicOutputShapeException) as error:
-        raise DeviceError(f"{_find_caller(operation)}: there are no numbers here") from error
+        raise DeviceError(f"{_find_caller(operation)}: this tensor has no numbers") from error
 
 
 def _goes_to_host(operation: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> bool:
     if operation.overloadpacket is aten._to_copy:
-        return not is_there(kwargs.get("device") or args[0].device)
-    return operation.overloadpacket is aten.copy_ and not is_there(args[0].device)
+        return not is_device(kwargs.get("device") or args[0].device)
+    return operation.overloadpacket is aten.copy_ and not is_device(args[0].device)
 
 
-def _note(
-    operation: Any, given: Sequence[Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]
+def _check(
+    operation: Any, operands: Sequence[Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]
 ) -> bool:
     """Refuse or count an operation, and return whether it is one of the device."""
     packet = operation.overloadpacket
-    tensors = [one for one in given if isinstance(one, Tensor)]
-    host = [one for one in tensors if one.device.type != DEVICE]
-    ours = len(host) < len(tensors) or is_there(kwargs.get("device"))
-    if len(tensors) < len(given) and (ours or not _compares):
-        generators = [one for one in given if not isinstance(one, Tensor)]
-        if any((one._cdata in _generators) != ours for one in generators):
+    tensors = [operand for operand in operands if isinstance(operand, Tensor)]
+    host = [operand for operand in tensors if operand.device.type != DEVICE]
+    is_ours = len(host) < len(tensors) or is_device(kwargs.get("device"))
+    if len(tensors) < len(operands) and (is_ours or not _is_comparing):
+        generators = [operand for operand in operands if not isinstance(operand, Tensor)]
+        if any((operand._cdata in _generators) != is_ours for operand in generators):
             raise DeviceError(f"{operation} by a generator of another device")
-    if not ours or operation.namespace == "prim":
-        return ours
-    indexed = packet in _INDEXED and is_there(args[0].device)
-    if host and packet not in _MOVES and not indexed and any(one.dim() for one in host):
-        raise DeviceError(f"{operation}: a tensor of the host beside those of the device")
-    returns_number = any(str(one.type) in _NUMBERS for one in operation._schema.returns)
+    if not is_ours or operation.namespace == "prim":
+        return is_ours
+    indexed = packet in _INDEXED and is_device(args[0].device)
+    if host and packet not in _MOVES and not indexed and any(operand.dim() for operand in host):
+        raise DeviceError(f"{operation}: a tensor of the host and one of the device")
+    returns_number = any(str(operand.type) in _NUMBERS for operand in operation._schema.returns)
     if (
         returns_number
-        or packet in _ASKS
+        or packet in _READING
         or (packet in _MOVES and _goes_to_host(operation, args, kwargs))
-        or _is_by_mask(packet, args)
+        or _has_mask_index(packet, args)
     ):
         _wait(_find_caller(operation))
     elif host and packet in _MOVES:
-        is_free = host[0].untyped_storage().data_ptr() in _pinned and _blocks_not(args, kwargs)
-        (_counts.pinned if is_free else _counts.copies)[_find_caller(operation)] += 1
-    elif host and packet in _INDEXED and any(one.dim() for one in host):
+        is_pinned = host[0].untyped_storage().data_ptr() in _pinned and _is_non_blocking(
+            args, kwargs
+        )
+        (_counts.pinned if is_pinned else _counts.copies)[_find_caller(operation)] += 1
+    elif host and packet in _INDEXED and any(operand.dim() for operand in host):
         _counts.copies[_find_caller(operation)] += 1
     elif packet in _CONSTANTS and (place := _find_caller(operation)).startswith("src"):
         _counts.made[place] += 1
@@ -238,14 +246,14 @@ def _note(
     return True
 
 
-def _is_by_mask(packet: Any, args: tuple[Any, ...]) -> bool:
-    """Return whether an index is of a mask, of which the device has to count the places."""
+def _has_mask_index(packet: Any, args: tuple[Any, ...]) -> bool:
+    """Return whether an index is a mask, whose true values the device has to count."""
     if packet not in _INDEXED or (packet is not aten.index and args[2].numel() == 1):  # it fills
         return False
     return any(i is not None and i.dtype in (torch.bool, torch.uint8) for i in args[1])
 
 
-def _blocks_not(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> bool:
+def _is_non_blocking(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> bool:
     return bool(kwargs.get("non_blocking") or args[2:] == (True,))
 
 
@@ -263,7 +271,7 @@ def _find_caller(operation: Any) -> str:
 _PACKAGE = str(ROOT / "src")
 
 
-# Stand-ins for what a device made of Python cannot have
+# Stand-ins for parts of PyTorch that need a real device
 
 _Generator, _empty, _tensor = torch.Generator, torch.empty, torch.tensor
 _save, _load = torch.save, torch.load
@@ -271,19 +279,19 @@ _pinned: dict[int, Tensor] = {}
 """Pinned memory by its address."""
 
 _generators: WeakValueDictionary[int, torch.Generator] = WeakValueDictionary()
-"""Generators of the device by what they are in PyTorch, which hands others to an operation."""
+"""Generators of the device by their address in C++: an operation gets another Python object."""
 
-_compares = False
+_is_comparing = False
 
 
 class DeviceGenerator(torch.Generator):
-    """A generator of the device: it draws the numbers of one of a CPU."""
+    """A generator of the device, which draws the numbers of a CPU's."""
 
     def __new__(cls, device: Any = None) -> torch.Generator:  # type: ignore[misc]  # a CPU's
-        if is_there(device) or (_compares and device is not None):
-            made = super().__new__(cls)
-            _generators[made._cdata] = made
-            return made
+        if is_device(device) or (_is_comparing and device is not None):
+            generator = super().__new__(cls)
+            _generators[generator._cdata] = generator
+            return generator
         return _Generator(device or "cpu")
 
     def __init__(self, device: Any = None) -> None:
@@ -295,20 +303,20 @@ class DeviceGenerator(torch.Generator):
 
 
 @contextmanager
-def compared() -> Iterator[torch.device]:
-    """Let a CPU compute what the device is compared with: memory is laid out as there, and
-    generators are the device's, beside which some numbers are drawn on the host."""
-    global _compares
-    _compares = True
+def on_compared_cpu() -> Iterator[torch.device]:
+    """Yield a CPU whose results are compared with the device's: memory has the device's layout, and
+    generators are the device's."""
+    global _is_comparing
+    _is_comparing = True
     try:
         with mock.patch("lcma.models.lipschitz.CPU_LAYOUT", torch.contiguous_format):
             yield torch.device("cpu")
     finally:
-        _compares = False
+        _is_comparing = False
 
 
 class _Stream:
-    """A stream of the device, on which nothing is ever late."""
+    """A stream of the device, whose work is always done."""
 
     def __init__(self, device: Any = None) -> None:
         pass
@@ -358,24 +366,24 @@ def _pin(tensor: Tensor) -> Tensor:
 
 
 def _make_empty(*size: Any, pin_memory: bool = False, **settings: Any) -> Tensor:
-    made = _empty(*size, **settings)
-    return _pin(made) if pin_memory else made
+    tensor = _empty(*size, **settings)
+    return _pin(tensor) if pin_memory else tensor
 
 
 def _make_tensor(values: Any, *, device: Any = None, **settings: Any) -> Tensor:
-    made = _tensor(values, **settings)
-    return made if device is None else made.to(device)
+    tensor = _tensor(values, **settings)
+    return tensor if device is None else tensor.to(device)
 
 
 def _save_from_device(content: Any, file: Any) -> None:
-    _save(pytree.tree_map_only(DeviceTensor, lambda one: one.held, content), file)
+    _save(pytree.tree_map_only(DeviceTensor, lambda tensor: tensor.numbers, content), file)
 
 
 def _load_to(file: Any, map_location: Any = None, weights_only: bool = True) -> Any:
-    found = _load(file, map_location="cpu", weights_only=weights_only)
-    if not is_there(map_location):
-        return found
-    return pytree.tree_map_only(Tensor, lambda one: one.to(map_location), found)
+    content = _load(file, map_location="cpu", weights_only=weights_only)
+    if not is_device(map_location):
+        return content
+    return pytree.tree_map_only(Tensor, lambda tensor: tensor.to(map_location), content)
 
 
 STAND_INS: Mapping[str, Any] = {
@@ -415,23 +423,23 @@ def on_device() -> Iterator[torch.device]:
 
 @contextmanager
 def on_device_without_data() -> Iterator[torch.device]:
-    """Yield the device, for computations without numbers, in which whatever reads one fails.
+    """Yield the device, for computations without numbers. An operation that reads one fails.
 
-    `torch.vmap`, of which stacks are made, ends a process that gives it a `DeviceTensor`.
+    `torch.vmap`, which stacks use, crashes on a `DeviceTensor`.
     """
-    for keep in KEPT:  # what they keep for the device has numbers, or has none
-        keep.cache_clear()
+    for function in CACHED:  # constants with numbers and without must not mix
+        function.cache_clear()
     with (
         mock.patch("torch.Tensor.__deepcopy__", _copy_deeply),
         mock.patch("torch.nn.Parameter.__deepcopy__", _copy_deeply),
         FakeTensorMode(allow_non_fake_inputs=True),
-        _Mode(_note_and_run),
+        _Mode(_check_and_run),
     ):
         yield torch.device(DEVICE, 0)
-    for keep in KEPT:
-        keep.cache_clear()
+    for function in CACHED:
+        function.cache_clear()
 
 
 def to_host(value: Any) -> Any:
-    """Return what a value has on the device as it is on the host."""
-    return pytree.tree_map_only(DeviceTensor, lambda one: one.held, value)
+    """Return a value with its tensors on the host."""
+    return pytree.tree_map_only(DeviceTensor, lambda tensor: tensor.numbers, value)

@@ -1,4 +1,4 @@
-"""The GPU made of Python refuses what a GPU refuses, and counts what costs time there."""
+"""The GPU made of Python refuses what a GPU refuses, and counts what costs time on one."""
 
 from collections import Counter
 from collections.abc import Callable
@@ -17,7 +17,7 @@ Call = Callable[[torch.device, Tensor], Any]
 
 
 def call_on_device(name: str) -> tuple[devices.Counts, str]:
-    """Return what a call of `CALLS` asks of the device, and the error that it ends with."""
+    """Return the counts of a call of `CALLS`, and its error."""
     with devices.on_device() as device:
         x = torch.arange(6.0, device=device).view(2, 3)
         with devices.counted() as counts:
@@ -38,7 +38,7 @@ CALLS: dict[str, Call] = {
     "its generator on the host": lambda device, x: torch.rand(3, generator=torch.Generator(device)),
     # waits
     "a number": lambda device, x: float(x.sum()),
-    "a truth": lambda device, x: bool((x > 0).all()),
+    "a truth value": lambda device, x: bool((x > 0).all()),
     "a comparison": lambda device, x: torch.allclose(x, x),
     "to the host": lambda device, x: x.cpu(),
     "into a tensor of the host": lambda device, x: torch.zeros(2, 3).copy_(x),
@@ -50,15 +50,15 @@ CALLS: dict[str, Call] = {
     "an index of the host": lambda device, x: x[torch.tensor([1])],
     "pinned, but waited for": lambda device, x: torch.zeros(3).pin_memory().to(device),
     "pinned": lambda device, x: torch.zeros(3).pin_memory().to(device, non_blocking=True),
-    # nothing of that
+    # neither
     "a number of the host": lambda device, x: x + torch.tensor(1.0) * 2,
     "a value at a mask": lambda device, x: x.__setitem__(x > 1, 0.0),
     "noise": lambda device, x: torch.rand(3, device=device, generator=torch.Generator(device)),
     "views": lambda device, x: x.t().flatten(0).unsqueeze(0).detach(),
 }
 
-ASKED = {
-    **dict.fromkeys(("a number", "a truth", "a comparison", "to the host"), "waits"),
+COUNTED = {
+    **dict.fromkeys(("a number", "a truth value", "a comparison", "to the host"), "waits"),
     **dict.fromkeys(("into a tensor of the host", "a mask as index"), "waits"),
     **dict.fromkeys(("to the device", "into a tensor of the device", "a list"), "copies"),
     **dict.fromkeys(("an index of the host", "pinned, but waited for"), "copies"),
@@ -75,8 +75,8 @@ def test_a_call_is_refused_or_counted(name: str, run: Run) -> None:
     counts, error = run(call_on_device, name)
     assert bool(error) == (name in REFUSED), error
     kinds = ("waits", "copies", "pinned")
-    found = Counter({kind: getattr(counts, kind).total() for kind in kinds})
-    assert +found == Counter({ASKED[name]: 1} if name in ASKED else {})
+    counted = Counter({kind: getattr(counts, kind).total() for kind in kinds})
+    assert +counted == Counter({COUNTED[name]: 1} if name in COUNTED else {})
 
 
 def change_in_place() -> list[Any]:
@@ -87,10 +87,10 @@ def change_in_place() -> list[Any]:
         leaf = torch.ones(2, device=device, requires_grad=True)
         (leaf.square().sum() * 3).backward()
         assert leaf.grad is not None
-        found = [(one.device.type, one.cpu().tolist()) for one in (x, leaf.grad)]
-        return [same, *found]
+        values = [(tensor.device.type, tensor.cpu().tolist()) for tensor in (x, leaf.grad)]
+        return [same, *values]
 
 
 def test_tensors_are_changed_in_place_and_have_gradients(run: Run) -> None:
-    there = devices.DEVICE
-    assert run(change_in_place) == [True, (there, [0.0, 1.0, 1.0]), (there, [6.0, 6.0])]
+    device_type = devices.DEVICE
+    assert run(change_in_place) == [True, (device_type, [0.0, 1.0, 1.0]), (device_type, [6.0, 6.0])]

@@ -1,4 +1,4 @@
-"""Every flow on a GPU made of Python: it has the bits of a CPU, and no step waits or copies."""
+"""Every flow on a GPU made of Python has the bits of a CPU, and its steps do not wait or copy."""
 
 import re
 import shutil
@@ -60,15 +60,15 @@ SHORT: dict[str, dict[str, Any]] = {
     },
     PLUGIN: {"couplings": 1},
 }
-"""A layer of each kind, since each operation costs."""
+"""One layer of each kind, since operations are slow here."""
 
 FIRST, EVERY = 2, 2
-"""Steps before the first checkpoint, and those between two looks at holdout images and tables,
-fewer than a recipe may ask for."""
+"""Steps before the first checkpoint, and between two checks of holdout images and tables. A recipe
+must have more."""
 
 
 def count_steps(flow: str) -> int:
-    """The steps of a training: one is recorded, checked and repeated where that is done."""
+    """Return the steps of a training, with those that record, check and repeat a step."""
     return FIRST + (5 if REGISTERED[flow].stacks else 2)
 
 
@@ -97,13 +97,12 @@ def choose_recipe(flow: str) -> Recipe:
 
 RESUMED = "first after a resume"
 CHECKED = "checked"
-"""The step in which a recorded one is held against the function, once: it reads whether all bits
-are the same."""
+"""The step that compares a recorded step with the function. It reads whether all bits are equal."""
 
 
 @dataclass
-class Found:
-    """What came of a flow on some device, and what its steps asked of it."""
+class Outcome:
+    """Results of a flow on a device, and what its steps asked of the device."""
 
     values: dict[str, Any] = field(default_factory=dict)
     steps: dict[str, devices.Counts] = field(default_factory=dict)
@@ -114,17 +113,17 @@ class Training:
 
     def __init__(self, flow: str, prepared: data.PreparedSet, device: torch.device) -> None:
         recipe = choose_recipe(flow)
-        made = models.build(recipe.model, "checkerboard-even", seed=1).to(device)
+        model_flow = models.build(recipe.model, "checkerboard-even", seed=1).to(device)
         self.curves: dict[tuple[str, int], float] = {}
         self.trainer = Trainer(
-            flow=made,
+            flow=model_flow,
             optimization=recipe.optimization,
             seed=1,
             images=Images(prepared.part("train").images, device),
             training=recipe.training.model_copy(update={"holdout_every": EVERY}),
             holdout=Images(prepared.part("holdout").images, device),
             online=OnlineTables(
-                made,
+                model_flow,
                 recipe.maps.online.model_copy(update={"every": EVERY}),
                 recipe.training.steps,
             ),
@@ -138,16 +137,16 @@ class Training:
             self.curves[name, step] = value
 
         self.trainer.run(until, folder, Hooks(metric=note))
-        there = self.trainer.images.device.type
+        device_type = self.trainer.images.device.type
         state = self.trainer.flow.state_dict()
-        assert [name for name, tensor in state.items() if tensor.device.type != there] == []
+        assert [name for name, tensor in state.items() if tensor.device.type != device_type] == []
 
 
 def use_flow(
     flow: str, prepared: data.PreparedSet, device: torch.device, folder: Path, *, resumed: bool
-) -> Found:
-    """Do on a device all that is done with a flow."""
-    found, checkpoints = Found(), CheckpointFolder(folder / "runs")
+) -> Outcome:
+    """Use a flow on a device in every way."""
+    outcome, checkpoints = Outcome(), CheckpointFolder(folder / "runs")
     steps = count_steps(flow)
     training = Training(flow, prepared, device)
     training.trainer.resume(checkpoints, steps)
@@ -160,18 +159,18 @@ def use_flow(
     trainer = training.trainer
     kinds = (RESUMED,) if trainer.repeated is None else (RESUMED, "recorded", CHECKED, "repeated")
     for kind in kinds:
-        with devices.counted() as found.steps[kind]:
+        with devices.counted() as outcome.steps[kind]:
             trainer.losses.append(trainer.make_step())
     training.go(checkpoints, steps)
     trained = trainer.evaluated
-    values = found.values
+    values = outcome.values
     values["training"] = [trainer.state(), curves | training.curves]
     values |= measure_likelihood(trained, prepared, device)
     maps = measure_maps(trained, Images(prepared.part("train").images[:8], device))
     values["self"] = train_on_maps(flow, maps, prepared, device)
     values["pretraining"] = pretrain(flow, prepared, device)
     values["samples"] = list(draw_images(trained, 6, Sampling(), seed=1, device=device))
-    if flow == PLUGIN:  # it is of samples, whatever the flow
+    if flow == PLUGIN:  # once is enough: it depends on samples only
         measured = TrainedFlow(trained, choose_recipe(flow).model, prepared, 1, device)
         values["distance"] = take_measures([SampleMeasure("swd")], measured)
     images = prepared.part("test").images
@@ -180,7 +179,7 @@ def use_flow(
     with torch.no_grad():
         latents = trained.encode(x, torch.Generator(device).manual_seed(0))
         values["latents"] = [latents, trained.latent_ids, trained.decode(latents)]
-    return found
+    return outcome
 
 
 def measure_likelihood(
@@ -188,11 +187,11 @@ def measure_likelihood(
 ) -> dict[str, Any]:
     images = Images(prepared.part("test").images[:8], device)
     groups = prepared.part("test").groups
-    used = None if groups is None else groups[:8]
+    first_groups = None if groups is None else groups[:8]
     model = catalog.recipe("resflow", "photos8", "tiny").model
     published = find_protocol("published", model)
     return {
-        "likelihood": asdict(evaluate(trained, images, PLAIN, used)),
+        "likelihood": asdict(evaluate(trained, images, PLAIN, first_groups)),
         "published": asdict(evaluate(trained, images, published)),
         "bound": [sample_bound(trained, images, PLAIN, 2), series_bias(trained, images, PLAIN)],
     }
@@ -204,26 +203,26 @@ def train_on_maps(
     """Make a step with tables by maps of the flow with its splits, as `self` does."""
     model = choose_recipe(flow).model
     shape = (model.channels, model.size, model.size)
-    values = [one.values for one in maps if one.score == "cumulative"]
+    values = [measured.values for measured in maps if measured.score == "cumulative"]
     tables = models.make_tables("self", shape, model.splits, maps=values)
-    made = make_step(models.build_from_tables(model, tables, seed=1), flow, prepared, device)
-    return [[vars(one) for one in maps], made.state_dict()]
+    trained = make_step(models.build_from_tables(model, tables, seed=1), flow, prepared, device)
+    return [[vars(measured) for measured in maps], trained.state_dict()]
 
 
 def pretrain(flow: str, prepared: data.PreparedSet, device: torch.device) -> list[Any]:
     """Make a step of the flow without splits, and measure its maps."""
     nms = models.build_nms(choose_recipe(flow).model, seed=1)
-    made = make_step(nms, flow, prepared, device)
-    maps = measure_maps(made, Images(prepared.part("train").images[:8], device))
-    return [[vars(one) for one in maps], made.state_dict()]
+    trained = make_step(nms, flow, prepared, device)
+    maps = measure_maps(trained, Images(prepared.part("train").images[:8], device))
+    return [[vars(measured) for measured in maps], trained.state_dict()]
 
 
-def make_step(made: Flow, flow: str, prepared: data.PreparedSet, device: torch.device) -> Flow:
+def make_step(built: Flow, flow: str, prepared: data.PreparedSet, device: torch.device) -> Flow:
     images = Images(prepared.part("train").images, device)
-    trainer = Trainer(made.to(device), choose_recipe(flow).optimization, seed=1, images=images)
+    trainer = Trainer(built.to(device), choose_recipe(flow).optimization, seed=1, images=images)
     trainer.start()
     trainer.make_step()
-    return made
+    return built
 
 
 def write_plugin(folder: Path) -> Path:
@@ -234,35 +233,35 @@ def write_plugin(folder: Path) -> Path:
     return file
 
 
-def compare(flow: str, root: Path, folder: Path) -> tuple[dict[str, list[str]], Found]:
-    """Return which values differ between a CPU and the device, and what is of the device."""
+def compare(flow: str, root: Path, folder: Path) -> tuple[dict[str, list[str]], Outcome]:
+    """Return which values differ between a CPU and the device, and the device's counts."""
     if flow == PLUGIN:
         plugins.load_file(write_plugin(folder))
-    contribution.MAX_IMAGES = 8  # as many probes of residual blocks as images bring to this
+    contribution.MAX_IMAGES = 8  # fewer probes of residual blocks
     wasserstein.REPEATS, wasserstein.DIRECTIONS = 1, 32
     residual.EVALUATION_ITERATIONS = 3
 
-    def use(device: torch.device, name: str, *, resumed: bool) -> Found:
+    def use(device: torch.device, name: str, *, resumed: bool) -> Outcome:
         place = folder / name
         shutil.copytree(root, place, ignore=shutil.ignore_patterns(CONTROLS_FILE))
         samples._measured_controls.clear()
         prepared = data.load("photos8", place)
         return use_flow(flow, prepared, device, place, resumed=resumed)
 
-    with devices.compared() as cpu:
+    with devices.on_compared_cpu() as cpu:
         expected = use(cpu, "cpu", resumed=False)
     with devices.on_device() as device:
-        found = use(device, "device", resumed=True)
+        outcome = use(device, "device", resumed=True)
     differing = {
-        what: list_differences(value, devices.to_host(found.values[what]))
-        for what, value in expected.values.items()
+        name: list_differences(value, devices.to_host(outcome.values[name]))
+        for name, value in expected.values.items()
     }
-    return differing, Found(steps=found.steps)
+    return differing, Outcome(steps=outcome.steps)
 
 
-def list_differences(one: Any, other: Any) -> list[str]:
+def list_differences(first: Any, second: Any) -> list[str]:
     """Return the places at which two nested values differ by a bit."""
-    leaves, others = (dict(pytree.tree_leaves_with_path(value)) for value in (one, other))
+    leaves, others = (dict(pytree.tree_leaves_with_path(value)) for value in (first, second))
     return [
         pytree.keystr(path)
         for path in leaves | others
@@ -270,51 +269,51 @@ def list_differences(one: Any, other: Any) -> list[str]:
     ]
 
 
-def are_same(one: Any, other: Any) -> bool:
-    if not isinstance(one, Tensor | np.ndarray):
-        return repr(one) == repr(other)
+def are_same(first: Any, second: Any) -> bool:
+    if not isinstance(first, Tensor | np.ndarray):
+        return repr(first) == repr(second)
     left, right = (
-        each.detach().numpy() if isinstance(each, Tensor) else each for each in (one, other)
+        value.detach().numpy() if isinstance(value, Tensor) else value for value in (first, second)
     )
-    alike = left.dtype == right.dtype and left.shape == right.shape
-    return bool(alike and left.tobytes() == right.tobytes())
+    same_kind = left.dtype == right.dtype and left.shape == right.shape
+    return bool(same_kind and left.tobytes() == right.tobytes())
 
 
-Compared = Callable[[str], tuple[dict[str, list[str]], Found]]
+Compared = Callable[[str], tuple[dict[str, list[str]], Outcome]]
 
 
 @pytest.fixture(scope="module")
 def compared(run: Run, few_photos_root: Path, tmp_path_factory: pytest.TempPathFactory) -> Compared:
-    """What `compare` returns of a flow, made once."""
+    """What `compare` returns for a flow, computed once."""
 
     @cache
-    def of(flow: str) -> tuple[dict[str, list[str]], Found]:
-        found: tuple[dict[str, list[str]], Found] = run(
+    def compare_flow(flow: str) -> tuple[dict[str, list[str]], Outcome]:
+        result: tuple[dict[str, list[str]], Outcome] = run(
             compare, flow, few_photos_root, tmp_path_factory.mktemp(flow)
         )
-        return found
+        return result
 
-    return of
+    return compare_flow
 
 
-class AtOnce:
-    """Runs in this thread what it is to run in another, where the device is not known."""
+class InlineExecutor:
+    """An executor that runs in this thread: others do not know the device."""
 
     def __init__(self, *_: Any, **__: Any) -> None:
         pass
 
-    def submit(self, function: Callable[..., Any], *given: Any) -> Future[Any]:
-        done = Future[Any]()
-        done.set_result(function(*given))
-        return done
+    def submit(self, function: Callable[..., Any], *arguments: Any) -> Future[Any]:
+        future = Future[Any]()
+        future.set_result(function(*arguments))
+        return future
 
 
 def send_ahead(root: Path) -> tuple[list[str], devices.Counts]:
-    """Return what differs where images travel, and what the last of some steps asks for."""
-    prepared, found = data.load("photos8", root), []
+    """Return what differs if images are sent ahead, and the counts of the last step."""
+    prepared, states = data.load("photos8", root), []
     with (
         devices.on_device() as device,
-        mock.patch("lcma.harness.train.batches.ThreadPoolExecutor", AtOnce),
+        mock.patch("lcma.harness.train.batches.ThreadPoolExecutor", InlineExecutor),
     ):
         for share in (0.5, 0.0):
             with mock.patch("lcma.harness.train.batches.RESIDENT_SHARE", share):
@@ -325,8 +324,8 @@ def send_ahead(root: Path) -> tuple[list[str], devices.Counts]:
             for _ in range(3):
                 with devices.counted() as counts:
                     trainer.make_step()
-            found.append(devices.to_host(trainer.flow.state_dict()))
-    return list_differences(*found), counts
+            states.append(devices.to_host(trainer.flow.state_dict()))
+    return list_differences(*states), counts
 
 
 def test_images_that_are_sent_ahead_are_copied_once_from_pinned_memory(
@@ -338,27 +337,27 @@ def test_images_that_are_sent_ahead_are_copied_once_from_pinned_memory(
     assert counts.pinned.total() == 1
 
 
-WHAT = (
+VALUES = (
     *("training", "likelihood", "published", "bound", "self", "pretraining"),
     *("samples", "path", "latents"),
 )
 
 
 @pytest.mark.parametrize(
-    ("flow", "what"), [*((flow, what) for flow in FLOWS for what in WHAT), (PLUGIN, "distance")]
+    ("flow", "name"), [*((flow, name) for flow in FLOWS for name in VALUES), (PLUGIN, "distance")]
 )
-def test_a_flow_has_the_bits_of_a_cpu(flow: str, what: str, compared: Compared) -> None:
-    assert compared(flow)[0][what] == []
+def test_a_flow_has_the_bits_of_a_cpu(flow: str, name: str, compared: Compared) -> None:
+    assert compared(flow)[0][name] == []
 
 
 LAUNCHES = {"realnvp": 444, "glow": 569, "iresnet": 714, "resflow": 1783, PLUGIN: 162}
-"""Operations of a step, as many as there were when they were last counted."""
+"""Operations of a step when they were last counted."""
 
 
 @pytest.mark.parametrize("flow", FLOWS)
 def test_a_step_asks_nothing_of_the_device(flow: str, compared: Compared) -> None:
-    """It waits for no number, copies from pinned memory at most once, and makes no constant; nor
-    does it launch more than it did."""
+    """It waits for no number, copies from pinned memory at most once, makes no constant, and has no
+    more launches than before."""
     for kind, counts in compared(flow)[1].steps.items():
         if kind != CHECKED:
             assert counts.waits == {}

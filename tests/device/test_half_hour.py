@@ -1,4 +1,4 @@
-"""The section of the half hour on a GPU that finds waits, rehearsed on a GPU made of Python."""
+"""The part of the half hour on a GPU that finds waits, run on a GPU made of Python."""
 
 import math
 from typing import Any

@@ -1,4 +1,4 @@
-"""Whole trials on a GPU made of Python leave the database that they leave on a CPU."""
+"""Trials on a GPU made of Python store the same rows as on a CPU."""
 
 import dataclasses
 import shutil
@@ -30,7 +30,7 @@ FACTORIZATIONS = ("low", "self", "online")
 
 
 def run_trials(flow: str, root: Path, folder: Path, device: torch.device) -> dict[str, Any]:
-    """Run a sweep on a device; return what is wrong with it, its rows, and later measures."""
+    """Run a sweep on a device; return its faults, its rows, and later measures."""
     shutil.copytree(root, folder / "data", ignore=shutil.ignore_patterns(CONTROLS_FILE))
     samples._measured_controls.clear()
     place = Place(f"sqlite:///{folder / 'lcma.db'}", folder / "runs", folder / "data")
@@ -60,9 +60,11 @@ def run_trials(flow: str, root: Path, folder: Path, device: torch.device) -> dic
 
 
 def measure_again(store: db.Store, place: Place, device: torch.device) -> list[Any]:
-    """Load a trained flow, and take measures of it as `lcma measure` does."""
-    one = next(one for one in store.job_facts() if one.weights and one.factorization == "self")
-    flow, recipe = weights.load_flow(store, place, one)
+    """Load a trained flow, and measure it as `lcma measure` does."""
+    trial = next(
+        trial for trial in store.job_facts() if trial.weights and trial.factorization == "self"
+    )
+    flow, recipe = weights.load_flow(store, place, trial)
     prepared, flow = data.load("photos8", place.data), flow.to(device)
     assert next(flow.parameters()).device.type == device.type
     measures = [
@@ -70,20 +72,20 @@ def measure_again(store: db.Store, place: Place, device: torch.device) -> list[A
         make_measure("bits_per_dim", protocol="published"),
         make_measure("bits_per_dim", draws=2),
     ]
-    return take_measures(measures, TrainedFlow(flow, recipe.model, prepared, one.seed, device))
+    return take_measures(measures, TrainedFlow(flow, recipe.model, prepared, trial.seed, device))
 
 
 def compare(flow: str, root: Path, folder: Path) -> tuple[list[str], list[str], list[str]]:
-    """Return what is wrong with the device's trials, and what differs from a CPU's."""
-    with devices.compared() as cpu:
+    """Return the faults of the device's trials, and what differs from a CPU's."""
+    with devices.on_compared_cpu() as cpu:
         expected = run_trials(flow, root, folder / "cpu", cpu)
     plugins.unload()
     with devices.on_device() as device:
-        found = run_trials(flow, root, folder / "device", device)
+        actual = run_trials(flow, root, folder / "device", device)
     return (
-        found["faults"],
-        compare_rows(expected["rows"], found["rows"]),
-        list_differences(expected["measures"], found["measures"]),
+        actual["faults"],
+        compare_rows(expected["rows"], actual["rows"]),
+        list_differences(expected["measures"], actual["measures"]),
     )
 
 

@@ -1,8 +1,8 @@
 """An object store for tests, in a folder that many processes share: no folders, no renames.
 
-An object is seen when all of it has been sent. Listings are remembered, as s3fs does, and so are
-stale until they are forgotten. The server is away while a file `away` lies beside the objects;
-it holds what clients are told.
+An object appears when all of it has been sent. Listings are cached, as s3fs does, and so are stale
+until the cache is cleared. The server is unreachable while a file `away` is beside the objects; the
+file has the message that clients get.
 """
 
 import os
@@ -20,7 +20,7 @@ PART = 4096
 
 
 class BucketFileSystem(AbstractFileSystem):
-    """`bucket://NAME/KEY`; the bucket has to be there."""
+    """`bucket://NAME/KEY`; the bucket must exist."""
 
     protocol = "bucket"
     cachable = False
@@ -37,8 +37,8 @@ class BucketFileSystem(AbstractFileSystem):
         key = self._strip_protocol(path)
         if key not in self.listings:
             self.listings[key] = self._ls(key)
-        found = self.listings[key]
-        return found if detail else [entry["name"] for entry in found]
+        entries = self.listings[key]
+        return entries if detail else [entry["name"] for entry in entries]
 
     def put_file(self, lpath: str, rpath: str, **options: Any) -> None:
         path = self._object(rpath)
@@ -59,29 +59,29 @@ class BucketFileSystem(AbstractFileSystem):
 
     def rm_file(self, path: str) -> None:
         self._reach()
-        gone = self._object(path)
-        gone.unlink()
-        for folder in gone.parents:
-            if folder == self._bucket(gone) or any(folder.iterdir()):
+        removed = self._object(path)
+        removed.unlink()
+        for folder in removed.parents:
+            if folder == self._bucket(removed) or any(folder.iterdir()):
                 return
             folder.rmdir()
 
     def _ls(self, key: str) -> list[dict[str, Any]]:
         self._reach()
         folder = self._object(key)
-        found: list[dict[str, Any]] = []
+        entries: list[dict[str, Any]] = []
         for path in sorted(folder.iterdir() if folder.is_dir() else ()):
             entry = {"name": f"{key}/{path.name}", "size": 0, "type": "directory"}
             if path.is_file():
-                told = path.stat()
-                entry |= {"size": told.st_size, "type": "file"}
-                entry["LastModified"] = datetime.fromtimestamp(told.st_mtime, UTC)
+                status = path.stat()
+                entry |= {"size": status.st_size, "type": "file"}
+                entry["LastModified"] = datetime.fromtimestamp(status.st_mtime, UTC)
             elif not any(p.is_file() for p in path.rglob("*")):
                 continue
-            found.append(entry)
-        if not found:
+            entries.append(entry)
+        if not entries:
             raise FileNotFoundError(key)
-        return found
+        return entries
 
     def _object(self, path: str) -> Path:
         return self.root / "objects" / self._strip_protocol(path)
