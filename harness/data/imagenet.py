@@ -20,7 +20,6 @@ from lcma.harness.data.source import (
     SourceOptions,
     SourceStep,
     describe_split,
-    split_count,
     split_training,
 )
 from lcma.sweeps.errors import UserError
@@ -148,8 +147,9 @@ def _judge_counts(train: int, test: int, published: tuple[int, int]) -> str:
 
 
 def _count_parts(published: tuple[int, int]) -> ByPart[int]:
-    train, holdout = split_count(published[0], HOLDOUT_EVERY)
-    return ByPart(train=train, holdout=holdout, test=published[1])
+    total, test = published
+    holdout = total // HOLDOUT_EVERY
+    return ByPart(train=total - holdout, holdout=holdout, test=test)
 
 
 class ImageNetPng(Source):

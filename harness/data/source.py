@@ -180,8 +180,3 @@ def split_training(images: npt.NDArray[Any], before: int, k: int) -> ByPartName:
     """Split training images that follow ``before`` others: every k-th is held out."""
     held_out = (before + np.arange(len(images))) % k == k - 1
     return {"train": images[~held_out], "holdout": images[held_out]}
-
-
-def split_count(n: int, k: int) -> tuple[int, int]:
-    """Return how many of n training images `split_training` keeps, and how many it holds out."""
-    return n - n // k, n // k

@@ -1,4 +1,4 @@
-"""Maps of the data alone, for the rules that rank dimensions without a flow (docs/method.md)."""
+"""Maps of the data, for the rules that rank dimensions without a flow (docs/method.md)."""
 
 import math
 from collections.abc import Sequence

@@ -308,10 +308,10 @@ class Trainer:
         rate *= min(1.0, (self.step + 1) / warmup if warmup else 1.0)
         if training is None or training.schedule == "constant":
             return rate
-        left = min(1.0, (training.steps - self.step) / (training.decay * training.steps))
+        share = min(1.0, (training.steps - self.step) / (training.decay * training.steps))
         if training.schedule == "cosine":
-            left = (1 - math.cos(math.pi * left)) / 2
-        return rate * left
+            share = (1 - math.cos(math.pi * share)) / 2
+        return rate * share
 
     def _add_l2(self) -> None:
         """Add the gradient of l2 times the sum of squares, before clipping."""
@@ -349,8 +349,8 @@ class Trainer:
             return
         bits = evaluate(self.evaluated, self.holdout, PLAIN).bits_per_dim.value
         hooks.metric("holdout_bits_per_dim", self.step, bits)
-        least = math.inf if self.best is None else self.best["holdout_bits_per_dim"]
-        if training.select == "best" and bits < least:
+        best_bits = math.inf if self.best is None else self.best["holdout_bits_per_dim"]
+        if training.select == "best" and bits < best_bits:
             weights = {k: v.clone() for k, v in self.evaluated.state_dict().items()}
             self.best = {"step": self.step, "holdout_bits_per_dim": bits, "flow": weights}
 
