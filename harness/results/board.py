@@ -52,7 +52,7 @@ ColumnValue = str | int | float | None
 ColumnFilter = ColumnValue | tuple[ColumnValue, ...]
 """The value that a column must have, or several values of which it must have one."""
 
-Standing = Literal["better", "not told apart", "worse"]
+Standing = Literal["better", "neither", "worse"]
 """What the interval of a difference says."""
 
 
@@ -78,7 +78,7 @@ class BoardRow:
     diverged_seeds: tuple[int, ...] = ()  # those without a result
     than_reference: Standing | None = None  # by the difference; None with fewer than six pairs
     best: bool = False  # best mean of the rows with six seeds, or of all where no row has six
-    near_best: bool = False  # the best row, or not told apart from it by six pairs or more
+    near_best: bool = False  # the best row, or neither better nor worse than it
 
     @property
     def label(self) -> str:
@@ -137,7 +137,7 @@ class Group:
 
     @property
     def key(self) -> str:
-        """The facts that identify a group, by whatever measure."""
+        """The facts that identify a group, without its measure."""
         return " ".join(getattr(self, name) for name in COMPARABLE)
 
     @property
@@ -266,11 +266,11 @@ def read_sample_controls(
     They are by recipe, data digest and protocol, and then by the name of the measure.
     """
     overflow = name_overflow(measure)
-    found: dict[tuple[str, str, str], dict[str, Measurement]] = {}
+    by_key: dict[tuple[str, str, str], dict[str, Measurement]] = {}
     controls = [name_control(measure, control) for control in CONTROLS]
     query = select_view("measures", measure=[overflow, *controls])
     for row in store.rows(query):
-        measures = found.setdefault((row.recipe_id, row.data_digest, row.protocol), {})
+        measures = by_key.setdefault((row.recipe_id, row.data_digest, row.protocol), {})
         former = measures.get(row.measure)
         if row.measure == overflow:
             total, images = (former.value, former.images or 0) if former else (0.0, 0)
@@ -281,7 +281,7 @@ def read_sample_controls(
             measures[row.measure] = Measurement(
                 row.measure, row.value, row.standard_error, row.images
             )
-    return found
+    return by_key
 
 
 def list_lost_trials(store: Store, sweep_id: str | None = None) -> list[JobFacts]:
@@ -553,13 +553,13 @@ def _classify(difference: Summary | None, sign: int) -> Standing | None:
     if difference is None or difference.n < MIN_SEEDS:
         return None
     if difference.low is None or difference.high is None or difference.low <= 0 <= difference.high:
-        return "not told apart"
+        return "neither"
     return "better" if sign * difference.mean < 0 else "worse"
 
 
 def _is_near(row: BoardRow, best: BoardRow) -> bool:
     difference = compare_by_seed(row.by_seed, best.by_seed)
-    return row is best or _classify(difference, 1) == "not told apart"
+    return row is best or _classify(difference, 1) == "neither"
 
 
 def _normalize_rule(name: str, own_rule: str | None, splits: int) -> str | None:
@@ -618,7 +618,7 @@ def compare_with_paper(board: Board, table: str) -> list[PaperRow]:
     """Return the numbers of the paper's table, each with ours by profile, protocol and precision.
 
     Where several recipes or budgets stand for one number, the longest training and then the longest
-    budget is taken, whatever its result.
+    budget is taken, so that results have no influence.
     """
     paper_rows: list[PaperRow] = []
     printed = (n for n in published.read_numbers() if (n.source, n.table) == (SOURCE, table))

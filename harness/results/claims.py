@@ -89,7 +89,7 @@ class Part:
 def chain(*rules: str) -> Contrasts:
     """Return each rule minus the next."""
     pairs = itertools.pairwise(rules)
-    return {f"{one} - {other}": {one: 1.0, other: -1.0} for one, other in pairs}
+    return {f"{first} - {second}": {first: 1.0, second: -1.0} for first, second in pairs}
 
 
 def _read_claim(key: str, row: Mapping[str, Any]) -> ClaimRow:

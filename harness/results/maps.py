@@ -33,7 +33,7 @@ DEFAULT_SCORE: str = MapOptions.model_fields["score"].default
 _LETTERS_OF_RULE = {"self": "L"} | {
     rule: "L" if rule.endswith("-low") else "H"
     for rule in factorizations.DATA_RULES
-    if not rule.startswith("variance")  # the same whatever has left
+    if not rule.startswith("variance")  # which do not depend on what has left
 }
 """The only letter that a map serves, for rules whose later maps depend on what has left."""
 

@@ -110,14 +110,14 @@ def _legendre() -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     return np.polynomial.legendre.leggauss(64)
 
 
-def subtract_by_seed(one: Mapping[int, float], other: Mapping[int, float]) -> dict[int, float]:
-    """Return ``one`` minus ``other`` at the seeds that both have."""
-    return {seed: one[seed] - other[seed] for seed in sorted(one.keys() & other.keys())}
+def subtract_by_seed(first: Mapping[int, float], second: Mapping[int, float]) -> dict[int, float]:
+    """Return ``first`` minus ``second`` at the seeds that both have."""
+    return {seed: first[seed] - second[seed] for seed in sorted(first.keys() & second.keys())}
 
 
-def compare_by_seed(one: Mapping[int, float], other: Mapping[int, float]) -> Summary | None:
-    """Return ``one`` minus ``other``, paired by seed; None without a common seed."""
-    differences = subtract_by_seed(one, other)
+def compare_by_seed(first: Mapping[int, float], second: Mapping[int, float]) -> Summary | None:
+    """Return ``first`` minus ``second``, paired by seed; None without a common seed."""
+    differences = subtract_by_seed(first, second)
     return summarize(differences.values()) if differences else None
 
 
@@ -225,10 +225,12 @@ def _power(effect: float, n: int, level: float) -> float:
 
 @cache
 def _find_detectable_ratio(n: int) -> float:
-    most = 1.0
-    while _power(most, n, LEVEL) < POWER:
-        most *= 2.0
+    upper = 1.0
+    while _power(upper, n, LEVEL) < POWER:
+        upper *= 2.0
     # Not by scipy.optimize, whose import takes longer than all of `lcma plan`.
     steps = range(2**44)
-    found = bisect_left(steps, POWER, key=lambda step: _power(most * step / len(steps), n, LEVEL))
-    return most * found / len(steps)
+    first_step = bisect_left(
+        steps, POWER, key=lambda step: _power(upper * step / len(steps), n, LEVEL)
+    )
+    return upper * first_step / len(steps)

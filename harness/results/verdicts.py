@@ -511,6 +511,7 @@ def _decide(verdict: Verdict, below: float, above: float) -> tuple[Decision, str
     ``below`` and ``above`` are p-values for and against the claim after Holm's correction.
     """
     effects, worst = verdict.comparisons, verdict.comparison
+    limit = "zero" if worst.limit == 0 else f"{worst.limit:g}"
     if few := [effect for effect in effects if not effect.last_look]:
         why = f"seeds {few[0].first} to {few[0].first + MIN_SEEDS - 1} decide first"
         return "undecided", why, max(few, key=attrgetter("upper_end"))
@@ -520,23 +521,23 @@ def _decide(verdict: Verdict, below: float, above: float) -> tuple[Decision, str
     left_open = f"Holm's correction over {verdict.family_size} claims leaves it open"
     if all(effect.upper_end < 0 for effect in effects):
         if not all(effect.flips_agree for effect in effects):
-            return "undecided", "the sign-flip test does not show it", worst
+            return "undecided", "the sign-flip test does not agree", worst
         if below > LEVEL:
             return "undecided", left_open, worst
         decision: Decision = "equal" if verdict.claim.equal else "supported"
-        return decision, "the whole interval is below it", worst
+        return decision, f"the whole interval is below {limit}", worst
     level = LOOK_LEVEL / len(effects)  # Bonferroni's: any effect above its limit refutes the claim
     reversed_ = [effect for effect in effects if effect.is_above(level) and effect.flips_agree]
     if reversed_ and above <= LEVEL:
         decision = "not equal" if verdict.claim.equal else "opposite"
         shown = max(reversed_, key=attrgetter("upper_end"))
-        return decision, "the whole interval is above it", shown
+        return decision, f"the whole interval is above {limit}", shown
     low = worst.test.low
     if low is None or low > worst.limit:
         return "undecided", left_open, worst
     if verdict.printed is not None and low > verdict.printed:
         return "smaller than printed", f"the interval excludes {verdict.printed:+.2f}", worst
-    return "undecided", "the interval contains it", worst
+    return "undecided", f"the interval contains {limit}", worst
 
 
 _Spent = defaultdict[tuple[Any, ...], dict[int, Any]]

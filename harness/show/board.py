@@ -45,7 +45,7 @@ from lcma.harness.text import (
 from lcma.sweeps.measures import BITS_PER_DIM
 
 FEW_IMAGES = 1000
-"""Test images below which a sentence on a group says how many they are."""
+"""With fewer test images a group is marked."""
 
 
 # A group as people read it
@@ -54,10 +54,6 @@ FEW_IMAGES = 1000
 def _mark_name(row: BoardRow) -> str:
     marks = (row.label, "*" * row.reference, "†" * (row.cleared is False), row.options_label)
     return " ".join(filter(None, marks))
-
-
-def _word(row: BoardRow) -> str:
-    return "neither" if row.than_reference == "not told apart" else row.than_reference or ""
 
 
 def _format_published(row: BoardRow, *, sources: bool = True) -> str | None:
@@ -70,15 +66,15 @@ COLUMNS = (
     TableColumn(
         "budget",
         kind="number",
-        meaning="Training steps of the pretraining from which the rule's map was taken; none for a "
-        "rule that reads no map.",
+        meaning="Training steps of the pretraining that made the rule's map; none for a rule that "
+        "reads no map.",
     ),
     TableColumn(
         "n",
         kind="number",
         of=lambda row: row.n if row.difference is None else row.difference.n,
-        meaning="Seeds with a result, of a difference those that both rows have. Nothing is "
-        f"decided with fewer than {MIN_SEEDS}.",
+        meaning="Seeds with a result; for a difference, seeds that both rows have. Fewer than "
+        f"{MIN_SEEDS} decide nothing.",
     ),
     TableColumn("mean", kind="number", places=4, meaning="Mean over seeds."),
     TableColumn(
@@ -94,11 +90,11 @@ COLUMNS = (
         places=4,
         sign=True,
         of="difference.mean",
-        meaning="Mean over seeds of one row minus another, on the leaderboard minus the row marked "
-        "*. Seeds that both have are subtracted in pairs, as was fixed before any result: they "
-        "share weights at the start, images and noise. That is valid whether or not their results "
-        "rise and fall together over seeds; in the reference they hardly do, so that it narrows "
-        "the intervals little.",
+        meaning="Mean over seeds of one row minus another; on the leaderboard, minus the row "
+        "marked *. Results are subtracted in pairs of one seed, as was fixed before any result: a "
+        "seed gives all rows the same initial weights, images and noise. That is valid whether or "
+        "not results of a seed rise and fall together. In the reference they hardly do, so pairing "
+        "narrows the intervals little.",
     ),
     TableColumn(
         "half_width",
@@ -106,54 +102,54 @@ COLUMNS = (
         kind="number",
         places=4,
         of="difference.half_width",
-        meaning="Half of the 95 % t-interval of the mean difference. Of many rows some have an "
-        "interval without zero by chance: `lcma verdicts` allows for that.",
+        meaning="Half of the 95 % t-interval of the mean difference. Among many rows some "
+        "intervals exclude zero by chance: `lcma verdicts` allows for that.",
     ),
     TableColumn(
         "than",
         "than *",
-        of=lambda row: " ".join(filter(None, (_word(row), "best" * row.best))) or None,
-        meaning="Better or worse than the row marked *, by the 95 % interval of the difference; or "
-        f"not told apart from it. Nothing with fewer than {MIN_SEEDS} pairs. It is of this pair "
-        "alone: `lcma verdicts` judges claims on several.",
+        of=lambda row: " ".join(filter(None, (row.than_reference, "best" * row.best))) or None,
+        meaning="Better or worse than the row marked *, by the 95 % interval of the difference; "
+        f"neither if it contains zero; empty with fewer than {MIN_SEEDS} pairs. It compares only "
+        "this pair: `lcma verdicts` judges claims about several.",
     ),
 )
-"""What people read of a row, beside printed numbers where there are any."""
+"""Columns for people, without the printed numbers, which are added where there are any."""
 
 PRINTED = TableColumn(
     "published",
     "printed",
     right=True,
     of=_format_published,
-    meaning="What papers printed for such a row, in bits/dim. Their training is longer.",
+    meaning="What papers print for such a row, in bits/dim. Their trainings are longer.",
 )
 
 
 def group_table(group: Group, *, sources: bool = True) -> Table:
-    """Return a group as people read it: the reference, then the others by their differences.
+    """Return a group for people: the reference, then the other rows by their differences.
 
-    Beside a printed number stands where it is printed, unless there are to be no ``sources``.
+    With ``sources``, each printed number has the place where it is printed.
     """
     measure = name_measure(group.measure)
-    columns = [replace(one, heading=measure) if one.name == "mean" else one for one in COLUMNS]
+    columns = [replace(c, heading=measure) if c.name == "mean" else c for c in COLUMNS]
     if any(row.published for row in group.rows):
         columns.append(replace(PRINTED, of=partial(_format_published, sources=sources)))
-    rows = sorted(group.rows, key=lambda row: _place(row, group.direction))
-    told = any(row.n >= MIN_SEEDS and not row.near_best for row in rows)
-    near = [i for i, row in enumerate(rows) if row.near_best and told]
+    rows = sorted(group.rows, key=lambda row: _rank_row(row, group.direction))
+    any_worse = any(row.n >= MIN_SEEDS and not row.near_best for row in rows)
+    near = [i for i, row in enumerate(rows) if row.near_best and any_worse]
     title, under = format_titles(group)
     return tabulate(
         rows,
         *columns,
         title=title,
         under=under,
-        notes=tuple(_list_lines_below(group)),
+        notes=tuple(_list_footnotes(group)),
         styles={(0, j): "bold" for j in range(len(columns)) if rows and rows[0].reference},
         bold=frozenset((i, j) for i in near for j in (0, 3)),
     )
 
 
-def _place(row: BoardRow, direction: str | None) -> tuple[bool, bool, float]:
+def _rank_row(row: BoardRow, direction: str | None) -> tuple[bool, bool, float]:
     value = row.mean if row.difference is None else row.difference.mean
     if value is None:
         value = math.inf
@@ -161,7 +157,7 @@ def _place(row: BoardRow, direction: str | None) -> tuple[bool, bool, float]:
 
 
 def format_titles(group: Group) -> tuple[str, str]:
-    """Return what a group is of, and what exactly keeps others out of it."""
+    """Return a group's title, and a line with the facts that separate it from others."""
     settings = f"; {printable(group.settings)}" if group.settings else ""
     images = "" if group.images is None else f"{format_count(group.images, 'test image')}, "
     under = (
@@ -172,7 +168,7 @@ def format_titles(group: Group) -> tuple[str, str]:
 
 
 def name_group(group: Group) -> str:
-    """Return what a group is of, but for the settings that tell it from others."""
+    """Return a group's title without the settings in which groups differ."""
     ours = group.profile == "paper" and not group.published_recipe
     return (
         f"{printable(group.dataset)} ({printable(group.variant)}), {printable(group.flow)}, "
@@ -181,38 +177,38 @@ def name_group(group: Group) -> str:
     )
 
 
-def _list_lines_below(group: Group) -> Iterator[str]:
+def _list_footnotes(group: Group) -> Iterator[str]:
     against = printable(group.against)
     if group.reference is None:
-        yield f"* {against}: no results of it here, so there are no differences."
+        yield f"*: {against} has no results here, so there are no differences."
     else:
+        rule = ", the flow's own rule" if against == "conventional" else ""
         yield (
-            f"* {against}. Differences from it in {name_unit(group.unit)}, paired by seed; "
-            f"{'above' if group.direction == 'higher' else 'below'} 0: better than "
-            f"{printable(group.reference)}. ± 95 %: half of the t-interval."
+            f"*: {printable(group.reference)}{rule}. Differences are from this row, in "
+            f"{name_unit(group.unit)}, paired by seed; "
+            f"{'above' if group.direction == 'higher' else 'below'} 0 is better. ± 95 %: half of "
+            "the t-interval."
         )
     if bars := _list_bars(group):
-        yield f"B{bars[1:]}."
+        yield f"Bars: {bars}."
     yield from list_notes(group)
     yield f"Made with {'; '.join(map(printable, group.made_with))}."
 
 
 def _list_bars(group: Group) -> str:
-    """Return what rows have to be below."""
+    """Return the bits/dim that a row has to be below, each with its name."""
     bars = sorted(
         (bar.bits_per_dim, bar.name) for bar in group.bars if bar.bits_per_dim is not None
     )
-    names = ", ".join(f"{printable(name)} {format_number(bits, 3)}" for bits, name in bars)
-    return f"bars: {names}" if names else ""
+    return ", ".join(f"{printable(name)} {format_number(bits, 3)}" for bits, name in bars)
 
 
 def fails_controls(group: Group) -> bool:
-    """Return whether a group's measure fails its controls on the data set."""
     return bool(find_failed_controls(group.measure, group.sample_controls))
 
 
 def describe_lost(board: Board) -> list[str]:
-    """Return how many trials were lost; nothing where there are none."""
+    """Return a line on the number of lost trials, or no line."""
     if not board.diverged and not board.failed:
         return []
     diverged = format_count(board.diverged, "trial")
@@ -225,9 +221,7 @@ def _list_ending(board: Board) -> list[str]:
 
 
 def render_board(board: Board, *, notes: bool = True) -> RenderableType:
-    """Return the board for a terminal of 80 columns or more, with the lines below its tables or a
-    legend in their place.
-    """
+    """Return the board for a terminal of 80 columns or more, with all notes or only a legend."""
     parts: list[RenderableType] = []
     for group in board.groups:
         table = group_table(group, sources=notes)
@@ -238,15 +232,16 @@ def render_board(board: Board, *, notes: bool = True) -> RenderableType:
 
 
 def _describe_marks(group: Group) -> str:
+    bars = _list_bars(group)
     marks = {
-        _list_bars(group): True,
-        "* compared with": True,
-        "neither: not told apart from it": True,
-        "† misses a bar": any(row.cleared is False for row in group.rows),
-        "! fails its controls": fails_controls(group),
+        "*: the row that differences are from": True,
+        "neither: no significant difference": True,
+        f"bars: {bars}": bool(bars),
+        "†: above a bar": any(row.cleared is False for row in group.rows),
+        "!: the measure fails its controls": fails_controls(group),
         "printed: in a paper": any(row.published for row in group.rows),
     }
-    return ", ".join(mark for mark, there in marks.items() if mark and there)
+    return "; ".join(mark for mark, applies in marks.items() if applies)
 
 
 def board_as_markdown(board: Board) -> str:
@@ -259,13 +254,13 @@ def board_as_markdown(board: Board) -> str:
 def board_as_latex(board: Board) -> str:
     """Return a table for each group.
 
-    The best row is bold, with those that are not told apart from it by their pair alone, where any
-    row is. A caption says so, and where the measure fails its controls.
+    If any row is worse than the best, the best and those that do not differ from it significantly
+    are bold. The caption says so, and whether the measure fails its controls.
     """
     tables = []
     for group in board.groups:
         table = group_table(group)
-        bold = "; bold: the best mean, and what its pair alone does not tell from it"
+        bold = "; bold: the best mean, and rows whose difference from it is not significant"
         fails = f"; ! {group.measure} fails its controls on this data set"
         caption = f"{bold * bool(table.bold)}{fails * fails_controls(group)}"
         tables.append(replace(table, under=f"{table.under}{caption}"))
@@ -274,12 +269,12 @@ def board_as_latex(board: Board) -> str:
 
 # For programs
 
-_OF_GROUP = (
+_GROUP_COLUMNS = (
     *COMPARABLE,
     *("profile", "splits", "size", "steps", "images", "clusters", "standard_error", "reference"),
     *("settings", "against", "whole", "measure", "unit", "direction"),
 )
-_OF_ROW = {
+_ROW_COLUMNS = {
     **{name: name for name in ("factorization", "label", "budget", "map_options", "conventional")},
     **{"n": "n", "mean": "mean", "standard_deviation": "deviation"},
     **{"difference": "difference.mean", "difference_standard_error": "difference.standard_error"},
@@ -288,37 +283,35 @@ _OF_ROW = {
     **{name: name for name in ("diverged", "failed", "cleared", "published")},
     **{"mean_low": "low", "mean_high": "high", "than_reference": "than_reference", "best": "best"},
 }
-"""Columns of a row, and where they stand in it."""
+"""Columns of a row, and where each is read."""
 
 
 def board_table(board: Board) -> Table:
-    """Return a row for each row of each group, and for each bar.
-
-    Each has all that makes it comparable.
-    """
+    """Return a row for each row and each bar of each group, with the facts of the group."""
     rows: list[tuple[Any, ...]] = []
     for group in board.groups:
-        shared = [flag_as_stored(getattr(group, name)) for name in _OF_GROUP]
+        shared = [flag_as_stored(getattr(group, name)) for name in _GROUP_COLUMNS]
         lines = list(map(_read_row, group.rows))
         lines += [
             {"label": f"bar: {bar.name}", "conventional": 0, "mean": bar.bits_per_dim}
             for bar in group.bars
         ]
-        rows += [(*shared, *map(line.get, _OF_ROW)) for line in lines]
-    return make_table(QueryResult((*_OF_GROUP, *_OF_ROW), tuple(rows), False), "Board")
+        rows += [(*shared, *map(line.get, _ROW_COLUMNS)) for line in lines]
+    return make_table(QueryResult((*_GROUP_COLUMNS, *_ROW_COLUMNS), tuple(rows), False), "Board")
 
 
 def _read_row(row: BoardRow) -> dict[str, Any]:
-    found = {
-        name: flag_as_stored(TableColumn(name, of=of).read(row)) for name, of in _OF_ROW.items()
+    values = {
+        name: flag_as_stored(TableColumn(name, of=path).read(row))
+        for name, path in _ROW_COLUMNS.items()
     }
-    return found | {"published": _format_published(row) or "", "pairs": found["pairs"] or 0}
+    return values | {"published": _format_published(row) or "", "pairs": values["pairs"] or 0}
 
 
 def board_as_json(board: Board) -> str:
     """Return all numbers in full; a missing one is null."""
     groups = [
-        {name: getattr(group, name) for name in (*_OF_GROUP, "made_with")}
+        {name: getattr(group, name) for name in (*_GROUP_COLUMNS, "made_with")}
         | {
             "notes": list_notes(group),
             "bars": list(map(asdict, group.bars)),
@@ -331,37 +324,37 @@ def board_as_json(board: Board) -> str:
 
 
 def _row_as_dict(row: BoardRow) -> dict[str, Any]:
-    own = {name: TableColumn(name, of=of).read(row) for name, of in _OF_ROW.items()}
-    own |= {name: getattr(row, name) for name in ("reference", "seeds", "values")}
-    return own | {"published": list(map(asdict, row.published))}
+    values = {name: TableColumn(name, of=path).read(row) for name, path in _ROW_COLUMNS.items()}
+    values |= {name: getattr(row, name) for name in ("reference", "seeds", "values")}
+    return values | {"published": list(map(asdict, row.published))}
 
 
-# What a group says, in sentences
+# Sentences about a group
 
 
 def name_row(row: BoardRow) -> str:
-    """Return what tells a row from all others of its group."""
+    """Return a name for a row that no other row of its group has."""
     budget = "" if row.budget is None else f" @{row.budget}"
     options = "" if row.options_label is None else f" {row.options_label}"
     return printable(f"{row.label}{budget}{options}")
 
 
 def short_settings(group: Group) -> str:
-    """Return what a group's recipe differs in, without the sections of the recipe."""
+    """Return a group's differing settings, without the sections of the recipe."""
     return re.sub(r"(?:\w+\.)+(?=\w+=)", "", group.settings)
 
 
 def name_setting(group: Group) -> str:
-    """Return data set and flow of a group, with the settings that tell it from others."""
+    """Return data set and flow of a group, with its differing settings."""
     settings = f" {short_settings(group)}" if group.settings else ""
     return printable(f"{group.set_name} {group.flow}{settings}")
 
 
 def has_few_images(group: Group) -> bool:
     """Return whether a group has fewer than `FEW_IMAGES` test images."""
-    # Of a measure of samples the number is of samples.
-    own = group.measure == BITS_PER_DIM
-    return own and group.images is not None and group.images < FEW_IMAGES
+    # For a measure of samples, `images` counts samples.
+    is_bits = group.measure == BITS_PER_DIM
+    return is_bits and group.images is not None and group.images < FEW_IMAGES
 
 
 def format_pair(pair: Summary) -> str:
@@ -371,53 +364,62 @@ def format_pair(pair: Summary) -> str:
 
 
 def judge_low(group: Group, holdout: Mapping[str, Group]) -> tuple[str, str] | None:
-    """Return how the paper's rule does in a group, in short and in a sentence.
+    """Return the standing of the paper's rule in a group, in short and in a sentence.
 
-    None where it has no difference. It is of the budget that verdicts take, by `read_holdout`.
+    The rule is taken at the budget that verdicts use. None where it has no difference.
     """
     row = find_low(group, holdout)
-    if row is None or (found := row.difference) is None or found.half_width is None:
+    if row is None or (pair := row.difference) is None or pair.half_width is None:
         return None
     rule = "low"
     if row.budget is not None:
         rule += f" (after {format_count(row.budget, 'pretraining step')})"
-    short = row.than_reference or "too few seeds"
-    says = f"{rule} is {short} {'from' if short == 'not told apart' else 'than'}"
-    if row.than_reference is None:
-        says = (
-            f"{format_count(found.n, 'seed')} cannot tell {rule} ({MIN_SEEDS} are the least) from"
-        )
+    standing = row.than_reference or "too few seeds"
+    relation = f"{rule} is {standing} than"
+    if standing == "neither":
+        relation = f"{rule} does not differ significantly from"
+    elif row.than_reference is None:
+        relation = f"{MIN_SEEDS} seeds are needed to compare {rule} with"
     settings = f"{printable(short_settings(group))}, " if group.settings else ""
     few = ""
     if group.images is not None and has_few_images(group):
-        few = f", on {format_count(group.images, 'test image')} alone"
-    return short, (
+        few = f", on only {format_count(group.images, 'test image')}"
+    return standing, (
         f"With {printable(group.flow)} on {printable(group.set_name)}, {group.steps} steps, "
-        f"{settings}{says} {printable(group.reference or '')}, {format_pair(found)} "
-        f"{name_unit(group.unit)} over {format_count(found.n, 'seed')}{few}."
+        f"{settings}{relation} {printable(group.reference or '')}: {format_pair(pair)} "
+        f"{name_unit(group.unit)} over {format_count(pair.n, 'seed')}{few}."
     )
 
 
-def sum_up_low(board: Board, holdout: Mapping[str, Group]) -> str | None:
+STANDINGS = {
+    "better": "better",
+    "worse": "worse",
+    "neither": "not significantly different",
+    "too few seeds": "short of seeds",
+}
+"""The words of a summary for what `judge_low` says in short, in order."""
+
+
+def summarize_low(board: Board, holdout: Mapping[str, Group]) -> str | None:
     """Return in how many groups the paper's rule is better, worse or neither.
 
-    None where fewer than two say anything of it.
+    None where fewer than two groups compare it.
     """
-    judged = [(found[0], one) for one in board.groups if (found := judge_low(one, holdout))]
+    judged = [(found[0], group) for group in board.groups if (found := judge_low(group, holdout))]
     if len(judged) < 2:
         return None
     parts = []
-    for short in ("better", "worse", "not told apart", "too few seeds"):
-        if groups := [group for name, group in judged if name == short]:
+    for standing, words in STANDINGS.items():
+        if groups := [group for name, group in judged if name == standing]:
             few = sum(map(has_few_images, groups))
             note = f" ({few} on fewer than {FEW_IMAGES:,} test images)" if few else ""
-            parts.append(f"{short} in {len(groups)}{note}")
+            parts.append(f"{words} in {len(groups)}{note}")
     measure = judged[0][1].measure
     by = "" if measure == BITS_PER_DIM else f" by {printable(measure)}"
     return f"against the flow's own rule{by}, in {len(judged)} settings: {', '.join(parts)}."
 
 
-# The short form of a board of several tables
+# A line for each of several tables
 
 OVERVIEW = (
     TableColumn("", kind="number"),
@@ -430,48 +432,51 @@ OVERVIEW = (
     TableColumn("low is"),
 )
 
-BAR = 13
-"""Characters of a text interval, with the zero in the middle."""
+INTERVAL_WIDTH = 13
+"""Characters of an interval drawn in text, with zero in the middle."""
 
 
 def render_overview(board: Board, holdout: Mapping[str, Group]) -> RenderableType:
-    """Return a line for each group: its own rule, and the paper's minus it, for a terminal.
+    """Return a line for each group, for a terminal: its own rule, and the paper's rule minus it.
 
-    ``low`` is that of the best budget by the holdout part, as for verdicts.
+    The paper's rule is taken at its best budget by the holdout part, as for verdicts.
     """
-    found = [(group, find_low(group, holdout)) for group in board.groups]
-    differences = [low.difference for _, low in found if low is not None and low.difference]
-    ends = [abs(end) for one in differences for end in (one.low, one.high) if end is not None]
+    lows = [(group, find_low(group, holdout)) for group in board.groups]
+    pairs = [low.difference for _, low in lows if low is not None and low.difference]
+    ends = [abs(end) for pair in pairs for end in (pair.low, pair.high) if end is not None]
     widest = max(ends, default=0.0) or 1.0
     rows = []
-    for number, (group, low) in enumerate(found, 1):
+    for number, (group, low) in enumerate(lows, 1):
         own = next((row.mean for row in group.rows if row.reference), None)
         line: tuple[Any, ...] = (None,) * 4
         if low is not None and (pair := low.difference) is not None:
-            few = " †" * has_few_images(group)
-            line = (pair.n, format_pair(pair), _draw_interval(pair, widest), f"{_word(low)}{few}")
+            standing = f"{low.than_reference or ''}{' †' * has_few_images(group)}"
+            line = (pair.n, format_pair(pair), _draw_interval(pair, widest), standing)
         rows.append((number, name_setting(group), group.steps, own, *line))
     parts: list[RenderableType] = []
-    if (tally := sum_up_low(board, holdout)) is not None:
-        parts += [Text(f"low {tally}"), Text()]
+    if (summary := summarize_low(board, holdout)) is not None:
+        parts += [Text(f"low {summary}"), Text()]
     parts.append(render_table(Table(OVERVIEW, tuple(rows)), compact=True))
-    if differences:
-        notes = [f"from {-widest:.2g} over 0 to {widest:+.2g}", "neither: not told apart"]
-        if any(has_few_images(group) for group, low in found if low is not None):
-            notes.append(f"† on fewer than {FEW_IMAGES:,} test images")
+    if pairs:
+        measure = name_measure(board.groups[0].measure)
+        notes = [f"own: {measure} of the flow's own rule", "n: seeds that both have"]
+        notes.append(f"intervals are drawn from {-widest:.2g} to {widest:+.2g}")
+        notes.append("neither: no significant difference")
+        if any(has_few_images(group) for group, low in lows if low is not None):
+            notes.append(f"†: fewer than {FEW_IMAGES:,} test images")
         parts.append(Text("; ".join(notes)))
-    parts.append(Text("`lcma board NUMBER` shows one table, `lcma board --notes` all of them."))
+    parts.append(Text("`lcma board NUMBER` shows one table, `lcma board --notes` all tables."))
     return Lines(*parts, *map(Text, describe_lost(board)))
 
 
 def _draw_interval(difference: Summary, widest: float) -> str:
     """Return a line of characters: `-` for the interval, `o` for the mean and `|` for zero."""
-    middle = BAR // 2
+    middle = INTERVAL_WIDTH // 2
 
     def at(value: float) -> int:
         return middle + round(middle * max(-1.0, min(1.0, value / widest)))
 
-    cells = [" "] * BAR
+    cells = [" "] * INTERVAL_WIDTH
     if difference.low is not None and difference.high is not None:
         for k in range(at(difference.low), at(difference.high) + 1):
             cells[k] = "-"

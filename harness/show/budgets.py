@@ -28,7 +28,7 @@ from lcma.sweeps.measures import HOLDOUT
 def render_budgets(curves: Sequence[BudgetCurve]) -> RenderableType:
     """Return the curves for a terminal of 80 columns or more."""
     tables = (table for curve in curves for table in list_tables(curve))
-    return Lines(*(part for one in tables for part in (render_table(one, compact=True), Text())))
+    return Lines(*(part for t in tables for part in (render_table(t, compact=True), Text())))
 
 
 def budgets_as_records(curves: Sequence[BudgetCurve]) -> list[dict[str, Any]]:
@@ -37,7 +37,7 @@ def budgets_as_records(curves: Sequence[BudgetCurve]) -> list[dict[str, Any]]:
 
 
 def budget_table(curves: Sequence[BudgetCurve]) -> Table:
-    """Return a row for each budget of each curve, and for the conventional one beside them."""
+    """Return a row for each budget of each curve, and for the conventional rule."""
     records = [_flatten(curve, row) for curve in curves for row in list_rows(curve)]
     names = tuple(records[0]) if records else ()
     rows = tuple(tuple(map(flag_as_stored, record.values())) for record in records)
@@ -50,20 +50,20 @@ def _flatten(curve: BudgetCurve, row: BudgetRow) -> dict[str, Any]:
     del record["by_seed"]
     for name in ("from_longest", "from_conventional"):
         test = record.pop(name) or {}
-        record |= {f"{name}_{one}": test.get(one) for one in ("n", "mean", "low", "high")}
+        record |= {f"{name}_{part}": test.get(part) for part in ("n", "mean", "low", "high")}
     measured = {name: getattr(curve, name) for name in ("measure", "unit", "chosen_by")}
     return {**curve.key, **record, **measured}
 
 
 def curve_title(key: Mapping[str, Any]) -> str:
-    """Return what a curve is of."""
-    of = "{dataset} ({variant}), {flow}, {profile}: {label}".format_map(key)
+    """Return the title of a curve with these facts."""
+    rule = "{dataset} ({variant}), {flow}, {profile}: {label}".format_map(key)
     options = "" if key["map_options"] is None else f" {label_options(key['map_options'])}"
-    return printable(f"{of}{options}, {key['steps']} training steps")
+    return printable(f"{rule}{options}, {key['steps']} training steps")
 
 
 def describe_curve_key(key: Mapping[str, Any]) -> str:
-    """Return what exactly keeps other results out of a curve."""
+    """Return a line with the facts that separate a curve from others."""
     data, recipe = short_id(key["data_digest"]), short_id(key["recipe_id"])
     return printable(
         f"data {data}, recipe {recipe}, protocol {key['protocol']}, {key['precision']}"
@@ -71,81 +71,81 @@ def describe_curve_key(key: Mapping[str, Any]) -> str:
 
 
 def name_axis(curve: BudgetCurve) -> str:
-    """Return what budgets are chosen by, with its unit or part."""
+    """Return the name of the measure that budgets are chosen by, with its unit or part."""
     if curve.chosen_by == HOLDOUT:
         return "bits/dim on holdout"
     return f"{printable(curve.chosen_by)}, {name_unit(curve.unit)}"
 
 
 def name_row(row: BudgetRow) -> str:
-    """Return the budget of a row, or that it is the conventional one."""
     return "conventional" if row.budget is None else str(row.budget)
 
 
 def list_rows(curve: BudgetCurve) -> list[BudgetRow]:
-    """Return the rows by budget, and the conventional one at the end."""
+    """Return the rows by budget, and the conventional row last."""
     return [*curve.rows, *([] if curve.conventional is None else [curve.conventional])]
 
 
 def describe_answer(curve: BudgetCurve) -> str:
-    """Return which budget is enough in one sentence, or why none is shown to be."""
-    found, unit = curve.smallest, name_unit(curve.unit)
+    """Return in one sentence which budget is enough, or why none is shown to be."""
+    smallest, unit = curve.smallest, name_unit(curve.unit)
     longest = f"{curve.rows[-1].budget} steps"
     if len(curve.rows) == 1:
         return "One budget cannot be compared: launch others too, such as `--budget 0,100`."
-    if found is None:
+    if smallest is None:
         return (
             "Which budget is enough depends on how much worse it may be: `lcma budgets --by "
             f"{printable(curve.measure)} --margin NUMBER`, in {unit}."
         )
-    if found.budget is None:
+    if smallest.budget is None:
         return (
-            f"No budget below {longest} is shown to be enough within {found.margin:g} {unit}: "
-            f"{_describe_failure(found, unit)}."
+            f"No budget below {longest} is shown to be enough within {smallest.margin:g} {unit}: "
+            f"{_describe_failure(smallest, unit)}."
         )
-    tests = [row.from_longest for row in curve.rows if (row.budget or 0) >= found.budget]
+    tests = [row.from_longest for row in curve.rows if (row.budget or 0) >= smallest.budget]
     n = min(test.n for test in tests if test is not None)
     return (
-        f"{found.budget} steps are enough: from there on no budget is worse than {longest} by "
-        f"more than {found.margin:g} {unit} (95 %, n = {n})."
+        f"{smallest.budget} steps are enough: from there on no budget is worse than {longest} by "
+        f"more than {smallest.margin:g} {unit} (95 %, n = {n})."
     )
 
 
-def _describe_failure(found: SmallestBudget, unit: str) -> str:
-    """Return why the longest budget that is not shown to be enough is not."""
-    test, failed = found.test, f"{found.failed} steps"
+def _describe_failure(smallest: SmallestBudget, unit: str) -> str:
+    """Return why the longest of the budgets that are not shown to be enough is not."""
+    test, failed = smallest.test, f"{smallest.failed} steps"
     if test is None:
-        return f"{failed} have no seed in common with {found.longest}"
+        return f"{failed} have no seed in common with {smallest.longest}"
     difference = f"{_difference(test)} {unit} (n = {test.n})"
-    if found.worse:
+    if smallest.worse:
         return f"{failed} are worse by more than that, {difference}"
     text = f"{failed} differ by {difference}"
-    if found.seeds is None or found.seeds > MAX_ADVISED:
-        return f"{text}, and to show it takes more than {MAX_ADVISED} seeds"
-    return f"{text}, and to show it takes {found.seeds} seeds" if found.seeds > test.n else text
+    if smallest.seeds is None or smallest.seeds > MAX_ADVISED:
+        return f"{text}, and deciding it takes more than {MAX_ADVISED} seeds"
+    return (
+        f"{text}, and deciding it takes {smallest.seeds} seeds" if smallest.seeds > test.n else text
+    )
 
 
 def _list_notes(curve: BudgetCurve) -> Iterator[str]:
-    """Yield what a curve is of, how to read its tables, and what to keep in mind."""
     yield describe_curve_key(curve.key)
-    test = "" if curve.chosen_by == curve.measure else ", and chooses; test is only reported"
+    test = "" if curve.chosen_by == curve.measure else "; test is only reported"
     yield (
-        f"{name_axis(curve)}: {curve.direction} is better{test}. Differences are "
-        "paired by seed, with 95 % t-intervals."
+        f"Budgets are chosen by {name_axis(curve)}: {curve.direction} is better{test}. Differences "
+        "are paired by seed, with 95 % t-intervals."
     )
     yield (
-        "Costs are device seconds (GPU or CPU seconds) and training images, each pretraining "
-        f"counted whole; front: the Pareto front over {curve.cost}."
+        "Costs are device seconds (GPU or CPU) and training images of one trial with a whole "
+        f"pretraining of its own; front: on the Pareto front over {curve.cost}."
     )
     if len({frozenset(row.by_seed) for row in curve.rows}) > 1:
-        yield "Budgets have different seeds: compare the differences, which are paired, not means."
+        yield "Budgets have different seeds: compare the paired differences, not the means."
 
 
 # Tables
 
 
 def list_tables(curve: BudgetCurve) -> list[Table]:
-    """Return a curve's values, its costs, and where they are known how its maps change."""
+    """Return tables of a curve's values, its costs and, where known, the stability of its maps."""
     rows = list_rows(curve)
     chosen_by = "holdout" if curve.chosen_by != curve.measure else curve.measure
     values = tabulate(
@@ -155,16 +155,16 @@ def list_tables(curve: BudgetCurve) -> list[Table]:
         _number(chosen_by, 4, of="holdout"),
         _number("sd", 4, of="deviation"),
         _number("test", 4),
-        _number("- conventional", of=lambda row: _difference(row.from_conventional)),
-        _number("- longest", of=lambda row: _difference(row.from_longest)),
+        _number("minus conventional", of=lambda row: _difference(row.from_conventional)),
+        _number("minus longest", of=lambda row: _difference(row.from_longest)),
         title=describe_answer(curve),
         under=curve_title(curve.key),
         notes=tuple(_list_notes(curve)),
     )
-    costs = tabulate(rows, *COSTS, under="What a trial costs by itself, and the Pareto front")
+    costs = tabulate(rows, *COSTS, under="Costs of a trial, and the Pareto front")
     if not curve.stability:
         return [values, costs]
-    under = f"The map against that of {curve.stability[0].longest} steps, mean over seeds"
+    under = f"Maps compared with those of {curve.stability[0].longest} steps, mean over seeds"
     return [values, costs, tabulate(curve.stability, *MAPS, under=under)]
 
 
@@ -194,11 +194,11 @@ COSTS = (
     _number(
         "front",
         of=lambda row: "yes" if row.on_front else None,
-        meaning="On the Pareto front: no other row is at most as costly and as good, and better in "
-        "one.",
+        meaning="On the Pareto front: no other row is as cheap and as good, and better in one of "
+        "both.",
     ),
 )
-"""What a row costs."""
+"""Columns of costs."""
 
 MAPS = (
     _number("budget"),
@@ -209,7 +209,7 @@ MAPS = (
         3,
         heading="rank corr.",
         meaning="Spearman's rank correlation of the map with that of the longest budget, over all "
-        "dimensions, mean over seeds.",
+        "dimensions; mean over seeds.",
     ),
     _number(
         "overlap",
@@ -217,18 +217,20 @@ MAPS = (
         meaning="Intersection over union of what the rule keeps after the split, by this map and "
         "by that of the longest budget.",
     ),
-    _number("by_chance", 3, heading="by chance", meaning="About the overlap of unrelated tables."),
+    _number(
+        "by_chance", 3, heading="by chance", meaning="Approximate overlap of unrelated tables."
+    ),
     _number(
         "mask_share",
         3,
         heading="mask share",
-        meaning="Share of the map's variance within windows that one pattern, the same in every "
-        "window, explains.",
+        meaning="Share of the map's variance within windows that is explained by one pattern, the "
+        "same in every window.",
     ),
     _number(
         "tied",
-        of=lambda one: None if one.tied is None else f"{one.tied:.1%}",
+        of=lambda stability: None if stability.tied is None else f"{stability.tied:.1%}",
         meaning="Share of windows in which the map does not say which two dimensions stay.",
     ),
 )
-"""How the maps of a budget compare with those of the longest."""
+"""Columns of `Stability`."""

@@ -1,4 +1,4 @@
-"""Data sets in text: those that there are, a set just prepared, and what a set holds."""
+"""Data sets as text: a list of all, and the content of a prepared one."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -17,9 +17,9 @@ from lcma.sweeps.errors import UserError
 
 
 def read_data_sets(root: Path) -> list[dict[str, Any]]:
-    """Return every set that can be or is prepared below a root, as JSON values.
+    """Return every set that is or can be prepared below a root, as JSON values.
 
-    ``problem`` says why a set that is there cannot be used.
+    ``problem`` says why a set that exists cannot be used.
     """
     rows = []
     for known in data.list_sets(root):
@@ -44,7 +44,7 @@ def read_data_sets(root: Path) -> list[dict[str, Any]]:
 
 
 def tabulate_prepared_sets(rows: Sequence[dict[str, Any]], root: Path) -> Table:
-    """Return a table of those of `read_data_sets` that are prepared."""
+    """Return a table of the prepared sets among the rows of `read_data_sets`."""
     return tabulate(
         [row for row in rows if row["prepared"]],
         TableColumn("name", of=itemgetter("name")),
@@ -68,7 +68,7 @@ def describe_data_sets(rows: Sequence[dict[str, Any]]) -> list[str]:
         lines.append("")
     lines += [f"{row['name']}: {row['problem']}" for row in rows if "problem" in row]
     left = [row for row in rows if not row["prepared"] and "problem" not in row]
-    # Those that need no files are for demos: their small forms are the useful ones.
+    # Sets that need no files are for demos, where the box-filtered forms are the useful ones.
     shown = [row for row in left if not (row["filtered"] and row["needs_path"])]
     if shown:
         width = max(len(row["command"]) for row in shown)
@@ -76,14 +76,14 @@ def describe_data_sets(rows: Sequence[dict[str, Any]]) -> list[str]:
         lines += [f"  {row['command']:<{width}}  # {row['description']}" for row in shown]
     if len(shown) < len(left):
         lines += [
-            "Each also box-filtered by two or four under its own name, such as cifar10-16.",
-            "Images of your own: lcma data prepare NAME --from FOLDER --size S",
+            "Each also has box-filtered forms, smaller by two or four, such as cifar10-16.",
+            "Your own images: lcma data prepare NAME --from FOLDER --size S",
         ]
     return lines
 
 
-FEW = 100
-"""Test images, below which the spread over images may be larger than any difference of rules."""
+MIN_IMAGES = 100
+"""With fewer test images the spread over images may exceed any difference between rules."""
 
 
 def describe_set(
@@ -101,10 +101,10 @@ def describe_set(
         lines.append(f"published: {_list_counts(expected)}: {same}")
     if manifest.deviation:
         lines.append(f"not the published set: {manifest.deviation}")
-    if counts.test < FEW:
+    if counts.test < MIN_IMAGES:
         lines.append(
             f"few: {format_count(counts.test, 'test image')}, and every comparison rests on them; "
-            "some hundreds say more"
+            "a few hundred show more"
         )
     if manifest.skipped:
         some = ", ".join(manifest.skipped[:3]) + ", ..." * (len(manifest.skipped) > 3)
@@ -117,9 +117,9 @@ def describe_set(
         f"digest: {manifest.digest}",
     ]
     if copies is not None:
-        within = ", ".join(f"{copies[f'within_{part}']:,} in {part}" for part in PARTS)
+        counted = ", ".join(f"{copies[f'within_{part}']:,} in {part}" for part in PARTS)
         lines += [
-            f"copies of an earlier image: {within}",
+            f"copies of an earlier image: {counted}",
             f"in two parts: {copies['train_test']:,} of test and {copies['train_holdout']:,} of "
             f"holdout are in train, {copies['holdout_test']:,} of test are in holdout",
         ]
@@ -133,27 +133,29 @@ def _list_counts(counts: ByPart[int]) -> str:
     return ", ".join(f"{number:,} {part}" for part, number in counts.items())
 
 
-def tabulate_channels(found: Inspection) -> Table:
+def tabulate_channels(inspection: Inspection) -> Table:
     """Return a table with mean and range of each channel in each part."""
     columns = [TableColumn("channel")]
-    values: list[list[Any]] = [list(map(str, range(len(found.channels.train))))]
-    for part, channels in found.channels.items():
+    values: list[list[Any]] = [list(map(str, range(len(inspection.channels.train))))]
+    for part, channels in inspection.channels.items():
         columns.append(TableColumn(f"{part} mean", kind="number", places=2))
         columns.append(TableColumn("range", right=True))
-        values.append([one.mean for one in channels])
-        values.append([f"{one.low:g}..{one.high:g}" for one in channels])
+        values.append([channel.mean for channel in channels])
+        values.append([f"{channel.low:g}..{channel.high:g}" for channel in channels])
     return Table(tuple(columns), tuple(zip(*values, strict=True)))
 
 
 def set_as_dict(
-    manifest: Manifest, found: Inspection, bars: Sequence[ComputedBar], picture: Path
+    manifest: Manifest, inspection: Inspection, bars: Sequence[ComputedBar], picture: Path
 ) -> dict[str, Any]:
     """Return a prepared set as JSON values."""
     return {
         **manifest.model_dump(mode="json", exclude={"groups"}),
         "deviation": manifest.deviation,
-        "channels": {part: list(map(asdict, of)) for part, of in found.channels.items()},
-        "duplicates": found.copies,
+        "channels": {
+            part: list(map(asdict, channels)) for part, channels in inspection.channels.items()
+        },
+        "duplicates": inspection.copies,
         "bars": list(map(asdict, bars)),
         "picture": str(picture),
     }

@@ -32,16 +32,18 @@ COLUMNS = (
 def render_effects(effects: Sequence[Effects]) -> RenderableType:
     """Return the effects for a terminal of 80 columns or more, and how many tables lack words."""
     parts: list[RenderableType] = []
-    shown = [one for one in effects if one.main]
-    for one in shown:
-        title, under = format_titles(one.group)
-        budget = "" if one.budget is None else f", budget {one.budget}"
-        maps = "" if one.map_options is None else f", maps {label_options(one.map_options)}"
-        table = tabulate(one.main, *COLUMNS, title=f"{title}{budget}", under=f"{under}{maps}")
-        parts += [render_table(table), *map(Text, _list_notes(one)), Text()]
+    shown = [table for table in effects if table.main]
+    for of_group in shown:
+        title, under = format_titles(of_group.group)
+        budget = "" if of_group.budget is None else f", budget {of_group.budget}"
+        maps = (
+            "" if of_group.map_options is None else f", maps {label_options(of_group.map_options)}"
+        )
+        table = tabulate(of_group.main, *COLUMNS, title=f"{title}{budget}", under=f"{under}{maps}")
+        parts += [render_table(table), *map(Text, _list_notes(of_group)), Text()]
     if left_out := len(effects) - len(shown):
         tables = format_count(left_out, "table")
-        parts.append(Text(f"No effects in {tables}, for want of all words at one seed."))
+        parts.append(Text(f"No effects in {tables}: no seed has results of all words."))
     if shown:
         parts.append(Text(_describe_convention(shown[0].group), style="dim"))
     else:
@@ -49,53 +51,52 @@ def render_effects(effects: Sequence[Effects]) -> RenderableType:
     return Lines(*parts)
 
 
-def _list_notes(one: Effects) -> Iterator[str]:
-    if one.interactions_share is None:
-        measure = name_measure(one.group.measure)
+def _list_notes(effects: Effects) -> Iterator[str]:
+    if effects.interactions_share is None:
+        measure = name_measure(effects.group.measure)
         yield f"All words have the same mean {measure}: there is nothing to share."
-    elif one.interactions:
-        largest = max(one.interactions, key=lambda e: abs(e.test.mean))
+    elif effects.interactions:
+        largest = max(effects.interactions, key=lambda e: abs(e.test.mean))
         mean, half = largest.test.mean, largest.test.half_width
         interval = "" if half is None else f" ± {format_number(half)}"
         yield (
-            f"{100 * one.interactions_share:.1f} % is left to interactions; the largest, of splits "
-            f"{' and '.join(map(str, largest.splits))}: {format_number(mean, sign=True)}"
-            f"{interval} (even minus odd number of H there)."
+            f"Interactions have a share of {100 * effects.interactions_share:.1f} %. The largest, "
+            f"of splits {' and '.join(map(str, largest.splits))}: "
+            f"{format_number(mean, sign=True)}{interval} (words with an even minus those with an "
+            "odd number of H there)."
         )
-    if one.incomplete:
-        yield f"Left out, for not all words: {format_count(len(one.incomplete), 'seed')}."
-    if len(one.seeds) < MIN_SEEDS:
+    if effects.incomplete:
+        yield f"Left out: {format_count(len(effects.incomplete), 'seed')} without all words."
+    if len(effects.seeds) < MIN_SEEDS:
         yield f"Fewer than {MIN_SEEDS} seeds decide nothing: this is a first look."
 
 
 def _describe_convention(group: Group) -> str:
-    better = "below 0: fewer bits"
-    if group.measure != BITS_PER_DIM:
-        side = "above" if group.direction == "higher" else "below"
-        better = f"in {name_unit(group.unit)}, {side} 0: {group.direction}, which is better,"
+    side = "above" if group.direction == "higher" else "below"
+    unit = "" if group.measure == BITS_PER_DIM else f", in {name_unit(group.unit)}"
     return (
-        f"Effect: {name_measure(group.measure)} of the words with L at the split minus those with "
-        f"H there, by seed; {better} when the low contributions are factored out there. ± 95 %: "
-        "half of the t-interval over seeds, not corrected for the number of effects. Share: of the "
-        "sum of squares among the word means, noise included."
+        f"Effect: {name_measure(group.measure)} of the words with L at the split minus that of the "
+        f"words with H there, by seed{unit}; {side} 0 it is better to factor the low contributions "
+        "out there. ± 95 %: half of the t-interval over seeds, not corrected for the number of "
+        "effects. Share: part of the sum of squares among the word means, including noise."
     )
 
 
 def effects_as_dict(effects: Sequence[Effects]) -> dict[str, Any]:
     """Return all numbers in full under "effects", ready for JSON; a missing one is None."""
-    return {"effects": [_as_dict(one) for one in effects]}
+    return {"effects": list(map(_as_dict, effects))}
 
 
-_GROUP = (*COMPARABLE, "profile", "splits", "steps", "measure", "unit", "direction")
-_OWN = ("budget", "map_options", "seeds", "interactions_share", "incomplete")
+_GROUP_FIELDS = (*COMPARABLE, "profile", "splits", "steps", "measure", "unit", "direction")
+_FIELDS = ("budget", "map_options", "seeds", "interactions_share", "incomplete")
 
 
-def _as_dict(one: Effects) -> dict[str, Any]:
+def _as_dict(effects: Effects) -> dict[str, Any]:
     return {
-        **{name: getattr(one.group, name) for name in _GROUP},
-        **{name: getattr(one, name) for name in _OWN},
-        "main": list(map(_effect_as_dict, one.main)),
-        "interactions": list(map(_effect_as_dict, one.interactions)),
+        **{name: getattr(effects.group, name) for name in _GROUP_FIELDS},
+        **{name: getattr(effects, name) for name in _FIELDS},
+        "main": list(map(_effect_as_dict, effects.main)),
+        "interactions": list(map(_effect_as_dict, effects.interactions)),
     }
 
 

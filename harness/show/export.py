@@ -41,8 +41,7 @@ from lcma.sweeps.errors import UserError
 from lcma.sweeps.measures import BITS_PER_DIM
 
 SUFFIX = ".manifest.json"
-"""Ending of the file with an export's manifest, after the export's own name."""
-
+"""Suffix of the file with an export's manifest."""
 
 ExportFormat = Literal["csv", "json", "md", "latex", "parquet"]
 
@@ -51,24 +50,18 @@ FORMATS: tuple[ExportFormat, ...] = get_args(ExportFormat)
 
 @dataclass(frozen=True)
 class ExportQuery:
-    """Selection of an export.
-
-    ``where`` are KEY=VALUE of columns of `results`. ``factorization`` are those of the board's
-    rows, beside what they are compared with; of results the only ones. ``paper`` is the number of a
-    table of the paper. ``measure`` is what the board is ranked by, or verdicts are judged by.
-    ``sweep`` is the name or id of the one whose trials count, None for all.
-    """
+    """The content of an export."""
 
     what: Literal["board", "results", "verdicts"] = "board"
-    where: tuple[str, ...] = ()
-    factorization: tuple[str, ...] = ()
-    paper: str | None = None
-    measure: str = BITS_PER_DIM
-    sweep: str | None = None
+    where: tuple[str, ...] = ()  # KEY=VALUE of columns of `results`
+    factorization: tuple[str, ...] = ()  # of a board, the rows to keep beside the reference
+    paper: str | None = None  # number of a table of the paper
+    measure: str = BITS_PER_DIM  # what the board is ranked by, or verdicts are judged by
+    sweep: str | None = None  # name or id of the only sweep whose trials count
 
 
 def make_export(store: Store, query: ExportQuery, form: ExportFormat) -> bytes:
-    """Return the export. Raises UserError where parts of the query do not go together."""
+    """Return the export. Raises UserError where parts of the query exclude each other."""
     if query.paper and query.what != "board":
         raise UserError(f"{query.what} and --paper are two tables: give one of them")
     if query.measure != BITS_PER_DIM and (query.paper or query.what == "results"):
@@ -85,8 +78,8 @@ def make_export(store: Store, query: ExportQuery, form: ExportFormat) -> bytes:
     if query.what == "results":
         select = select_view("results", sweep_id=sweep_id, **where)
         names = tuple(select.selected_columns.keys())
-        found = QueryResult(names, tuple(map(tuple, store.rows(select))), truncated=False)
-        return _write(make_table(found, "Results"), form)
+        results = QueryResult(names, tuple(map(tuple, store.rows(select))), truncated=False)
+        return _write(make_table(results, "Results"), form)
     chosen = {"measure": query.measure, "sweep_id": sweep_id, **where}
     if query.what == "verdicts":
         return _write_verdicts(read_verdicts(store, **chosen), form)
@@ -97,12 +90,12 @@ def make_export(store: Store, query: ExportQuery, form: ExportFormat) -> bytes:
 
 
 def make_paper_table(board: Board, number: str) -> Table:
-    """Return the paper's table of that number, a row for each printed number and ours beside it."""
+    """Return the paper's table of that number: a row for each printed number, with ours."""
     title = f"Table {number} of the {SOURCE} paper: bits/dim as printed, ours, difference"
-    return tabulate(compare_with_paper(board, number), *_OF_PAPER, title=title)
+    return tabulate(compare_with_paper(board, number), *_PAPER_COLUMNS, title=title)
 
 
-_OF_PAPER = (
+_PAPER_COLUMNS = (
     *(TableColumn(name, of=f"number.{name}") for name in ("flow", "dataset", "factorization")),
     TableColumn("printed", kind="number", places=2, of="number.bits_per_dim"),
     TableColumn("ours", kind="number", places=4, of="row.mean"),
@@ -113,7 +106,7 @@ _OF_PAPER = (
     TableColumn("steps", kind="number", of="group.steps"),
     TableColumn("budget", kind="number", of="row.budget"),
     TableColumn(
-        "whole", kind="number", of=lambda one: flag_as_stored(one.group and one.group.whole)
+        "whole", kind="number", of=lambda row: flag_as_stored(row.group and row.group.whole)
     ),
 )
 
@@ -131,8 +124,8 @@ def _write_board(board: Board, form: ExportFormat) -> bytes:
 def _write_verdicts(verdicts: Verdicts, form: ExportFormat) -> bytes:
     if form == "json":
         return f"{to_json(verdicts_as_dict(verdicts))}\n".encode()
-    people = form in ("md", "latex")
-    return _write(summarize_verdicts(verdicts) if people else verdict_table(verdicts), form)
+    for_people = form in ("md", "latex")
+    return _write(summarize_verdicts(verdicts) if for_people else verdict_table(verdicts), form)
 
 
 def _write(table: Table, form: ExportFormat) -> bytes:
@@ -149,19 +142,16 @@ def _write(table: Table, form: ExportFormat) -> bytes:
     return text.encode()
 
 
-# The manifest stored beside an export
-
-
 def make_manifest(content: bytes, query: ExportQuery, form: ExportFormat) -> str:
-    """Return JSON with the schema of the database, the query, the version of lcma, and the digest.
+    """Return JSON with the versions of lcma and the schema, the query, and the export's digest.
 
-    Nothing in it depends on when or where the export was made.
+    It does not depend on when or where the export was made.
     """
-    about = {
+    manifest = {
         "generator": f"lcma {version('lcma')}",
         "schema": current_version(),
         "query": {"format": form, **asdict(query)},
         "bytes": len(content),
         "sha256": hashlib.sha256(content).hexdigest(),
     }
-    return to_json(about) + "\n"
+    return to_json(manifest) + "\n"

@@ -35,25 +35,25 @@ from lcma.models import SplitTable
 from lcma.sweeps.errors import UserError
 
 AREA_COLOURS = (ORANGE, SKY_BLUE, GREEN, PURPLE, VERMILION, BLUE, YELLOW)
-"""Colours of the dimensions that the first, the second, ... split factors out."""
+"""Colours of the dimensions that each split factors out, in the order of splits."""
 
 KEPT_COLOUR = "#3B3B3B"
-"""Colour of the dimensions that are still there."""
+"""Colour of the dimensions that are left."""
 
 STOPS = (
     *("#00224E", "#0C3470", "#35456C", "#50576C", "#666970", "#7D7C78"),
     *("#948E77", "#AEA371", "#C8B866", "#E5CF52", "#FEE838"),
 )
-"""Colours of values, evenly spaced: cividis, which colour-blind people tell apart."""
+"""Colours of values, evenly spaced: cividis, which colour-blind people can read."""
 
-BAR = 92
-"""Least gap before a panel with a scale of its colours, in pixels."""
+SCALE_WIDTH = 92
+"""Pixels before a panel that a scale of its colours needs."""
 
-_LINE, _CAPTION, _BETWEEN, _MARGIN = 22, 16, 14, 16
-"""Pixels of a line of text, of a smaller one, between rows, and around all."""
+_LINE, _CAPTION, _ROW_GAP, _MARGIN = 22, 16, 14, 16
+"""Pixels of a line of text, of a line of a caption, between rows, and around the picture."""
 
 _SIDE = 88
-"""Largest side of a table's channel, in pixels."""
+"""Largest side of a channel of a table, in pixels."""
 
 Rgb = NDArray[np.uint8]
 Shape = tuple[int, int, int]
@@ -69,32 +69,28 @@ class Colours:
 
     @classmethod
     def of(cls, values: NDArray[Any], unit: str) -> "Colours":
-        """Return a scale over all values, also of equal ones."""
+        """Return a scale over all values, which may be equal."""
         low, high = float(values.min()), float(values.max())
         return cls(low, high, unit) if low < high else cls(low - 0.5, high + 0.5, unit)
 
     def paint(self, values: NDArray[Any]) -> Rgb:
-        """Return the colours of values."""
+        """Return the colours of values, in another axis at the end."""
         place = (values - self.low) / (self.high - self.low) * (len(STOPS) - 1)
-        mixed = [np.interp(place, range(len(STOPS)), one) for one in read_colours(STOPS).T]
+        mixed = [np.interp(place, range(len(STOPS)), channel) for channel in read_colours(STOPS).T]
         return np.round(np.stack(mixed, axis=-1)).astype(np.uint8)
 
 
 @dataclass(frozen=True)
 class Panel:
-    """An array (H, W, 3) in a grid, each entry a square of ``scale`` pixels.
-
-    ``title`` is right above it, ``heading`` above that, and the lines of ``caption`` below it.
-    ``gap`` pixels lie before it, with the scale of its ``colours``, if it has one.
-    """
+    """An array (H, W, 3) in a grid."""
 
     rgb: Rgb
-    scale: int
-    title: str = ""
-    heading: str = ""
-    caption: tuple[str, ...] = ()
-    gap: int = 6
-    colours: Colours | None = None
+    scale: int  # pixels a side of each entry
+    title: str = ""  # directly above the array
+    heading: str = ""  # above the title
+    caption: tuple[str, ...] = ()  # lines below the array
+    gap: int = 6  # pixels before the array
+    colours: Colours | None = None  # drawn as a scale in the gap
 
 
 def draw_grid(
@@ -104,10 +100,9 @@ def draw_grid(
     below: Sequence[str] = (),
     legend: Sequence[tuple[str, str]] = (),
 ) -> Path:
-    """Draw rows of panels below a title, lines, and a legend of labels and colours.
+    """Draw rows of panels below a title, lines of text, and a legend of labels and colours.
 
-    A cell of an array is a whole number of pixels, and the picture as large as what is in it. The
-    name of the file says the format, PNG where it says none. Raises UserError where it cannot be
+    The file's suffix sets the format, PNG by default. Raises UserError where the file cannot be
     written.
     """
     parts, edges = list[str](), [0.0]
@@ -122,14 +117,14 @@ def draw_grid(
         edges.append(x + width)
 
     def write(x: int, y: int, text: str, size: int = 12, how: str = f'fill="{INK}"') -> float:
-        """Write around the height ``y``, and return about where the text ends."""
+        """Write text centred at the height ``y``, and return approximately where it ends."""
         shown = printable(text)
         at = f'x="{x}" y="{y + 0.35 * size:g}" font-size="{size}"'
         parts.append(f"<text {at} {how}>{escape(shown)}</text>" if shown else "")
         edges.append(x + 0.53 * size * cell_len(shown))
         return edges[-1]
 
-    top = 8
+    top = 8  # the height of the line or row that is drawn next
     write(0, top, title, 15)
     for line in below:
         top += _CAPTION
@@ -153,7 +148,7 @@ def draw_grid(
             show(panel.rgb, left, top + _LINE // 2, width, height)
             if panel.colours is not None:
                 low, high = panel.colours.low, panel.colours.high
-                bar, begin, end = left - BAR, top + 11, top + 11 + height
+                bar, begin, end = left - SCALE_WIDTH, top + 11, top + 11 + height
                 shades = panel.colours.paint(np.linspace(high, low, 64)[:, None])
                 show(shades, bar, begin, 12, height, smooth=True)
                 middle = (begin + end) // 2
@@ -166,7 +161,7 @@ def draw_grid(
             for k, line in enumerate(panel.caption, start=1):
                 write(left, top + height + 6 + _CAPTION * k, line, 11)
             left, deepest = left + width, max(deepest, height + _CAPTION * len(panel.caption))
-        top += _LINE + deepest + _BETWEEN
+        top += _LINE + deepest + _ROW_GAP
     wide, high = math.ceil(max(edges)) + 2 * _MARGIN, top + 2 * _MARGIN - _LINE
     size = f'width="{wide}" height="{high}" viewBox="{-_MARGIN} {-_MARGIN} {wide} {high}"'
     names = 'xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink"'
@@ -185,54 +180,55 @@ def draw_tables(
 ) -> Path:
     """Draw index tables as in the paper's Figure 1, on the grid of the input image (C, H, W).
 
-    A row for each factorization, and a column for each split, with all channels where those of any
-    table differ: which dimensions are factored out so far, and when. Raises UserError where it
-    cannot be written.
+    A row for each factorization and a column for each split show which dimensions are factored out
+    so far, and at which split. All channels are drawn where those of any table differ. Raises
+    UserError where the file cannot be written.
     """
     splits = max(map(len, named.values()))
     exits = [find_exit_splits(tables, shape) for tables in named.values()]
     names = channel_names(shape[0])
-    shown = shape[0] if any((one != one[:1]).any() for one in exits) else 1
+    shown = shape[0] if any((by_channel != by_channel[:1]).any() for by_channel in exits) else 1
     scale = max(2, _SIDE // max(shape[1:]))
     rows = []
     for k, (name, tables) in enumerate(named.items()):
         panels = []
         for split in range(1, len(tables) + 1):
             for channel, rgb in enumerate(colour_exits(exits[k][:shown], split, splits)):
-                first = channel == 0
-                heading = f"after split {split}" if first and k == 0 else ""
-                gap = 24 if first and split > 1 else 4 * (channel > 0)
-                words = name if first and split == 1 else ""
-                panels.append(Panel(rgb, scale, words, heading, gap=gap))
+                is_first = channel == 0
+                heading = f"after split {split}" if is_first and k == 0 else ""
+                gap = 24 if is_first and split > 1 else 4 * (channel > 0)
+                label = name if is_first and split == 1 else ""
+                panels.append(Panel(rgb, scale, label, heading, gap=gap))
         rows.append(panels)
     below = [f"for each split: {(', ' if shown > 1 else ' = ').join(names)}"] if names[1:] else []
     return draw_grid(path, rows, title or "Index tables", below, exit_legend(splits))
 
 
 def read_colours(colours: Sequence[str]) -> Rgb:
-    """Return colours as '#RRGGBB' in an array (N, 3)."""
-    return np.array([list(bytes.fromhex(one[1:])) for one in colours], dtype=np.uint8)
+    """Return the colours '#RRGGBB' as an array (N, 3)."""
+    return np.array([list(bytes.fromhex(colour[1:])) for colour in colours], dtype=np.uint8)
 
 
 def colour_exits(exits: NDArray[np.int64], split: int, splits: int) -> Rgb:
-    """Return the colours of what is factored out up to a split, for each of `find_exit_splits`.
+    """Return the colours of exits, as `find_exit_splits` returns them, up to a split.
 
     Raises UserError for more splits than there are colours.
     """
     if splits > len(AREA_COLOURS):
-        most = len(AREA_COLOURS)
-        raise UserError(f"tables of more than {most} splits cannot be drawn apart")
+        raise UserError(
+            f"tables of {splits} splits cannot be drawn: there are colours for {len(AREA_COLOURS)}"
+        )
     return read_colours([KEPT_COLOUR, *AREA_COLOURS])[np.where(exits <= split, exits, 0)]
 
 
 def exit_legend(splits: int) -> list[tuple[str, str]]:
-    """Return the meanings of the colours of `find_exit_splits`."""
+    """Return the legend of `colour_exits`."""
     meanings = [f"factored out at split {k + 1}" for k in range(splits)]
     return [*zip(meanings, AREA_COLOURS, strict=False), ("stays", KEPT_COLOUR)]
 
 
 def channel_names(channels: int) -> tuple[str, ...]:
-    """Return what channels are called in a picture."""
+    """Return the names of channels in a picture."""
     if channels == 3:
         return ("red", "green", "blue")
     return tuple(f"channel {c}" for c in range(channels)) if channels > 1 else ("",)
@@ -242,9 +238,9 @@ def channel_names(channels: int) -> tuple[str, ...]:
 
 
 def tile_images(images: NDArray[np.uint8], columns: int, scale: int) -> Rgb:
-    """Return one array (H, W, 3) with images (N, C, H, W) in rows, between two pixels of white.
+    """Return an array (H, W, 3) of images (N, C, H, W) in rows, with two white pixels between.
 
-    Raises ValueError for no images, or channels other than 1 or 3.
+    Raises ValueError for no images, or for channels other than 1 or 3.
     """
     count, channels, height, width = images.shape
     if count < 1 or channels not in (1, 3):
@@ -259,27 +255,27 @@ def tile_images(images: NDArray[np.uint8], columns: int, scale: int) -> Rgb:
     return np.pad(grid.reshape(rows * tall, columns * wide, 3), edges, constant_values=255)
 
 
-# Contact sheets: images of a prepared set, to be looked at before anything is trained on them
+# Contact sheets: images of a prepared set, to look at before training on them
 
-SHOWN: tuple[PartName, ...] = ("test", "train")
+SHEET_PARTS: tuple[PartName, ...] = ("test", "train")
 
-_COLUMNS, _MOST, _CELL = 16, 80, 64
+_COLUMNS, _MAX_IMAGES, _CELL = 16, 80, 64
 
 
 def draw_contact_sheet(prepared: PreparedSet, path: Path) -> Path:
-    """Draw up to 80 images of the test part and as many of train, evenly spaced.
+    """Draw up to 80 images each of the test part and of train, evenly spaced.
 
-    Float images are rounded for the picture. Raises UserError where it cannot be written.
+    Float images are rounded for the picture. Raises UserError where the file cannot be written.
     """
     rows = []
-    for part in SHOWN:
+    for part in SHEET_PARTS:
         images = prepared.part(part).images
-        shown = min(len(images), _MOST)
-        some = images[np.arange(shown) * len(images) // shown]
-        some = np.clip(np.round(some), 0, 255).astype(np.uint8)
-        channels = some if some.shape[1] == 3 else some[:, :1]
-        grid = tile_images(channels, _COLUMNS, max(1, _CELL // some.shape[2]))
-        choice = "" if len(some) == len(images) else f", {len(some)} of them evenly spaced"
+        shown = min(len(images), _MAX_IMAGES)
+        sample = images[np.arange(shown) * len(images) // shown]
+        sample = np.clip(np.round(sample), 0, 255).astype(np.uint8)
+        channels = sample if sample.shape[1] == 3 else sample[:, :1]
+        grid = tile_images(channels, _COLUMNS, max(1, _CELL // sample.shape[2]))
+        choice = "" if shown == len(images) else f", {shown} of them evenly spaced"
         rows.append([Panel(grid, 1, f"{part}: {len(images):,} images{choice}", gap=0)])
     manifest = prepared.manifest
     title = f"{manifest.name} ({manifest.variant}), digest {manifest.digest[:12]}"

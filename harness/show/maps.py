@@ -1,4 +1,4 @@
-"""Contribution maps and the index tables made from them: pictures, tables of numbers, and JSON."""
+"""Contribution maps and the index tables that they make: pictures, tables of numbers, and JSON."""
 
 import itertools
 from collections import defaultdict
@@ -27,7 +27,7 @@ from lcma.harness.results.maps import (
     series_key,
 )
 from lcma.harness.show.grids import (
-    BAR,
+    SCALE_WIDTH,
     Colours,
     Panel,
     channel_names,
@@ -40,46 +40,45 @@ from lcma.harness.show.tables import Table, TableColumn, tabulate
 from lcma.harness.show.targets import PictureTarget
 from lcma.sweeps.errors import UserError
 
-_BETWEEN = 24
+_TABLE_GAP = 24
+"""Pixels between a map and its table."""
+
 _SIDE = 96
-"""Largest side of a panel in pixels."""
+"""Largest side of a panel, in pixels."""
 
 
 @dataclass(frozen=True)
 class MapSheet:
-    """A set of maps in numbers, a record for each split, and pictures.
-
-    ``maps`` shows other budgets beside this one.
-    """
+    """A set of maps in numbers and pictures."""
 
     set: MapSet
-    splits: Sequence[Record]
-    maps: Path
-    tables: Path
+    splits: Sequence[Record]  # statistics of each split
+    maps: Path  # picture of these maps and those of other budgets
+    tables: Path  # picture of the tables of every factorization
 
 
 def draw_maps(store: Store, sets: Iterable[MapSet], target: PictureTarget) -> list[MapSheet]:
-    """Draw maps, the budgets of a pretraining below each other, and every factorization's tables.
+    """Draw maps, the budgets of a pretraining in one picture, and every factorization's tables.
 
-    Tables are compared with those of the first set. Raises UserError where maps are damaged or a
-    picture cannot be written.
+    Statistics compare tables with those of the first set. Raises UserError where maps are damaged
+    or a picture cannot be written.
     """
     reader = MapReader(store, list_map_sets(store))
     sheets = []
-    ordered = sorted(sets, key=lambda one: (*series_key(one), one.budget))
+    ordered = sorted(sets, key=lambda map_set: (*series_key(map_set), map_set.budget))
     for _, group in itertools.groupby(ordered, key=series_key):
         series = list(group)
         overview = _draw_series(reader, series, target)
-        for one in series:
-            maps = reader.maps(one)
+        for map_set in series:
+            maps = reader.maps(map_set)
             tables = draw_tables(
-                make_all_tables(maps, one.seed, one.letters),
+                make_all_tables(maps, map_set.seed, map_set.letters),
                 image_shape(maps),
-                target.path(f"tables-{_name_file(one, with_budget=True)}"),
-                f"Index tables: {one.heading}, budget {one.budget}",
+                target.path(f"tables-{_name_file(map_set, with_budget=True)}"),
+                f"Index tables: {map_set.heading}, budget {map_set.budget}",
             )
-            splits = reader.summarize(one, ordered[0])
-            sheets.append(MapSheet(one, splits, overview, tables))
+            splits = reader.summarize(map_set, ordered[0])
+            sheets.append(MapSheet(map_set, splits, overview, tables))
     return sheets
 
 
@@ -90,23 +89,25 @@ def list_pictures(sheets: Sequence[MapSheet]) -> list[Path]:
 
 def _draw_series(reader: MapReader, series: Sequence[MapSet], target: PictureTarget) -> Path:
     first = series[0]
-    what, means = "Maps", "what dimensions are ranked by before each split"
+    kind, meaning = "Maps", "the values by which dimensions are ranked before each split"
     if first.unit == NATS:
-        what, means = "Contribution maps", "what dimensions add to the log-determinant"
+        kind, meaning = "Contribution maps", "what each dimension adds to the log-determinant"
     return draw_map_grid(
-        {f"budget {one.budget}": reader.maps(one) for one in series},
-        f"{what}: {first.heading}",
-        [means],
+        {f"budget {map_set.budget}": reader.maps(map_set) for map_set in series},
+        f"{kind}: {first.heading}",
+        [meaning],
         target.path(f"maps-{_name_file(first, with_budget=len(series) == 1)}"),
         first.letters[0],
         first.unit,
     )
 
 
-def _name_file(one: MapSet, *, with_budget: bool) -> str:
-    budget = [f"b{one.budget}"] if with_budget else []
-    ids = one.pretraining_id[:8], one.data_digest[:8]
-    return make_file_name(one.flow, one.dataset, *budget, f"s{one.seed}", *ids, one.score)
+def _name_file(map_set: MapSet, *, with_budget: bool) -> str:
+    budget = [f"b{map_set.budget}"] if with_budget else []
+    ids = map_set.pretraining_id[:8], map_set.data_digest[:8]
+    return make_file_name(
+        map_set.flow, map_set.dataset, *budget, f"s{map_set.seed}", *ids, map_set.score
+    )
 
 
 def draw_map_grid(
@@ -117,11 +118,19 @@ def draw_map_grid(
     letter: str = "L",
     unit: str = NATS,
 ) -> Path:
-    """Draw maps below each other by split, and what a letter's word leaves out up to it.
+    """Draw maps below each other by split, each beside the table that its word makes.
 
-    All channels of a map and their mean, and beside them those of the table. The colours of a split
-    share one scale. The lines of ``below`` stand under the title. Raises UserError where the maps
-    differ in shape or number of splits, or it cannot be written.
+    A row has all channels of a map, their mean, and the channels of the table. The maps of a split
+    share one scale of colours. Raises UserError where the maps differ in shape or number of splits,
+    or the file cannot be written.
+
+    Args:
+        named: Maps by split, under their names.
+        title: Of the picture.
+        below: Lines under the title.
+        path: The file.
+        letter: The only letter of the word.
+        unit: Of the maps.
     """
     (splits, shape), *others = {(len(maps), image_shape(maps)) for maps in named.values()}
     if others:
@@ -138,9 +147,9 @@ def draw_map_grid(
         for k, heading in enumerate(named):
             panels = _make_panels(map(colours.paint, shown[k]), (*names, "mean"))
             above = f"split {split}, {heading}"
-            panels[0] = replace(panels[0], heading=above, gap=BAR, colours=colours)
+            panels[0] = replace(panels[0], heading=above, gap=SCALE_WIDTH, colours=colours)
             table = _make_panels(colour_exits(exits[k], split, splits), names)
-            table[0] = replace(table[0], heading=WORDS[letter], gap=_BETWEEN)
+            table[0] = replace(table[0], heading=WORDS[letter], gap=_TABLE_GAP)
             rows.append([*panels, *table])
     return draw_grid(path, rows, title, below, exit_legend(splits))
 
@@ -162,7 +171,7 @@ def _make_panels(images: Iterable[Any], names: Sequence[str]) -> list[Panel]:
 
 
 def tabulate_maps(sheets: Sequence[MapSheet]) -> list[Table]:
-    """Return the maps in numbers, and the tables of low."""
+    """Return a table of statistics of the maps, and one of the tables of low."""
     named: dict[str, list[str]] = defaultdict(list)
     for sheet in sheets:
         named[sheet.set.heading].append(sheet.set.id)
@@ -201,7 +210,10 @@ def tabulate_maps(sheets: Sequence[MapSheet]) -> list[Table]:
             _column("budgets IoU", "iou_other_budgets"),
             _column("first IoU", "iou_first"),
             under="Tables of low: which dimensions stay",
-            notes=(f"By chance: even, odd 0.333; halves, seeds, budgets, first {chance}",),
+            notes=(
+                "By chance, even and odd: 0.333; halves, seeds, budgets and first, by split: "
+                f"{chance}",
+            ),
         ),
     ]
 

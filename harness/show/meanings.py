@@ -1,4 +1,4 @@
-"""What the headings of tables mean, in words for people, and what a measure is."""
+"""Explanations for people: of the headings of tables, and of measures."""
 
 from collections.abc import Mapping
 
@@ -19,11 +19,11 @@ MEANINGS: Mapping[str, tuple[str, str]] = {
         "Standard error of one trial's number over the test images. It says nothing about seeds.",
     ),
 }
-"""Heading and meaning of every column that says what it means, by its name."""
+"""Heading and meaning of every column with a meaning, by its name."""
 
 
 def explain_measure(kind: MeasureKind) -> str:
-    """Return what a measure is, its unit, and which values are better."""
+    """Return a measure's meaning, its unit, and which values are better."""
     name = "bits/dim" if kind.name == BITS_PER_DIM else printable(kind.name)
     better = "" if kind.direction is None else f"; {kind.direction} is better"
     return f"{name}: {printable(kind.meaning)}, in {printable(kind.unit)}{better}."

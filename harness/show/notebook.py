@@ -1,4 +1,4 @@
-"""Show a board, verdicts and curves by budget in a notebook."""
+"""Boards, verdicts and curves by budget in a notebook."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -20,9 +20,9 @@ R = TypeVar("R")
 
 
 class View(Generic[R]):
-    """Results that show themselves in a notebook by tables for people; ``results`` holds them.
+    """Results that a notebook shows as tables for people.
 
-    Its length is the number of rows of the board, of verdicts, or of curves.
+    ``results`` holds them; the length is the number of rows of the board, of verdicts or of curves.
     """
 
     def __init__(
@@ -41,11 +41,12 @@ class View(Generic[R]):
         return "\n".join(map(table_as_html, self._shown)) or "<p>There are no results yet.</p>"
 
     def to_pandas(self) -> "pd.DataFrame":
-        """Return a row for each row, verdict or budget, with the columns of `lcma export`.
+        """Return a row for each row of the board, verdict or budget, with `lcma export`'s columns.
 
-        Integers stay whole where some are missing. Of curves by budget a row without a budget is
-        what is conventional; ``holdout``, ``test`` and differences are in ``unit``, costs in device
-        seconds and training images; ``on_front`` and ``smallest_enough`` are 0 or 1.
+        Columns of integers stay integers where some are missing. Among curves by budget, a row
+        without a budget is the conventional rule; ``holdout``, ``test`` and differences are in
+        ``unit``, costs in device seconds and training images, and ``on_front`` and
+        ``smallest_enough`` are 0 or 1.
         """
         import pandas as pd
 
@@ -55,7 +56,7 @@ class View(Generic[R]):
             name: set(map(type, values)) - {type(None)}
             for name, values in zip(names, zip(*self._table.rows, strict=True), strict=False)
         }
-        return frame.astype({name: "Int64" for name, found in kinds.items() if found == {int}})
+        return frame.astype({name: "Int64" for name, types in kinds.items() if types == {int}})
 
 
 def view_board(board: Board) -> View[Board]:
@@ -68,8 +69,8 @@ def view_board(board: Board) -> View[Board]:
 def view_verdicts(verdicts: Verdicts) -> View[Verdicts]:
     """Return verdicts for a notebook."""
     count = len(verdicts.all)
-    counts = sorted(Counter(one.decision for one in verdicts.all).items())
-    about = f"{format_count(count, 'verdict')}: {', '.join(f'{k} {name}' for name, k in counts)}"
+    decisions = sorted(Counter(verdict.decision for verdict in verdicts.all).items())
+    about = f"{format_count(count, 'verdict')}: {', '.join(f'{k} {name}' for name, k in decisions)}"
     return View(verdicts, count, about, verdict_table(verdicts), [summarize_verdicts(verdicts)])
 
 

@@ -1,4 +1,4 @@
-"""What to keep in mind of a table of the board, a line each: precision, bars, seeds, losses."""
+"""Notes on a table of the board, a line each: precision, bars, seeds, lost trials, images."""
 
 from collections.abc import Iterator, Mapping
 
@@ -8,11 +8,10 @@ from lcma.harness.text import format_number, printable
 from lcma.sweeps.measures import BITS_PER_DIM, CONTROL_ORDERS, CONTROLS, name_control, name_overflow
 
 PUBLISHED = frozenset({"cifar10", "imagenet32", "imagenet64", "celeba64"})
-"""Data sets on which papers report bits/dim. Box-filtered ones are others."""
+"""Data sets on which papers report bits/dim; their box-filtered forms are not among them."""
 
 
 def list_notes(group: Group) -> list[str]:
-    """Return the notes on a group, one line each."""
     return [
         *_note_precision(group),
         *(_note_bars(group) if group.measure == BITS_PER_DIM else ()),
@@ -24,8 +23,8 @@ def list_notes(group: Group) -> list[str]:
 
 def _note_precision(group: Group) -> Iterator[str]:
     clustered = "" if group.clusters is None else f" in {group.clusters} photographs"
-    known = "an unknown number of" if group.images is None else f"{group.images:,}"
-    counted = f"{known} test images{clustered}"
+    number = "an unknown number of" if group.images is None else f"{group.images:,}"
+    counted = f"{number} test images{clustered}"
     if group.standard_error is None:
         yield f"{counted}, without a standard error."
     else:
@@ -36,7 +35,7 @@ def _note_precision(group: Group) -> Iterator[str]:
 
 def _note_bars(group: Group) -> Iterator[str]:
     if any(row.cleared is False for row in group.rows):
-        yield "† undertrained: worse than a simple baseline (in brackets)."
+        yield "†: undertrained, because its mean is above the lowest bar, a simple baseline."
     if not group.bars:
         yield "No bars are known for this data set: launch again to measure them."
     for bar in group.bars:
@@ -54,30 +53,30 @@ def _note_rows(group: Group) -> Iterator[str]:
         yield "Rows have different seeds: trust the paired differences, not the order."
     for row in group.rows:
         if row.diverged or row.failed:
-            at = "" if row.budget is None else f" at budget {row.budget}"
-            yield f"{printable(row.label)}{at}: {row.diverged} diverged, {row.failed} failed."
+            budget = "" if row.budget is None else f" at budget {row.budget}"
+            yield f"{printable(row.label)}{budget}: {row.diverged} diverged, {row.failed} failed."
     rules = {row.factorization for row in with_results}
     if "none" in rules and rules != {"none"}:
         yield (
-            "none factors nothing out, so it is a larger model than the other rows, of three to "
-            "four times the parameters in the profile tiny."
+            "none factors nothing out, so its model is larger than those of other rows: it has "
+            "three to four times their parameters in the profile tiny."
         )
 
 
-OF_VARIANT = {
-    "float": "its images are not rounded to integers, so these numbers are no bound on the bits of "
+VARIANT_NOTES = {
+    "float": "its images are not rounded to integers, so these numbers do not bound the bits of "
     "discrete images",
-    "npz": "the npz release is easier by roughly 0.3 bits/dim than the PNG release that published "
-    "numbers are on",
-    "u8": "published numbers on CelebA are on images that are not rounded to integers, as those of "
-    "the variant float",
+    "npz": "the npz release is easier, by roughly 0.3 bits/dim, than the PNG release, for which "
+    "numbers are published",
+    "u8": "published numbers for CelebA are for images that are not rounded to integers, as in the "
+    "variant float",
 }
-"""What keeps numbers of a published set from those of another variant."""
+"""Why numbers of a variant are not comparable with those of another."""
 
 
 def _note_images(group: Group) -> Iterator[str]:
     name, published = printable(group.dataset), group.dataset in PUBLISHED
-    about = OF_VARIANT.get(group.variant)
+    about = VARIANT_NOTES.get(group.variant)
     if about and (group.variant != "u8" or group.dataset == "celeba64"):
         yield f"{name} ({group.variant}): {about}."
     if not published or not group.whole:
@@ -85,44 +84,44 @@ def _note_images(group: Group) -> Iterator[str]:
         yield f"{name} is {why}: do not compare it with published numbers."
 
 
-# Of measures of samples
+# Measures of samples
 
 
-def list_sample_notes(measure: str, beside: Mapping[str, Measurement]) -> Iterator[str]:
-    """Yield the controls of a measure of samples, where it fails them, and what overflowed."""
-    overflow = beside.get(name_overflow(measure))
+def list_sample_notes(measure: str, controls: Mapping[str, Measurement]) -> Iterator[str]:
+    """Yield the controls of a measure of samples, those that it fails, and what overflowed."""
+    overflow = controls.get(name_overflow(measure))
     if overflow is not None and overflow.value:
         yield (
-            f"{overflow.value:,.0f} of {overflow.images or 0:,} samples overflowed; what did is "
-            "black or white in them."
+            f"{overflow.value:,.0f} of {overflow.images or 0:,} samples overflowed; overflowing "
+            "values are drawn black or white."
         )
-    found = _find_controls(measure, beside)
-    if found:
-        texts = [f"{what} {_describe(found[control])}" for control, what in CONTROLS.items()]
-        yield f"Controls of {measure} on {found['null'].images or 0:,} images: {'; '.join(texts)}."
-    if wrong := find_failed_controls(measure, beside):
+    known = _find_controls(measure, controls)
+    if known:
+        texts = [f"{images} {_describe(known[name])}" for name, images in CONTROLS.items()]
+        yield f"Controls of {measure} on {known['null'].images or 0:,} images: {'; '.join(texts)}."
+    if failed := find_failed_controls(measure, controls):
         yield (
-            f"! {measure} fails its controls on this data set, so its order may not be that of "
-            f"looks: {'; '.join(wrong)}."
+            f"!: {measure} fails its controls on this data set, so it may not rank samples as "
+            f"people see them: {'; '.join(failed)}."
         )
 
 
-def find_failed_controls(measure: str, beside: Mapping[str, Measurement]) -> list[str]:
-    """Return which controls a measure of samples does not tell apart as it must."""
-    found = _find_controls(measure, beside)
+def find_failed_controls(measure: str, controls: Mapping[str, Measurement]) -> list[str]:
+    """Return the pairs of controls that a measure of samples does not rank as it must."""
+    known = _find_controls(measure, controls)
     return [
         f"{CONTROLS[worse]} are no worse than {CONTROLS[better]}"
         for better, worse in CONTROL_ORDERS
-        if found and not found[better].value < found[worse].value
+        if known and not known[better].value < known[worse].value
     ]
 
 
-def _find_controls(measure: str, beside: Mapping[str, Measurement]) -> dict[str, Measurement]:
-    """Return the controls, empty unless all are there."""
-    found = {c: one for c in CONTROLS if (one := beside.get(name_control(measure, c)))}
-    return found if len(found) == len(CONTROLS) else {}
+def _find_controls(measure: str, controls: Mapping[str, Measurement]) -> dict[str, Measurement]:
+    """Return the controls by short name; empty unless all are known."""
+    known = {c: value for c in CONTROLS if (value := controls.get(name_control(measure, c)))}
+    return known if len(known) == len(CONTROLS) else {}
 
 
-def _describe(one: Measurement) -> str:
-    error = "" if one.standard_error is None else f" \u00b1 {format_number(one.standard_error)}"
-    return f"{format_number(one.value)}{error}"
+def _describe(value: Measurement) -> str:
+    error = "" if value.standard_error is None else f" ± {format_number(value.standard_error)}"
+    return f"{format_number(value.value)}{error}"

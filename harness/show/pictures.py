@@ -1,6 +1,6 @@
 """Pictures of results: the forest plot of a board, curves over training, and budget curves.
 
-The last values of curves are a table and words beside their picture.
+The last values of curves are also a table, and the picture's description.
 """
 
 import math
@@ -28,19 +28,19 @@ from lcma.sweeps.measures import BITS_PER_DIM
 Datasets = dict[str, list[dict[str, Any]]]
 
 
-def _interval(found: Any) -> dict[str, Any]:
-    return {name: getattr(found, name) for name in ("mean", "low", "high", "n")}
+def _interval(summary: Any) -> dict[str, Any]:
+    return {name: getattr(summary, name) for name in ("mean", "low", "high", "n")}
 
 
-# The forest plot: rules are compared by their differences and not by their means, as seeds move all
-# rules of a seed together, so that intervals of means overlap where no difference contains zero.
+# The forest plot shows differences and not means: a seed may move all rules together, so that
+# intervals of means overlap although the interval of a difference excludes zero.
 
 
 def draw_forest(board: Board, path: Path) -> Path:
     """Draw the differences of each group from its reference row, all on one scale.
 
-    A small dot is a seed, the line the 95 % t-interval, the large mark the mean: filled where the
-    interval of six seeds or more tells the row from the one that it is compared with.
+    A small dot is a seed, the line the 95 % t-interval, and the large mark the mean. It is filled
+    where the interval of six seeds or more excludes zero.
 
     Raises:
         UserError: No group has a row to compare with another, or the file cannot be written.
@@ -48,17 +48,17 @@ def draw_forest(board: Board, path: Path) -> Path:
     require_picture(path)
     groups = [(group, rows) for group in board.groups if (rows := list_compared(group))]
     if not groups:
-        raise UserError("nothing to draw: no row has a seed in common with the one compared with")
+        raise UserError("nothing to draw: no row has a seed in common with the reference row")
     first, _ = groups[0]
     better = {"lower": "left: better", "higher": "right: better"}.get(first.direction or "", "")
     axis = f"difference in {name_measure(first.measure)}, paired by seed ({better})"
-    datasets, panels, said = Datasets(), [], []
+    datasets, panels, sentences = Datasets(), [], []
     for k, (group, rows) in enumerate(groups, start=1):
         reference = next(row for row in group.rows if row.reference)
         mean = "" if reference.mean is None else f" ({format_number(reference.mean, 3)})"
         settings = f"; {group.settings}" if group.settings else ""
-        about = f"{group.profile}, {group.steps} steps{settings}; minus {reference.label}{mean}"
-        head = alt.Title(f"{group.flow} on {group.set_name}", subtitle=about, frame="bounds")
+        subtitle = f"{group.profile}, {group.steps} steps{settings}; minus {reference.label}{mean}"
+        head = alt.Title(f"{group.flow} on {group.set_name}", subtitle=subtitle, frame="bounds")
         datasets[f"rows{k}"] = [
             {"label": name_row(row), "than": row.than_reference} | _interval(row.difference)
             for row in rows
@@ -71,13 +71,14 @@ def draw_forest(board: Board, path: Path) -> Path:
         panel = charts.forest(axis if k == len(groups) else None, str(k))
         panels.append(panel.properties(width=520, title=head))
         pairs = ((row, row.difference) for row in rows)
-        named = (f"{name_row(row)} {format_pair(one)}" for row, one in pairs if one is not None)
-        said.append(f"{group.flow} on {group.set_name}, {group.steps} steps: {', '.join(named)}.")
+        texts = (f"{name_row(row)} {format_pair(pair)}" for row, pair in pairs if pair is not None)
+        setting = f"{group.flow} on {group.set_name}, {group.steps} steps"
+        sentences.append(f"{setting}: {', '.join(texts)}.")
     marks = "Small dots: seeds. Lines: 95 % intervals. Filled: the interval of "
-    marks += f"{MIN_SEEDS} seeds or more is without zero."
-    title = "Differences from the row that each table is compared with"
+    marks += f"{MIN_SEEDS} seeds or more excludes zero."
+    title = "Differences from the reference row of each table"
     picture = charts.stack(panels, [marks], x="shared")
-    return charts.write_chart(picture, datasets, path, title, " ".join(said))
+    return charts.write_chart(picture, datasets, path, title, " ".join(sentences))
 
 
 def list_compared(group: Group) -> list[BoardRow]:
@@ -88,23 +89,23 @@ def list_compared(group: Group) -> list[BoardRow]:
 
 # Curves over training: a panel for each measure, a line for each factorization
 
-BAND = 4
-"""Most seeds of a mean that are drawn one by one; more are drawn as a band."""
+MAX_SINGLE_SEEDS = 4
+"""Up to so many seeds of a mean are drawn one by one; more are drawn as a band."""
 
 EARLY = 0.2
-"""Share of the training whose values may leave the axis, where a flow falls steeply."""
+"""First share of a training, where values fall steeply and may lie outside the axis."""
 
 _CURVES = (
-    "Bands: lowest to highest seed, of differences the 95 % t-interval of their mean, paired by "
-    "seed. Thin lines: seeds. Crosses: diverged or failed there. Rings: not done yet. Dotted: "
-    "codecs and simple densities, on test."
+    "Bands: lowest to highest seed; for differences, which are paired by seed, the 95 % t-interval "
+    "of the mean. Thin lines: single seeds. Crosses: diverged or failed. Rings: not done yet. "
+    "Dotted: codecs and simple densities, on the test part."
 )
 
 
 def draw_curves(chart: CurveChart, target: PictureTarget) -> Path:
     """Draw the panels of a chart below each other, with their legend beside them.
 
-    Raises UserError where it cannot be written.
+    Raises UserError where the file cannot be written.
     """
     names = {
         lines[0].name: f"{printable(lines[0].name)}, n = {max(line.n for line in lines)}"
@@ -112,10 +113,12 @@ def draw_curves(chart: CurveChart, target: PictureTarget) -> Path:
     }
     datasets, panels = Datasets(), list[alt.LayerChart]()
 
-    def add(own: Sequence[CurveLine], title: str, levels: Mapping[str, float], **more: Any) -> None:
-        low, high = _find_range(own, *([0.0] if more else []))
+    def add(
+        lines: Sequence[CurveLine], title: str, levels: Mapping[str, float], **more: Any
+    ) -> None:
+        low, high = _find_range(lines, *([0.0] if more else []))
         number = str(len(panels))
-        drawn = _list_points(own, names, (low, high))
+        drawn = _list_points(lines, names, (low, high))
         drawn["levels"] = [
             {"name": name, "value": value} for name, value in levels.items() if low <= value <= high
         ]
@@ -172,36 +175,37 @@ def _describe_ends(lines: Sequence[CurveLine], sign: str = "") -> Iterator[str]:
         if line.mean:
             step, mean = line.mean[-1]
             half = f" ± {line.band[-1][2] - mean:.4f}" if sign and line.band else ""
-            said = f"{mean:{sign}.4f}{half} at step {step} (n = {line.n})"
-            yield f"{printable(line.name)} {said}"
+            end = f"{mean:{sign}.4f}{half} at step {step} (n = {line.n})"
+            yield f"{printable(line.name)} {end}"
 
 
 def _list_points(
-    lines: Sequence[CurveLine], names: Mapping[str, str], within: tuple[float, float]
+    lines: Sequence[CurveLine], names: Mapping[str, str], extent: tuple[float, float]
 ) -> Datasets:
-    """Return points of means, of seeds that are drawn one by one, and where those end early."""
-    found: Datasets = {"lines": [], "seeds": [], "ends": []}
+    """Return points of means, of seeds that are drawn one by one, and of early ends of seeds."""
+    points_by_kind: Datasets = {"lines": [], "seeds": [], "ends": []}
     for line in lines:
         name = {"name": names[line.name]}
-        band = {} if line.seeds and line.n <= BAND else {step: ends for step, *ends in line.band}
+        band = (
+            {}
+            if line.seeds and line.n <= MAX_SINGLE_SEEDS
+            else {step: ends for step, *ends in line.band}
+        )
         for step, value in line.mean:
             ends = dict(zip(("low", "high"), band.get(step, ()), strict=False))
-            found["lines"].append(name | {"step": step, "value": value} | ends)
+            points_by_kind["lines"].append(name | {"step": step, "value": value} | ends)
         for seed in line.seeds:
             points = [name | {"step": step, "value": value} for step, value in seed.points]
-            if not seed.in_mean or 1 < line.n <= BAND:
-                found["seeds"] += [point | {"seed": seed.subject} for point in points]
+            if not seed.in_mean or 1 < line.n <= MAX_SINGLE_SEEDS:
+                points_by_kind["seeds"] += [point | {"seed": seed.subject} for point in points]
             if points and seed.state != "done":
-                inside = min(max(points[-1]["value"], within[0]), within[1])
-                found["ends"].append(points[-1] | {"value": inside, "lost": seed.lost})
-    return found
+                inside = min(max(points[-1]["value"], extent[0]), extent[1])
+                points_by_kind["ends"].append(points[-1] | {"value": inside, "lost": seed.lost})
+    return points_by_kind
 
 
 def _find_range(lines: Sequence[CurveLine], *more: float) -> tuple[float, float]:
-    """Return the ends of an axis for all but early steps.
-
-    What was lost has no say where anything else is.
-    """
+    """Return the ends of an axis that ignores early steps, and lost trainings if others exist."""
     seeds = [seed for line in lines for seed in line.seeds]
     alive = [seed for seed in seeds if not seed.lost] or seeds
     points = [point for line in lines for point in (*line.mean, *line.band)]
@@ -217,58 +221,58 @@ def _find_range(lines: Sequence[CurveLine], *more: float) -> tuple[float, float]
 
 
 def draw_budgets(curve: BudgetCurve, target: PictureTarget) -> Path:
-    """Draw differences by budget, and costs. Raises UserError where it cannot be written."""
-    longest, found = curve.rows[-1], curve.smallest
-    smallest = math.inf if found is None or found.budget is None else found.budget
+    """Draw differences by budget, and costs. Raises UserError where the file cannot be written."""
+    longest, answer = curve.rows[-1], curve.smallest
+    smallest = math.inf if answer is None or answer.budget is None else answer.budget
     datasets: Datasets = {"means": [], "seeds": [], "base": []}
     for row in curve.rows:
-        of = {"budget": row.budget or 0}
-        own = subtract_by_seed(row.by_seed, longest.by_seed).items()
-        datasets["seeds"] += [of | {"seed": seed, "value": value} for seed, value in own]
+        budget = {"budget": row.budget or 0}
+        differences = subtract_by_seed(row.by_seed, longest.by_seed).items()
+        datasets["seeds"] += [budget | {"seed": seed, "value": d} for seed, d in differences]
         if row.from_longest is not None:
-            enough = {"enough": of["budget"] >= smallest}
-            datasets["means"].append(of | _interval(row.from_longest) | enough)
+            enough = {"enough": budget["budget"] >= smallest}
+            datasets["means"].append(budget | _interval(row.from_longest) | enough)
     base = None if curve.conventional is None else curve.conventional.from_longest
     if base is not None:
         datasets["base"].append({"name": "conventional", "value": base.mean} | _interval(base))
-    if found is not None:
-        low, high = sorted((0.0, (-1 if curve.direction == "higher" else 1) * found.margin))
-        margin = {"name": f"margin, {found.margin:g}", "value": 0.0, "low": low, "high": high}
+    if answer is not None:
+        low, high = sorted((0.0, (-1 if curve.direction == "higher" else 1) * answer.margin))
+        margin = {"name": f"margin, {answer.margin:g}", "value": 0.0, "low": low, "high": high}
         datasets["base"].append(margin)
     axis = budgets.name_axis(curve)
     panels = [charts.budgets(f"{axis}, minus {longest.budget} steps")]
     if costs := _list_costs(curve):
         datasets["costs"] = costs
         unit = "device seconds" if curve.cost == "seconds" else "images"
-        panels.append(charts.front(f"{unit}, pretraining by itself and training", axis))
-    answer, title = budgets.describe_answer(curve), budgets.curve_title(curve.key)
+        panels.append(charts.front(f"{unit}, with a pretraining of its own", axis))
+    sentence, title = budgets.describe_answer(curve), budgets.curve_title(curve.key)
     sized = [panel.properties(width=800, height=270) for panel in panels]
-    under = [budgets.describe_curve_key(curve.key), *textwrap.wrap(answer, 140)]
+    under = [budgets.describe_curve_key(curve.key), *textwrap.wrap(sentence, 140)]
     head = alt.Title(textwrap.wrap(title, 110), subtitle=under)
     parts = charts.stack(sized, [_BUDGETS], color="independent")
     path = target.path(_name_budgets(curve))
     return charts.write_chart(
-        charts.stack([parts]).properties(title=head), datasets, path, title, answer
+        charts.stack([parts]).properties(title=head), datasets, path, title, sentence
     )
 
 
 _BUDGETS = (
-    "Dots: seeds. Diamonds: means with 95 % intervals, green where they are shown to be enough. "
-    "Costs: filled on the Pareto front."
+    "Dots: seeds. Diamonds: means with 95 % intervals, green where a budget is shown to be enough. "
+    "Costs: filled marks are on the Pareto front."
 )
 
 
 def _list_costs(curve: BudgetCurve) -> list[dict[str, Any]]:
-    """Return what rows cost; the shortest, the longest and one that is enough have names."""
-    smallest, found = curve.smallest, []
+    """Return the costs of rows; the shortest, longest and smallest sufficient budget are named."""
+    smallest, costs = curve.smallest, []
     named = {None, curve.rows[0].budget, curve.rows[-1].budget, smallest and smallest.budget}
     for row in budgets.list_rows(curve):
         if cost := getattr(row, curve.cost):
             half = row.half_width or 0.0
             interval = {"mean": row.holdout, "low": row.holdout - half, "high": row.holdout + half}
             name = budgets.name_row(row) if row.budget in named else ""
-            found.append(interval | {"name": name, "cost": cost, "on_front": row.on_front})
-    return found
+            costs.append(interval | {"name": name, "cost": cost, "on_front": row.on_front})
+    return costs
 
 
 def _name_budgets(curve: BudgetCurve) -> str:

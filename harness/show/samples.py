@@ -1,4 +1,4 @@
-"""Pictures of trained flows: their samples, and the way between two images."""
+"""Pictures of trained flows: their samples, and interpolations between two images."""
 
 import math
 from collections import defaultdict
@@ -27,8 +27,10 @@ from lcma.sweeps.errors import UserError
 from lcma.sweeps.measures import BITS_PER_DIM, SAMPLE_MEASURES
 
 SAMPLES = 64
-_PIXELS, _GRID = 64, 530
-"""Pixels that the side of an image takes in a row, and the most that the side of a grid does."""
+"""Default number of samples of a trial."""
+
+_IMAGE_SIDE, _MAX_GRID_SIDE = 64, 530
+"""Pixels a side of an image in a row, and at most of a grid."""
 
 _MEASURE_LINES = {BITS_PER_DIM: "{:.3f} bits/dim"} | {
     name: name + " {:.3g}" for name in SAMPLE_MEASURES
@@ -47,48 +49,48 @@ def draw_samples(
 ) -> list[tuple[JobFacts, Path]]:
     """Draw a grid of samples for each trial, all from noise of one seed.
 
-    Below a grid stand bits/dim and what samples were measured by. Raises UserError as
-    `weights.load_flow` and `make_sampling` do.
+    The caption has bits/dim and measures of samples. Raises UserError as `weights.load_flow` and
+    `make_sampling` do.
     """
     drawn, sampling = [], make_sampling(temperature=temperature, seed=seed)
-    usual = (count, temperature, seed) == (SAMPLES, 1.0, 0)
-    options = () if usual else (f"n{count}", f"t{temperature:g}", f"r{seed}")
+    is_default = (count, temperature, seed) == (SAMPLES, 1.0, 0)
+    options = () if is_default else (f"n{count}", f"t{temperature:g}", f"r{seed}")
     below = [] if temperature == 1 else [f"drawn at temperature {temperature:g}"]
-    for one in trials:
-        flow, _ = weights.load_flow(store, place, one)
+    for trial in trials:
+        flow, _ = weights.load_flow(store, place, trial)
         images, _ = draw_images(flow, count, sampling, seed=0, device=torch.device("cpu"))
-        name = factorization_label(one.factorization_or_kind)
-        lines = [] if one.budget is None else [f"@{one.budget}"]
-        lines += [] if one.map_options is None else [f"maps {label_options(one.map_options)}"]
-        lines += _list_measures(store, one)
+        name = factorization_label(trial.factorization_or_kind)
+        lines = [] if trial.budget is None else [f"@{trial.budget}"]
+        lines += [] if trial.map_options is None else [f"maps {label_options(trial.map_options)}"]
+        lines += _list_measures(store, trial)
         grid = Panel(_tile_square(images.numpy()), 1, name, caption=tuple(lines), gap=12)
-        title = f"{one.flow} on {one.dataset}, seed {one.seed}"
-        path = target.path(_name_picture("samples", one, *options))
-        drawn.append((one, draw_grid(path, [[grid]], title, below)))
+        title = f"{trial.flow} on {trial.dataset}, seed {trial.seed}"
+        path = target.path(_name_picture("samples", trial, *options))
+        drawn.append((trial, draw_grid(path, [[grid]], title, below)))
     return drawn
 
 
 def _tile_square(images: NDArray[np.uint8]) -> NDArray[np.uint8]:
     columns = math.ceil(math.sqrt(len(images)))
-    scale = max(1, (_GRID - 2 * (1 + columns)) // (columns * images.shape[-1]))
+    scale = max(1, (_MAX_GRID_SIDE - 2 * (1 + columns)) // (columns * images.shape[-1]))
     return tile_images(images, columns, scale)
 
 
-def _list_measures(store: Store, one: JobFacts) -> list[str]:
-    """Return a trial's bits/dim and measures of samples in words.
+def _list_measures(store: Store, trial: JobFacts) -> list[str]:
+    """Return lines with a trial's bits/dim and measures of samples.
 
-    A measure is by the plain protocol, or the only one.
+    A measure is by the plain protocol, or by the only one.
     """
-    found: dict[str, dict[tuple[str, str], float]] = defaultdict(dict)
-    measures = select_view("measures", trial_id=one.subject, data_digest=one.data_digest)
+    by_protocol: dict[str, dict[tuple[str, str], float]] = defaultdict(dict)
+    measures = select_view("measures", trial_id=trial.subject, data_digest=trial.data_digest)
     for row in store.rows(measures):
-        found[row.measure][row.protocol, row.precision] = row.value
+        by_protocol[row.measure][row.protocol, row.precision] = row.value
     lines = []
-    for name, words in _MEASURE_LINES.items():
-        values = found[name]
+    for name, template in _MEASURE_LINES.items():
+        values = by_protocol[name]
         plain = sorted(key for key in values if key[0] == PLAIN.name)
         if plain or len(values) == 1:
-            lines.append(words.format(float(values[[*plain, *values][0]])))
+            lines.append(template.format(float(values[[*plain, *values][0]])))
     return lines
 
 
@@ -104,37 +106,37 @@ def draw_interpolations(
 ) -> list[tuple[JobFacts, Path, Interpolation]]:
     """Draw a row of images for each trial, from one test image to another, by their indices.
 
-    Raises UserError as `weights.load_flow` does, and for images that are not there.
+    Raises UserError as `weights.load_flow` does, and for an index without an image.
     """
     first, last = between
     drawn = []
-    for one in trials:
-        test = weights.load_data(place, one).part("test").images
+    for trial in trials:
+        test = weights.load_data(place, trial).part("test").images
         for index in between:
             if not 0 <= index < len(test):
                 raise UserError(
-                    f"--between {index}: {one.dataset} has {len(test)} test images, from 0 on"
+                    f"--between {index}: {trial.dataset} has {len(test)} test images, from 0 on"
                 )
-        flow, recipe = weights.load_flow(store, place, one)
-        found = interpolate(flow, test[first], test[last], steps, spherical=spherical)
+        flow, recipe = weights.load_flow(store, place, trial)
+        interpolation = interpolate(flow, test[first], test[last], steps, spherical=spherical)
         options = (f"i{first}", f"j{last}", f"n{steps}", *(("spherical",) if spherical else ()))
-        path = target.path(_name_picture("interpolation", one, *options))
-        title = f"The way between two images by {describe_trial(one)}"
-        grid = tile_images(found.images, steps, max(1, _PIXELS // recipe.model.size))
+        path = target.path(_name_picture("interpolation", trial, *options))
+        title = f"Interpolation between two images by {describe_trial(trial)}"
+        grid = tile_images(interpolation.images, steps, max(1, _IMAGE_SIDE // recipe.model.size))
         below = [f"from test image {first} to {last}"]
         row = draw_grid(path, [[Panel(grid, 1, gap=0)]], title, below)
-        drawn.append((one, row, found))
+        drawn.append((trial, row, interpolation))
     return drawn
 
 
-def _name_picture(kind: str, one: JobFacts, *options: str) -> str:
-    budget = () if one.budget is None else (f"b{one.budget}",)
-    what = (one.flow, one.dataset, one.factorization, *budget, f"s{one.seed}", one.subject[:8])
-    return make_file_name(kind, *what, one.data_digest[:8], *options)
+def _name_picture(kind: str, trial: JobFacts, *options: str) -> str:
+    budget = () if trial.budget is None else (f"b{trial.budget}",)
+    facts = (trial.flow, trial.dataset, trial.factorization, *budget, f"s{trial.seed}")
+    return make_file_name(kind, *facts, trial.subject[:8], trial.data_digest[:8], *options)
 
 
 def draw_sweep(store: Store, place: Place, sweep_id: str, folder: Path) -> list[Path]:
-    """Draw maps, tables and samples of a sweep: each cell's first trained seed."""
+    """Draw maps, tables and samples of a sweep, of each cell's first seed with weights."""
     target, trials = PictureTarget(folder), choose_first_trials(store, sweep_id)
     sheets = draw_maps(store, filter_read_sets(list_map_sets(store), trials), target)
     return [

@@ -1,8 +1,8 @@
-"""One table, and a writer of it for each format.
+"""One class of tables, and a writer for each format.
 
 Terminal, Markdown, LaTeX and HTML are for people: values are rounded as their columns say. CSV,
-JSON and Parquet are for programs: values are in full. A new column is a `TableColumn` in the list
-of its table, a new format one writer here.
+JSON and Parquet are for programs: values are in full. To add a column, add a `TableColumn` to the
+list of its table; to add a format, add a writer here.
 """
 
 import csv
@@ -32,36 +32,28 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 FORMULA = ("=", "+", "-", "@")
-"""Characters with which a formula may begin in a spreadsheet."""
+"""First characters of formulas in a spreadsheet."""
 
 
 @dataclass(frozen=True)
 class TableColumn:
-    """A column of a table.
+    """A column of a table."""
 
-    Programs know it by its ``name``, people by its ``heading``, which is the name where there is
-    none. People read numbers with so many decimal ``places``, in full where that is None, and with
-    a ``sign`` if there is to be one. Numbers stand at the right, text where ``right`` says. In a
-    terminal that is too narrow, text takes several lines, or is ``cut``, the last such column
-    first. A notebook says ``meaning`` at the heading.
-
-    ``of`` is where a value stands in a record, such as "difference.mean" or a function of it; by
-    default at the attribute of the column's name.
-    """
-
-    name: str
-    heading: str = ""
+    name: str  # for programs
+    heading: str = ""  # for people; the name by default
     kind: Literal["text", "number"] = "text"
-    places: int | None = None
-    sign: bool = False
-    right: bool = False
-    cut: bool = False
-    meaning: str = ""
+    places: int | None = None  # decimals for people; None for all
+    sign: bool = False  # show + too
+    right: bool = False  # align text at the right, where numbers always are
+    cut: bool = False  # in a narrow terminal cut text short instead of wrapping it
+    meaning: str = ""  # explanation of the heading, in notebooks and on the site
+    # Where a record has the value: a path such as "difference.mean", or a function of the record;
+    # by default the attribute of the column's name.
     of: str | Callable[[Any], Any] = ""
 
     @property
     def title(self) -> str:
-        """Heading in one line."""
+        """Heading, escaped, in one line."""
         return printable(self.heading or self.name)
 
     @property
@@ -70,7 +62,7 @@ class TableColumn:
         return self.right or self.kind == "number"
 
     def read(self, record: Any) -> Any:
-        """Return the column's value of a record, None where anything on the way is None."""
+        """Return the column's value of a record; None where an object on its path is None."""
         if callable(self.of):
             return self.of(record)
         for name in (self.of or self.name).split("."):
@@ -90,25 +82,20 @@ class TableColumn:
 
 @dataclass(frozen=True)
 class Table:
-    """Rows with a value for each column, a title and lines above them, and notes below.
-
-    ``styles`` are those of cells (row, column) in a terminal. ``bold`` are the cells that are bold
-    in print. People read ``missing`` where there is no value. ``truncated`` says that there are
-    more rows.
-    """
+    """Rows with a value for each column, a title above them, and notes below."""
 
     columns: tuple[TableColumn, ...]
     rows: tuple[tuple[Any, ...], ...]
     title: str = ""
-    under: str = ""
+    under: str = ""  # a line below the title
     notes: tuple[str, ...] = ()
-    styles: dict[tuple[int, int], str] = field(default_factory=dict, hash=False)
-    bold: frozenset[tuple[int, int]] = frozenset()
-    missing: str = "-"
-    truncated: bool = False
+    styles: dict[tuple[int, int], str] = field(default_factory=dict, hash=False)  # by (row, column)
+    bold: frozenset[tuple[int, int]] = frozenset()  # in LaTeX
+    missing: str = "-"  # for people, instead of None
+    truncated: bool = False  # there are more rows
 
     def texts(self) -> list[list[str]]:
-        """Return the values as people read them."""
+        """Return the values as text for people."""
         return [
             [c.show(v, self.missing) for c, v in zip(self.columns, row, strict=True)]
             for row in self.rows
@@ -117,24 +104,23 @@ class Table:
 
 def tabulate(records: Iterable[Any], *columns: TableColumn, **more: Any) -> Table:
     """Return a table with a row for each record; ``more`` are other fields of the table."""
-    rows = tuple(tuple(column.read(one) for column in columns) for one in records)
+    rows = tuple(tuple(column.read(record) for column in columns) for record in records)
     return Table(columns, rows, **more)
 
 
 def make_table(result: QueryResult, title: str = "") -> Table:
     """Return the rows of a query as a table, with numbers in full."""
     names = (TableColumn(name) for name in result.columns)
-    found = Table(tuple(names), result.rows, title, missing="", truncated=result.truncated)
+    table = Table(tuple(names), result.rows, title, missing="", truncated=result.truncated)
     numbers = {int, float, bool, type(None)}
     columns = tuple(
         replace(column, kind="number") if set(map(type, values)) <= numbers else column
-        for column, values in zip(found.columns, _turn(found), strict=True)
+        for column, values in zip(table.columns, _transpose(table), strict=True)
     )
-    return replace(found, columns=columns)
+    return replace(table, columns=columns)
 
 
-def _turn(table: Table) -> list[tuple[Any, ...]]:
-    """Return the values by column."""
+def _transpose(table: Table) -> list[tuple[Any, ...]]:
     return list(zip(*table.rows, strict=True)) or [()] * len(table.columns)
 
 
@@ -142,7 +128,7 @@ def _turn(table: Table) -> list[tuple[Any, ...]]:
 
 
 def render_table(table: Table, *, compact: bool = False) -> RenderableType:
-    """Return a table for a terminal, with its title and notes; a compact one has narrow gaps."""
+    """Return a table for a terminal, with title and notes; a compact one has narrow gaps."""
     above = ((table.title, "bold"), (table.under, "dim"))
     return Group(
         *(Text(printable(line), style=style) for line, style in above if line),
@@ -152,14 +138,14 @@ def render_table(table: Table, *, compact: bool = False) -> RenderableType:
 
 
 def render_rows(table: Table, console: Console) -> RenderableType:
-    """Return a table; where it is wider than the console, a line for each value.
+    """Return a table or, where it is wider than the console, a line for each value.
 
-    Without rows, the names of such a wide one's columns stand in one line.
+    A wide table without rows is a line with the names of its columns.
     """
-    whole = _rich_table(table, wrap=False)
+    rich_table = _make_rich_table(table, wrap=False)
     wide = console.options.update(width=10**6)
-    if Measurement.get(console, wide, whole).maximum <= console.width:
-        return whole
+    if Measurement.get(console, wide, rich_table).maximum <= console.width:
+        return rich_table
     if not table.rows:
         return Text("  ".join(column.title for column in table.columns))
     width = max(len(column.title) for column in table.columns)
@@ -173,57 +159,59 @@ def render_rows(table: Table, console: Console) -> RenderableType:
 
 @dataclass(frozen=True)
 class _Fitted:
-    """A table in a terminal's width, whose words are broken only where nothing else fits."""
+    """A table in a terminal's width; it breaks words only where nothing else helps."""
 
     table: Table
     compact: bool
 
     def __rich_console__(self, console: Any, options: ConsoleOptions) -> RenderResult:
-        found = _rich_table(self.table, compact=self.compact)
-        cells = [[str(cell) for cell in (column.header, *column.cells)] for column in found.columns]
+        rich_table = _make_rich_table(self.table, compact=self.compact)
+        columns = rich_table.columns
+        cells = [[str(cell) for cell in (column.header, *column.cells)] for column in columns]
         widths = [max(map(cell_len, texts)) for texts in cells]
-        turns = [j + 1 if column.cut else 0 for j, column in enumerate(self.table.columns)]
-        least = [
+        # Columns whose text is cut go first, the last of them before the others.
+        cut_order = [j + 1 if column.cut else 0 for j, column in enumerate(self.table.columns)]
+        min_widths = [
             1
-            if turn
+            if order
             else width
             if column.no_wrap
             else max((cell_len(word) for text in texts for word in text.split()), default=0)
-            for turn, column, texts, width in zip(turns, found.columns, cells, widths, strict=True)
+            for order, column, texts, width in zip(cut_order, columns, cells, widths, strict=True)
         ]
-        whole = Measurement.get(console, options.update(width=10**6), found).maximum
-        for _ in range(whole - options.max_width):
-            # What is cut, then the widest that can still be narrowed; text at the right, as of
-            # numbers, at last.
-            room = [
-                (found.columns[j].justify == "left", turns[j], width, j)
+        total = Measurement.get(console, options.update(width=10**6), rich_table).maximum
+        for _ in range(total - options.max_width):
+            # Narrow by one character a column that is cut, else the widest; columns that are
+            # aligned at the right come last.
+            candidates = [
+                (columns[j].justify == "left", cut_order[j], width, j)
                 for j, width in enumerate(widths)
-                if width > least[j]
+                if width > min_widths[j]
             ]
-            if not room:
+            if not candidates:
                 break
-            widths[max(room)[-1]] -= 1
+            widths[max(candidates)[-1]] -= 1
         else:
-            for column, width in zip(found.columns, widths, strict=True):
+            for column, width in zip(columns, widths, strict=True):
                 column.width = width
-        yield found
+        yield rich_table
 
 
-def _rich_table(table: Table, *, compact: bool = False, wrap: bool = True) -> RichTable:
-    found = RichTable(
+def _make_rich_table(table: Table, *, compact: bool = False, wrap: bool = True) -> RichTable:
+    rich_table = RichTable(
         box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=0 if compact else (0, 1)
     )
-    any_text = any(column.kind == "text" for column in table.columns)
+    has_text = any(column.kind == "text" for column in table.columns)
     for column in table.columns:
-        found.add_column(
+        rich_table.add_column(
             Text(column.title, no_wrap=column.cut or None),
             justify="right" if column.at_right else "left",
             overflow="ellipsis" if column.cut else "fold",
-            # Text takes several lines before any number is cut short.
-            no_wrap=not wrap or (any_text and column.kind == "number"),
+            # Wrap text before a number would be broken.
+            no_wrap=not wrap or (has_text and column.kind == "number"),
         )
     for i, row in enumerate(table.rows):
-        found.add_row(
+        rich_table.add_row(
             *(
                 Text(
                     column.show(value),
@@ -233,7 +221,7 @@ def _rich_table(table: Table, *, compact: bool = False, wrap: bool = True) -> Ri
                 for j, (column, value) in enumerate(zip(table.columns, row, strict=True))
             )
         )
-    return found
+    return rich_table
 
 
 def table_as_markdown(table: Table) -> str:
@@ -276,7 +264,7 @@ def _escape_html(text: str) -> str:
     return escape(printable(text))
 
 
-# LaTeX that compiles, whatever was stored
+# LaTeX that compiles for any stored text
 
 _SPECIAL = {
     **{c: f"\\{c}" for c in "{}$&#_%"},
@@ -293,7 +281,7 @@ _SPECIAL = {
 }
 
 _LIGATURE = re.compile("(?<=-)(?=-)|(?<=,)(?=,)|(?<=')(?=')")
-"""Places where two characters would become another one."""
+"""Places where LaTeX would join two characters into another one."""
 
 _NUMBER = re.compile(r"[+-]\d+(\.\d+)?")
 
@@ -306,14 +294,14 @@ PREAMBLE = r"""% For \input. The preamble of the document needs:
 
 
 def tables_as_latex(tables: Sequence[Table], ending: Sequence[str] = ()) -> str:
-    r"""Return tables for `\input`, with what they need and the ending as comments."""
-    texts = ("".join(f"{line}\n" for line in _latex_lines(table)) for table in tables)
+    r"""Return tables for `\input`, with the packages they need and the ending as comments."""
+    texts = ("".join(f"{line}\n" for line in _list_latex_lines(table)) for table in tables)
     below = "".join(f"% {escape_latex(line)}\n" for line in ending)
     return "\n".join(filter(None, (PREAMBLE, *texts, below)))
 
 
 def escape_latex(text: str) -> str:
-    """Return text that LaTeX prints as it stands; characters other than ASCII as code points."""
+    """Return text that LaTeX prints unchanged; characters other than ASCII become code points."""
     escaped = "".join(
         _SPECIAL.get(c) or (c if c.isascii() else f"\\texttt{{U+{ord(c):04X}}}")
         for c in printable(text)
@@ -321,7 +309,7 @@ def escape_latex(text: str) -> str:
     return _LIGATURE.sub("{}", escaped)
 
 
-def _latex_lines(table: Table) -> Iterator[str]:
+def _list_latex_lines(table: Table) -> Iterator[str]:
     yield "\\begin{table}[p]\n\\centering"
     title = f"{table.title} ({table.under})" if table.under else table.title
     yield f"\\caption{{{escape_latex(title)}}}"
@@ -358,9 +346,9 @@ def table_as_json(table: Table) -> str:
 
 
 def table_as_csv(table: Table) -> str:
-    """Return a heading and a line for each row; null is empty, control characters are escapes.
+    """Return a heading and a line for each row; null is empty, control characters are escaped.
 
-    Text that a spreadsheet would take for a formula has an apostrophe before it.
+    Text that a spreadsheet would take for a formula gets an apostrophe in front.
     """
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
@@ -373,7 +361,7 @@ def table_as_csv(table: Table) -> str:
 
 @lru_cache(10_000)
 def escape_csv(text: str) -> str:
-    """Return text for a cell of a CSV file, harmless in a terminal and in a spreadsheet."""
+    """Return text for a cell of a CSV file that is harmless in a terminal and a spreadsheet."""
     shown = printable(text)
     return f"'{shown}" if shown.startswith(FORMULA) else shown
 
@@ -387,24 +375,26 @@ def _exact(value: Any) -> Any:
 
 
 def flag_as_stored(value: Any) -> Any:
-    """Return a flag as databases have it, 1 or 0; any other value as it is."""
+    """Return a flag as databases store it, 1 or 0, and any other value unchanged."""
     return int(value) if isinstance(value, bool) else value
 
 
 def table_as_parquet(table: Table) -> bytes:
     """Return a Parquet file, the same bytes for the same rows.
 
-    A column's type is that of its values, or without any that of the views' column of its name;
-    text is as in the other formats, without control characters.
+    A column has the type of its values or, without values, that of the views' column of the same
+    name. Control characters in text are escaped, as in the other formats.
     """
     import pyarrow as pa
     from pyarrow import parquet
 
     names = [column.name for column in table.columns]
-    arrays = [_make_array(name, values) for name, values in zip(names, _turn(table), strict=True)]
+    arrays = [
+        _make_array(name, values) for name, values in zip(names, _transpose(table), strict=True)
+    ]
     out = io.BytesIO()
-    made = pa.Table.from_arrays(arrays, names=list(map(printable, names)))
-    parquet.write_table(made, out, compression="zstd")
+    arrow_table = pa.Table.from_arrays(arrays, names=list(map(printable, names)))
+    parquet.write_table(arrow_table, out, compression="zstd")
     return out.getvalue()
 
 

@@ -1,6 +1,7 @@
-"""Where pictures go, in which format and colours, and how they are written.
+"""Files, formats and colours of pictures, and writing them.
 
-Nothing here imports what draws: every command of `lcma` reads the formats for its options.
+Drawing libraries are not imported at the top: every command of `lcma` reads the formats for its
+options.
 """
 
 import io
@@ -20,8 +21,6 @@ FOLDER = Path("lcma-pictures")
 
 
 class PictureFormat(StrEnum):
-    """Format of a picture."""
-
     png = "png"
     svg = "svg"
     pdf = "pdf"
@@ -40,20 +39,20 @@ class PictureTarget:
 
 
 def format_of(path: Path) -> PictureFormat | None:
-    """Return the format that the file's name says, None where it says none."""
+    """Return the format of the file's suffix, or None."""
     ending = path.suffix.lower().removeprefix(".")
     return PictureFormat(ending) if ending in set(PictureFormat) else None
 
 
 def require_picture(path: Path) -> None:
-    """Raise UserError for a file whose name says no format, or that is not replaced."""
+    """Raise UserError for a file without the suffix of a format, or that is not replaced."""
     if format_of(path) is None:
-        raise UserError(f"{path} is no picture: give a file's name in .png, .svg or .pdf")
+        raise UserError(f"{path} is no picture: give a file name that ends in .png, .svg or .pdf")
     require_replaceable(path)
 
 
 def picture_target(out: Path | None, form: PictureFormat | None) -> PictureTarget:
-    """Return where a command draws. Raises UserError for what is no folder, or a picture's name."""
+    """Return where a command draws; raise UserError where ``out`` is a file or names a picture."""
     folder = out or FOLDER
     if not folder.is_dir() and (os.path.lexists(folder) or format_of(folder)):
         raise UserError(
@@ -67,40 +66,40 @@ def picture_target(out: Path | None, form: PictureFormat | None) -> PictureTarge
 INK, GREY = "#222222", "#6B6B6B"
 BLUE, VERMILION, GREEN, PURPLE = "#0072B2", "#D55E00", "#009E73", "#CC79A7"
 ORANGE, SKY_BLUE, YELLOW = "#E69F00", "#56B4E9", "#F0E442"
-"""Colours of Okabe and Ito, which colour-blind people tell apart."""
+"""Colours of Okabe and Ito, which colour-blind people can distinguish."""
 
 FONT = "Liberation Sans, Arial, sans-serif"
-"""The first is in vl-convert, so that a picture is the same on every machine.
+"""vl-convert contains the first font, so a picture is the same on every machine.
 
-Nothing is bold: of two fonts vl-convert writes either first into a PDF.
+Nothing is bold: with two fonts, their order in a PDF of vl-convert would vary.
 """
 
 _RESOURCES = re.compile(rb"(?:^ */\w+ \d+ 0 R\n)+", re.MULTILINE)
-"""What a page of a PDF refers to, which vl-convert lists in an order of chance."""
+"""References of a page of a PDF, which vl-convert lists in a random order."""
 
 
 def write_picture(svg: str, path: Path, title: str, about: str) -> Path:
-    """Write a drawn SVG in the format of the path, PNG where it says none.
+    """Write an SVG in the format of the path's suffix, PNG by default, and return the path.
 
-    The same picture is the same bytes. In SVG ``title`` and ``about`` are the words for whoever
-    cannot see it. Raises UserError where it cannot be written.
+    The same picture gives the same bytes. In SVG, ``title`` and ``about`` describe it for people
+    who cannot see it. Raises UserError where the file cannot be written.
     """
     import vl_convert
     from PIL import Image
 
     form = format_of(path) or PictureFormat.png
     if form is PictureFormat.png:
-        out = io.BytesIO()  # without a channel of opacity, and smaller
+        out = io.BytesIO()
         drawn = Image.open(io.BytesIO(vl_convert.svg_to_png(svg)))
-        drawn.convert("RGB").save(out, format="PNG")
+        drawn.convert("RGB").save(out, format="PNG")  # smaller without an alpha channel
         return write_file(path, out.getvalue())
     if form is PictureFormat.pdf:
         return write_file(path, _RESOURCES.sub(_sort_lines, vl_convert.svg_to_pdf(svg)))
-    words = f"<title>{escape(printable(title), quote=False)}</title>"
-    words += f"<desc>{escape(printable(about), quote=False)}</desc>" if about else ""
+    description = f"<title>{escape(printable(title), quote=False)}</title>"
+    description += f"<desc>{escape(printable(about), quote=False)}</desc>" if about else ""
     first, _, rest = svg.partition(">")
-    return write_file(path, f'{first} role="img">{words}{rest}'.encode())
+    return write_file(path, f'{first} role="img">{description}{rest}'.encode())
 
 
-def _sort_lines(found: re.Match[bytes]) -> bytes:
-    return b"".join(sorted(found[0].splitlines(keepends=True)))
+def _sort_lines(match: re.Match[bytes]) -> bytes:
+    return b"".join(sorted(match[0].splitlines(keepends=True)))

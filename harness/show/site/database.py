@@ -1,6 +1,6 @@
-"""The database of a site: results as published, with what Python computes of them as tables.
+"""The database of a site: published results, and tables of statistics that Python computes.
 
-The page queries it in the browser and computes no statistics.
+The page only queries it in the browser, and computes no statistics.
 """
 
 import hashlib
@@ -52,7 +52,7 @@ PAPER = "https://arxiv.org/abs/1908.01686"
 
 @dataclass(frozen=True)
 class SiteDatabase:
-    """A site's database as a file of SQLite, with what the first page says of it."""
+    """A site's database as an SQLite file, with the results that the first page shows."""
 
     content: bytes
     board: Board
@@ -70,18 +70,18 @@ def make_database(
 ) -> SiteDatabase:
     """Return the database of a site. The same results give the same bytes.
 
-    It has no users, hosts, arguments, messages and places, as `lcma db publish` leaves these out.
+    Users, hosts, arguments, messages and places are left out, as by `lcma db publish`.
 
     Args:
         store: The results.
-        sweep_id: Only this sweep's trials; all for none.
+        sweep_id: Only this sweep's trials.
         measure: What the board is ranked by.
-        step: Called with what is done.
+        step: Called with the name of each step.
     """
     with tempfile.TemporaryDirectory(prefix="lcma-site-") as folder:
         copy, out = Path(folder, "copy.sqlite"), Path(folder, "results.sqlite")
         step("copying results")
-        with _published(store, copy, sweep_id) as published:
+        with _open_published(store, copy, sweep_id) as published:
             step("comparing rules")
             board = read_board(published, measure=measure)
             holdout = read_holdout(published)
@@ -92,15 +92,15 @@ def make_database(
             "board_rows": _list_board(board),
             "board_seeds": _list_seeds(board),
             "verdict_rows": _list_verdicts(verdicts),
-            "budget_rows": _list_all(budget_table(curves)),
+            "budget_rows": _get_rows(budget_table(curves)),
             "rule_rows": _list_rules(board),
             "glossary": (
                 ("term", "meaning"),
-                [(one, about.replace("`", "")) for one, about in MEANINGS.values()],
+                [(term, meaning.replace("`", "")) for term, meaning in MEANINGS.values()],
             ),
             "data_licences": (
                 ("name", "licence"),
-                [(name, one.licence) for name, one in known_sets.shipped().items()],
+                [(name, known.licence) for name, known in known_sets.shipped().items()],
             ),
             "site_facts": (("name", "value"), facts.items()),
         }
@@ -114,88 +114,89 @@ def make_database(
 
 
 @contextmanager
-def _published(store: Store, path: Path, sweep_id: str | None) -> Iterator[Store]:
-    """Open what is published of the results: nothing where no trial has ended."""
+def _open_published(store: Store, path: Path, sweep_id: str | None) -> Iterator[Store]:
+    """Open a published copy of the results, which is empty where no trial has ended."""
     try:
         publishing.publish(store.database, path, sweep_ids=[] if sweep_id is None else [sweep_id])
     except publishing.NothingEnded:
         path.unlink(missing_ok=True)
-    with connect(f"sqlite:///{path}") as found:
-        yield found
+    with connect(f"sqlite:///{path}") as published:
+        yield published
 
 
 def _read_curves(store: Store, measure: str) -> list[BudgetCurve]:
     try:
         return read_budget_curves(store, measure=measure)
-    except UserError:  # nothing used a pretraining
+    except UserError:  # no result used a pretraining
         return []
 
 
-# What is computed of the results, a table each
+# Tables that are computed
 
 
-def _list_all(table: Table) -> Rows:
-    return [column.name for column in table.columns] or ["budget"], table.rows  # of no curves
+def _get_rows(table: Table) -> Rows:
+    # Without curves there are no columns, and SQLite needs one.
+    return [column.name for column in table.columns] or ["budget"], table.rows
 
 
 def _list_board(board: Board) -> Rows:
-    """Return the table that `lcma export` writes, with what the page shows beside it."""
-    names, rows = _list_all(board_table(board))
+    """Return the table that `lcma export` writes, with more columns for the page."""
+    names, rows = _get_rows(board_table(board))
     place = names.index("factorization")
-    own = [
+    page_columns = [
         (
             number,
-            _name_key(group, one),
-            getattr(one, "reference", False),
-            getattr(one, "than_reference", None),
+            _make_row_key(group, line),
+            getattr(line, "reference", False),
+            getattr(line, "than_reference", None),
         )
         for number, group in enumerate(board.groups, start=1)
-        for one in (*group.rows, *group.bars)
+        for line in (*group.rows, *group.bars)
     ]
-    shown = ((*facts, name_rule(row[place]), *row) for facts, row in zip(own, rows, strict=True))
-    return ("table_number", "row_key", "is_own", "than", "rule", *names), shown
+    joined = ((*p, name_rule(row[place]), *row) for p, row in zip(page_columns, rows, strict=True))
+    return ("table_number", "row_key", "is_own", "than", "rule", *names), joined
 
 
 def name_rule(factorization: str | None) -> str | None:
-    """Return a factorization as the views' column `rule` has it."""
+    """Return a factorization as in the column `rule` of the views."""
     return {"L": "low", "H": "high"}.get("".join(set(factorization or "")), factorization)
 
 
-def _name_key(group: Group, row: Any) -> str:
-    """Return a short name for a row of a group, the same in every database that has it."""
+def _make_row_key(group: Group, row: Any) -> str:
+    """Return a short key for a row of a group, the same in every database that has it."""
     names = ("factorization", "budget", "map_options", "name")
-    of = [*(getattr(group, name) for name in COMPARABLE), group.measure]
-    of += [getattr(row, name, None) for name in names]
-    return hashlib.sha256(json.dumps(of).encode()).hexdigest()[:10]
+    facts = [*(getattr(group, name) for name in COMPARABLE), group.measure]
+    facts += [getattr(row, name, None) for name in names]
+    return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:10]
 
 
 def _list_seeds(board: Board) -> Rows:
-    rows = [(_name_key(group, row), row) for group in board.groups for row in group.rows]
+    rows = [(_make_row_key(group, row), row) for group in board.groups for row in group.rows]
     values = [(key, *value) for key, row in rows for value in row.by_seed.items()]
     return ("row_key", "seed", "value"), values
 
 
 def _list_rules(board: Board) -> Rows:
-    there = {name_rule(row.factorization) or "" for group in board.groups for row in group.rows}
-    rules = enumerate(list_rules(sorted(there)))
+    names = {name_rule(row.factorization) or "" for group in board.groups for row in group.rows}
+    rules = enumerate(list_rules(sorted(names)))
     return (
         ("rule", "about", "picture", "side", "listed", "place"),
-        [(one.name, one.about, one.picture, SIDE, one.name in ABOUT, k) for k, one in rules],
+        [(rule.name, rule.about, rule.picture, SIDE, rule.name in ABOUT, k) for k, rule in rules],
     )
 
 
 def _list_verdicts(verdicts: Verdicts) -> Rows:
-    """Return the table that `lcma export verdicts` writes, with whose claim each is of."""
-    names, rows = _list_all(verdict_table(verdicts))
-    origins = ("ours" if one.claim.source == "ours" else "the paper" for one in verdicts.all)
-    return (*names, "origin"), [(*row, of) for row, of in zip(rows, origins, strict=True)]
+    """Return the table that `lcma export verdicts` writes, with the origin of each claim."""
+    names, rows = _get_rows(verdict_table(verdicts))
+    origins = ("ours" if v.claim.source == "ours" else "the paper" for v in verdicts.all)
+    return (*names, "origin"), [(*row, o) for row, o in zip(rows, origins, strict=True)]
 
 
 def _state_facts(store: Store, measure: str) -> dict[str, str]:
     kind = find_ranked_measure(store, measure)
-    # From the tables: the view `results` joins ten more.
-    columns: list[Any] = [sa.func.count()]
-    columns += [of(attempts.c.ended) for of in (sa.func.min, sa.func.max)]
+    # From tables, because the view `results` joins ten more.
+    ended = attempts.c.ended
+    columns: list[Any] = [sa.func.count(), sa.func.min(ended), sa.func.max(ended)]
     extent = (
         sa.select(*columns)
         .join_from(measures, jobs, jobs.c.done_attempt_id == measures.c.attempt_id)
@@ -204,18 +205,18 @@ def _state_facts(store: Store, measure: str) -> dict[str, str]:
     )
     ((results, first, last),) = store.rows(extent)
     urls = dict(line.split(", ", 1) for line in metadata("lcma").get_all("Project-URL") or ())
-    code, own = urls.get("Repository", ""), version("lcma").split("+")[0]
+    code, release = urls.get("Repository", ""), version("lcma").split("+")[0]
     bibtex = Template((files("lcma.harness.show.site") / "assets" / "citation.bib").read_text())
     return {
         "measure": measure,
         "measure_about": explain_measure(kind),
         "direction": kind.direction or "",
-        "version": own,
+        "version": release,
         "schema": current_version(),
         "results": str(results),
         "first": "" if first is None else format_time(first)[:10],
         "last": "" if last is None else format_time(last)[:10],
-        "bibtex": bibtex.substitute(version=own, url=f"  url = {{{code}}},\n" if code else ""),
+        "bibtex": bibtex.substitute(version=release, url=f"  url = {{{code}}},\n" if code else ""),
         "paper": PAPER,
         "code": code,
     }
@@ -224,9 +225,9 @@ def _state_facts(store: Store, measure: str) -> dict[str, str]:
 def _write_table(
     connection: sqlite3.Connection, name: str, names: Sequence[str], rows: Iterable[Sequence[Any]]
 ) -> None:
-    quoted, places = ", ".join(f'"{one}"' for one in names), ", ".join("?" * len(names))
+    quoted, places = ", ".join(f'"{column}"' for column in names), ", ".join("?" * len(names))
     connection.execute(f"CREATE TABLE {name} ({quoted})")
     stored = ([flag_as_stored(value) for value in row] for row in rows)
-    connection.executemany(f"INSERT INTO {name} VALUES ({places})", stored)  # noqa: S608 - names of ours
+    connection.executemany(f"INSERT INTO {name} VALUES ({places})", stored)  # noqa: S608 - the names are constants
     if "row_key" in names:
         connection.execute(f"CREATE INDEX ix_{name}_row_key ON {name} (row_key)")

@@ -22,7 +22,7 @@ from lcma.sweeps.measures import BITS_PER_DIM
 _ASSETS = files("lcma.harness.show.site") / "assets"
 
 MARK = ".lcma-site"
-"""A file in every site: what else is in a folder with it may be replaced."""
+"""A file in every site; export replaces files only in a folder that has it."""
 
 
 def write_site(
@@ -40,12 +40,12 @@ def write_site(
     Args:
         store: The database.
         out: The folder.
-        sweep_id: Only this sweep's trials; all for none.
+        sweep_id: Only this sweep's trials.
         measure: What the board is ranked by.
-        step: Called with what is done.
+        step: Called with the name of each step.
 
     Raises:
-        UserError: The folder holds anything but a former site, or cannot be written; or the extra
+        UserError: The folder holds files but no former site, or cannot be written; or the extra
             `pictures` is not installed.
     """
     require_extra("pictures")
@@ -54,7 +54,7 @@ def write_site(
         raise UserError(f"{printable(out)} is no folder: give --out one that is new or empty")
     if out.is_dir() and any(out.iterdir()) and not (out / MARK).is_file():
         raise UserError(
-            f"{printable(out)} holds files that are no site of ours: give --out a new folder"
+            f"{printable(out)} holds other files than a site of lcma: give --out a new folder"
         )
     database = make_database(store, sweep_id=sweep_id, measure=measure, step=step)
     step("writing pages")
@@ -65,7 +65,7 @@ def write_site(
 
 
 def make_page_files(database: SiteDatabase, *, live: bool = False) -> dict[str, bytes]:
-    """Return the files that depend on the results; a live page asks whether there are new ones."""
+    """Return the files that depend on the results; a live page polls for newer ones."""
     return {
         "database.js": _assign("lcmaDatabase", _encode(gzip.compress(database.content, mtime=0))),
         "card.png": draw_card(database),
@@ -86,17 +86,17 @@ def _assign(name: str, value: object) -> bytes:
 
 
 def _join_scripts() -> bytes:
-    parts = sorted(one.name for one in (_ASSETS / "app").iterdir() if one.name.endswith(".js"))
-    return b"\n".join(_read(f"app/{name}") for name in parts)
+    names = sorted(file.name for file in (_ASSETS / "app").iterdir() if file.name.endswith(".js"))
+    return b"\n".join(_read(f"app/{name}") for name in names)
 
 
 def _make_sqljs() -> bytes:
-    found = {
+    parts = {
         "sqljs": _read("sqljs/sql-wasm-browser.js").decode(),
         "worker": _read("sql_worker.js").decode(),
         "wasm": _encode(_read("sqljs/sql-wasm.wasm")),
     }
-    return _assign("lcmaSqljs", found)
+    return _assign("lcmaSqljs", parts)
 
 
 def _join_licences() -> bytes:
@@ -114,12 +114,12 @@ def _make_specs() -> bytes:
 @cache
 def _bundle_vega() -> bytes:
     """Return Vega, Vega-Lite and vega-embed in one script, from the wheel of vl-convert."""
-    # In a process of its own: it holds Python's lock for seconds, in which a server answers nobody.
-    # Without a snippet the three libraries are bundled as they are.
-    made = "import sys, vl_convert as v; sys.stdout.buffer.write(v.javascript_bundle().encode())"
-    # Not of the terminal's group, so that Ctrl-C leaves it to end by itself.
+    # In a process of its own, because it holds Python's lock for seconds, and a server could not
+    # answer. Without a snippet `javascript_bundle` bundles the three libraries unchanged.
+    code = "import sys, vl_convert as v; sys.stdout.buffer.write(v.javascript_bundle().encode())"
+    # In a new session, so that Ctrl-C in the terminal does not interrupt it.
     return subprocess.run(  # noqa: S603 - this interpreter, with the text above
-        [sys.executable, "-c", made], capture_output=True, check=True, start_new_session=True
+        [sys.executable, "-c", code], capture_output=True, check=True, start_new_session=True
     ).stdout
 
 
@@ -132,4 +132,4 @@ ASSETS: dict[str, Callable[[], bytes]] = {
     "specs.js": _make_specs,
     "licences.txt": _join_licences,
 }
-"""What makes each file that is the same on every site."""
+"""Functions that make the files that are the same on every site."""

@@ -1,4 +1,4 @@
-"""The site served live from the database: read-only, on this machine alone."""
+"""The site served live from the database: read-only, and only on this machine."""
 
 import hashlib
 import json
@@ -20,11 +20,11 @@ from lcma.harness.text import printable
 from lcma.sweeps.errors import UserError
 from lcma.sweeps.measures import BITS_PER_DIM
 
-PAUSE = 10.0
-"""Least seconds from one copy of the database to the next."""
+MIN_PAUSE = 10.0
+"""Seconds between two copies of the database, at least."""
 
-SHARE = 0.1
-"""Largest part of the time that is spent on copies."""
+MAX_SHARE = 0.1
+"""Share of the time that is spent on copies, at most."""
 
 HOST = "127.0.0.1"
 
@@ -44,27 +44,24 @@ HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
     "Cross-Origin-Resource-Policy": "same-origin",
-    "Cache-Control": "private, no-cache",  # kept, but asked for again each time
+    "Cache-Control": "private, no-cache",  # kept, but revalidated each time
 }
 
 
 @dataclass(frozen=True)
 class _Copy:
-    """Files of the results at a moment, and what tells that there are newer ones.
-
-    ``due`` is when the next one may be made, by the monotonic clock.
-    """
+    """Files of the results at one moment."""
 
     files: Mapping[str, bytes]
     version: str
-    change: int
-    due: float
+    change: int  # `changed_jobs().last`; another value means newer results
+    due: float  # when the next copy may be made, by the monotonic clock
 
 
 class LiveSite:
-    """The files of a site over a database: a copy of it, made anew when a job has moved.
+    """The files of a site over a database, from a copy that is renewed when a job has changed.
 
-    A new copy is made beside the answers, which have the old one for as long.
+    A new copy is made in a thread, while requests get the old one.
     """
 
     def __init__(
@@ -82,15 +79,15 @@ class LiveSite:
         self._making = False
 
     def file(self, name: str) -> bytes | None:
-        """Return a file, None where there is none of that name."""
+        """Return a file by name, or None."""
         if name in ASSETS:
             return ASSETS[name]()
         copy = self._find_copy()
         if name != "status.json":
             return copy.files.get(name)
         counts = self._store.job_counts(self._sweep_id)
-        of = (counts.trial, counts.pretraining)
-        running, left = sum(one.running for one in of), sum(one.pending for one in of)
+        running = counts.trial.running + counts.pretraining.running
+        left = counts.trial.pending + counts.pretraining.pending
         return json.dumps({"version": copy.version, "running": running, "left": left}).encode()
 
     def _find_copy(self) -> _Copy:
@@ -109,31 +106,31 @@ class LiveSite:
     def _renew(self) -> None:
         try:
             self._copy = self._make()
-        except (UserError, Unavailable) as error:  # the old one stays
+        except (UserError, Unavailable) as error:  # keep the old copy
             self._report(printable(error))
         finally:
             self._making = False
 
     def _make(self) -> _Copy:
-        change = self._store.changed_jobs().last  # before what is read, which is as new at least
+        change = self._store.changed_jobs().last  # read first, so that the copy is not older
         began = time.monotonic()
         database = make_database(self._store, sweep_id=self._sweep_id, measure=self._measure)
         files = make_page_files(database, live=True)
         ended = time.monotonic()
-        due = ended + max(PAUSE, (ended - began) * (1 / SHARE - 1))
+        due = ended + max(MIN_PAUSE, (ended - began) * (1 / MAX_SHARE - 1))
         return _Copy(files, hashlib.sha256(database.content).hexdigest()[:16], change, due)
 
 
 class Server(ThreadingHTTPServer):
     """Answers GET and HEAD for the files of a site.
 
-    ``report`` is called with a line for what went wrong. Port 0 takes a free one. Raises UserError
+    ``report`` is called with a line for each error. Port 0 takes a free port. Raises UserError
     where the port is taken.
     """
 
     daemon_threads = True
     allow_reuse_address = True
-    request_queue_size = 128  # clients that come at once and have not been answered
+    request_queue_size = 128  # clients that wait to be accepted
 
     def __init__(self, site: LiveSite, port: int, report: Callable[[str], None]) -> None:
         self.site, self.report = site, report
@@ -149,13 +146,13 @@ class Server(ThreadingHTTPServer):
         return f"http://{HOST}:{self.server_address[1]}/"
 
     def warm(self) -> None:
-        """Make the first page and the script of charts before anybody asks for them."""
-        with suppress(UserError, Unavailable):  # which the first request reports
+        """Make all files before the first request."""
+        with suppress(UserError, Unavailable):  # the first request reports the error
             for name in ("index.html", *ASSETS):
                 self.site.file(name)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Ignore it: a browser that closes a connection is no error."""
+        """Ignore the error: a browser may close a connection at any time."""
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -166,15 +163,15 @@ class _Handler(BaseHTTPRequestHandler):
     timeout = 30
 
     def do_GET(self) -> None:
-        # Another's name that leads here is refused, so that no page of the web can read the site
-        # through its own name.
+        # Refuse other host names: a web page whose name resolves to this machine must not read the
+        # site (DNS rebinding).
         host, _, port = self.headers.get("Host", "").lower().partition(":")
         if host not in (HOST, "localhost") or (port or "80") != str(self.server.server_address[1]):
             self._send(HTTPStatus.MISDIRECTED_REQUEST, b"this server answers to localhost\n")
             return
         name = unquote(urlsplit(self.path).path).removeprefix("/") or "index.html"
         try:
-            # Names are looked up among the site's own, never on a disk.
+            # Names are looked up among the files of the site, never on a disk.
             content = self.server.site.file(name)
         except (UserError, Unavailable) as error:
             text = printable(error)
@@ -191,7 +188,7 @@ class _Handler(BaseHTTPRequestHandler):
             kind = {"Content-Type": TYPES.get(name.rpartition(".")[2], TEXT)}
             self._send(HTTPStatus.OK, content, ETag=tag, **kind)
 
-    do_HEAD = do_GET  # noqa: N815 - as `BaseHTTPRequestHandler` looks it up
+    do_HEAD = do_GET  # noqa: N815 - the name that `BaseHTTPRequestHandler` calls
 
     def _send(self, status: HTTPStatus, content: bytes, **headers: str) -> None:
         self.send_response(status)

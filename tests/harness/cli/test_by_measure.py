@@ -98,9 +98,9 @@ def test_verdicts_by_time_say_what_is_not_judged(world, lcma) -> None:
     assert record["low-conventional"]["decision"] == "undecided"  # both take the same time
     message = " ".join(lcma("verdicts", "--by", "seconds_per_step")[1].split())
     assert "self-low" not in message
-    assert "Without any results here: table3-order" in message
+    assert "No results here for: table3-order" in message
     out = lcma("verdicts", "table4-order", "--by", "seconds_per_step")[1]
-    assert "by seconds_per_step, of which lower is better" in " ".join(out.split())
+    assert "by seconds_per_step, where lower is better" in " ".join(out.split())
     assert "bits/dim rise" not in out
     rows = list(csv.DictReader(lcma("export", "verdicts", "--by", "shine")[1].splitlines()))
     assert {(row["measure"], row["direction"], row["unit"]) for row in rows} == {
@@ -133,14 +133,14 @@ def test_without_a_margin_no_budget_of_another_unit_is_enough(world, lcma, undra
         lcma("budgets", "--factorization", "LL", "--by", "seconds_per_step")[1].split()
     )
     assert "`lcma budgets --by seconds_per_step --margin NUMBER`, in seconds" in message
-    assert "seconds_per_step, seconds: lower is better. Differences are" in message
+    assert "by seconds_per_step, seconds: lower is better. Differences are" in message
     assert "bits/dim" not in message.lower()
 
 
 def test_effects_name_the_measure(world, lcma) -> None:
     message = " ".join(lcma("board", "--by", "shine", "--effects")[1].split())
     assert "Effect: shine of the words with L" in message
-    assert "above 0: higher, which is better" in message
+    assert "above 0 it is better to factor the low contributions out" in message
     assert "bits" not in message
 
 

@@ -126,7 +126,7 @@ def test_an_svg_has_the_lines_and_their_names(here: None, lcma: Any) -> None:
     words = " ".join(svg.texts(picture))
     for text in (
         *("checkerboard-even, conventional, n = 3", "low (LL), budget 100, n = 3"),
-        *("random, n = 3", "channel, n = 1", "diverged or failed there", "not done yet"),
+        *("random, n = 3", "channel, n = 1", "diverged or failed", "not done yet"),
         *("training step", "bits/dim, holdout", "bits/dim, train", "png 4.500"),
         "Lost: channel, seed 1 diverged",
     ):

@@ -45,7 +45,7 @@ def row(factorization, seed, bits, **more):
     return {"factorization": factorization, "seed": seed, "bits_per_dim": bits} | more
 
 
-def test_rows_are_sorted_and_compared_by_the_seeds_that_they_share(filled):
+def test_rows_are_sorted_and_compared_by_common_seeds(filled):
     (group,) = read_board(filled.store).groups
     assert [one.factorization for one in group.rows] == ["channel", "checkerboard-even", "random"]
     channel, even, random = group.rows
@@ -98,7 +98,7 @@ def test_two_results_of_one_seed_are_refused():
         board_of(frame([row("channel", 0, 4.0), row("channel", 0, 4.0)]))
 
 
-def test_lost_trials_are_told(filled):
+def test_lost_trials_are_reported(filled):
     filled.fail(filled.plan("channel", 4), "diverged", "loss is NaN")
     filled.fail(filled.plan("rows", 0), "oom", "out of memory")
     board = read_board(filled.store)
@@ -110,7 +110,7 @@ def test_lost_trials_are_told(filled):
     assert "1 trial diverged, 1 failed: `lcma status` says why." in " ".join(shown(board).split())
 
 
-def test_notes_say_what_the_numbers_are_worth(filled):
+def test_notes_state_precision_seeds_and_losses(filled):
     notes = notes_of(read_board(filled.store))
     assert "100 test images in 3 photographs" in notes
     assert "standard error by photograph is at most 0.0100 bits/dim" in notes
@@ -118,13 +118,13 @@ def test_notes_say_what_the_numbers_are_worth(filled):
     assert "no published benchmark" in notes
 
 
-def test_that_no_split_is_a_larger_model_is_said_where_it_stands_among_rules():
+def test_a_note_says_that_a_flow_without_splits_is_larger():
     def larger(*rules):
         board = board_of(frame([row(name, 0, 4.0) for name in rules]))
-        return [note for note in list_notes(board.groups[0]) if "is a larger model" in note]
+        return [note for note in list_notes(board.groups[0]) if "its model is larger" in note]
 
     (note,) = larger("none", "channel")
-    assert "of three to four times the parameters" in note
+    assert "three to four times their parameters" in note
     assert larger("none") == larger("channel", "rows") == []
 
 
@@ -136,7 +136,7 @@ def test_that_no_split_is_a_larger_model_is_said_where_it_stands_among_rules():
         ("subset or other (1 of 7 files match)", True),
     ],
 )
-def test_subsets_of_published_sets_are_called_so(filler, verdict, subset):
+def test_subsets_of_published_sets_are_named(filler, verdict, subset):
     manifest = json.dumps({"source": {"verdict": verdict}})
     filler.data("c" * 64, "cifar10", manifest)
     filler.results({"channel": {0: 3.5}}, digest="c" * 64, dataset="cifar10")
@@ -147,19 +147,19 @@ def test_subsets_of_published_sets_are_called_so(filler, verdict, subset):
 @pytest.mark.parametrize(
     ("dataset", "variant", "words"),
     [
-        ("celeba64", "float", "no bound on the bits of discrete images"),
-        ("celeba64-16", "float", "no bound on the bits of discrete images"),
-        ("celeba64", "u8", "as those of the variant float"),
-        ("imagenet32", "npz", "easier by roughly 0.3 bits/dim"),
+        ("celeba64", "float", "do not bound the bits of discrete images"),
+        ("celeba64-16", "float", "do not bound the bits of discrete images"),
+        ("celeba64", "u8", "as in the variant float"),
+        ("imagenet32", "npz", "easier, by roughly 0.3 bits/dim"),
         ("imagenet64", "png", ""),
         ("cifar10", "u8", ""),
     ],
 )
-def test_a_variant_says_what_its_numbers_are_not(dataset, variant, words):
+def test_a_note_says_what_a_variant_is_not_comparable_with(dataset, variant, words):
     board = board_of(frame([row("channel", 0, 4.0, dataset=dataset, variant=variant)]))
     notes = notes_of(board)
     assert words in notes
-    told = [s for s in ("no bound on", "the variant float", "easier by") if s in notes]
+    told = [s for s in ("do not bound", "the variant float", "easier, by") if s in notes]
     assert len(told) == bool(words)
 
 
@@ -175,7 +175,7 @@ def test_filters_keep_the_conventional_row(filled):
     assert set(rows_of(filter_board(board, ["low"]))) == {("LLL", 10)}
 
 
-def test_sets_that_most_images_and_seeds_decide_are_first():
+def test_sets_with_most_images_and_seeds_come_first():
     few, many = ({"LLL": dict.fromkeys(range(n), 4.0)} for n in (2, 6))
     found = synthetic.rows(few, dataset="celeba64-16", images=100, data_digest="a" * 64)
     found += synthetic.rows(few, dataset="cifar10", images=10_000, data_digest="b" * 64)
@@ -187,7 +187,7 @@ def test_sets_that_most_images_and_seeds_decide_are_first():
     assert [(group.dataset, group.steps) for group in made.groups] == order
 
 
-def test_a_row_of_a_short_board_is_one_line_beside_printed_numbers_and_options():
+def test_a_row_is_one_line_with_printed_numbers_and_options():
     ours = {"dataset": "cifar10", "size": 32}
     rows = [row("checkerboard-even", seed, 4.0 + seed, **ours) for seed in range(6)]
     rows += [row("LLL", seed, 4.1 + seed, budget=1000, **ours) for seed in range(6)]
@@ -231,14 +231,14 @@ def test_a_row_clears_the_bars_if_it_is_below_the_lowest():
     assert "Bars: webp" in text
     assert "channel †" in text
     assert "checkerboard-even * †" not in text
-    assert "† undertrained" in text
+    assert "†: undertrained" in text
     assert "No bar full-gaussian: too few" in text
     without = board_of(three())
     assert {r.cleared for r in rows_of(without).values()} == {None}
     assert "launch again to measure them" in " ".join(shown(without).split())
 
 
-def test_printed_numbers_stand_beside_their_cells():
+def test_printed_numbers_are_in_the_rows_of_their_cells():
     published = frame(
         [
             row(name, 0, bits, dataset="cifar10", splits=1)
@@ -254,7 +254,7 @@ def test_printed_numbers_stand_beside_their_cells():
     assert "| printed |" not in board_as_markdown(board_of(three()))
 
 
-def test_groups_say_in_what_their_recipes_differ():
+def test_groups_name_the_settings_in_which_they_differ():
     recipes = {
         "a": '{"model":{"masks":"odd-first","width":8},"training":{"steps":250}}',
         "b": '{"model":{"masks":"even-first","width":8},"training":{"steps":250}}',
@@ -280,7 +280,7 @@ def means_against(rows, against):
     return {key: one.difference and round(one.difference.mean, 9) for key, one in found.items()}
 
 
-def test_differences_can_be_taken_from_any_row():
+def test_differences_from_any_row():
     even, odd, low = ("checkerboard-even", None), ("checkerboard-odd", None), ("LLL", 100)
     bits = {even: 4.0, odd: 4.2, low: 4.1}
     rows = [
@@ -294,11 +294,11 @@ def test_differences_can_be_taken_from_any_row():
     found = rows_of(board)
     assert [key for key, one in found.items() if one.reference] == [odd]
     assert [key for key, one in found.items() if one.conventional] == [even]
-    assert "* checkerboard-odd. Differences from it" in " ".join(shown(board).split())
+    assert "*: checkerboard-odd. Differences are from this row" in " ".join(shown(board).split())
     assert set(means_against(rows, "random").values()) == {None}
 
 
-def test_a_reference_that_stands_for_several_rows_is_named_by_its_budget():
+def test_a_reference_with_several_budgets_needs_one():
     rows = [row("LLL", 0, budget / 100, budget=budget) for budget in (100, 1000, 200)]
     said = "low has several rows here, .* give one of low@100, low@200, low@1000"
     with pytest.raises(UserError, match=said):
@@ -308,7 +308,7 @@ def test_a_reference_that_stands_for_several_rows_is_named_by_its_budget():
     assert board_of(frame(rows), against="low@300").groups[0].reference is None
 
 
-def test_a_rule_of_a_plug_in_that_is_not_loaded_is_compared_with_where_it_has_results():
+def test_a_rule_of_a_plug_in_that_is_not_loaded_can_be_the_reference():
     rows = [row("columns", 0, 4.0), row("channel", 0, 4.1), row("channel", 0, 4.2, flow="glow")]
     board = board_of(frame(rows), against="columns")
     assert {group.flow: group.reference for group in board.groups} == {
@@ -317,7 +317,7 @@ def test_a_rule_of_a_plug_in_that_is_not_loaded_is_compared_with_where_it_has_re
     }
 
 
-def test_against_a_rule_is_against_it_without_options_of_its_map():
+def test_a_reference_has_no_map_options():
     swapped = '{"masks": "swapped"}'
     rows = [row("checkerboard-even", 0, 5.0), row("LLL", 0, 4.0, budget=100)]
     rows.append(row("LLL", 0, 3.0, budget=100, map_options=swapped))
@@ -342,7 +342,7 @@ def test_a_row_is_better_or_worse_or_neither_by_the_interval_of_six_pairs():
         "checkerboard-even": None,
         "channel": "better",
         "rows": "worse",
-        "random-local": "not told apart",
+        "random-local": "neither",
         "random": None,
     }
     assert [name for name, one in found.items() if one.best] == ["channel"], "of six seeds"

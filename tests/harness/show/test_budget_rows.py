@@ -18,7 +18,7 @@ def row(budget, *holdouts, test=5.0, seconds=100.0):
     return BudgetRow(budget, by_seed, len(by_seed), mean, test=test, seconds=seconds, images=images)
 
 
-def test_holdout_chooses_and_test_is_only_told() -> None:
+def test_holdout_chooses_and_test_is_only_reported() -> None:
     rows = [
         row(0, 4.2, 4.4, test=3.0),
         row(100, 4.0, 4.2, test=9.0, seconds=150.0),
@@ -32,7 +32,7 @@ def test_holdout_chooses_and_test_is_only_told() -> None:
     assert [one.on_front for one in swapped.rows] == [True, True, False]
 
 
-def test_the_conventional_is_on_the_front_too_and_differences_are_paired() -> None:
+def test_the_conventional_row_can_be_on_the_front() -> None:
     rows = [row(0, 4.5, 5.5, 6.5), row(100, 3.9, 4.95, 5.9, seconds=110.0)]
     found = make_curve([*rows, row(None, 4.0, 5.0, 6.0)])
     (zero, hundred), base = found.rows, found.conventional
@@ -47,7 +47,7 @@ def test_the_conventional_is_on_the_front_too_and_differences_are_paired() -> No
     assert hundred.from_longest is base.from_conventional is None
 
 
-def test_unknown_seconds_leave_images_to_compare() -> None:
+def test_costs_are_images_where_seconds_are_unknown() -> None:
     found = make_curve([row(0, 4.5), row(10, 4.0, seconds=None)])
     assert found.cost == "images"
     assert [one.on_front for one in found.rows] == [True, True]
@@ -64,7 +64,7 @@ def maps(*seeds_of_noise):
 
 
 @pytest.mark.parametrize("factorization", ["LL", "low-global"])
-def test_maps_are_held_against_the_longest_of_their_own_seed(factorization: str) -> None:
+def test_maps_are_compared_with_the_longest_of_their_seed(factorization: str) -> None:
     longest = {0: maps(1, 2), 1: maps(3, 4)}
     opposite = [contribution(-m.values, m.split) for m in longest[0]]
     found = measure_stability(

@@ -73,7 +73,7 @@ def shown(found, width=80):
     return console.file.getvalue()
 
 
-def test_what_has_effects_is_shown_and_what_lacks_words_is_counted():
+def test_effects_are_shown_and_tables_without_all_words_counted():
     whole = factorial(planted({(1,): 0.5}, 2, seeds=9), budget=100)
     three = [row for row in factorial(planted({(1,): 0.5}, 2), budget=70) if row[0] != "HL"]
     found = compute_effects(board([r for r in whole if r[:2] != ("HL", 7)] + three, 2))
@@ -84,8 +84,8 @@ def test_what_has_effects_is_shown_and_what_lacks_words_is_counted():
     assert (found[0].main, found[0].interactions_share) == ((), None)
     text = one_line(shown(found))
     assert "budget 100 data" in text
-    assert "Left out, for not all words: 1 seed." in text
-    assert "No effects in 1 table, for want of all words at one seed." in text
+    assert "Left out: 1 seed without all words." in text
+    assert "No effects in 1 table: no seed has results of all words." in text
     text = one_line(shown(found[:1]))
     assert "No effects in 1 table" in text
     assert "Next: lcma launch words" in text
@@ -142,11 +142,11 @@ def test_an_additive_model_gives_its_effects_and_no_interaction():
     assert {e.test.half_width for e in found.main} == {0.0}
     assert {e.test.mean for e in found.interactions} == {found.interactions_share} == {0.0}
     text = shown([found])
-    assert "0.0 % is left to interactions" in text
+    assert "Interactions have a share of 0.0 %" in text
     assert "Fewer than" not in text
     assert max(map(len, text.splitlines())) <= 80
     assert "2 +0.2500 0.0000 0.0000 6 20.0 %" in one_line(text)
-    assert "below 0: fewer bits when the low contributions are factored out there" in one_line(text)
+    assert "below 0 it is better to factor the low contributions out there" in one_line(text)
     (read,) = json.loads(to_json(effects_as_dict([found])))["effects"]
     assert (read["seeds"], read["budget"], read["interactions_share"]) == ([*range(6)], 100, 0.0)
     assert [(tuple(e["splits"]), e["mean"], e["share"]) for e in read["main"]] == main
@@ -160,7 +160,7 @@ def test_a_planted_interaction_is_found_at_its_splits():
     assert [e.test.mean for e in found.main] == [0.0, 0.5, 0.0]
     assert found.interactions_share == 0.5
     assert "Fewer than 6 seeds decide nothing" in shown([found])
-    said = "50.0 % is left to interactions; the largest, of splits 1 and 3: -0.5000"
+    said = "Interactions have a share of 50.0 %. The largest, of splits 1 and 3: -0.5000"
     assert said in one_line(shown([found]))
 
 

@@ -80,7 +80,7 @@ def run(capfdbinary, *arguments):
     return end.value.code or 0, printed.out, printed.err.decode()
 
 
-def test_a_manifest_stands_beside_every_file(filled, capfdbinary):
+def test_every_file_has_a_manifest(filled, capfdbinary):
     for form in ("csv", "parquet"):
         asked = ("export", "--format", form, "--where", "flow=realnvp")
         assert run(capfdbinary, *asked, "--out", f"x.{form}")[0] == 0
@@ -139,7 +139,7 @@ def test_filters_are_values_and_never_sql(filled):
     assert {row.n for row in group.rows} == {2}
 
 
-def test_latex_has_the_best_and_what_its_pair_does_not_tell_from_it_in_bold():
+def test_latex_has_the_best_rows_in_bold():
     wobble = (0.011, -0.004, 0.007, -0.013, 0.002, -0.003, 0.009)
 
     def seeded(mean, turn):

@@ -74,7 +74,7 @@ def test_table_pictures_show_the_tables(tmp_path, shape):
 
 
 @given(st.text("LH", min_size=1, max_size=3))
-def test_half_of_what_is_there_leaves_at_each_split(word):
+def test_half_of_what_is_left_leaves_at_each_split(word):
     found = find_exit_splits(words(*word), (3, 8, 8))
     sizes = [3 * 64 >> (split + 1) for split in range(len(word))]
     assert [int((found == k + 1).sum()) for k in range(len(word))] == sizes
@@ -107,7 +107,7 @@ def test_tiles_hold_every_image(count, channels, columns, scale, random):
         assert (found == np.broadcast_to(image.transpose(1, 2, 0), (4, 6, 3))).all()
 
 
-def test_all_that_is_said_of_a_panel_stands_in_the_grid(tmp_path):
+def test_a_grid_has_all_texts_of_its_panels(tmp_path):
     array = np.random.default_rng(0).integers(0, 256, size=(4, 4, 3), dtype=np.uint8)
     colours = grids.Colours(-1, 1, "nats")
     rows = [[Panel(array, 9, "left", "above", ("below",), 99, colours)]]
@@ -118,7 +118,7 @@ def test_all_that_is_said_of_a_panel_stands_in_the_grid(tmp_path):
     assert (svg.images(path)[0] == array).all()
 
 
-def test_a_place_that_cannot_be_written_is_named(tmp_path):
+def test_a_file_that_cannot_be_written_is_named(tmp_path):
     (tmp_path / "file").write_text("mine")
     (tmp_path / "folder").mkdir()
     rows = [[Panel(np.zeros((4, 4, 3), dtype=np.uint8), 1)]]

@@ -74,7 +74,7 @@ def test_the_inverse_of_residual_blocks_is_reported(flows, photos, name: str) ->
         assert 1 < found.iterations < 200
 
 
-def test_an_inverse_that_stops_too_early_is_told(flows, photos) -> None:
+def test_an_inverse_that_stops_too_early_is_reported(flows, photos) -> None:
     blocks = residual_blocks(flows["iresnet"])
     before = blocks[0].fixed_point
     blocks[0].fixed_point = replace(before, max_iterations=2)
@@ -82,7 +82,7 @@ def test_an_inverse_that_stops_too_early_is_told(flows, photos) -> None:
     blocks[0].fixed_point = before
 
 
-def test_the_way_is_straight_or_an_arc_in_the_latents(flows, photos) -> None:
+def test_an_interpolation_is_straight_or_an_arc_in_the_latents(flows, photos) -> None:
     """A flow that only dequantizes and centres shows its latents."""
     plain = Flow([Dequantize(), Center()], StandardNormal(), (3, 8, 8))
     plain.register_parameter("like", torch.nn.Parameter(torch.zeros(())))
@@ -97,7 +97,7 @@ def test_the_way_is_straight_or_an_arc_in_the_latents(flows, photos) -> None:
     assert far(arc, straight) > 2
 
 
-def test_the_same_row_twice_and_the_flow_as_it_was(flows, photos) -> None:
+def test_the_same_row_twice_and_an_unchanged_flow(flows, photos) -> None:
     flow = flows["resflow"].train()
     before = {k: v.clone() for k, v in flow.state_dict().items()}
     torch.manual_seed(1)

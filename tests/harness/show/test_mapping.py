@@ -74,7 +74,7 @@ def other_values(seed):
     return change
 
 
-def test_overlaps_are_means_over_sets_that_differ_in_seed_or_budget_alone(filler, read):
+def test_overlaps_are_means_over_sets_that_differ_only_in_seed_or_budget(filler, read):
     filler.data("e" * 64)
     scores = ("cumulative", "total")
     filler.maps(0, 100, scores=scores)
@@ -113,7 +113,7 @@ def test_overlaps_are_means_over_sets_that_differ_in_seed_or_budget_alone(filler
         ("data", "detail-high", {"high"}),
     ],
 )
-def test_maps_of_what_a_word_left_make_its_tables_alone(filler, form, score, words):
+def test_maps_of_what_a_word_left_make_only_its_tables(filler, form, score, words):
     filler.maps(0, nms=form, scores=(score,))
     target = PictureTarget(filler.folder / "out", "svg")
     (sheet,) = draw_maps(filler.store, list_map_sets(filler.store), target)
@@ -126,14 +126,14 @@ def test_maps_of_what_a_word_left_make_its_tables_alone(filler, form, score, wor
     assert [row[2] is None for row in low.rows] == ["low" not in words] * 2
 
 
-def test_every_table_is_there(filler):
+def test_every_table_is_made(filler):
     stored = filler.maps()
     named = make_all_tables(stored, seed=0)
     assert list(named)[-2:] == ["low (LL)", "high (HH)"]
     assert set(named) >= {"checkerboard-even", "checkerboard-odd", "channel", "rows", "random"}
 
 
-def test_maps_that_do_not_go_together(filler):
+def test_maps_that_do_not_fit_together_are_refused(filler):
     one, two = filler.maps()
     part = {"values": two.values[1:], "standard_errors": two.values[1:]}
     part["halves"] = two.halves[:, 1:]
@@ -143,7 +143,7 @@ def test_maps_that_do_not_go_together(filler):
             require_fit(wrong, "p0@100")
 
 
-def test_budgets_stand_side_by_side_in_one_picture(filler):
+def test_budgets_share_one_picture(filler):
     for budget in (500, 100):
         filler.maps(0, budget, scores=("cumulative", "total"))
     filler.maps(1, 100)

@@ -90,7 +90,7 @@ def test_how_many_seeds_an_effect_needs(effect: float, n: int) -> None:
     assert statistics.seeds_needed(0.01, 0.0) == 2
 
 
-def test_the_power_has_a_value_where_that_of_scipy_has_none() -> None:
+def test_the_power_has_a_value_where_scipy_has_none() -> None:
     """More seeds show less, whatever their number."""
     shown = [statistics.find_detectable(n, 1.0) for n in range(2, 200)]
     assert all(0.0 < more < less < math.inf for less, more in itertools.pairwise(shown))

@@ -30,7 +30,7 @@ def test_the_papers_numbers_ours_and_the_difference(files: str, whole: int) -> N
 
 
 @pytest.mark.parametrize(("number", "count"), [("1", 8), ("2", 8), ("3", 4), ("4", 8)])
-def test_without_results_a_table_is_as_printed(number: str, count: int) -> None:
+def test_a_table_without_results_has_the_printed_numbers(number: str, count: int) -> None:
     found = compare_with_paper(board([]), number)
     assert len(found) == count
     assert {one.row for one in found} == {None}

@@ -77,7 +77,7 @@ ROW |= {"difference": -1.0, "split": TEXT, "measure": TEXT, "name": TEXT, "label
 
 
 @pytest.mark.parametrize("name", ["forest", "curves", "pairs", "budgets", "front"])
-def test_text_of_others_is_text_in_every_chart(tmp_path, name):
+def test_text_of_users_is_only_text_in_every_chart(tmp_path, name):
     chart = getattr(charts, name)(*(("value", [TEXT]) if name == "curves" else ()))
     datasets = {one: [ROW] for one in find_names(chart.to_dict()) if one}
     path = write_chart(chart, datasets, tmp_path / "c.svg", TEXT, TEXT)

@@ -21,12 +21,12 @@ def test_the_page_of_the_documentation_is_made_of_the_rules() -> None:
 
 
 @pytest.mark.parametrize("name", [one.name for one in list_rules() if one.picture])
-def test_of_every_picture_half_leaves_at_each_split(name: str) -> None:
+def test_half_of_every_picture_leaves_at_each_split(name: str) -> None:
     picture = describe_rule(name).picture
     assert [picture.count(mark) / len(picture) for mark in "1230"] == [0.5, 0.25, 0.125, 0.125]
 
 
-def test_pictures_are_the_tables_of_the_rules() -> None:
+def test_pictures_show_the_tables_of_the_rules() -> None:
     def first(name: str) -> str:
         return describe_rule(name).picture[:4]
 

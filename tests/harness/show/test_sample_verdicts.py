@@ -27,7 +27,7 @@ def decisions(found: Verdicts) -> dict[str, str]:
     return {one.claim.key: one.decision for one in found.all}
 
 
-def test_table_3_has_an_order_of_samples_of_its_own() -> None:
+def test_table_3_has_its_own_order_for_samples() -> None:
     in_order = {"LLL": 50.0, "checkerboard-even": 51.0, "HHH": 52.0, "random": 53.0}
     found = decisions(judged(in_order))
     assert (found["table3-order"], found["low-conventional"]) == ("supported", "supported")
@@ -64,7 +64,7 @@ def test_the_board_shows_the_controls_beside_the_rows() -> None:
 
 def test_the_board_marks_a_set_on_which_the_measure_fails() -> None:
     text = shown(controls(noise_20=40.0, blur_half=30.0))
-    assert "! swd fails its controls on this data set" in text
+    assert "!: swd fails its controls on this data set" in text
     assert "noise of 20 of 255 levels are no worse than real images with noise of 5" in text
     assert "blurred by half a pixel are no worse than other real images" in text
 
@@ -78,7 +78,7 @@ def test_a_measure_that_fails_a_control_is_marked() -> None:
         console.print(render_verdicts(of, "low-conventional"))
         text = " ".join(console.file.getvalue().split())
         assert ("photos16 realnvp 250 ! ~ †" in text) is marked
-        assert ("swd fails a control there." in text) is marked
+        assert ("swd fails a control on this data set." in text) is marked
 
 
 def test_a_caption_in_latex_says_that_the_measure_fails() -> None:
@@ -87,6 +87,6 @@ def test_a_caption_in_latex_says_that_the_measure_fails() -> None:
         lines = board_as_latex(board_beside(beside)).splitlines()
         (caption,) = (line for line in lines if line.startswith("\\caption{"))
         assert caption.endswith("; ! swd fails its controls on this data set)}") == marked
-        assert any("footnotesize ! swd fails its controls" in line for line in lines) == marked
+        assert any("footnotesize !: swd fails its controls" in line for line in lines) == marked
     made = json.loads(board_as_json(board_beside(controls(gaussian=259.0))))
-    assert any(note.startswith("! swd fails") for note in made["groups"][0]["notes"])
+    assert any(note.startswith("!: swd fails") for note in made["groups"][0]["notes"])

@@ -87,7 +87,7 @@ def test_ids_may_be_shortened(filler):
         find_trial_id(filler.store, "\udcff")
 
 
-def test_manifests_that_are_none(filler):
+def test_damaged_manifests_are_refused(filler):
     for digest, manifest in [("a" * 64, "[]"), ("b" * 64, "{"), ("c" * 64, '{"source": 3}')]:
         filler.data(digest, manifest=manifest)
     filler.data("e" * 64, manifest=json.dumps({"source": {"verdict": "official"}}))

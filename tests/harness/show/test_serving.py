@@ -25,8 +25,8 @@ from tests.stores import beat
 def waiting(filled, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
     """A server that answers nobody yet."""
     monkeypatch.setitem(files.ASSETS, "vega.js", bytes)  # takes seconds to bundle
-    monkeypatch.setattr(serving, "PAUSE", 0.0)
-    monkeypatch.setattr(serving, "SHARE", 1.0)
+    monkeypatch.setattr(serving, "MIN_PAUSE", 0.0)
+    monkeypatch.setattr(serving, "MAX_SHARE", 1.0)
     with Server(LiveSite(filled.store, print), 0, print) as found:
         yield found
 
@@ -60,7 +60,7 @@ def ask(server: Server, method: str, path: str, host: str | None = None, **heade
     return answer, content
 
 
-def test_files_come_with_a_policy_and_are_asked_for_again(server) -> None:
+def test_files_have_a_policy_and_are_revalidated(server) -> None:
     answer, content = ask(server, "GET", "/")
     assert answer.status == 200
     assert b'data-live="1"' in content
@@ -81,7 +81,7 @@ def test_files_come_with_a_policy_and_are_asked_for_again(server) -> None:
         assert kind in (answer.getheader("Content-Type") or "")
 
 
-def test_what_has_not_changed_is_not_sent_again(server) -> None:
+def test_unchanged_files_are_not_sent_again(server) -> None:
     answer, _ = ask(server, "GET", "/index.html")
     tag = answer.getheader("ETag")
     assert tag
@@ -105,7 +105,7 @@ def wait_for_a_copy(server: Server, former: str) -> str:
     return version
 
 
-def test_a_copy_is_made_when_a_job_has_moved_and_at_no_other_time(filled, server) -> None:
+def test_a_copy_is_made_only_when_a_job_has_changed(filled, server) -> None:
     first = read_status(server)
     assert (first["running"], first["left"]) == (0, 0)
     assert read_status(server) == first
@@ -122,7 +122,7 @@ def test_a_copy_is_made_when_a_job_has_moved_and_at_no_other_time(filled, server
 
 
 def test_copies_take_no_more_than_their_share_of_the_time(filled, server, monkeypatch) -> None:
-    monkeypatch.setattr(serving, "SHARE", 1e-6)
+    monkeypatch.setattr(serving, "MAX_SHARE", 1e-6)
     former = read_status(server)["version"]
     filled.results({"rows": {0: 3.875}})
     time.sleep(0.2)
@@ -140,7 +140,7 @@ def test_a_copy_that_could_not_be_made_is_tried_again(filled, server) -> None:
     assert ask(server, "GET", "/")[0].status == 200
 
 
-def test_nothing_but_reading_under_our_own_name_is_answered(server) -> None:
+def test_only_reads_under_our_own_host_name_are_answered(server) -> None:
     for method in ("POST", "PUT", "DELETE", "PATCH", "OPTIONS"):
         assert ask(server, method, "/")[0].status == 501
     for host in ("evil.example", "evil.example:80", "", "127.0.0.1.evil.example"):
@@ -149,7 +149,7 @@ def test_nothing_but_reading_under_our_own_name_is_answered(server) -> None:
         assert b"<h1>" not in content
 
 
-def test_no_path_leads_out_of_the_site(server) -> None:
+def test_no_path_leaves_the_site(server) -> None:
     for path in (
         "/../lcma.db",
         "/%2e%2e/lcma.db",
@@ -172,7 +172,7 @@ def test_a_port_that_is_taken_is_refused(server, capsys) -> None:
 
 
 @pytest.mark.integration
-def test_the_verb_serves_until_it_is_interrupted(filled) -> None:
+def test_the_command_serves_until_it_is_interrupted(filled) -> None:
     code = "import sys; from lcma.harness.cli.main import main; main(['serve', '--port', '0'])"
     process = subprocess.Popen(
         [sys.executable, "-u", "-c", code],

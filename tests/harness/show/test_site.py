@@ -72,9 +72,9 @@ def shown(made: dict[str, bytes]) -> str:
 @pytest.mark.parametrize(
     ("by", "seeds", "says"),
     [
-        (-0.2, 6, "low (after 1,000 pretraining steps) is better than checkerboard-even, -0.200 ±"),
-        (0.0, 6, " is not told apart from checkerboard-even, 0.000 ±"),
-        (-0.2, 5, "5 seeds cannot tell low (after 1,000 pretraining steps) (6 are the least) from"),
+        (-0.2, 6, "low (after 1,000 pretraining steps) is better than checkerboard-even: -0.200 ±"),
+        (0.0, 6, " does not differ significantly from checkerboard-even: 0.000 ±"),
+        (-0.2, 5, "6 seeds are needed to compare low (after 1,000 pretraining steps) with"),
     ],
 )
 def test_the_first_page_answers_by_the_budget_that_verdicts_take(filler, by, seeds, says) -> None:
@@ -88,7 +88,7 @@ def test_the_first_page_answers_by_the_budget_that_verdicts_take(filler, by, see
     assert f"{3 * seeds} results, made 1970-01-01 to 1970-01-01" in text
 
 
-def test_of_several_settings_the_first_page_says_in_how_many(filler) -> None:
+def test_the_first_page_counts_several_settings(filler) -> None:
     even = {seed: 4.0 + seed / 10 for seed in range(6)}
     for digest, by in (("d", -0.2), ("e", 0.2), ("f", 0.3)):
         name = filler.data(digest * 64, name="cifar10-16" if digest == "f" else "photos16")
@@ -99,12 +99,12 @@ def test_of_several_settings_the_first_page_says_in_how_many(filler) -> None:
     text = shown(make(filler))
     assert "Mostly not: against each flow's own rule" in text
     assert "better in 1 of 3 settings, worse in 2." in text
-    assert "The one setting where low is better had fewer than 1,000 test images." in text
-    assert "In the one setting low falls short of the paper's gain" in text
+    assert "The only setting where low is better had fewer than 1,000 test images." in text
+    assert "In the only setting, low falls short of the gain" in text
     assert "+0.305 ± 0.006 −0.06 6 worse" in text  # noqa: RUF001 - the page has minus signs
 
 
-def test_the_first_page_says_what_each_control_means(filler) -> None:
+def test_the_first_page_explains_each_control(filler) -> None:
     low = {seed: 4.0 + seed / 10 + (seed % 2) / 100 for seed in range(6)}
     filler.results({"checkerboard-even": {seed: bits - 0.2 for seed, bits in low.items()}})
     filler.results({"LL": low}, budget=100)
@@ -115,11 +115,10 @@ def test_the_first_page_says_what_each_control_means(filler) -> None:
     text = shown(make(filler))
     few = "of 1 (1 with few test images)"
     assert f"a random half of each window? yes in 1 {few}: low is more than chance" in text
-    assert f"in all windows? yes in 1 {few}: low is more than regular" in text
-    assert (
-        "Such a pair has 75 % of what low gains on a random half of each window (1 setting" in text
-    )
-    assert f"the opposite half by the same map? no in 1 {few}: to keep it costs" in text
+    assert f"in all windows? yes in 1 {few}: low is more than a regular pattern" in text
+    share = "Such a pair has 75 % of low's gain over a random half of each window (1 setting"
+    assert share in text
+    assert f"the opposite half by the same map? no in 1 {few}: keeping it costs" in text
 
 
 def test_a_page_without_low_or_without_results_says_so(filler) -> None:
@@ -134,7 +133,7 @@ def test_a_page_without_low_or_without_results_says_so(filler) -> None:
 
 
 @pytest.mark.integration
-def test_tables_of_the_database_are_what_is_exported(filler) -> None:
+def test_tables_of_the_database_equal_exports(filler) -> None:
     worlds.fill(filler)
     with closing(open_database(make(filler))) as database:
         for table, content in (("board_rows", "board"), ("verdict_rows", "verdicts")):
@@ -169,7 +168,7 @@ def test_the_same_results_give_the_same_bytes_and_name_nobody(filled) -> None:
     assert not re.search(r"https?://(?!arxiv\.org)", "".join(folder)), "nothing from the network"
 
 
-def test_a_site_of_a_sweep_has_its_trials_alone(filler) -> None:
+def test_a_site_of_a_sweep_has_only_its_trials(filler) -> None:
     filler.results({"checkerboard-even": {0: 4.0}, "random": {0: 4.1}}, sweep="s1")
     filler.results({"rows": {0: 4.2}}, sweep="s2")
     with closing(open_database(make(filler, sweep_id="s2"))) as database:
@@ -212,7 +211,7 @@ def test_hostile_text_is_only_ever_text(filler) -> None:
     assert re.fullmatch(rb'window\.lcmaDatabase = "[\w+/=]*";\n', made["database.js"])
 
 
-def test_a_site_is_some_files_in_a_folder_and_replaces_a_former_one(filled) -> None:
+def test_a_site_is_a_folder_of_files_and_replaces_a_former_one(filled) -> None:
     out = Path("site")
     assert write_site(filled.store, out) == len(FILES) - 1
     (out / "index.html").write_text("of a former site")
@@ -229,11 +228,15 @@ def test_a_site_is_some_files_in_a_folder_and_replaces_a_former_one(filled) -> N
     assert (out / "index.html").read_text() == page
 
 
-def test_a_folder_that_is_no_site_of_ours_is_refused_and_kept(filled, capsys) -> None:
+def test_a_folder_that_is_no_site_is_refused_and_kept(filled, capsys) -> None:
     Path("thesis").mkdir()
     Path("thesis/chapter.tex").write_text("years of work")
     Path("file").write_text("")
-    for out, said in (("thesis", "no site of ours"), ("file", "is no folder"), ("-", "--out DIR")):
+    for out, said in (
+        ("thesis", "holds other files than a site"),
+        ("file", "is no folder"),
+        ("-", "--out DIR"),
+    ):
         with pytest.raises(SystemExit) as end:
             cli.main(["export", "--format", "html", "--out", out])
         assert end.value.code == 2

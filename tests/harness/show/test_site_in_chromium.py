@@ -84,7 +84,7 @@ class Watched:
     def settle(self) -> None:
         """Wait until the view is whole."""
         expect(self.page.locator("main:not([hidden]):not([aria-busy]) h1")).to_have_count(1)
-        expect(self.page.locator("#said")).to_have_text("")
+        expect(self.page.locator("#loading")).to_have_text("")
         for chart in self.page.locator(".vega").all():
             chart.scroll_into_view_if_needed()
             chart.locator("canvas").wait_for()
@@ -214,7 +214,7 @@ def test_the_keyboard_reaches_every_view_and_its_heading(visit) -> None:
     watched.require_quiet()
 
 
-def test_filters_cut_the_board_and_stand_in_the_address(visit) -> None:
+def test_filters_cut_the_board_and_are_in_the_address(visit) -> None:
     watched = visit()
     page = watched.open("#/board")
     view = watched.view
@@ -284,7 +284,7 @@ def test_rules_and_claims_open_and_lead_to_their_tables(visit) -> None:
     watched.require_quiet()
 
 
-def test_the_slider_of_maps_goes_by_keyboard_over_budgets(visit) -> None:
+def test_the_keyboard_moves_the_slider_of_maps_over_budgets(visit) -> None:
     watched = visit()
     page = watched.open("#/maps?rule=LL")
     view = watched.view
@@ -341,7 +341,7 @@ def run_query(page: Page, sql: str | None = None) -> list[str]:
 def test_sql_answers_with_a_table_a_picture_and_a_file(visit, database) -> None:
     watched = visit()
     page = watched.open("#/sql?sql=SELECT+40%2B2+AS+answer")
-    page.get_by_text("came with the link").wait_for()
+    page.get_by_text("This query is from the link").wait_for()
     assert not [url for url in watched.asked if "database" in url or "sqljs" in url]
     assert run_query(page) == ["42"]
     sql = "SELECT factorization, count(*) FROM results GROUP BY 1 ORDER BY 1"
@@ -386,7 +386,7 @@ def test_a_query_that_does_not_end_is_stopped_by_hand_and_by_itself(visit) -> No
     watched.require_quiet()
 
 
-def test_the_sql_of_each_view_and_each_question_runs_as_it_stands(visit, database) -> None:
+def test_the_sql_of_each_view_and_each_question_runs_unchanged(visit, database) -> None:
     watched = visit()
     page = watched.page
     keys = [find_key(database, "LL", 1000), find_key(database, "checkerboard-even")]
@@ -413,7 +413,7 @@ def test_the_sql_of_each_view_and_each_question_runs_as_it_stands(visit, databas
     watched.require_quiet()
 
 
-def test_the_database_is_saved_as_it_is(visit, database) -> None:
+def test_the_database_is_saved_unchanged(visit, database) -> None:
     watched = visit()
     page = watched.open("#/about")
     with page.expect_download() as download:
@@ -472,7 +472,7 @@ def test_hostile_text_in_every_column_is_shown_as_text(visit, exported, database
     watched.require_quiet()
 
 
-def test_a_served_page_shows_what_came_in_while_jobs_run(visit, filler) -> None:
+def test_a_served_page_shows_new_results_while_jobs_run(visit, filler) -> None:
     filler.results({"random": {0: 4.25}}, sweep="s1")
     worlds.curve(filler, filler.plan("channel", 0, sweep="s1"))
     with Server(LiveSite(filler.store, print), 0, print) as server:

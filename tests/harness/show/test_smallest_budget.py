@@ -35,7 +35,7 @@ def test_the_known_budget_is_found() -> None:
     assert named[30] == named[10] == named[0] == 0
 
 
-def test_a_budget_that_is_worse_by_the_margin_is_rarely_named_however_many_there_are() -> None:
+def test_a_budget_worse_by_the_margin_is_rarely_named() -> None:
     """At the edge each test errs in 2.5 %; the one that is nearest to the longest decides."""
     edge = dict.fromkeys((0, 10, 15, 20, 30, 50, 70, 100, 150, 200), MARGIN) | {300: 0.0, 1000: 0.0}
     named = count_named(edge, 2000)
@@ -52,7 +52,7 @@ def test_a_budget_counts_only_if_every_longer_one_is_enough() -> None:
     assert (hump.budget, hump.failed) == (None, 300)
 
 
-def test_a_difference_of_the_very_margin_is_enough_and_any_more_is_not() -> None:
+def test_a_difference_of_exactly_the_margin_is_enough() -> None:
     exact = {10: dict.fromkeys(range(6), 0.5), 30: dict.fromkeys(range(6), 0.0)}
     assert find_smallest_budget(exact, 0.5).budget == 10
     assert find_smallest_budget(exact, 0.4999).budget is None
@@ -61,7 +61,7 @@ def test_a_difference_of_the_very_margin_is_enough_and_any_more_is_not() -> None
     assert (alike.budget, alike.failed, alike.test) == (0, None, None), "the shortest"
 
 
-def test_a_budget_that_lacks_seeds_is_compared_over_those_that_it_has() -> None:
+def test_a_budget_that_lacks_seeds_is_compared_over_its_own() -> None:
     results = train(seeds=8)
     for seed in (0, 5):
         del results[300][seed]
@@ -75,13 +75,13 @@ def test_a_budget_that_lacks_seeds_is_compared_over_those_that_it_has() -> None:
     assert (found.budget, found.failed, found.test, found.seeds) == (None, 300, None, None)
 
 
-def test_fewer_than_six_seeds_name_nothing_however_clear_they_are() -> None:
+def test_fewer_than_six_seeds_name_no_budget() -> None:
     found = find_smallest_budget(train(seeds=5, error=0.0), MARGIN)
     assert (found.budget, found.failed, found.test.n) == (None, 300, 5)
     assert find_smallest_budget(train(seeds=6, error=0.0), MARGIN).budget == 100
 
 
-def test_so_many_seeds_as_it_asks_for_show_the_margin() -> None:
+def test_the_advised_number_of_seeds_shows_the_margin() -> None:
     levels, error = {100: 0.0, 1000: 0.0}, 0.008
     few = find_smallest_budget(train(levels, error=error), MARGIN)
     assert few.budget is None
@@ -100,7 +100,7 @@ def say(results, margin=MARGIN) -> str:
     return describe_answer(make_curve(rows, margin))
 
 
-def test_the_answer_says_what_is_enough() -> None:
+def test_the_answer_names_the_budget_that_is_enough() -> None:
     assert say(train()) == (
         "100 steps are enough: from there on no budget is worse than 1000 steps by more than 0.01 "
         "bits/dim (95 %, n = 6)."
@@ -111,12 +111,12 @@ def test_the_answer_says_what_is_enough() -> None:
     assert "100 steps are worse by more than that, +0.0" in said
 
 
-def test_what_n_cannot_show_is_said_with_the_seeds_that_could() -> None:
+def test_an_open_answer_says_how_many_seeds_would_decide() -> None:
     found = find_smallest_budget(train(error=0.02), MARGIN)
     said = say(train(error=0.02))
-    assert f"bits/dim (n = 6), and to show it takes {found.seeds} seeds." in said, "48 or fewer"
-    assert "(n = 3), and to show it takes 6 seeds." in say(train(seeds=3))
-    assert "to show it takes more than 48 seeds." in say(train(error=9.0))
-    assert "(n = 1), and to show it takes 6 seeds." in say({100: {0: 3.0}, 1000: {0: 3.1}})
+    assert f"bits/dim (n = 6), and deciding it takes {found.seeds} seeds." in said, "48 or fewer"
+    assert "(n = 3), and deciding it takes 6 seeds." in say(train(seeds=3))
+    assert "deciding it takes more than 48 seeds." in say(train(error=9.0))
+    assert "(n = 1), and deciding it takes 6 seeds." in say({100: {0: 3.0}, 1000: {0: 3.1}})
     assert "have no seed in common" in say({100: {0: 3.0}, 1000: {1: 3.1}})
     assert say({100: {0: 3.0}}).startswith("One budget cannot be compared: launch others")

@@ -42,7 +42,7 @@ def shown(table: Table, width: int) -> list[str]:
 
 
 @given(st.lists(st.tuples(TEXT, st.sampled_from([4.879, 13.5]), TEXT), min_size=1, max_size=4))
-def test_every_word_is_whole_where_there_is_room_for_the_longest_of_each_column(
+def test_words_are_whole_where_the_longest_of_each_column_fits(
     rows: list[tuple[str, float, str]],
 ) -> None:
     texts = [[column.title, *(str(row[j]) for row in rows)] for j, column in enumerate(COLUMNS)]
@@ -55,7 +55,7 @@ def test_every_word_is_whole_where_there_is_room_for_the_longest_of_each_column(
         assert {*row[0].split(), *row[2].split()} <= {*words}
 
 
-def test_numbers_with_their_interval_stay_in_a_line_where_other_text_can_give_way() -> None:
+def test_intervals_stay_in_a_line_where_other_text_can_wrap() -> None:
     columns = (TableColumn("of"), TableColumn("effect", right=True))
     rows = (("realnvp celeba64-16-float", "+5.211 ± 0.434"),)
     assert "+5.211 ± 0.434" in "\n".join(shown(Table(columns, rows), 34))
@@ -69,7 +69,7 @@ def test_a_table_that_cannot_fit_is_broken_within_words(width: int) -> None:
     assert "4.879" in " ".join(lines)
 
 
-def test_what_is_cut_gives_way_first_and_every_row_is_one_line() -> None:
+def test_columns_that_are_cut_shrink_first_and_rows_are_one_line() -> None:
     columns = (
         TableColumn("cell", cut=True),
         TableColumn("done", right=True),
@@ -158,7 +158,7 @@ def test_latex_escapes_are_balanced_ascii(text: str) -> None:
         assert escaped.count(special) == escaped.count("\\" + special)
 
 
-def test_parquet_has_types_also_where_nothing_is_known() -> None:
+def test_parquet_columns_without_values_have_types() -> None:
     result = QueryResult(
         ("budget", "bits_per_dim", "flow", "mixed", "big", "bytes"),
         ((None, None, None, 1, 2**70, b"\x00"), (None, None, None, 1.5, 1, None)),

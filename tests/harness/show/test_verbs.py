@@ -101,7 +101,7 @@ def test_maps_have_pictures_and_every_instrument(lcma, filler):
 
 
 @pytest.mark.parametrize("verb", ["maps", "samples"])
-def test_pictures_are_svg_where_that_is_asked_for(lcma, filler, verb):
+def test_pictures_can_be_svg(lcma, filler, verb):
     if verb == "samples":
         filler.weights("rows", 0, sweep="s1")
     else:
@@ -140,9 +140,7 @@ def test_maps_in_a_terminal(lcma, filler):
     assert lines[of_table + 1].split()[0] == "2"
 
 
-def test_without_a_name_curves_and_many_maps_are_of_the_sweep_launched_last(
-    lcma, filler, monkeypatch
-):
+def test_curves_and_maps_are_of_the_last_sweep_by_default(lcma, filler, monkeypatch):
     monkeypatch.setattr("lcma.harness.cli.maps.MAX_PRETRAININGS", 1)
     for seed in (0, 1):
         filler.maps(seed)
@@ -157,7 +155,7 @@ def test_without_a_name_curves_and_many_maps_are_of_the_sweep_launched_last(
     assert "seed 0" in lcma("maps", "--seed", "0")
 
 
-def test_maps_that_are_not_there(lcma, filler):
+def test_missing_maps(lcma, filler):
     with pytest.raises(UserError, match="no contribution maps yet"):
         lcma("maps")
     filler.maps(0)
@@ -168,7 +166,7 @@ def test_maps_that_are_not_there(lcma, filler):
     assert not Path("lcma-pictures").exists()
 
 
-def test_kinds_of_maps_are_compared_with_the_first(lcma, filler):
+def test_maps_are_compared_with_the_first_set(lcma, filler):
     filler.maps(0, scores=("cumulative", "total"))
     filler.maps(1)
     asked = "maps", "--score", "cumulative", "--score", "total", "--json"
@@ -196,7 +194,7 @@ def test_samples(lcma, filler):
     assert drawn.read_bytes().startswith(b"\x89PNG")
 
 
-def test_samples_are_of_every_cell_of_a_sweep_at_its_own_first_seed(lcma, filler):
+def test_samples_are_of_every_cell_at_its_first_seed(lcma, filler):
     training = RECIPE.training.model_copy(update={"steps": 30})
     other = RECIPE.model_copy(update={"training": training})
     filler.finish(filler.plan("rows", 0, sweep="s1"), 4.0)
@@ -263,7 +261,7 @@ def test_status(lcma, filler):
     }
 
 
-def test_status_of_a_sweep_tells_the_contents_of_a_data_set_apart(lcma, filler):
+def test_status_of_a_sweep_separates_contents_of_a_data_set(lcma, filler):
     filler.plan("rows", 0, sweep="s1")
     assert "data" not in lcma("status", "--sweep", "s1")
     filler.data("e" * 64)
@@ -277,7 +275,7 @@ def test_status_of_a_sweep_tells_the_contents_of_a_data_set_apart(lcma, filler):
 
 def test_verdicts(lcma, filled):
     text = " ".join(lcma("verdicts").split())
-    assert "No results that bear on a claim yet" in text
+    assert "No results for any claim yet" in text
     bits = {seed: 4.0 + 0.01 * seed for seed in range(6)}
     filled.results({"LL": {seed: b - 0.2 for seed, b in bits.items()}}, budget=100)
     lines = lcma("verdicts", "--flow", "realnvp").splitlines()
@@ -321,7 +319,7 @@ def test_a_board_of_several_settings_is_a_line_for_each(lcma, filled):
 
 
 @pytest.mark.parametrize("option", ["--picture=x.svg", "--against=low", "--factorization=low"])
-def test_effects_refuse_what_they_make_no_use_of(lcma, filled, option):
+def test_effects_refuse_options_without_use(lcma, filled, option):
     with pytest.raises(UserError, match=f"^--effects .*: leave {option.partition('=')[0]} out$"):
         lcma("board", "--effects", option)
     assert not Path("x.svg").exists()

@@ -65,10 +65,10 @@ def found(bits, bar=9.0, **more):
 @pytest.mark.parametrize(
     ("shift", "spread", "seeds", "decision", "why"),
     [
-        (-0.1, 1.0, 6, "supported", "the whole interval is below it"),
+        (-0.1, 1.0, 6, "supported", "the whole interval is below zero"),
         (-0.1, 1.0, 5, "undecided", "seeds 0 to 5 decide first"),
-        (0.1, 1.0, 6, "opposite", "the whole interval is above it"),
-        (-0.005, 1.0, 6, "undecided", "the interval contains it"),
+        (0.1, 1.0, 6, "opposite", "the whole interval is above zero"),
+        (-0.005, 1.0, 6, "undecided", "the interval contains zero"),
     ],
 )
 def test_the_rule(shift, spread, seeds, decision, why):
@@ -114,7 +114,10 @@ def test_a_seed_that_diverged_counts_as_the_worst_of_its_row():
     (one,) = make_verdicts(board(rows(bits), lost=[lost])).all
     assert one.decision == "undecided", "the worst of `low` is worse than its pair"
     assert one.comparison.by_seed[3] == pytest.approx(max(bits["LLL"].values()) - 4.3)
-    assert "Diverged, so the worst of its row: low (LLL) seed 3" in describe_verdict(one)
+    assert (
+        "Diverged, so counted as the worst value of its row: low (LLL) seed 3"
+        in describe_verdict(one)
+    )
 
 
 def test_from_twelve_seeds_on_the_sign_flip_test_has_to_agree():
@@ -143,7 +146,7 @@ def test_claims_of_one_choice_are_corrected_together():
     assert "What would decide it: at least 12 seeds: " in describe_verdict(four)
 
 
-def test_what_the_paper_prints_is_excluded_where_the_interval_does_so():
+def test_an_interval_can_exclude_the_printed_gain():
     """RealNVP on CIFAR-10: the paper prints -0.06."""
     of = {"dataset": "cifar10-16"}
     assert found(shifted(-0.002), **of)["low-conventional"].decision == "smaller than printed"
@@ -161,7 +164,7 @@ def test_what_the_paper_prints_is_excluded_where_the_interval_does_so():
         (0.06, 1.0, "not equal"),
     ],
 )
-def test_self_is_equal_to_low_up_to_the_margin(shift, spread, decision):
+def test_self_is_equal_to_low_within_the_margin(shift, spread, decision):
     bits = shifted(0.0)
     bits["self"] = {seed: b + shift + spread * SPREAD[seed] for seed, b in bits["LLL"].items()}
     one = found(bits)["self-low"]
@@ -178,7 +181,7 @@ def test_self_is_equal_to_low_up_to_the_margin(shift, spread, decision):
         (0.06, 0.0, "opposite", "supported"),  # by the conventional one, a pattern itself
     ],
 )
-def test_patterns_are_held_against_the_margin_all_together(shift, lead, low, conventional):
+def test_patterns_are_compared_with_the_margin_together(shift, lead, low, conventional):
     bits = shifted(shift, spread=0.2)
     for name, ahead in (("keep-ab", lead), ("keep-ac-bd-cd", -0.05), ("checkerboard-odd", -0.1)):
         bits[name] = {s: b - ahead + 0.2 * SPREAD[s] for s, b in bits["LLL"].items()}
@@ -230,7 +233,7 @@ def test_which_split_carries_the_gap():
     )
 
 
-def test_low_is_of_the_budget_that_the_holdout_part_prefers():
+def test_low_is_taken_at_the_best_budget_by_holdout():
     """Of those under which all rows of a claim have results; and none with fewer seeds."""
     bits = shifted(-0.1, 12) | {"random": {seed: 4.5 + 0.1 * seed for seed in range(12)}}
     bits["HHH"] = {seed: one + 0.9 for seed, one in bits["LLL"].items()}
@@ -303,12 +306,12 @@ def test_a_verdict_is_confirmatory_where_all_trainings_began_after_the_claim():
         (one,) = make_verdicts(made, efforts=efforts).all
         return one.confirmatory
 
-    assert judged([claims.WRITTEN + 1] * 6 + [0.0]), "the seventh seed does not count yet"
-    assert not judged([claims.WRITTEN + 1] * 5 + [claims.WRITTEN - 1])
+    assert judged([claims.CLAIMS_WRITTEN + 1] * 6 + [0.0]), "the seventh seed does not count yet"
+    assert not judged([claims.CLAIMS_WRITTEN + 1] * 5 + [claims.CLAIMS_WRITTEN - 1])
     assert not make_verdicts(made).all[0].confirmatory, "nothing is known of its trainings"
 
 
-def test_what_would_decide_is_a_look_or_out_of_reach():
+def test_the_next_look_or_out_of_reach():
     efforts = [effort("r" * 20, DIGEST, "LLL", 100, None, 0, 0.0, 1800.0, 600.0)]
     made = board(rows(shifted(-0.006)))
     (one,) = make_verdicts(made, efforts=efforts).all
@@ -330,7 +333,7 @@ def test_what_would_decide_is_a_look_or_out_of_reach():
     assert (ranking.next.seeds, ranking.next.trainings) == (6, 5)
 
 
-def test_models_that_miss_their_bars_stand_apart():
+def test_models_that_miss_their_bars_are_apart():
     made = make_verdicts(board(rows(shifted(-0.1)), bar=4.2))
     assert made.verdicts == ()
     assert {one.decision for one in made.apart} == {"supported"}
@@ -350,7 +353,7 @@ def test_only_the_published_recipe_on_the_whole_set_has_verdicts_on_published_nu
     for other in ("2,000 of 60,000 images", "other files", None):
         part = one(other, profile="paper")
         assert not part["on_published"], other
-        assert "-0.06, of other images: no verdict on that number" in part["sentence"]
+        assert "-0.06 for other images, so this is no verdict on that number" in part["sentence"]
         assert part["source"].startswith("our transfer of LCMA")
     assert tiny["printed"] == paper["printed"] == pytest.approx(-0.06)
     assert "no verdict on that number" not in paper["sentence"]
@@ -378,14 +381,14 @@ def test_counts_by_claim_and_one_claim_in_full():
     assert "photos16 realnvp masks=odd-first 250 ~ -0.100 ± 0.015 6" in said
     for part in (
         "photos16 (u8), realnvp, tiny: 250 steps, 3 splits, 16x16 pixels, 100 test images, budget",
-        "low - conventional: -0.1005 [-0.1159, -0.0851] bits/dim, n = 6, sign-flip p 0.031; ",
+        "low - conventional: -0.1005 [-0.1159, -0.0851] bits/dim, n = 6, sign-flip p 0.031: ",
     ):
         assert part in said, part
     assert "lcma launch words" in shown(made, "table4-order")
 
 
 @pytest.mark.integration
-def test_the_sweeps_that_would_decide_have_the_trials_that_are_there(in_tmp, capsys):
+def test_deciding_launches_include_existing_trials(in_tmp, capsys):
     """A claim of each kind with three seeds: the launch plans the same trials, to the next look."""
     words = {word: {s: 4.0 + SPREAD[s] for s in range(3)} for word in factorizations.words(3)}
     more = ("random-lattice", "low-tied", "low-global", "self", "online", "rows")
@@ -425,7 +428,7 @@ def test_the_sweeps_that_would_decide_have_the_trials_that_are_there(in_tmp, cap
         assert low.id in there or "low" not in rules, command
 
 
-def test_of_images_that_are_prepared_elsewhere_the_command_is_that_of_their_shape():
+def test_a_command_for_images_prepared_elsewhere_has_their_shape():
     recipe = catalog.recipe("realnvp", "photos16", "tiny", {"training": {"steps": 250}})
     results = rows(shifted(-0.1, 5), dataset="faces", recipe_id=recipe.id)
     (one,) = make_verdicts(board(results, recipes=bodies(recipe))).all
@@ -433,7 +436,7 @@ def test_of_images_that_are_prepared_elsewhere_the_command_is_that_of_their_shap
     assert "--profile tiny --dataset faces" in command
     assert command.endswith("--set training.steps=250")
     unknown = found(shifted(-0.1, 5))["low-conventional"]
-    assert next_command(unknown) == "6 seeds of a recipe that no profile here has"
+    assert next_command(unknown) == "6 seeds of a recipe that no profile here makes"
 
 
 # How often the rule is wrong
@@ -484,7 +487,7 @@ def draw_reference(rng, shape):
 
 @pytest.mark.integration
 @pytest.mark.parametrize("draw", [np.random.Generator.standard_normal, draw_heavy, draw_reference])
-def test_without_an_effect_false_support_is_rare_however_often_one_looks(draw):
+def test_false_support_is_rare_however_often_one_looks(draw):
     """20,000 campaigns, looked at after every seed from 6 to 60: the looks are the same four."""
     rng = np.random.default_rng(11)
     count = 20_000

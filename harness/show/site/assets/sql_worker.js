@@ -1,12 +1,12 @@
 "use strict";
-// Runs queries on a copy of the database in memory. The page ends it when a query takes too long.
+// Runs queries on a copy of the database in memory. The page ends this worker if a query takes too long.
 
 let database;
 
 function decode(text) {
-  const found = atob(text);
-  const bytes = new Uint8Array(found.length);
-  for (let k = 0; k < found.length; k += 1) bytes[k] = found.charCodeAt(k);
+  const decoded = atob(text);
+  const bytes = new Uint8Array(decoded.length);
+  for (let k = 0; k < decoded.length; k += 1) bytes[k] = decoded.charCodeAt(k);
   return bytes;
 }
 
@@ -19,7 +19,7 @@ async function open({ wasm, content }) {
   return { opened: true };
 }
 
-// Integers beyond what a double holds come as BigInt.
+// Integers that a double cannot hold exactly stay BigInt.
 const exact = (value) =>
   typeof value === "bigint" && Number.isSafeInteger(Number(value)) ? Number(value) : value;
 
@@ -49,7 +49,7 @@ onmessage = async ({ data }) => {
   try {
     postMessage({ id, ...(await (data.wasm ? open(data) : run(data))) });
   } catch (error) {
-    // What SQLite says of a statement is an Error; anything else may have left it broken.
+    // An error of SQLite about a statement is a plain Error; these may have left SQLite broken.
     const broken = error instanceof WebAssembly.RuntimeError || error instanceof RangeError;
     postMessage({ id, error: String(error?.message ?? error), broken });
   }

@@ -1,10 +1,10 @@
 "use strict";
-// How these numbers came about, and the database as a file.
+// How the numbers were made, and the database as a file.
 
 const METHOD = [
-  "A flow with several scales lets half of its dimensions leave early at each split; a rule says which half.",
+  "A flow with several scales lets half of its dimensions leave early at each split; a rule chooses which half.",
   "The paper's rule, here called low, pretrains the same flow without splits, averages what each dimension adds",
-  "to the log-determinant, and lets those of the lowest contribution in each window leave.",
+  "to the log-determinant, and lets the dimensions with the lowest contributions in each window leave.",
   "Every rule is trained with the same recipe and seeds, and is compared with the flow's own rule seed by seed:",
   "fewer bits per dimension are better.",
 ].join(" ");
@@ -30,10 +30,10 @@ async function showAbout() {
   const size = (value) => ({ num: value.toLocaleString("en") });
   const licenceOf = new Map(licences.map((one) => [one.name, one.licence]));
   return [
-    heading("About", "How these numbers came about, and what may be done with them."),
+    heading("About", "How the numbers were made, and how they may be used."),
     makeSection("Method", make("p", { class: "prose" }, METHOD)),
     makeSection("The database",
-      make("p", { class: "prose" }, "All of this site comes from one SQLite file, which any tool can open: ",
+      make("p", { class: "prose" }, "All content of this site comes from one SQLite file, which any tool can open: ",
         make("code", {}, "lcma board --db results.sqlite"), "."),
       make("p", {}, save, " ", link("Query it here", "sql"))),
     makeSection("Versions", makeFacts([
@@ -53,6 +53,6 @@ async function showAbout() {
       ]))),
     facts.bibtex ? makeSection("How to cite", makeCode(facts.bibtex, "BibTeX")) : null,
     makeSection("Glossary", makeFacts(terms.map(({ term, meaning }) => [term, meaning]))),
-    makeSection("Licences", make("p", {}, make("a", { href: "licences.txt" }, "Licences of what this page is made with"), ".")),
+    makeSection("Licences", make("p", {}, make("a", { href: "licences.txt" }, "Licences of the libraries of this page"), ".")),
   ];
 }

@@ -1,7 +1,7 @@
 "use strict";
-// Addresses and views: all that a view shows stands in the address.
+// Addresses and views. The whole state of a view is in its address.
 
-const EVERY = 3000; // milliseconds between looks at a live database
+const POLL_INTERVAL = 3000; // milliseconds between polls of a live server
 
 const findViews = () => ({
   board: ["Board", showBoard],
@@ -17,15 +17,15 @@ const findViews = () => ({
 });
 
 const answerTitle = document.title;
-let said = null; // where it is told that a view loads
-let turn = 0;
+let loadingNote = null; // says that a view is loading
+let turn = 0; // number of the last view that was requested
 
 function readAddress() {
   const [, path, search] = location.hash.match(/^#\/?([^?]*)\??(.*)$/s) ?? [null, "", ""];
   return { path, search: new URLSearchParams(search) };
 }
 
-// The state of a view that changed by itself: no step back for each letter that is typed.
+// Replaces the address without a new entry in the history, so that Back does not undo single letters.
 function keepAddress(view, values) {
   history.replaceState(null, "", address(view, values));
 }
@@ -38,14 +38,14 @@ async function showView(moved) {
   const [title, show] = Object.hasOwn(views, path) ? views[path] : [null, showUnknown];
   stopRun("stopped");
   for (const item of document.querySelectorAll("header nav a")) {
-    const own = item.getAttribute("href") === address(path === "trial" ? "trials" : path);
-    if (own) item.setAttribute("aria-current", path === "trial" ? "true" : "page");
+    const isCurrent = item.getAttribute("href") === address(path === "trial" ? "trials" : path);
+    if (isCurrent) item.setAttribute("aria-current", path === "trial" ? "true" : "page");
     else item.removeAttribute("aria-current");
   }
   answer.hidden = path !== "";
   view.hidden = path === "";
   if (path === "") {
-    said.textContent = "";
+    loadingNote.textContent = "";
     document.title = answerTitle;
     view.replaceChildren();
     if (moved) focusHeading(answer);
@@ -53,7 +53,7 @@ async function showView(moved) {
   }
   document.title = `${title ?? "Not found"} · lcma`;
   view.setAttribute("aria-busy", "true");
-  const slow = setTimeout(() => (said.textContent = "Loading…"), 150);
+  const slow = setTimeout(() => (loadingNote.textContent = "Loading…"), 150);
   let content;
   try {
     content = await show(search, path);
@@ -68,13 +68,13 @@ async function showView(moved) {
   disposeCharts();
   view.replaceChildren(...content.flat().filter(Boolean));
   view.removeAttribute("aria-busy");
-  said.textContent = "";
+  loadingNote.textContent = "";
   document.title = `${view.querySelector("h1").textContent} · lcma`;
   watchCharts(view);
   if (moved) focusHeading(view);
 }
 
-// The same view drawn anew, with the focus on what has it or will have this name.
+// Draws the same view again and keeps the focus, or moves it to the field of this name.
 async function refreshView(name = document.activeElement?.name) {
   await showView(false);
   if (name) document.querySelector(`#view [name="${name}"]`)?.focus();
@@ -85,9 +85,9 @@ async function showUnknown(search, path) {
 }
 
 function focusHeading(main) {
-  const own = main.querySelector("h1");
-  own.setAttribute("tabindex", "-1");
-  own.focus({ preventScroll: true });
+  const title = main.querySelector("h1");
+  title.setAttribute("tabindex", "-1");
+  title.focus({ preventScroll: true });
   scrollTo(0, 0);
 }
 
@@ -97,29 +97,29 @@ async function watchLive() {
   let version = null;
   for (;;) {
     try {
-      const found = await (await fetch("status.json", { cache: "no-store" })).json();
-      const left = found.left ? `, ${found.left} left` : "";
-      const text = found.running ? `Live: ${count(found.running, "job")} running${left}` : "Live: nothing runs";
+      const status = await (await fetch("status.json", { cache: "no-store" })).json();
+      const left = status.left ? `, ${status.left} left` : "";
+      const text = status.running ? `Live: ${count(status.running, "job")} running${left}` : "Live: no job runs";
       if (note.textContent !== text) note.textContent = text;
-      if (version !== null && found.version !== version) {
-        await loadScript(`database.js?${encodeURIComponent(found.version)}`);
+      if (version !== null && status.version !== version) {
+        await loadScript(`database.js?${encodeURIComponent(status.version)}`);
         endWorker("the database changed");
-        if (readAddress().path === "") location.reload(); // the page itself is made anew
+        if (readAddress().path === "") location.reload(); // the first page is not drawn by the script
         else if (readAddress().path !== "sql") await refreshView();
       }
-      version = found.version;
+      version = status.version;
     } catch {
       note.textContent = "Not live: the server does not answer";
     }
-    await new Promise((resolve) => setTimeout(resolve, EVERY));
+    await new Promise((resolve) => setTimeout(resolve, POLL_INTERVAL));
   }
 }
 
 document.addEventListener("DOMContentLoaded", () => {
-  said = make("p", { id: "said", role: "status" });
-  document.querySelector("header").append(said);
+  loadingNote = make("p", { id: "loading", role: "status" });
+  document.querySelector("header").append(loadingNote);
   document.querySelector("a.skip")?.addEventListener("click", (event) => {
-    event.preventDefault(); // its place would take the view's in the address
+    event.preventDefault(); // its #answer would replace the view in the address
     focusHeading(document.querySelector("main:not([hidden])"));
   });
   addEventListener("hashchange", () => showView(true));

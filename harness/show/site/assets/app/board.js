@@ -1,7 +1,7 @@
 "use strict";
-// The board: all tables in one list, which filters cut.
+// The board: all tables in one list, with filters.
 
-const SHOWN = 300; // rows at first, and with each "show more"
+const ROWS_PER_PAGE = 300; // rows at first, and with each "show more"
 
 const BOARD_SQL = `SELECT table_number, row_key, is_own, than, rule, label, factorization, budget, map_options,
        flow, dataset, variant, profile, size, splits, steps, images, settings, reference, precision,
@@ -29,11 +29,11 @@ function describeTable(row) {
   return parts.filter(Boolean).join(" · ");
 }
 
-// Words are found at the beginning of words: "low" finds no "glow".
+// A search word matches the beginnings of words: "low" does not find "glow".
 function makeFilter(text) {
   const words = text.split(/\s+/).filter(Boolean).map((word) =>
     new RegExp(`(?<![\\p{L}\\p{N}])${word.replace(/[\\^$.*+?()[\]{}|/]/g, "\\$&")}`, "iu"));
-  return (found) => words.every((word) => word.test(found));
+  return (text) => words.every((word) => word.test(text));
 }
 
 const boardText = (row) => [row.label, row.factorization, nameMaps(row), row.flow, flowOf(row.flow),
@@ -47,7 +47,7 @@ async function showBoard(search) {
     flow: (row) => row.flow, dataset: dataOf, rule: (row) => row.rule, profile: (row) => row.profile,
     table: (row) => String(row.table_number),
   };
-  let most = Math.max(SHOWN, Number(search.get("rows")) || 0);
+  let most = Math.max(ROWS_PER_PAGE, Number(search.get("rows")) || 0);
   let picks = search.getAll("pick").map((key) => rows.find((row) => row.row_key === key)).filter(Boolean);
   const place = make("div", {});
   const shown = make("output", {});
@@ -55,7 +55,7 @@ async function showBoard(search) {
   const tray = make("div", { class: "tray", role: "status" });
 
   const keep = () => keepAddress("board", {
-    ...state, rows: most > SHOWN ? most : "", pick: picks.map((row) => row.row_key),
+    ...state, rows: most > ROWS_PER_PAGE ? most : "", pick: picks.map((row) => row.row_key),
   });
   const pick = (row, on) => {
     const others = picks.filter((one) => one !== row && one.table_number === row.table_number);
@@ -77,18 +77,18 @@ async function showBoard(search) {
   };
   const fill = () => {
     const fits = makeFilter(state.q);
-    const found = rows.filter((row) =>
+    const matches = rows.filter((row) =>
       Object.entries(ofRow).every(([name, read]) => !state[name] || read(row) === state[name]) && fits(boardText(row)));
-    const shownRows = new Set(found.slice(0, most));
+    const shownRows = new Set(matches.slice(0, most));
     const shownTables = new Set([...shownRows].map((row) => row.table_number));
-    const tables = Map.groupBy( // beside a table's own rule, whatever is chosen
+    const tables = Map.groupBy( // always with the table's own rule
       rows.filter((row) => shownRows.has(row) || (row.is_own && shownTables.has(row.table_number))), (row) => row.table_number);
     const whole = Map.groupBy(rows, (row) => row.table_number);
     place.replaceChildren(
       ...[...tables].map(([table, some]) => makeBoardTable(some, whole.get(table), picks, pick)),
-      ...makeMore(found.length, most, () => { most += SHOWN; keep(); fill(); }),
+      ...makeMore(matches.length, most, () => { most += ROWS_PER_PAGE; keep(); fill(); }),
     );
-    shown.textContent = `${count(found.length, "row")} in ${count(new Set(found.map((row) => row.table_number)).size, "table")}`;
+    shown.textContent = `${count(matches.length, "row")} in ${count(new Set(matches.map((row) => row.table_number)).size, "table")}`;
     const of = (name) => state[name] && rows.find((row) => ofRow[name](row) === state[name]);
     sql.replaceChildren(sqlLink(writeBoardSql(state, of("dataset"), of("table"))));
   };
@@ -96,7 +96,7 @@ async function showBoard(search) {
     [...new Set(rows.map(read))].sort().map((value) => [value, printable(name(value))]);
   const form = makeForm("Filter the board", ({ target }) => {
     state[target.name] = target.value;
-    most = SHOWN;
+    most = ROWS_PER_PAGE;
     keep();
     fill();
   },
@@ -109,13 +109,13 @@ async function showBoard(search) {
   fillTray();
   return [
     heading("Board", "Every rule of every flow and data set. Differences are from the flow's own rule, paired by seed, " +
-      "with 95 % intervals. Bars are what compressors and densities without a flow reach. Choose two rows of a table to compare them.", sql),
+      "with 95 % intervals. Neither: the difference is not significant. Bars are compressors and simple densities. Choose two rows of a table to compare them.", sql),
     state.table ? make("p", { class: "note" }, "One table. ", link("All tables", "board")) : null,
     form, makeLegend(), place, tray,
   ];
 }
 
-// Of rows of the chosen data set and table their columns are taken.
+// `ofSet` and `ofTable` are rows of the chosen data set and table.
 function writeBoardSql({ flow, rule, profile, q }, ofSet, ofTable) {
   const where = [
     flow && equals("flow", flow), rule && equals("rule", rule), profile && equals("profile", profile),

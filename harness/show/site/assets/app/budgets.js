@@ -1,5 +1,5 @@
 "use strict";
-// The difference from the flow's own rule by the budget of the pretraining, with its cost.
+// The difference from the flow's own rule by budget of the pretraining, and its cost.
 
 const CURVE_KEY = ["factorization", "map_options", "protocol", "precision", "data_digest", "recipe_id"];
 
@@ -16,7 +16,7 @@ async function showBudgets(search) {
     [recipe, factorization, data.slice(0, 8), options ?? ""].join(" ").trim();
   const chosen = groups.find((group) => keyOf(group) === search.get("curve")) ?? groups[0];
   const nameCurve = ([row]) => `${nameRow({ ...row, budget: null })} of ${nameTable(row)} (${row.recipe_id.slice(0, 6)})`;
-  const form = makeForm("Which curve", ({ target }) => {
+  const form = makeForm("Curve", ({ target }) => {
     keepAddress("budgets", { curve: target.value });
     refreshView("curve");
   }, makeSelect("curve", "Rule and table", groups.map((group) => [keyOf(group), nameCurve(group)]), keyOf(chosen)));
@@ -51,7 +51,7 @@ function drawBudgets(group, seeds) {
     low: row.from_conventional_low ?? row.from_conventional_mean, high: row.from_conventional_high ?? row.from_conventional_mean,
     enough: row.smallest_enough === 1,
   }));
-  const named = [null, rows[0].budget, rows.at(-1).budget, enough?.budget]; // more would touch each other
+  const named = [null, rows[0].budget, rows.at(-1).budget, enough?.budget]; // more names would overlap
   const name = ({ budget }) => budget ?? "own rule";
   const costs = group.filter((row) => row.seconds !== null).map((row) => ({
     name: named.includes(row.budget) ? String(name(row)) : "", cost: row.seconds, mean: row.holdout,
@@ -65,20 +65,20 @@ function drawBudgets(group, seeds) {
     make("div", { class: "columns" },
       means.length ? make("section", {}, make("h2", {}, "Difference from the own rule"),
         makeChart("budgets", { means, seeds, base: [{ name: "own rule", value: 0, low: 0, high: 0 }] }, {
-          said: `Difference by budget: ${means.map((one) => `${number(one.mean, 4, true)} at ${one.budget}`).join(", ")}`,
-          caption: `Mean and 95 % interval, with the seeds as dots${enough ? "; green is the least that is enough" : ""}`,
+          label: `Difference by budget: ${means.map((one) => `${number(one.mean, 4, true)} at ${one.budget}`).join(", ")}`,
+          caption: `Mean and 95 % interval, with the seeds as dots${enough ? "; green: the smallest budget that is enough" : ""}`,
           titles: { y: `difference, ${unit}` },
         })) : null,
       costs.length > 1 ? make("section", {}, make("h2", {}, "Cost and result"),
         makeChart("front", { costs }, {
-          said: `Result by cost: ${group.map((row) => `${name(row)} ${number(row.holdout)} for ${duration(row.seconds)}`).join(", ")}`,
-          caption: "Result on the holdout part by budget. A mark is filled where no other is both cheaper and better",
+          label: `Result by cost: ${group.map((row) => `${name(row)} ${number(row.holdout)} for ${duration(row.seconds)}`).join(", ")}`,
+          caption: "Result on the holdout part by budget. A mark is filled if no other is both cheaper and better",
           titles: { x: "seconds of a trial with its own pretraining", y: `holdout, ${unit}` },
         })) : null),
     makeTable("Budgets", ["budget", "n", "holdout", "test", "minus own rule", "", "pretraining", "with training"]
       .map((text) => (text ? { num: text } : "")), group.map((row) => makeBudgetRow(row, scale))),
     make("p", { class: "quiet" }, "Budgets are chosen by the holdout part. ",
-      enough ? `The least that is shown to be enough, no worse than the longest by more than a margin: ${enough.budget} steps.` : ""),
+      enough ? `The smallest that is shown to be enough (worse than the longest by no more than a margin): ${enough.budget} steps.` : ""),
   ];
 }
 

@@ -1,27 +1,27 @@
 "use strict";
-// Charts by Vega, in the colours of the style sheet, drawn when they come into view and again when
-// the system turns dark. Vega is large, and loaded with the first chart.
+// Charts by Vega, in the colours of the style sheet. They are drawn when they come into view, and again
+// when the system switches to dark or light. Vega is large, so it is loaded with the first chart.
 
 const charts = new Map(); // {spec, data, titles, view} by place
 const darkness = matchMedia("(prefers-color-scheme: dark)");
 
-// A chart by the name of its specification, or by this itself. ``said`` is all of it in words; titles are by axis.
-function makeChart(spec, data, { said, caption = said, titles = {} }) {
-  const place = make("div", { class: "vega", role: "img", "aria-label": said });
+// A chart, by its specification or the name of one. `label` describes the whole chart; `titles` are by axis.
+function makeChart(spec, data, { label, caption = label, titles = {} }) {
+  const place = make("div", { class: "vega", role: "img", "aria-label": label });
   charts.set(place, { spec, data, titles, view: null });
   return make("figure", { class: "chart" }, place, make("figcaption", {}, `${caption}.`));
 }
 
-// Rows {x, y} of two numbers, or of one and a name that is no title, which take a line each.
-function plotPoints(rows, mark, x, y, said) {
+// Points {x, y}: two numbers, or, without the title `y`, a number and a name on a line of its own.
+function plotPoints(rows, mark, x, y, label) {
   const measure = (field, title) => ({ field, type: "quantitative", title: printable(title), scale: { zero: false } });
   return makeChart({
     data: { name: "rows" }, width: "container", height: y === null ? { step: 22 } : 300, mark: { color: "#0072B2", ...mark },
     encoding: { x: measure("x", x), y: y === null ? { field: "y", type: "nominal", title: null, sort: null } : measure("y", y) },
-  }, { rows }, { said });
+  }, { rows }, { label });
 }
 
-// What a chart of pictures has as fixed colours, in a page's own.
+// Fixed colours of charts in pictures, and the variables of a page's colours.
 const COLOURS = {
   "#222222": "--ink", "#6B6B6B": "--muted", white: "--bg", "#0072B2": "--mark", "#009E73": "--good",
   "#D55E00": "--bad", "#E4E4E4": "--line",
@@ -31,23 +31,23 @@ function readColour(name) {
   return getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 }
 
-// The specification with the page's colours, and a chart's own titles.
+// The specification with the colours of the page and the titles of the chart.
 function adapt(value, chart, axis = null) {
   if (typeof value === "string") return Object.hasOwn(COLOURS, value) ? readColour(COLOURS[value]) : value;
   if (Array.isArray(value)) return value.map((one) => adapt(one, chart));
   if (value === null || typeof value !== "object") return value;
   const parts = Object.entries(value).map(([key, one]) => [key, adapt(one, chart, key)]);
   const found = Object.fromEntries(parts);
-  if (value.field && Object.hasOwn(chart.titles, axis)) found.title = chart.titles[axis]; // of all layers, or they are joined
+  if (value.field && Object.hasOwn(chart.titles, axis)) found.title = chart.titles[axis]; // in all layers: Vega would join different titles
   return found;
 }
 
-// The configuration of pictures, for a page.
+// The configuration of pictures, adapted to a page.
 function makeConfig() {
   const { config } = window.lcmaSpecs;
   const own = { axis: { ...config.axis, labelOverlap: true, labelSeparation: 6 }, legend: { ...config.legend, orient: "top" } };
   const font = getComputedStyle(document.documentElement).fontFamily;
-  return { ...adapt({ ...config, ...own }, { titles: {} }), background: null, padding: { left: 0, top: 0, right: 0, bottom: 4 }, font }; // below are parts of letters
+  return { ...adapt({ ...config, ...own }, { titles: {} }), background: null, padding: { left: 0, top: 0, right: 0, bottom: 4 }, font }; // room for descenders
 }
 
 async function drawChart(place) {
@@ -59,7 +59,7 @@ async function drawChart(place) {
     if (typeof spec.height === "object") spec.height = spec.height.step * new Set(chart.data[spec.data.name].map((one) => one.y ?? one.seed)).size;
     const options = {
       ast: true, actions: false, renderer: "canvas", defaultStyle: false, tooltip: false,
-      logLevel: 1, // errors; a warning is that a layer has no data
+      logLevel: 1, // only errors: a layer without data would warn
       config: makeConfig(),
     };
     chart.view?.finalize();

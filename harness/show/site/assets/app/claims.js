@@ -1,5 +1,5 @@
 "use strict";
-// Claims: one row each with a picture of its settings; opened, the comparisons behind it.
+// Claims: a row for each, with a picture of its settings; opened, it shows the comparisons.
 
 const CLAIMS_SQL = `SELECT dataset, variant, flow, steps, rule, budget, n, difference,
        difference - half_width AS low, difference + half_width AS high
@@ -18,8 +18,8 @@ async function showClaims(search) {
   const claims = [...Map.groupBy(verdicts, (one) => one.claim)];
   const origins = [...Map.groupBy(claims, ([, [first]]) => (first.origin === "ours" ? "Ours" : "The paper's"))];
   return [
-    heading("Claims", "What the paper says and what we say, and whether these results bear it out, setting by setting. " +
-      "Opposite: they show the contrary. Intervals are wider than the board's, since a claim may be judged four times.",
+    heading("Claims", "What the paper says and what we say, and whether these results support it in each setting. " +
+      "Opposite: they show the contrary. Intervals are wider than the board's, because a claim may be judged four times.",
     sqlLink(CLAIMS_SQL)),
     ...(claims.length ? [] : [make("p", { class: "note" }, "No claim can be judged yet.")]),
     ...origins.map(([title, some]) => make("section", { class: "claims" }, make("h2", {}, title),
@@ -51,9 +51,9 @@ function makeClaim(claim, rows, open, ontoggle) {
         { num: difference(one.mean, one.low, one.high) },
         drawIntervals([{ ...one, mark: one.printed }], wide),
         { num: String(one.n ?? "–") },
-        [makeWord(one.decision), make("small", {}, ` ${one.why.replace(/(?<=below|above|contains) it$/, ` ${one.limit || "zero"}`)}${one.confirmatory ? "; confirmatory" : ""}`)],
+        [makeWord(one.decision), make("small", {}, ` ${one.why}${one.confirmatory ? "; confirmatory" : ""}`)],
       ])),
-    first.printed === null ? null : make("p", { class: "quiet" }, "The upright mark is the printed difference."),
+    first.printed === null ? null : make("p", { class: "quiet" }, "The vertical mark is the difference that the paper prints."),
     ...nextSteps(rows));
 }
 
@@ -61,5 +61,5 @@ function nextSteps(rows) {
   const commands = [...new Set(rows.map((one) => one.next).filter(Boolean))];
   if (commands.length) return [make("h3", {}, "What would decide it"), ...commands.map((one) => makeCode(one, "launch"))];
   const open = rows.some((one) => one.decision === "undecided");
-  return open ? [make("p", { class: "quiet" }, "No launch within reach would decide what is open.")] : [];
+  return open ? [make("p", { class: "quiet" }, "No launch within reach would decide the open verdicts.")] : [];
 }

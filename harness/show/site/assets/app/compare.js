@@ -1,5 +1,5 @@
 "use strict";
-// Two rows of the board beside each other: their seeds, what separates them, and their settings.
+// Two rows of the board side by side: their seeds, differences and settings.
 
 async function readRow(key) {
   const [row] = await select(`${BOARD_SQL} WHERE row_key = ?`, [key]);
@@ -19,7 +19,7 @@ async function readSettings(row) {
   const own = [
     ["flow", row.flow], ["data set", dataOf(row)], ["rule", row.label],
     ["budget", row.budget === null ? "none" : String(row.budget)],
-    ["map options", optionsOf(row.map_options) || "the usual"],
+    ["map options", optionsOf(row.map_options) || "default"],
     ["data", row.data_digest.slice(0, 12)], ["protocol", row.protocol], ["precision", row.precision],
   ];
   return new Map([...own, ...(recipe ? flatten(JSON.parse(recipe.body)) : [])]);
@@ -56,14 +56,14 @@ ORDER BY one.seed`;
 async function showCompare(search) {
   const tables = await select(`${BOARD_SQL} WHERE n IS NOT NULL ORDER BY table_number, is_own DESC, mean`);
   await readRules();
-  const found = ["a", "b"].map((side) => tables.find((row) => row.row_key === search.get(side)) ?? null);
-  const table = Number(search.get("table")) || (found[0] ?? found[1])?.table_number || tables[0]?.table_number;
+  const chosen = ["a", "b"].map((side) => tables.find((row) => row.row_key === search.get(side)) ?? null);
+  const table = Number(search.get("table")) || (chosen[0] ?? chosen[1])?.table_number || tables[0]?.table_number;
   const rows = tables.filter((row) => row.table_number === table);
   if (!rows.length) return [heading("Compare", "There are no results to compare yet.")];
-  const [a, b] = [found[0] ?? rows[1] ?? rows[0], found[1] ?? rows[0]];
-  const form = makeForm("What is compared", ({ target }) => {
-    const given = Object.fromEntries(new FormData(form));
-    keepAddress("compare", target.name === "table" ? { table: given.table } : { a: given.a, b: given.b });
+  const [a, b] = [chosen[0] ?? rows[1] ?? rows[0], chosen[1] ?? rows[0]];
+  const form = makeForm("Rows to compare", ({ target }) => {
+    const values = Object.fromEntries(new FormData(form));
+    keepAddress("compare", target.name === "table" ? { table: values.table } : { a: values.a, b: values.b });
     refreshView(target.name);
   },
   makeSelect("table", "Table", [...new Map(tables.map((row) => [row.table_number, row]))].map(([key, row]) =>
@@ -75,13 +75,13 @@ async function showCompare(search) {
     heading(`${nameRow(a)} against ${nameRow(b)}`, same ? `${nameTable(a)}. ${describeTable(a)}` : "Rows of two tables",
       same ? sqlLink(writePairsSql(a, b, await readFact("measure") ?? "bits_per_dim")) : null),
     form,
-    same && a !== b ? await showPairs(a, b) : make("p", { class: "note" }, a === b ? "This is one row twice: choose another."
-      : "These stand in different tables: what differs below keeps their numbers from being compared seed by seed."),
-    await showDiffering(a, b),
+    same && a !== b ? await showPairs(a, b) : make("p", { class: "note" }, a === b ? "This is the same row twice: choose another."
+      : "These rows are in different tables: because of the differences below, they cannot be compared seed by seed."),
+    await showDifferences(a, b),
   ];
 }
 
-const withRow = (rows, own) => [...(rows.includes(own) ? rows : [own, ...rows])].map((row) =>
+const withRow = (rows, chosen) => [...(rows.includes(chosen) ? rows : [chosen, ...rows])].map((row) =>
   [row.row_key, `${nameRow(row)}${row.is_own ? " (own rule)" : ""}`]);
 
 async function showPairs(a, b) {
@@ -91,16 +91,16 @@ async function showPairs(a, b) {
   const unit = nameUnit(a);
   const better = { lower: "Below zero the first is better.", higher: "Above zero the first is better." }[a.direction] ?? "";
   const stored = b.is_own ? a.than : a.is_own ? b.than : null;
-  const text = { better: "is better than", worse: "is worse than", "not told apart": "is not told apart from" }[stored];
+  const text = { better: "is better than", worse: "is worse than", neither: "does not differ significantly from" }[stored];
   const words = text === undefined ? null : b.is_own ? [nameRow(a), text, nameRow(b)] : [nameRow(b), text, nameRow(a)];
   const interval = half === null ? "" : `, 95 % interval ${number(mean - half, 4, true)} to ${number(mean + half, 4, true)}`;
   return make("section", { "aria-label": "Seeds in pairs" },
     make("p", { class: "result" }, make("strong", {}, `${number(mean, 4, true)} ${unit}`), `${interval}, n = ${n}. ${better}`),
     words
       ? make("p", {}, make("strong", { class: `word says ${kindOf(stored)}` }, words.join(" ")))
-      : make("p", { class: "quiet" }, "The interval is of this pair alone, as if it had been the only one to look at."),
+      : make("p", { class: "quiet" }, "The interval is for this pair only; it does not allow for looking at many pairs."),
     makeChart("pairs", { pairs }, {
-      said: `${nameRow(a)} and ${nameRow(b)} by seed, with differences`,
+      label: `${nameRow(a)} and ${nameRow(b)} by seed, with differences`,
       caption: `Ring: ${nameRow(a)}. Dot: ${nameRow(b)}. A line for each seed`,
       titles: { x: unit },
     }),
@@ -111,18 +111,18 @@ async function showPairs(a, b) {
         ]), "fits")));
 }
 
-async function showDiffering(a, b) {
-  const [own, others] = await Promise.all([readSettings(a), readSettings(b)]);
-  const names = [...new Set([...own.keys(), ...others.keys()])];
-  const differ = names.filter((name) => own.get(name) !== others.get(name));
+async function showDifferences(a, b) {
+  const [first, second] = await Promise.all([readSettings(a), readSettings(b)]);
+  const names = [...new Set([...first.keys(), ...second.keys()])];
+  const differ = names.filter((name) => first.get(name) !== second.get(name));
   const picture = (row) => findPicture(row.rule);
   return make("section", {},
-    make("h2", {}, "What differs"),
+    make("h2", {}, "Differences"),
     makeTable("Settings that differ", ["setting", "first", "second"], [
       ["picture", picture(a) ?? "–", picture(b) ?? "–"],
-      ...differ.map((name) => [name, own.get(name) ?? "–", others.get(name) ?? "–"]),
+      ...differ.map((name) => [name, first.get(name) ?? "–", second.get(name) ?? "–"]),
       ["mean", number(a.mean), number(b.mean)],
       ["seeds", link(String(a.n), "trials", { row: a.row_key }), link(String(b.n), "trials", { row: b.row_key })],
     ], "fits"),
-    make("p", { class: "quiet" }, `The other ${names.length - differ.length} settings are the same.`));
+    make("p", { class: "quiet" }, `The other ${names.length - differ.length} settings are equal.`));
 }

@@ -1,12 +1,12 @@
 "use strict";
-// The database: a copy in the memory of a worker, which every view asks with SQL.
+// The database: a copy in the memory of a worker, which every view queries.
 
-const MOST = { rows: 100_000, size: 64 * 2 ** 20 }; // rows of an answer, and bytes of its values
+const ANSWER_LIMIT = { rows: 100_000, size: 64 * 2 ** 20 }; // rows of an answer, and bytes of all values
 
 let worker = null;
 let opening = null; // the promise of an open database
-let asked = 0;
-const waiting = new Map(); // by number of the question
+let lastId = 0;
+const waiting = new Map(); // by id of the message
 const scripts = new Map(); // promises by path
 
 function loadScript(path) {
@@ -16,7 +16,7 @@ function loadScript(path) {
       script.src = path;
       script.onload = resolve;
       script.onerror = () => {
-        scripts.delete(path); // the next one tries again
+        scripts.delete(path); // the next call tries again
         reject(new Error(`${path} could not be loaded`));
       };
       document.head.append(script);
@@ -27,17 +27,17 @@ function loadScript(path) {
 
 function askWorker(message) {
   return new Promise((resolve, reject) => {
-    asked += 1;
-    waiting.set(asked, { resolve, reject });
-    worker.postMessage({ ...message, id: asked });
+    lastId += 1;
+    waiting.set(lastId, { resolve, reject });
+    worker.postMessage({ ...message, id: lastId });
   });
 }
 
-function hearWorker({ data: { id, error, broken, ...found } }) {
+function receiveAnswer({ data: { id, error, broken, ...answer } }) {
   const question = waiting.get(id);
   waiting.delete(id);
   if (broken) endWorker(error);
-  if (error === undefined) question?.resolve(found);
+  if (error === undefined) question?.resolve(answer);
   else question?.reject(new Error(error));
 }
 
@@ -50,10 +50,10 @@ function endWorker(why) {
 
 async function startWorker() {
   await Promise.all([loadScript("sqljs.js"), window.lcmaDatabase ?? loadScript("database.js")]);
-  const { sqljs, worker: own, wasm } = window.lcmaSqljs;
-  const path = URL.createObjectURL(new Blob([sqljs, "\n", own], { type: "text/javascript" }));
+  const { sqljs, worker: source, wasm } = window.lcmaSqljs;
+  const path = URL.createObjectURL(new Blob([sqljs, "\n", source], { type: "text/javascript" }));
   worker = new Worker(path);
-  worker.onmessage = hearWorker;
+  worker.onmessage = receiveAnswer;
   worker.onerror = (event) => {
     event.preventDefault();
     endWorker(event.message || "the database could not be opened");
@@ -73,13 +73,13 @@ function openDatabase() {
   return opening;
 }
 
-// Answers with names of columns, rows as arrays, and whether these are all rows.
-async function query(sql, values = [], most = MOST) {
+// Returns the names of columns, rows as arrays, and whether these are all rows (`whole`).
+async function query(sql, values = [], limit = ANSWER_LIMIT) {
   await openDatabase();
-  return askWorker({ sql, values, ...most });
+  return askWorker({ sql, values, ...limit });
 }
 
-// Answers with rows as objects.
+// Returns rows as objects.
 async function select(sql, values = []) {
   const { columns, rows } = await query(sql, values);
   return rows.map((row) => Object.fromEntries(columns.map((name, k) => [name, row[k]])));
@@ -87,11 +87,11 @@ async function select(sql, values = []) {
 
 async function readDatabaseFile() {
   if (!window.lcmaDatabase) await loadScript("database.js");
-  const packed = Uint8Array.from(atob(window.lcmaDatabase), (one) => one.charCodeAt(0));
+  const packed = Uint8Array.from(atob(window.lcmaDatabase), (character) => character.charCodeAt(0));
   return new Response(new Blob([packed]).stream().pipeThrough(new DecompressionStream("gzip"))).blob();
 }
 
-// Text as a literal of SQL, for the query that a reader is given.
+// A value as an SQL literal, for queries that readers see.
 const literal = (value) =>
   value === null ? "NULL" : typeof value === "number" ? String(value) : `'${String(value).replaceAll("'", "''")}'`;
 const equals = (column, value) => `${column} ${value === null ? "IS NULL" : `= ${literal(value)}`}`;

@@ -1,40 +1,40 @@
 "use strict";
-// Elements, and numbers as they are shown. Whatever comes from the database enters as text.
+// Elements, and formats of numbers. Content of the database enters a page only as text.
 
 const SVG = "http://www.w3.org/2000/svg";
-const SAID = new Set(["aria-label", "title", "placeholder", "aria-valuetext"]);
+const TEXT_ATTRIBUTES = new Set(["aria-label", "title", "placeholder", "aria-valuetext"]);
 
-// Characters that are not seen, or turn the order of others, are shown by their number.
+// Shows invisible characters, and those that reorder others, by their number.
 function printable(text) {
-  return String(text).replace(/[\p{Cc}\p{Cf}\p{Co}\p{Cs}\p{Zl}\p{Zp}]/gu, (one) => {
-    const number = one.codePointAt(0);
+  return String(text).replace(/[\p{Cc}\p{Cf}\p{Co}\p{Cs}\p{Zl}\p{Zp}]/gu, (character) => {
+    const number = character.codePointAt(0);
     const [letter, length] = number < 256 ? ["x", 2] : number < 65536 ? ["u", 4] : ["U", 8];
-    return one === "\n" ? one : `\\${letter}${number.toString(16).padStart(length, "0")}`;
+    return character === "\n" ? character : `\\${letter}${number.toString(16).padStart(length, "0")}`;
   });
 }
 
-function build(made, attributes, children) {
+function build(element, attributes, children) {
   for (const [name, value] of Object.entries(attributes)) {
     if (value === null || value === undefined || value === false) continue;
-    if (typeof value === "function") made.addEventListener(name.slice(2), value);
-    else made.setAttribute(name, value === true ? "" : SAID.has(name) ? printable(value) : value);
+    if (typeof value === "function") element.addEventListener(name.slice(2), value);
+    else element.setAttribute(name, value === true ? "" : TEXT_ATTRIBUTES.has(name) ? printable(value) : value);
   }
   for (const child of children.flat()) {
     if (child === null || child === undefined || child === false) continue;
-    made.append(child instanceof Node ? child : printable(child));
+    element.append(child instanceof Node ? child : printable(child));
   }
-  return made;
+  return element;
 }
 
 const make = (tag, attributes = {}, ...children) => build(document.createElement(tag), attributes, children);
 const draw = (tag, attributes = {}, ...children) => build(document.createElementNS(SVG, tag), attributes, children);
 
-// The address of a view; what is empty is left out.
+// The address of a view, without empty values.
 function address(view, values = {}) {
   const search = new URLSearchParams();
   for (const [name, value] of Object.entries(values)) {
-    for (const one of [value].flat()) {
-      if (one !== null && one !== undefined && one !== "") search.append(name, one);
+    for (const item of [value].flat()) {
+      if (item !== null && item !== undefined && item !== "") search.append(name, item);
     }
   }
   return `#/${view}${search.size ? `?${search}` : ""}`;
@@ -52,17 +52,17 @@ function heading(title, lead, ...aside) {
 
 const makeSection = (title, ...content) => make("section", {}, make("h2", {}, title), ...content);
 
-// A table that scrolls by itself where it is wider than its place. A cell is text, a number's text
-// in {num}, or nodes; the first heads its row.
+// A table that scrolls where it is wider than its container. A cell is text, the text of a number in
+// {num}, or nodes; the first cell is the heading of its row.
 function makeTable(label, heads, rows, kind = "") {
   const parts = (cell) => (cell !== null && typeof cell === "object" && "num" in cell ? [cell.num, "num"] : [cell, null]);
-  const head = (one) => {
-    const [text, own] = parts(one);
-    return make("th", { scope: "col", class: own }, text || make("span", { class: "hide" }, "picture"));
+  const head = (cell) => {
+    const [text, kind] = parts(cell);
+    return make("th", { scope: "col", class: kind }, text || make("span", { class: "hide" }, "picture"));
   };
-  const body = (one, k) => {
-    const [content, own] = parts(one);
-    return k ? make("td", { class: own }, content) : make("th", { scope: "row", class: own }, content);
+  const body = (cell, k) => {
+    const [content, kind] = parts(cell);
+    return k ? make("td", { class: kind }, content) : make("th", { scope: "row", class: kind }, content);
   };
   return make("div", { class: `scroll ${kind}`, role: "region", tabindex: "0", "aria-label": label },
     make("table", {},
@@ -76,7 +76,7 @@ function makeFacts(pairs) {
 }
 
 function makeSelect(name, label, choices, chosen, all) {
-  const options = choices.map((one) => (Array.isArray(one) ? one : [one, one]));
+  const options = choices.map((choice) => (Array.isArray(choice) ? choice : [choice, choice]));
   const list = make("select", { name },
     all === undefined ? null : make("option", { value: "" }, all),
     ...options.map(([value, text]) => make("option", { value, selected: value === chosen }, text)));
@@ -95,9 +95,9 @@ function makeForm(label, onchange, ...fields) {
   }, ...fields);
 }
 
-// A button where there are more rows than are shown.
+// A button, if there are more rows than are shown.
 const makeMore = (rows, most, onclick) => (rows > most
-  ? [make("button", { type: "button", class: "more", onclick }, `Show ${Math.min(rows - most, SHOWN)} more of ${rows.toLocaleString("en")}`)]
+  ? [make("button", { type: "button", class: "more", onclick }, `Show ${Math.min(rows - most, ROWS_PER_PAGE)} more of ${rows.toLocaleString("en")}`)]
   : []);
 
 function saveFile(name, blob) {
@@ -162,17 +162,17 @@ function optionsOf(text) {
 }
 
 const dataOf = ({ dataset, variant }) => (variant === "u8" ? dataset : `${dataset}-${variant}`);
-const FLOWS = { realnvp: "RealNVP", glow: "Glow", iresnet: "i-ResNet", resflow: "Residual Flow", data: "The data alone" };
+const FLOWS = { realnvp: "RealNVP", glow: "Glow", iresnet: "i-ResNet", resflow: "Residual Flow", data: "Data only" };
 const flowOf = (flow) => (Object.hasOwn(FLOWS, flow) ? FLOWS[flow] : flow);
 
 const settingsOf = (text) => (text ?? "").replace(/[\w.]+\.(?=\w+=)/g, "");
 
-// Budget and options of maps of a row.
+// The budget and map options of a row.
 function nameMaps({ budget, map_options: options }) {
   return [budget === null ? "" : `at ${budget}`, optionsOf(options)].filter(Boolean).join(", ");
 }
 
-// A row of the board, or of a trial, which has no label.
+// The name of a row of the board, or of a trial, which has no label.
 function nameRow(row) {
   return [row.label ?? ruleOf(row.factorization), nameMaps(row)].filter(Boolean).join(" ");
 }

@@ -1,9 +1,9 @@
 "use strict";
-// Contribution maps of a pretraining over its budgets, drawn from the database.
+// The contribution maps of a pretraining at its budgets, drawn from the database.
 
 const SHADES = [[0, 34, 78], [65, 77, 107], [124, 123, 120], [188, 175, 111], [254, 232, 56]]; // cividis
-const OF_DATA = /^(variance|precision|detail)-/; // scores of maps that no flow made
-const ZOOM = 12; // pixels of the canvas for one of the image
+const DATA_SCORES = /^(variance|precision|detail)-/; // scores of maps of the data
+const PIXEL_SIZE = 12; // pixels of the canvas for each pixel of the image
 
 const SERIES_SQL = `SELECT contribution_maps.pretraining_id, contribution_maps.data_digest, score,
        flow, dataset, variant, seed, nms, pretrainings.recipe_id, count(DISTINCT contribution_maps.budget) AS budgets
@@ -39,17 +39,17 @@ function findShade(share) {
 function drawMap(canvas, values, offset, [least, most], kept) {
   const { width, height } = canvas;
   const context = canvas.getContext("2d");
-  const across = width / ZOOM;
-  for (let k = 0; k < across * (height / ZOOM); k += 1) {
-    const [x, y] = [(k % across) * ZOOM, Math.floor(k / across) * ZOOM];
+  const across = width / PIXEL_SIZE;
+  for (let k = 0; k < across * (height / PIXEL_SIZE); k += 1) {
+    const [x, y] = [(k % across) * PIXEL_SIZE, Math.floor(k / across) * PIXEL_SIZE];
     const shade = findShade((values[offset + k] - least) / (most - least || 1));
     context.fillStyle = `rgb(${shade.join(" ")})`;
-    context.fillRect(x, y, ZOOM, ZOOM);
+    context.fillRect(x, y, PIXEL_SIZE, PIXEL_SIZE);
     if (!kept) continue;
     const at = offset + k;
     if (kept[at >> 3] & (128 >> (at & 7))) continue;
     context.fillStyle = "rgb(255 255 255 / 80%)"; // it has left
-    context.fillRect(x, y, ZOOM, ZOOM);
+    context.fillRect(x, y, PIXEL_SIZE, PIXEL_SIZE);
   }
 }
 
@@ -75,17 +75,17 @@ async function showMaps(search) {
   const title = "Maps";
   if (!series.length) return [heading(title, "There are no contribution maps in these results yet.")];
   const keyOf = (one) => `${one.pretraining_id}:${one.score}:${one.data_digest.slice(0, 8)}`;
-  const own = series.find((one) => keyOf(one) === search.get("series")) ?? series[0];
-  const given = ["budget", "split", "channel", "rule"].map((name) => [name, search.get(name) ?? ""]);
-  const state = { series: keyOf(own), ...Object.fromEntries(given) };
-  const keys = [own.pretraining_id, own.data_digest];
-  const [maps, tables] = await Promise.all([select(MAPS_SQL, [...keys, own.score]), select(TABLES_SQL, keys)]);
+  const chosen = series.find((one) => keyOf(one) === search.get("series")) ?? series[0];
+  const values = ["budget", "split", "channel", "rule"].map((name) => [name, search.get(name) ?? ""]);
+  const state = { series: keyOf(chosen), ...Object.fromEntries(values) };
+  const keys = [chosen.pretraining_id, chosen.data_digest];
+  const [maps, tables] = await Promise.all([select(MAPS_SQL, [...keys, chosen.score]), select(TABLES_SQL, keys)]);
   const budgets = [...new Set(maps.map((one) => one.budget))];
   const splits = [...new Set(maps.map((one) => one.split))];
   const channels = nameChannels(maps[0].channels);
-  const ofData = own.nms === "data" || OF_DATA.test(own.score);
+  const ofData = chosen.nms === "data" || DATA_SCORES.test(chosen.score);
   const rules = [...new Set(tables.map((one) => one.factorization))]
-    .filter((rule) => own.nms !== "data" || rule === own.score).sort();
+    .filter((rule) => chosen.nms !== "data" || rule === chosen.score).sort();
   const place = make("div", { class: "maps" });
   const output = make("output", { for: "budget" });
   const slider = make("input", { type: "range", id: "budget", name: "budget", min: "0", max: String(budgets.length - 1) });
@@ -100,7 +100,7 @@ async function showMaps(search) {
     place.replaceChildren(...shown.map((one) => makeMapRow(one, channels, state, ofData,
       tables.find((table) => table.factorization === state.rule && table.budget === budget && table.split === one.split))));
   };
-  const form = makeForm("Which maps", ({ target }) => {
+  const form = makeForm("Maps", ({ target }) => {
     if (target === slider) state.budget = String(budgets[Number(slider.value)]);
     else state[target.name] = target.value;
     keepAddress("maps", state);
@@ -116,10 +116,10 @@ async function showMaps(search) {
   makeSelect("rule", "Pale: what leaves by", rules.map((rule) => [rule, ruleOf(rule)]), state.rule, "nothing"),
   budgets.length > 1 ? make("label", { class: "slider" }, "Steps of pretraining ", slider, output) : null);
   fill();
-  const lead = ofData ? "A map of the data alone: what the images say of each position, without any flow."
+  const lead = ofData ? "A map of the data: a statistic of each position of the images, without any flow."
     : "What each position adds to the log-determinant up to a split, averaged over the training images. Rules read these maps.";
   return [
-    heading(title, lead, sqlLink(writeMapsSql(own))),
+    heading(title, lead, sqlLink(writeMapsSql(chosen))),
     form, place,
   ];
 }
@@ -136,7 +136,7 @@ function makeMapRow(one, channels, state, ofData, table) {
     if (state.channel && state.channel !== String(k)) return null;
     const mean = values.subarray(k * size, (k + 1) * size).reduce((sum, value) => sum + value, 0) / size;
     const canvas = make("canvas", {
-      width: one.width * ZOOM, height: one.height * ZOOM, role: "img",
+      width: one.width * PIXEL_SIZE, height: one.height * PIXEL_SIZE, role: "img",
       "aria-label": `Map up to split ${one.split}, ${name}, mean ${round(mean)} ${unit}${left}`,
     });
     drawMap(canvas, values, k * size, range, table?.kept);

@@ -1,5 +1,5 @@
 "use strict";
-// Small pictures in the text: rules as windows of 8 x 8, and intervals on a scale.
+// Small pictures in the text: rules on 8 x 8 positions, and intervals on a scale.
 
 function drawRule(picture, side) {
   const paths = new Map();
@@ -12,7 +12,7 @@ function drawRule(picture, side) {
     ...levels.map(([level, d]) => draw("path", { class: `leaves-${level}`, d })));
 }
 
-// A picture for each channel, or one where all are alike.
+// A picture for each channel, or one where all channels are equal.
 function drawChannels({ picture, side }) {
   const size = side * side;
   const parts = Array.from({ length: picture.length / size }, (_, k) => picture.slice(k * size, (k + 1) * size));
@@ -26,7 +26,7 @@ async function readRules() {
   return rows;
 }
 
-// Of the first channel.
+// The picture of a rule's first channel.
 function findPicture(rule) {
   const row = rulePictures.get(rule);
   return row?.picture ? drawChannels(row)[0] : null;
@@ -39,7 +39,7 @@ function makeLegend() {
   return make("p", { class: "legend" }, ...texts.map((text, level) => make("span", {}, swatch(level), text)));
 }
 
-// A scale over all of these values and zero.
+// A scale that contains all these values and zero.
 function findScale(values) {
   const finite = [0, ...values.filter((one) => Number.isFinite(one))];
   const [least, most] = [Math.min(...finite), Math.max(...finite)];
@@ -47,8 +47,8 @@ function findScale(values) {
   return [least - room, most + room];
 }
 
-// One line for each of some intervals: {mean, low, high, kind, mark}; zero is dashed.
-function drawIntervals(rows, [least, most], said, tall = 14) {
+// A line for each interval {mean, low, high, kind, mark}, and a dashed line at zero.
+function drawIntervals(rows, [least, most], label, tall = 14) {
   const at = (value) => (100 * (Math.min(Math.max(value, least), most) - least)) / (most - least);
   const line = (kind, x1, x2, y1, y2) => draw("line", { class: kind, x1, x2, y1, y2 });
   const parts = rows.flatMap(({ mean, low, high, kind = "", mark = null }, k) => {
@@ -63,7 +63,7 @@ function drawIntervals(rows, [least, most], said, tall = 14) {
   const height = tall * rows.length;
   return draw("svg", {
     class: "interval", viewBox: `0 0 100 ${height}`, preserveAspectRatio: "none", height,
-    role: said ? "img" : null, "aria-label": said, "aria-hidden": said ? null : "true",
+    role: label ? "img" : null, "aria-label": label, "aria-hidden": label ? null : "true",
   }, line("zero", at(0), at(0), 0, height), ...parts);
 }
 
@@ -72,9 +72,9 @@ function makeScale([least, most]) {
     make("span", {}, number(least, 2, true)), make("span", {}, number(most, 2, true)));
 }
 
-const WORDS = {
+const KINDS = {
   better: "good", supported: "good", equal: "good",
   worse: "bad", opposite: "bad",
 };
-const kindOf = (word) => (Object.hasOwn(WORDS, word ?? "") ? WORDS[word] : "open");
+const kindOf = (word) => (Object.hasOwn(KINDS, word ?? "") ? KINDS[word] : "open");
 const makeWord = (word) => (word ? make("span", { class: `word ${kindOf(word)}` }, word) : null);

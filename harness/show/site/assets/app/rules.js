@@ -1,5 +1,5 @@
 "use strict";
-// The rules: what each does in a window, and where it stands in each table.
+// The rules: what each does in a window, and where it ranks in each table.
 
 const RULES_SQL = `SELECT rule, count(difference) AS n,
        sum(CASE WHEN difference + half_width < 0 THEN 1 ELSE 0 END) AS better,
@@ -14,19 +14,19 @@ async function showRules(search) {
   const list = (listed) => make("ul", { class: "cards" }, ...rules.filter((one) => one.listed === listed)
     .map((one) => makeRule(one, ranked.get(one.rule) ?? [], one.rule === wanted)));
   return [
-    heading("Rules", "A rule decides which half of the dimensions leaves at each split. Each picture is eight by eight " +
+    heading("Rules", "A rule chooses which half of the dimensions leaves at each split. Each picture is eight by eight " +
       "positions of a channel; if the three channels differ, each is drawn. Rules that read maps or images are drawn by an example.", sqlLink(RULES_SQL)),
     makeLegend(),
     list(1),
-    rules.some((one) => !one.listed) ? makeSection("Other words and patterns of these results", list(0)) : null,
+    rules.some((one) => !one.listed) ? makeSection("Other words and patterns in these results", list(0)) : null,
   ];
 }
 
 function makeRule({ rule, about, picture, side, listed }, rows, open) {
-  const told = (word) => rows.filter((row) => row.than === word).length;
-  const words = ["better", "not told apart", "worse"].filter(told).map((word) => `${word} in ${told(word)}`);
-  const list = make("details", { open }, make("summary", {}, `Where it stands in ${count(rows.length, "row")}`),
-    makeTable(`Where ${rule} stands`, ["table", { num: "place" }, { num: "difference" }, "verdict"],
+  const countRows = (word) => rows.filter((row) => row.than === word).length;
+  const words = ["better", "worse", "neither"].filter(countRows).map((word) => `${word} in ${countRows(word)}`);
+  const list = make("details", { open }, make("summary", {}, `Where it ranks in ${count(rows.length, "row")}`),
+    makeTable(`Where ${rule} ranks`, ["table", { num: "place" }, { num: "difference" }, "verdict"],
       rows.map((row) => [
         [link(nameTable(row), "board", { table: row.table_number }), make("small", {}, ` ${nameMaps(row)}`)],
         { num: `${row.place} of ${row.places}` },
@@ -38,6 +38,6 @@ function makeRule({ rule, about, picture, side, listed }, rows, open) {
     make("div", {},
       make(listed ? "h2" : "h3", {}, rule),
       listed ? make("p", {}, about) : null,
-      words.length ? make("p", { class: "quiet" }, `Against the flow's own rule, of ${count(rows.length, "row")}: ${words.join(", ")}.`) : null,
+      words.length ? make("p", { class: "quiet" }, `Against the flow's own rule, in ${count(rows.length, "row")}: ${words.join(", ")}.`) : null,
       rows.length ? list : make("p", { class: "quiet" }, "Not in these results.")));
 }

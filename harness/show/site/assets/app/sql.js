@@ -1,14 +1,14 @@
 "use strict";
-// The database asked with SQL: what is typed runs in the worker, which can be stopped.
+// Queries typed by the reader. They run in the worker, which can be stopped.
 
-const READ = { rows: 20_000, size: 16 * 2 ** 20 }; // rows, and bytes of values, in all
-const LISTED = 500; // rows in the table
-const SECONDS = 30;
-const LONGEST = 300; // characters of a value in the table
-const PLOTTED = { names: 40, points: 2000 };
+const QUERY_LIMIT = { rows: 20_000, size: 16 * 2 ** 20 }; // rows, and bytes of all values
+const TABLE_ROWS = 500; // rows in the table
+const MAX_SECONDS = 30;
+const MAX_LENGTH = 300; // characters of a value in the table
+const PLOT_LIMIT = { names: 40, points: 2000 };
 
 const EXAMPLES = [
-  ["Which rule is the best of each table?", `SELECT dataset, variant, flow, steps, rule, budget, n, mean, difference, half_width
+  ["Which rule is best in each table?", `SELECT dataset, variant, flow, steps, rule, budget, n, mean, difference, half_width
 FROM board
 ORDER BY dataset, variant, flow, steps, recipe_id, mean`],
   ["Is low better than each flow's own rule?", `SELECT dataset, variant, flow, steps, budget, n, difference, half_width
@@ -53,7 +53,7 @@ async function showSql(search) {
   editor.value = given ?? EXAMPLES[0][1];
   const go = make("button", { type: "submit", class: "button" }, "Run");
   const stop = make("button", { type: "button", disabled: true, onclick: () => endWorker("stopped") }, "Stop");
-  const status = make("output", { role: "status" }, given === null ? "" : "This query came with the link. Run starts it.");
+  const status = make("output", { role: "status" }, given === null ? "" : "This query is from the link. Press Run to start it.");
   const place = make("div", { id: "rows" });
   const run = async () => {
     if (running) return;
@@ -67,9 +67,9 @@ async function showSql(search) {
       status.textContent = "Loading the database…";
       await openDatabase();
       status.textContent = "Running…";
-      timer = setTimeout(() => endWorker(`stopped after ${SECONDS} s`), SECONDS * 1000);
+      timer = setTimeout(() => endWorker(`stopped after ${MAX_SECONDS} s`), MAX_SECONDS * 1000);
       const began = performance.now();
-      showRows(await query(sql, [], READ), (performance.now() - began) / 1000, status, place);
+      showRows(await query(sql, [], QUERY_LIMIT), (performance.now() - began) / 1000, status, place);
     } catch (error) {
       status.textContent = "";
       place.replaceChildren(make("p", { class: "note bad", role: "alert" }, error.message));
@@ -101,7 +101,7 @@ async function showSql(search) {
     },
   }, make("summary", {}, "Tables and views"));
   return [
-    heading("SQL", "All of this site is one SQLite database. Queries run in this browser; nothing is sent anywhere."),
+    heading("SQL", "This site is one SQLite database. Queries run in this browser; nothing is sent anywhere."),
     make("div", { class: "sql" }, make("div", {}, form, place),
       make("aside", { "aria-label": "Help" }, make("h2", {}, "Questions"), examples, schema)),
   ];
@@ -118,25 +118,25 @@ ORDER BY m.type DESC, m.name <> 'board', m.name, c.cid`);
 
 const isNumber = (value) => typeof value === "number" || typeof value === "bigint";
 
-// Of a fraction the first six digits; a download has all.
+// Shows six digits of a fraction; a download has all.
 function showValue(value) {
   if (value === null) return make("small", {}, "null");
   if (value instanceof Uint8Array) return make("small", {}, `${value.length} bytes`);
   if (typeof value === "number" && !Number.isInteger(value)) return String(Number(value.toPrecision(6)));
   const text = String(value);
-  return text.length > LONGEST ? `${text.slice(0, LONGEST)}…` : text;
+  return text.length > MAX_LENGTH ? `${text.slice(0, MAX_LENGTH)}…` : text;
 }
 
 function showRows({ columns, rows, whole }, seconds, status, place) {
-  const some = whole ? "" : `; there are more than these ${count(rows.length, "row")}`;
-  const cut = rows.length > LISTED ? `, the first ${LISTED} below` : "";
-  status.textContent = `${count(rows.length, "row")} in ${seconds.toFixed(2)} s${cut}${some}.`;
+  const more = whole ? "" : "; there are more rows";
+  const cut = rows.length > TABLE_ROWS ? `, the first ${TABLE_ROWS} below` : "";
+  status.textContent = `${count(rows.length, "row")} in ${seconds.toFixed(2)} s${cut}${more}.`;
   if (!columns.length) return;
   const numeric = columns.map((_, k) => rows.length > 0 && rows.every((row) => row[k] === null || isNumber(row[k])));
   const cell = (content, k) => (numeric[k] ? { num: content } : content);
   place.replaceChildren(...[
     plotRows(columns, rows),
-    makeTable("Rows", columns.map(cell), rows.slice(0, LISTED).map((row) =>
+    makeTable("Rows", columns.map(cell), rows.slice(0, TABLE_ROWS).map((row) =>
       row.map((value, k) => cell(showValue(value), k))), "tall answer"),
     make("p", {}, make("button", { type: "button", onclick: () => saveCsv(columns, rows) }, "Download as CSV")),
   ].filter(Boolean));
@@ -147,7 +147,7 @@ function writeField(value) {
   if (value === null) return "";
   if (value instanceof Uint8Array) return Array.from(value, (one) => one.toString(16).padStart(2, "0")).join("");
   if (isNumber(value)) return String(value);
-  // A spreadsheet would take it for a formula.
+  // A spreadsheet would take such text for a formula.
   const text = /^[=+\-@\t\r]/.test(value) ? `'${value}` : value;
   return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
 }
@@ -157,7 +157,7 @@ function saveCsv(columns, rows) {
   saveFile("rows.csv", new Blob([text], { type: "text/csv" }));
 }
 
-// Two columns are drawn: names and numbers as dots, two of numbers as points.
+// Draws an answer of two columns: names and numbers as dots, or two numbers as points.
 function plotRows(columns, rows) {
   const full = rows.filter((row) => row.every((value) => value !== null));
   if (columns.length !== 2 || full.length < 2) return null;
@@ -166,8 +166,8 @@ function plotRows(columns, rows) {
   const named = textual[0] && numeric[1] ? 0 : textual[1] && numeric[0] ? 1 : null;
   if (named === null && !(numeric[0] && numeric[1])) return null;
   const [x, y] = named === null ? [0, 1] : [1 - named, named];
-  const shown = full.slice(0, named === null ? PLOTTED.points : PLOTTED.names);
-  const show = (value) => (isNumber(value) ? Number(value) : printable(value).slice(0, LONGEST));
+  const shown = full.slice(0, named === null ? PLOT_LIMIT.points : PLOT_LIMIT.names);
+  const show = (value) => (isNumber(value) ? Number(value) : printable(value).slice(0, MAX_LENGTH));
   const what = `${columns[y]} ${named === null ? "over" : "and"} ${columns[x]}`;
   return plotPoints(
     shown.map((row) => ({ x: show(row[x]), y: show(row[y]) })), { type: "point", filled: true, opacity: 1, size: 60 },

@@ -1,7 +1,7 @@
 "use strict";
-// Trials: a list that can be searched, and one trial.
+// Trials: a list with search, and the view of one trial.
 
-// The outer join has SQLite read trials in the order of their index, and stop at the limit.
+// With outer joins, SQLite reads trials in the order of their index and stops at the limit.
 const TRIALS_SQL = `SELECT t.id, t.flow, t.dataset, t.variant, t.profile, t.factorization, t.budget, t.map_options,
        t.seed, j.state, j.step, j.steps, m.value AS bits_per_dim, m.standard_error, t.recipe_id, j.data_digest
 FROM flow_trials AS t
@@ -16,10 +16,10 @@ const SEARCHED = `' ' || t.id || ' ' || t.flow || ' ' || t.dataset || ' ' || t.v
        j.state || ' ' || t.recipe_id`;
 
 const nameTrial = (one) => `${nameRow(one)}, seed ${one.seed}`;
-const linkTrial = (text, one, said = null) =>
-  link(text, "trial", { id: one.id, data: one.data_digest?.slice(0, 12) }, { "aria-label": said });
+const linkTrial = (text, trial, label = null) =>
+  link(text, "trial", { id: trial.id, data: trial.data_digest?.slice(0, 12) }, { "aria-label": label });
 
-// What fits, of a row of the board where one is given.
+// The WHERE clause of the filters, and of a row of the board, if one is given.
 function writeTrialsWhere(state, row) {
   const ofRow = row === null ? [] : [
     equals("t.recipe_id", row.recipe_id), equals("j.data_digest", row.data_digest),
@@ -37,7 +37,7 @@ function writeTrialsWhere(state, row) {
 
 async function showTrials(search) {
   const state = Object.fromEntries(["flow", "dataset", "state", "q", "row"].map((name) => [name, search.get(name) ?? ""]));
-  let most = Math.max(SHOWN, Number(search.get("rows")) || 0);
+  let most = Math.max(ROWS_PER_PAGE, Number(search.get("rows")) || 0);
   const row = state.row ? await readRow(state.row) : null;
   const readNames = async (sql) => (await select(sql)).map((one) => [one.name, printable(one.name)]);
   const [flows, sets, states] = await Promise.all([
@@ -61,12 +61,12 @@ ORDER BY t.dataset, t.flow, t.factorization, t.recipe_id, t.budget, t.map_option
     if (mine !== latest) return;
     shown.textContent = count(n, "trial");
     sql.replaceChildren(sqlLink(text));
-    place.replaceChildren(makeTrialTable(rows), ...makeMore(n, most, () => { most += SHOWN; keep(); fill(); }));
+    place.replaceChildren(makeTrialTable(rows), ...makeMore(n, most, () => { most += ROWS_PER_PAGE; keep(); fill(); }));
   };
-  const keep = () => keepAddress("trials", { ...state, rows: most > SHOWN ? most : "" });
+  const keep = () => keepAddress("trials", { ...state, rows: most > ROWS_PER_PAGE ? most : "" });
   const form = makeForm("Filter trials", ({ target }) => {
     state[target.name] = target.value;
-    most = SHOWN;
+    most = ROWS_PER_PAGE;
     keep();
     fill().catch((error) => place.replaceChildren(make("p", { class: "note bad", role: "alert" }, error.message)));
   },
@@ -76,7 +76,7 @@ ORDER BY t.dataset, t.flow, t.factorization, t.recipe_id, t.budget, t.map_option
   await fill();
   return [
     heading("Trials", "A trial is one training: a rule, a recipe, a data set and a seed.", sql),
-    row ? make("p", { class: "note" }, `Of the row ${nameRow(row)}, ${nameTable(row)}. `, link("All trials", "trials")) : null,
+    row ? make("p", { class: "note" }, `Trials of the row ${nameRow(row)}, ${nameTable(row)}. `, link("All trials", "trials")) : null,
     form, place,
   ];
 }
@@ -94,7 +94,7 @@ function makeTrialTable(rows) {
 
 // One trial
 
-const EARLY = 0.2; // of a training, in which a flow falls so steeply that what follows looks flat
+const EARLY = 0.2; // share of a training that is hidden at first: the steep fall would flatten the rest
 
 const TRIAL_SQL = `SELECT t.*, j.id AS job_id, j.data_digest, j.state, j.step, j.steps,
        coalesce(j.done_attempt_id, j.attempt_id) AS current_id, recipes.size, recipes.splits, recipes.body, channels
@@ -132,7 +132,7 @@ WHERE recipe_id = ? AND data_digest = ? AND factorization = ? AND budget IS ? AN
 async function showTrial(search) {
   const [one] = await select(TRIAL_SQL, [search.get("id") ?? "", search.get("data") ?? ""]);
   if (!one) {
-    return [heading("Trial", "There is no such trial in these results."), make("p", {}, link("All trials", "trials"))];
+    return [heading("Trial", "These results have no such trial."), make("p", {}, link("All trials", "trials"))];
   }
   const row = [one.recipe_id, one.data_digest, one.factorization, one.budget, one.map_options];
   const [measures, points, seeds, rules, [own]] = await Promise.all([
@@ -158,9 +158,9 @@ async function showTrial(search) {
       makeSiblings("Other seeds of this rule", seeds, (each) => `seed ${each.seed}`),
       makeSiblings("Other rules with this seed", rules, nameRow)) : null,
     makeSection("How to reproduce",
-      make("p", {}, "Trains it again from scratch, with its pretraining, and compares every measure:"),
+      make("p", {}, "This trains it again from scratch, with its pretraining, and compares every measure:"),
       makeCode(`lcma reproduce ${one.id} --db results.sqlite`, "how to reproduce this trial"),
-      make("p", { class: "quiet" }, link("Save results.sqlite", "about"), " first; the data set has to be prepared once.")),
+      make("p", { class: "quiet" }, link("Save results.sqlite", "about"), " first, and prepare the data set.")),
     make("p", {}, link("Its attempts", "sql", { sql: writeAttemptsSql(one.job_id) }), ", ",
       link("all its measures", "sql", { sql: writeMeasuresSql(one.id) })),
     make("details", {}, make("summary", {}, "The whole recipe"),
@@ -189,7 +189,7 @@ function makeTrialFacts(one, own) {
   ]);
 }
 
-// What bits/dim are the sum of, from nats per image.
+// The parts that add up to bits/dim, from nats per image.
 function makeParts(prior, det, bits, dimensions) {
   if (!prior || !det) return null;
   const constant = dimensions * Math.log(256);
@@ -206,7 +206,7 @@ function makeParts(prior, det, bits, dimensions) {
     ], "fits"));
 }
 
-// A slider says from which step it is drawn.
+// A curve, with a slider for its first step.
 function makeCurve(name, points, search) {
   const title = name.replace(/_bits_per_dim$/, " bits/dim").replaceAll("_", " ");
   const last = points.at(-1);
