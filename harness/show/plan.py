@@ -46,7 +46,7 @@ def render_plan(plan: Plan) -> RenderableType:
             parts += [Text(title, style="bold"), Text(names)]
             parts.append(Text.assemble(("invalid", "red"), f": {members[0].note}"))
         else:
-            parts.append(render_table(_make_table(members, title)))
+            parts.append(render_table(_make_table(members, title), compact=True))
         parts.append(Text())
     return Lines(*parts)
 
@@ -64,10 +64,13 @@ def _make_table(members: list[PlannedCell], title: str) -> Table:
         name = factorization if canonical == factorization else f"{factorization} ({canonical})"
         # The name of a cell that is the same as another one says which.
         why = f": {note}" if note and status != "same" else ""
-        numbers = [f"{n.bits_per_dim:.2f} ({n.where})" for n in _find_published(alike[0])]
+        numbers: dict[float, str] = {}
+        for number in _find_published(alike[0]):  # tables repeat one another's numbers
+            numbers.setdefault(number.bits_per_dim, number.where)
         seeds = _join_seeds([planned.cell.seed for planned in alike])
         styles[len(rows), 3] = STYLES.get(status, "red")
-        rows.append((name, budget, seeds, f"{status}{why}", ", ".join(numbers)))
+        printed = ", ".join(f"{bits:.2f} ({where})" for bits, where in numbers.items())
+        rows.append((name, budget, seeds, f"{status}{why}", printed))
     columns = COLUMNS if any(row[-1] for row in rows) else COLUMNS[:-1]
     return Table(columns, tuple(row[: len(columns)] for row in rows), title, styles=styles)
 
