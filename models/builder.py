@@ -13,7 +13,7 @@ from lcma.models.priors import Prior
 from lcma.models.split import Split
 from lcma.sweeps.architectures import REGISTERED
 from lcma.sweeps.errors import UserError
-from lcma.sweeps.factorizations import ImpossibleError
+from lcma.sweeps.factorizations import ImpossibleError, canonical
 from lcma.sweeps.recipe import Model
 
 Parts = Callable[..., tuple[list[Layer], Prior]]
@@ -40,7 +40,8 @@ def build(
 
     Args:
         model: The flow, the size of its images, its number of splits and its architecture.
-        factorization: A canonical name such as `checkerboard-even`, or a word such as `LLH`.
+        factorization: Any name of a factorization, such as `conventional` or `low`, or a word such
+            as `LLH`.
         seed: Seed of the weights.
         table_seed: Seed of random tables; ``seed`` by default.
         maps: For words, one contribution map (C, H, W) per split; see `make_tables`.
@@ -51,8 +52,9 @@ def build(
         values that depend on data.
 
     Raises:
-        ImpossibleError: If the flow cannot be built.
-        UserError: If the function of a plug-in does not return layers and a prior.
+        ImpossibleError: If the flow cannot be built, or not with this factorization.
+        UserError: If the factorization is unknown, or if the function of a plug-in does not return
+            layers and a prior.
 
     Example:
         >>> from lcma.sweeps import catalog
@@ -61,6 +63,8 @@ def build(
         >>> [tuple(shape) for shape in flow.latent_shapes]
         [(2, 4, 4), (4, 2, 2), (4, 2, 2)]
     """
+    own_rule = REGISTERED[model.flow].conventional
+    factorization = canonical(factorization, conventional=own_rule, splits=model.splits)
     if factorization == "none":
         return _assemble(model, None, seed)
     shape = (model.channels, model.size, model.size)

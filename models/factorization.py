@@ -84,7 +84,8 @@ def make_tables(
         One table per split, those in ``given`` first.
 
     Raises:
-        ValueError: If maps are missing or of another shape, or if ``name`` makes no tables.
+        ValueError: If maps are missing or of another shape, if ``name`` makes no tables, or if a
+            word has another number of letters.
         UserError: If the rule of a plug-in does not return two halves.
 
     Example:
@@ -98,6 +99,8 @@ def make_tables(
     if needs_maps(name) and [np.shape(m) for m in maps] != [shape] * splits:
         raise ValueError(f"{name} needs {splits} maps of shape {shape}")
     word = as_word(name, splits)
+    if word is not None and len(word) != splits:
+        raise ValueError(f"the word {word} has {len(word)} letters: {splits} splits need as many")
     ids = np.arange(np.prod(shape), dtype=np.int64).reshape(shape)
     tables = list(given)
     for table in given:

@@ -339,6 +339,12 @@ def test_random_local_takes_two_of_every_window_and_colour() -> None:
     assert sizes == {0, 1, 2, 3, 4}, "random knows no windows"
 
 
+@pytest.mark.parametrize("word", ["L", "LLH"])
+def test_a_word_has_a_letter_for_each_split(word: str) -> None:
+    with pytest.raises(ValueError, match=f"the word {word} has {len(word)} letters: 2 splits need"):
+        make_tables(word, SHAPE, 2, maps=[np.zeros(SHAPE)] * 2)
+
+
 @pytest.mark.parametrize("count", [0, 1, 3])
 def test_a_word_needs_a_map_of_the_images_shape_for_each_split(count: int) -> None:
     with pytest.raises(ValueError, match=r"LH needs 2 maps of shape \(2, 8, 8\)"):

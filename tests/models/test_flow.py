@@ -15,8 +15,21 @@ from lcma.models.coupling import ChannelCoupling
 from lcma.models.split import Split
 from lcma.sweeps import catalog
 from lcma.sweeps.architectures import RealNVPArchitecture
+from lcma.sweeps.factorizations import ImpossibleError
 from lcma.sweeps.recipe import Model
 from tests.models.conftest import EXACT
+
+
+def test_any_name_of_a_factorization_builds_its_flow() -> None:
+    model = catalog.recipe("glow", "photos8", "tiny", {"model": {"splits": 2}}).model
+    maps = [np.arange(model.channels * 64.0).reshape(model.channels, 8, 8)] * 2
+    for name, canonical_name in (("low", "LL"), ("conventional", "channel"), ("high", "HH")):
+        flow, expected = (build(model, n, seed=0, maps=maps) for n in (name, canonical_name))
+        assert all(
+            torch.equal(a, b) for a, b in zip(flow.latent_ids, expected.latent_ids, strict=True)
+        )
+    with pytest.raises(ImpossibleError, match="the word LLH has 3 letters, the recipe has 2"):
+        build(model, "LLH", seed=0, maps=maps)
 
 
 def test_latents_are_a_permutation_of_the_input(tabled: Any) -> None:
