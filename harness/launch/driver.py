@@ -105,7 +105,7 @@ def new_owner() -> str:
 
 
 @dataclass(frozen=True)
-class _DatabaseState:
+class _JobsState:
     """The jobs as one reading of the database found them."""
 
     ended: dict[str, ReportEnding]  # also of jobs that the driver has recorded before
@@ -231,7 +231,7 @@ class Launch:
             for finished in self._collect():
                 self._handle_finished(finished)
 
-    def _end_at_limit(self, state: _DatabaseState, left: int) -> None:
+    def _end_at_limit(self, state: _JobsState, left: int) -> None:
         """Tell the workers of the launch to end.
 
         Raises LimitReachedError once none of them runs any more, or after `END_SECONDS`.
@@ -242,7 +242,7 @@ class Launch:
             if not running or time.monotonic() > self._limit_read + END_SECONDS:
                 raise LimitReachedError(self._limit, left)
 
-    def _read_database(self) -> _DatabaseState | None:
+    def _read_database(self) -> _JobsState | None:
         """Read the state of the jobs; None while the database is unreachable."""
         try:
             self._handle_crashes()
@@ -262,7 +262,7 @@ class Launch:
         self._last_read, self._unreachable_since = now, None
         return state
 
-    def _read_state(self) -> _DatabaseState:
+    def _read_state(self) -> _JobsState:
         """Read what has changed and a slice of the other jobs; the first time read all jobs."""
         began = time.monotonic()
         if not self._unread and began - self._refreshed >= REFRESH_SECONDS:
@@ -298,7 +298,7 @@ class Launch:
         # `lcma forget` has removed the jobs that the database lacks.
         ended: dict[str, ReportEnding] = {i: "cancelled" for i in some if i not in jobs}
         ended |= {j.id: ending for j in jobs.values() if (ending := _find_ending(j)) is not None}
-        state = _DatabaseState(
+        state = _JobsState(
             ended,
             leases | new,
             {r.job_id for r in running if self._watch.is_held(r, now)} | new.keys(),
@@ -332,7 +332,7 @@ class Launch:
             self.display.note(f"a node has what trials ask for again, after {seconds:.0f} s")
             self._lacking_since = None
 
-    def _note_held(self, state: _DatabaseState, now: float) -> None:
+    def _note_held(self, state: _JobsState, now: float) -> None:
         """Show that other launches hold jobs, and when they go on here if one was killed."""
         held = [job for job in state.running if job.owner != self._owner]
         if held:
@@ -408,7 +408,7 @@ class Launch:
     def _is_unfinished(self, job_id: str) -> bool:
         return job_id in self.works and job_id not in self.ended
 
-    def _submit(self, state: _DatabaseState) -> None:
+    def _submit(self, state: _JobsState) -> None:
         now = time.monotonic()
         jobs = Jobs(
             order=self._order,
