@@ -50,7 +50,7 @@ from lcma.harness.results.maps import DEFAULT_SCORE, MapReader, filter_map_sets,
 from lcma.harness.results.statistics import Summary, compare_by_seed
 from lcma.harness.results.verdicts import DECISIONS, Verdict, read_verdicts
 from lcma.harness.show import charts
-from lcma.harness.show.board import FEW_IMAGES, short_settings
+from lcma.harness.show.board import FEW_IMAGES, format_chosen_budget, short_settings
 from lcma.harness.show.maps import draw_map_grid
 from lcma.harness.show.site.page import NAMES
 from lcma.harness.show.targets import GREY
@@ -426,7 +426,8 @@ def _draw_settings(_: Words, results: Results, path: Path) -> None:
         masks = ", masks even-first" if "even-first" in short_settings(group) else ""
         few = " †" if (group.images or FEW_IMAGES) < FEW_IMAGES else ""
         size = f"{group.size}x{group.size}, {group.steps} steps"
-        row: dict[str, Any] = {"label": f"{_name_models(group)}, {size}{masks}{few}"}
+        budget = f" {chosen}" if (chosen := format_chosen_budget(group, low)) else ""
+        row: dict[str, Any] = {"label": f"{_name_models(group)}, {size}{masks}{budget}{few}"}
         row |= {"mean": test.mean, "low": test.low, "high": test.high, "n": test.n}
         datasets["rows"].append(row | {"than": low.than_reference})
         if (printed := find_printed(group)) is not None:
@@ -435,7 +436,8 @@ def _draw_settings(_: Words, results: Results, path: Path) -> None:
     below = (
         "Dot and line: mean over n seeds and its 95 % interval; left of zero low is better.",
         "Diamond: the gain that the paper prints for the flow and the set, of its own models.",
-        f"† on fewer than {FEW_IMAGES:,} test images",
+        "@: budget of low, chosen from several by the holdout part. "
+        f"†: on fewer than {FEW_IMAGES:,} test images.",
     )
     diamonds = alt.Chart(alt.NamedData("printed")).mark_point(
         shape="diamond", color=GREY, size=60, opacity=1

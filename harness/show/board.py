@@ -21,7 +21,7 @@ from lcma.harness.results.board import (
     name_measure,
     name_unit,
 )
-from lcma.harness.results.claims import find_low
+from lcma.harness.results.claims import find_low, list_budgets
 from lcma.harness.results.statistics import Summary
 from lcma.harness.show.notes import find_failed_controls, list_notes
 from lcma.harness.show.tables import (
@@ -47,6 +47,8 @@ from lcma.sweeps.measures import BITS_PER_DIM
 FEW_IMAGES = 1000
 """With fewer test images a group is marked."""
 
+PAIRS_MARK = "n: pairs of seeds / seeds behind the mean"
+
 
 # A group as people read it
 
@@ -61,6 +63,21 @@ def _format_published(row: BoardRow, *, sources: bool = True) -> str | None:
     return ", ".join(texts if sources else dict.fromkeys(texts)) or None
 
 
+def _count_pairs(row: BoardRow) -> int:
+    """Return how many seeds decide a row's word: those of its difference, else all of its own."""
+    return row.n if row.difference is None else row.difference.n
+
+
+def _format_seeds(row: BoardRow) -> str:
+    pairs = _count_pairs(row)
+    return str(row.n) if pairs == row.n else f"{pairs}/{row.n}"
+
+
+def _format_standing(row: BoardRow) -> str | None:
+    best = row.best and _count_pairs(row) >= MIN_SEEDS
+    return " ".join(filter(None, (row.than_reference, "best" * best))) or None
+
+
 COLUMNS = (
     TableColumn("factorization", of=_mark_name),
     TableColumn(
@@ -72,9 +89,9 @@ COLUMNS = (
     TableColumn(
         "n",
         kind="number",
-        of=lambda row: row.n if row.difference is None else row.difference.n,
-        meaning="Seeds with a result; for a difference, seeds that both rows have. Fewer than "
-        f"{MIN_SEEDS} decide nothing.",
+        of=_format_seeds,
+        meaning="Seeds with a result; 12/28 if only 12 of 28 are shared with the other row of a "
+        f"difference. Fewer than {MIN_SEEDS} decide nothing.",
     ),
     TableColumn("mean", kind="number", places=4, meaning="Mean over seeds."),
     TableColumn(
@@ -108,7 +125,7 @@ COLUMNS = (
     TableColumn(
         "than",
         "than *",
-        of=lambda row: " ".join(filter(None, (row.than_reference, "best" * row.best))) or None,
+        of=_format_standing,
         meaning="Better or worse than the row marked *, by the 95 % interval of the difference; "
         f"neither if it contains zero; empty with fewer than {MIN_SEEDS} pairs. It compares only "
         "this pair: `lcma verdicts` judges claims about several.",
@@ -189,10 +206,16 @@ def _list_footnotes(group: Group) -> Iterator[str]:
             f"{'above' if group.direction == 'higher' else 'below'} 0 is better. ± 95 %: half of "
             "the t-interval."
         )
+    if _has_partly_shared_seeds(group):
+        yield f"{PAIRS_MARK}."
     if bars := _list_bars(group):
         yield f"Bars: {bars}."
     yield from list_notes(group)
     yield f"Made with {'; '.join(map(printable, group.made_with))}."
+
+
+def _has_partly_shared_seeds(group: Group) -> bool:
+    return any(_count_pairs(row) != row.n for row in group.rows)
 
 
 def _list_bars(group: Group) -> str:
@@ -226,7 +249,7 @@ def render_board(board: Board, *, notes: bool = True) -> RenderableType:
     for group in board.groups:
         table = group_table(group, sources=notes)
         if not notes:
-            table = replace(table, notes=(_describe_marks(group),))
+            table = replace(table, notes=tuple(filter(None, (_describe_marks(group),))))
         parts += [render_table(table, compact=True), Text()]
     return Lines(*parts, *map(Text, _list_ending(board)))
 
@@ -234,8 +257,11 @@ def render_board(board: Board, *, notes: bool = True) -> RenderableType:
 def _describe_marks(group: Group) -> str:
     bars = _list_bars(group)
     marks = {
-        "*: the row that differences are from": True,
-        "neither: no significant difference": True,
+        "*: the row that differences are from": any(row.reference for row in group.rows),
+        PAIRS_MARK: _has_partly_shared_seeds(group),
+        "neither: no significant difference": any(
+            row.than_reference == "neither" for row in group.rows
+        ),
         f"bars: {bars}": bool(bars),
         "†: above a bar": any(row.cleared is False for row in group.rows),
         "!: the measure fails its controls": fails_controls(group),
@@ -450,7 +476,9 @@ def render_overview(board: Board, holdout: Mapping[str, Group]) -> RenderableTyp
         own = next((row.mean for row in group.rows if row.reference), None)
         line: tuple[Any, ...] = (None,) * 4
         if low is not None and (pair := low.difference) is not None:
-            standing = f"{low.than_reference or ''}{' †' * has_few_images(group)}"
+            few = "†" * has_few_images(group)
+            words = (low.than_reference, format_chosen_budget(group, low), few)
+            standing = " ".join(filter(None, words))
             line = (pair.n, format_pair(pair), _draw_interval(pair, widest), standing)
         rows.append((number, name_setting(group), group.steps, own, *line))
     parts: list[RenderableType] = []
@@ -459,14 +487,22 @@ def render_overview(board: Board, holdout: Mapping[str, Group]) -> RenderableTyp
     parts.append(render_table(Table(OVERVIEW, tuple(rows)), compact=True))
     if pairs:
         measure = name_measure(board.groups[0].measure)
-        notes = [f"own: {measure} of the flow's own rule", "n: seeds that both have"]
+        notes = [f"own: {measure} of the flow's own rule", "n: pairs of seeds"]
         notes.append(f"intervals are drawn from {-widest:.2g} to {widest:+.2g}")
-        notes.append("neither: no significant difference")
+        if any(low.than_reference == "neither" for _, low in lows if low is not None):
+            notes.append("neither: no significant difference")
+        if any(format_chosen_budget(group, low) for group, low in lows if low is not None):
+            notes.append("@: budget of low, chosen from several by the holdout part")
         if any(has_few_images(group) for group, low in lows if low is not None):
             notes.append(f"†: fewer than {FEW_IMAGES:,} test images")
         parts.append(Text("; ".join(notes)))
     parts.append(Text("`lcma board NUMBER` shows one table, `lcma board --notes` all tables."))
     return Lines(*parts, *map(Text, describe_lost(board)))
+
+
+def format_chosen_budget(group: Group, low: BoardRow) -> str:
+    """Return the budget of a row of `low`, such as '@200'; empty where there is no other."""
+    return f"@{low.budget}" if len(list_budgets(group)) > 1 else ""
 
 
 def _draw_interval(difference: Summary, widest: float) -> str:

@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 
 import numpy as np
 import pytest
@@ -202,7 +203,7 @@ def test_a_row_is_one_line_with_printed_numbers_and_options():
     text = shown(board_of(frame(plugged)), 100, notes=False)
     assert "alternate rule e66e43f1396c" in text
     (line,) = [line for line in text.splitlines() if line.startswith("alternate")]
-    assert line.split()[4] == "1", "pairs, of which there are fewer than seeds"
+    assert line.split()[4] == "1/2", "pairs and seeds"
 
 
 def bar(name, bits, detail="how"):
@@ -349,6 +350,18 @@ def test_a_row_is_better_or_worse_or_neither_by_the_interval_of_six_pairs():
     near = seeded("channel", 4.0) + seeded("rows", 4.0005, turn=2) + seeded("random", 4.5, turn=3)
     bold = {name: one.near_best for (name, _), one in rows_of(board_of(frame(near))).items()}
     assert bold == {"channel": True, "rows": True, "random": False}
+
+
+def test_a_table_has_pairs_beside_seeds_and_calls_no_row_of_fewer_than_six_pairs_best():
+    own = seeded("checkerboard-even", 4.2, 6)
+    text = shown(board_of(frame(own + seeded("channel", 4.0, 7, turn=2))), notes=False)
+    assert re.search(r"even \* +- +6 ", text)
+    assert re.search(r"channel +- +6/7 .* better best\n", text)
+    assert "n: pairs of seeds / seeds behind the mean" in text
+    assert "neither" not in text
+    few = shown(board_of(frame(own[:5] + seeded("channel", 4.0, 7, turn=2))), notes=False)
+    assert "5/7" in few
+    assert "best" not in few
 
 
 @pytest.mark.integration

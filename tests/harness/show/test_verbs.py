@@ -304,11 +304,13 @@ def test_a_board_of_several_settings_is_a_line_for_each(lcma, filled):
     more = {"digest": "e" * 64, "dataset": "faces"}
     filled.data("e" * 64, "faces")
     filled.results({"checkerboard-even": bits}, **more)
+    filled.results({"LL": bits}, budget=20, **more)
     filled.results({"LL": {s: b - 0.2 + s % 2 / 50 for s, b in bits.items()}}, budget=100, **more)
     lines = lcma("board").splitlines()
     (faces,) = [line.split() for line in lines if " faces realnvp" in line]
     assert faces[3:9] == ["1200", "4.250", "6", "-0.190", "±", "0.011"]
-    assert faces[-2:] == ["better", "†"]
+    assert faces[-3:] == ["better", "@100", "†"]
+    assert "neither" not in " ".join(lines)
     assert sum(" realnvp " in line for line in lines) == 22
     table = lcma("board", faces[0])
     assert "low (LL)" in table

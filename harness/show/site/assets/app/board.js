@@ -5,7 +5,7 @@ const ROWS_PER_PAGE = 300; // rows at first, and with each "show more"
 
 const BOARD_SQL = `SELECT table_number, row_key, is_own, than, rule, label, factorization, budget, map_options,
        flow, dataset, variant, profile, size, splits, steps, images, settings, reference, precision,
-       protocol, recipe_id, data_digest, unit, direction, n, mean, difference, low, high,
+       protocol, recipe_id, data_digest, unit, direction, n, pairs, mean, difference, low, high,
        count(n) OVER (PARTITION BY table_number) AS places,
        rank() OVER (PARTITION BY table_number
                     ORDER BY n IS NULL, CASE direction WHEN 'higher' THEN -mean ELSE mean END) AS place
@@ -19,6 +19,7 @@ ORDER BY table_number, is_own DESC, n IS NULL, CASE direction WHEN 'higher' THEN
 }
 
 const nameTable = (row) => `${flowOf(row.flow)} on ${dataOf(row)}, ${count(row.steps, "step")}`;
+const nameSeeds = (row) => (row.difference === null || row.pairs === row.n ? String(row.n) : `${row.pairs}/${row.n}`);
 const nameUnit = (row) => (row.unit === "bits per dimension" ? "bits/dim" : row.unit);
 
 function describeTable(row) {
@@ -109,7 +110,7 @@ async function showBoard(search) {
   fillTray();
   return [
     heading("Board", "Every rule of every flow and data set. Differences are from the flow's own rule, paired by seed, " +
-      "with 95 % intervals. Neither: the difference is not significant. Bars are compressors and simple densities. Choose two rows of a table to compare them.", sql),
+      "with 95 % intervals. Neither: the difference is not significant. n: pairs of seeds / seeds behind the mean, where they differ. Bars are compressors and simple densities. Choose two rows of a table to compare them.", sql),
     state.table ? make("p", { class: "note" }, "One table. ", link("All tables", "board")) : null,
     form, makeLegend(), place, tray,
   ];
@@ -153,7 +154,7 @@ function makeBoardRow(row, scale, picked, pick) {
   const than = own ? make("span", { class: "word own" }, "own rule") : makeWord(row.than)
     ?? (row.n === null ? null : make("span", { class: "word open" }, row.difference === null ? "no seed in common" : "too few seeds"));
   const seeds = row.n === null ? null
-    : link(String(row.n), "trials", { row: row.row_key }, { "aria-label": `${row.n} trials of ${nameRow(row)}` });
+    : link(nameSeeds(row), "trials", { row: row.row_key }, { "aria-label": `${row.n} trials of ${nameRow(row)}` });
   const less = own || row.difference === null ? "" : difference(row.difference, row.low, row.high);
   return make("tr", { class: own ? "own" : null },
     make("td", { class: "pick" }, box),
@@ -165,5 +166,5 @@ function makeBoardRow(row, scale, picked, pick) {
       drawIntervals([{ mean: row.difference, low: row.low, high: row.high, kind: kindOf(row.than) }], scale),
     ]),
     make("td", { class: "num seeds" }, seeds),
-    make("td", { class: "verdict" }, than, row.n === null ? null : make("small", { class: "narrow" }, `n = ${row.n}`)));
+    make("td", { class: "verdict" }, than, row.n === null ? null : make("small", { class: "narrow" }, `n = ${nameSeeds(row)}`)));
 }
