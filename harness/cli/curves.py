@@ -15,6 +15,7 @@ from lcma.harness.cli.options import (
     Seeds,
     Sweep,
     Where,
+    name_searched_sweep,
     note_last_sweep,
 )
 
@@ -73,14 +74,15 @@ def curves(
     target = picture_target(out, format)
     store = connect(find_place(db, None, None).db, create=False)
     trainings = choose_trainings(store, what or [], sweep, pretrainings=pretraining)
-    if not what and sweep is None:
-        note_last_sweep(store)
+    searched = None if what else name_searched_sweep(store, sweep)
     conventional = read_conventional(store, {training.recipe_id for training in trainings})
     filters = parse_filters(
         where or (), flow=flow, dataset=dataset, factorization=factorization, seed=seed
     )
-    trainings = filter_trainings(trainings, filters, budget, conventional)
+    trainings = filter_trainings(trainings, filters, budget, conventional, searched)
     charts = read_charts(store, trainings, conventional, name)
+    if not what and sweep is None:
+        note_last_sweep(store)
     with Console(stderr=True).status("drawing"):
         pictures = [draw_curves(chart, target) for chart in charts]
     if json:

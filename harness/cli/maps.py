@@ -16,6 +16,7 @@ from lcma.harness.cli.options import (
     Sweep,
     Where,
     choose_rows,
+    name_searched_sweep,
     note_last_sweep,
 )
 from lcma.sweeps.errors import UserError
@@ -56,7 +57,7 @@ def maps(
 
     from lcma.db import connect
     from lcma.harness.place import find_place
-    from lcma.harness.results.lookup import find_sweep
+    from lcma.harness.results.lookup import OTHER_SWEEP, find_sweep
     from lcma.harness.results.maps import (
         DEFAULT_SCORE,
         filter_map_sets,
@@ -67,7 +68,7 @@ def maps(
     from lcma.harness.show.tables import render_table
     from lcma.harness.show.targets import picture_target
     from lcma.harness.terminal import Console
-    from lcma.harness.text import to_json
+    from lcma.harness.text import printable, to_json
 
     target = picture_target(out, format)
     store = connect(find_place(db, None, None).db, create=False)
@@ -79,20 +80,23 @@ def maps(
         sweep = find_sweep(store, None).id
     sweep_id, filters = choose_rows(store, sweep, where, flow=flow, dataset=dataset, seed=seed)
     _, rules = choose_rows(store, None, None, factorization=factorization)
+    searched = None if sweep_id is None else name_searched_sweep(store, sweep_id)
     if map_sets and (sweep_id is not None or rules):
         trials = store.job_facts(kind="trial", sweep_id=sweep_id)
         if rules:
             trials = [trial for trial in trials if trial.factorization in rules["factorization"]]
         map_sets = filter_read_sets(map_sets, trials)
         if not map_sets:
-            raise UserError("no such trial reads a map: leave --sweep or --factorization out")
+            source = "" if searched is None else f" of the sweep {printable(searched)}"
+            remedy = "leave --sweep or --factorization out" if searched is None else OTHER_SWEEP
+            raise UserError(f"no such trial{source} reads a map: {remedy}")
     filters = {
         "score": score or [DEFAULT_SCORE],
         **filters,
         **({"budget": budget} if budget else {}),
     }
     with Console(stderr=True).status("drawing"):
-        sheets = draw_maps(store, filter_map_sets(map_sets, filters), target)
+        sheets = draw_maps(store, filter_map_sets(map_sets, filters, searched), target)
     if only_last_sweep:
         note_last_sweep(store)
     if json:

@@ -198,6 +198,13 @@ def choose_sweep(store: "Store", name: str | None) -> "StoredSweep":
     return chosen
 
 
+def name_searched_sweep(store: "Store", name: str | None) -> str | None:
+    """Return the name of the sweep that is searched, None if the database has no other sweep."""
+    from lcma.harness.results.lookup import find_sweep
+
+    return find_sweep(store, name).name if len(store.sweeps()) > 1 else None
+
+
 def note_last_sweep(store: "Store") -> None:
     """Print a note that the output is about the sweep launched last, if there are others."""
     from lcma.harness.terminal import print_error
@@ -205,4 +212,5 @@ def note_last_sweep(store: "Store") -> None:
 
     sweeps = store.sweeps()
     if len(sweeps) > 1:
-        print_error(f"of the sweep launched last, {printable(sweeps[-1].name)}")
+        last = printable(sweeps[-1].name)
+        print_error(f"of the sweep launched last, {last}: --sweep NAME chooses another")

@@ -166,15 +166,17 @@ def filter_trainings(
     filters: Filters,
     budget: int | None,
     conventional: Mapping[str, str],
+    sweep: str | None = None,
 ) -> list[JobFacts]:
     """Return the trainings with these values, and the conventional ones to compare them with.
 
-    ``conventional`` is the rule by recipe id. With a budget, trainings that need none are kept too.
-    Raises UserError where nothing is left, naming the option and the values that exist.
+    ``conventional`` is the rule by recipe id, ``sweep`` the name of the only sweep that was
+    searched, for errors. With a budget, trainings that need none are kept too. Raises UserError
+    where nothing is left, naming the option and the values that exist.
     """
     other_filters = {name: values for name, values in filters.items() if name != "factorization"}
-    candidates = filter_records(trainings, other_filters, "curves")
-    chosen = filter_records(candidates, filters, "curves")
+    candidates = filter_records(trainings, other_filters, "curves", sweep=sweep)
+    chosen = filter_records(candidates, filters, "curves", sweep=sweep)
     chosen_ids = {job.job_id for job in chosen}
     bases = {(job.recipe_id, job.data_digest, conventional.get(job.recipe_id)) for job in chosen}
     read_rule = attrgetter("recipe_id", "data_digest", "factorization")
@@ -184,7 +186,8 @@ def filter_trainings(
     trials = (job for job in kept if job.kind != PRETRAINING)
     budgets = {trial.budget for trial in trials if trial.budget is not None}
     if budget not in budgets:
-        raise make_absence_error("curves", "--budget ", budget, sorted(budgets) or ["none"])
+        known: list[object] = [*sorted(budgets)] or ["none"]
+        raise make_absence_error("curves", "--budget ", budget, known, sweep=sweep)
     return [job for job in kept if job.budget in (budget, None) or job.kind == PRETRAINING]
 
 

@@ -121,6 +121,7 @@ def filter_records(
     what: str,
     columns: Collection[str] = JOB_COLUMNS,
     options: Collection[str] = (),
+    sweep: str | None = None,
 ) -> list[_Record]:
     """Return the records with these values in their fields; the start of an id is enough.
 
@@ -132,6 +133,7 @@ def filter_records(
         what: Name of the records, for errors.
         columns: Those that the records have.
         options: Columns with an option of their own in the command.
+        sweep: Name of the only sweep that the records come from, for errors.
 
     Raises:
         UserError: The records lack a column, or none is left.
@@ -147,7 +149,7 @@ def filter_records(
             known = sorted(present, key=lambda value: (value is not None, value))
             if name in IDS:
                 known = [value and short_id(value) for value in known]
-            raise make_absence_error(what, option, values[0], known)
+            raise make_absence_error(what, option, values[0], known, sweep=sweep)
         kept = matching
     return kept
 

@@ -179,6 +179,8 @@ def label_options(map_options: str) -> str:
 MAX_LISTED = 20
 """Values that an error lists at most."""
 
+OTHER_SWEEP = "--sweep NAME searches another sweep"
+
 OPTIONS = ("flow", "dataset", "factorization", "seed")
 """Columns of results with an option of their own; `--where` takes every column."""
 
@@ -217,10 +219,12 @@ def require_results(
     raise UserError("no results meet all of these options at once: leave one out")
 
 
-def make_absence_error(what: str, option: str, value: object, known: Sequence[object]) -> UserError:
+def make_absence_error(
+    what: str, option: str, value: object, known: Sequence[object], *, sweep: str | None = None
+) -> UserError:
     """Return the error that nothing has a value, with the nearest known value or a list of all.
 
-    ``option`` is what a user types before such a value.
+    ``option`` is what a user types before such a value, ``sweep`` the only sweep that was searched.
     """
     wanted, *names = ("null" if v is None else printable(v) for v in (value, *known))
     more = len(names) - MAX_LISTED
@@ -228,4 +232,7 @@ def make_absence_error(what: str, option: str, value: object, known: Sequence[ob
     if isinstance(value, str):  # a number is not taken for a misspelled other number
         near = suggest(value, map(str, known))
         hint = printable(near) if near.endswith("?") else hint
-    return UserError(f"no {what} with {option}{wanted}: {hint}")
+    where, other = "", ""
+    if sweep is not None:
+        where, other = f" in the sweep {printable(sweep)}", f"; {OTHER_SWEEP}"
+    return UserError(f"no {what} with {option}{wanted}{where}: {hint}{other}")

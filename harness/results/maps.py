@@ -130,14 +130,19 @@ def list_map_sets(store: Store) -> list[MapSet]:
     return sets
 
 
-def filter_map_sets(sets: Sequence[MapSet], filters: Filters | None = None) -> list[MapSet]:
-    """Return the sets with these values; raise UserError where there are none."""
+def filter_map_sets(
+    sets: Sequence[MapSet], filters: Filters | None = None, sweep: str | None = None
+) -> list[MapSet]:
+    """Return the sets with these values; raise UserError where there are none.
+
+    ``sweep`` is the name of the only sweep that the sets come from, for errors.
+    """
     if not sets:
         raise UserError(
             "the database has no contribution maps yet: `lcma launch demo` makes some, "
             "`lcma status` shows what is under way"
         )
-    return filter_records(sets, filters or {}, "maps", FACTS, ("budget", "score"))
+    return filter_records(sets, filters or {}, "maps", FACTS, ("budget", "score"), sweep)
 
 
 def filter_read_sets(sets: Iterable[MapSet], trials: Iterable[JobFacts]) -> list[MapSet]:

@@ -142,6 +142,7 @@ def test_maps_in_a_terminal(lcma, filler):
 
 def test_curves_and_maps_are_of_the_last_sweep_by_default(lcma, filler, monkeypatch):
     monkeypatch.setattr("lcma.harness.cli.maps.MAX_PRETRAININGS", 1)
+    note = "lcma: of the sweep launched last, demo: --sweep NAME chooses another\n"
     for seed in (0, 1):
         filler.maps(seed)
         points = [db.Metric("holdout_bits_per_dim", 10, 4.0)]
@@ -149,10 +150,17 @@ def test_curves_and_maps_are_of_the_last_sweep_by_default(lcma, filler, monkeypa
         filler.finish(job, 4.0, metrics=points)
     assert "seed 1" in lcma("maps")
     assert "seed 0" not in lcma("maps")
-    assert lcma.stderr == "lcma: of the sweep launched last, demo\n"
+    assert note in lcma.stderr
     lcma("curves")
-    assert lcma.stderr == "lcma: of the sweep launched last, demo\n"
+    assert note in lcma.stderr
     assert "seed 0" in lcma("maps", "--seed", "0")
+    for asked in (("curves", "--flow", "glow"), ("maps", "--flow", "glow", "--sweep", "s1")):
+        other = "no .* with --flow glow in the sweep demo: there are realnvp; --sweep NAME searches"
+        with pytest.raises(UserError, match=other):
+            lcma(*asked)
+    filler.plan("rows", 0, sweep="s2")
+    with pytest.raises(UserError, match="no such trial of the sweep demo reads a map: --sweep"):
+        lcma("maps")
 
 
 def test_missing_maps(lcma, filler):
