@@ -8,7 +8,9 @@ for each piece the request that makes it (a list for several):
 
 - `difference of=RULE from=RULE KEY=VALUE ...`: a difference paired by seed, ± 95 %; with
   `step=STEP` in bits/dim of training batches, over the twentieth of the training that ends there
-- `verdict CLAIM KEY=VALUE ...`: the word of a verdict
+- `pairs of=RULE from=RULE KEY=VALUE ...`: the number of seeds of that difference
+- `verdict CLAIM KEY=VALUE ...`: the word of a verdict; `effect` in place of `verdict` is its
+  difference, ± 98.5 %, and `look` the number of seeds that it takes
 - `count CLAIM WORD KEY=VALUE ...`: how many of the verdicts have a word, such as
   `smaller-than-printed`
 - `lattice of=COLOUR:PAIR KEY=VALUE ...`: for how many seeds `low` keeps this pair of window
@@ -183,37 +185,58 @@ def make_value(request: str, results: Results) -> str:
 
 
 def _make_difference(words: Words, results: Results) -> str:
+    return _format(_compare(words, results), words)
+
+
+def _count_pairs(words: Words, results: Results) -> str:
+    return str(_compare(words, results).n)
+
+
+def _compare(words: Words, results: Results) -> Summary:
     group, rules = _choose(words, results), (words["of"], words["from"])
     if "step" in words:
-        tests = compare_along(results.store, group, *rules)
-        return _format(tests.get(int(words["step"])), words)
-    return _format(compare(group, *rules), words)
-
-
-def _format(test: Summary | None, words: Words) -> str:
+        test = compare_along(results.store, group, *rules).get(int(words["step"]))
+    else:
+        test = compare(group, *rules)
     if test is None:
         raise UserError("no seed has both")
+    return test
+
+
+def _format(test: Summary, words: Words) -> str:
     places = int(words.get("places", "3"))
     mean, half = format_number(test.mean, places, sign=True), test.half_width
     return mean if half is None else f"{mean} ± {format_number(half, places)}"
 
 
+def _choose_verdict(words: Words, results: Results) -> Verdict:
+    verdicts = _list_verdicts(words[""], words, results)
+    if len(verdicts) != 1:
+        raise UserError(f"{len(verdicts)} verdicts: give flow=, dataset=, recipe= that choose one")
+    return verdicts[0]
+
+
 def _make_verdict(words: Words, results: Results) -> str:
-    decisions = _list_decisions(words[""], words, results)
-    if len(decisions) != 1:
-        raise UserError(f"{len(decisions)} verdicts: give flow=, dataset=, recipe= that choose one")
-    return decisions[0]
+    return _choose_verdict(words, results).decision
+
+
+def _make_effect(words: Words, results: Results) -> str:
+    return _format(_choose_verdict(words, results).test, words)
+
+
+def _make_look(words: Words, results: Results) -> str:
+    return str(_choose_verdict(words, results).n)
 
 
 def _count_verdicts(words: Words, results: Results) -> str:
     claim, word = words[""].split(" ")
-    decisions = _list_decisions(claim, words, results)
+    decisions = [verdict.decision for verdict in _list_verdicts(claim, words, results)]
     return f"{decisions.count(word.replace('-', ' '))} of {len(decisions)}"
 
 
-def _list_decisions(claim: str, words: Words, results: Results) -> list[str]:
+def _list_verdicts(claim: str, words: Words, results: Results) -> list[Verdict]:
     verdicts = [verdict for verdict in results.verdicts if verdict.claim.key == claim]
-    return [verdict.decision for verdict in verdicts if _is_meant(verdict.cells.facts, words)]
+    return [verdict for verdict in verdicts if _is_meant(verdict.cells.facts, words)]
 
 
 def _make_lattice(words: Words, results: Results) -> str:
@@ -248,7 +271,10 @@ def _find_kept_pairs(contributions: ContributionMap) -> list[str]:
 
 KINDS: Mapping[str, Callable[[Words, Results], str]] = {
     "difference": _make_difference,
+    "pairs": _count_pairs,
     "verdict": _make_verdict,
+    "effect": _make_effect,
+    "look": _make_look,
     "count": _count_verdicts,
     "lattice": _make_lattice,
 }

@@ -133,6 +133,13 @@ def test_verdicts_with_a_word_are_counted(results: findings.Results) -> None:
     assert findings.make_value(other, results) == "0 of 1"
 
 
+def test_a_verdict_has_its_own_effect_and_seeds(results: findings.Results) -> None:
+    cell = "flow=realnvp dataset=photos16"
+    assert findings.make_value(f"pairs of=low from=conventional {cell}", results) == "1"
+    assert findings.make_value(f"effect low-conventional {cell}", results) == "-0.250"
+    assert findings.make_value(f"look low-conventional {cell}", results) == "1"
+
+
 @pytest.mark.parametrize(
     ("other", "alike"),
     [

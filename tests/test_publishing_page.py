@@ -48,12 +48,11 @@ def test_what_it_runs_makes_the_folder_that_it_uploads(
 
 
 def test_the_workflow_of_the_documentation_uploads_what_make_docs_writes() -> None:
-    steps = STEPS["steps"]
     makefile = (ROOT / "Makefile").read_text()
-    lines = [step["run"] for step in steps if "run" in step]
+    lines = [step["run"] for step in STEPS if "run" in step]
     for target in (line.split()[1] for line in lines if line.startswith("make ")):
         assert re.search(rf"^{target}:", makefile, re.M)
-    (uploaded,) = [s["with"]["path"] for s in steps if "path" in s.get("with", {})]
+    (uploaded,) = [s["with"]["path"] for s in STEPS if "path" in s.get("with", {})]
     assert f"-b html docs {uploaded}\n" in makefile
     (export,) = [shlex.split(line) for line in lines if "lcma export" in line]
     command = reference.list_commands()
