@@ -16,15 +16,28 @@ fi
 : "${LCMA_DB:?set it to the database: postgresql://USER@HOST/DATABASE}"
 : "${LCMA_RUNS:?set it to a place for checkpoints that all nodes see}"
 : "${LCMA_DATA:?set it to the folder of prepared data that all nodes see}"
-secret='://[^@/]*:[^@/]*@'
+if [[ $LCMA_DB != postgres*://* ]]; then
+  echo "LCMA_DB: a cluster needs a server: postgresql://USER@HOST/DATABASE" >&2
+  exit 2
+fi
+# Between :// and the last @, since a password may contain any character.
+secret='://.*:.*@|[Pp][Aa][Ss][Ss][Ww][Oo][Rr][Dd]='
 if [[ $LCMA_DB =~ $secret ]]; then
   echo "LCMA_DB has a password, and Ray shows a job's variables to everybody: use ~/.pgpass there" >&2
   exit 2
 fi
-if [[ "$LCMA_RUNS ${AWS_ENDPOINT_URL-} ${AWS_ENDPOINT_URL_S3-}" =~ $secret ]]; then
-  echo "a place has a password, and Ray shows a job's variables to everybody: use ~/.aws there" >&2
-  exit 2
-fi
+for place in "$LCMA_RUNS" "${AWS_ENDPOINT_URL-}" "${AWS_ENDPOINT_URL_S3-}"; do
+  if [[ $place =~ $secret|https?://.*@|://.*[?] ]]; then   # a user of https or a query may be a key
+    echo "a place has a password, and Ray shows a job's variables to everybody: use ~/.aws there" >&2
+    exit 2
+  fi
+done
+for argument in "$@"; do
+  if [[ $argument =~ $secret ]]; then
+    echo "an argument has a password, and Ray shows arguments to everybody: leave it out" >&2
+    exit 2
+  fi
+done
 
 variables=$(python3 -c '
 import json, os, sys

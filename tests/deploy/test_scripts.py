@@ -72,12 +72,41 @@ def test_a_job_gets_the_places_and_where_s3_is_and_no_keys(tmp_path: Path) -> No
     assert sent == {"env_vars": PLACES | aws}
 
 
-@pytest.mark.parametrize("name", ["LCMA_DB", "LCMA_RUNS", "AWS_ENDPOINT_URL"])
-def test_a_password_in_a_place_is_not_sent(tmp_path: Path, name: str) -> None:
-    changed = PLACES | {name: "https://me:secret@host/x"}
-    process = start(SUBMIT, tmp_path, "ray", "touch called", "table2", **changed)
-    out, err = process.communicate(timeout=60)
-    assert process.returncode == 2
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("LCMA_DB", "postgresql://me:secret@host/x"),
+        ("LCMA_DB", "postgresql://me:a/secret@host/x"),
+        ("LCMA_DB", "postgresql://me:a@secret@host/x"),
+        ("LCMA_DB", "postgresql://me@host/x?password=secret"),
+        ("LCMA_DB", "postgresql://host/x?user=me&Password=secret"),
+        ("LCMA_DB", "postgresql:///x?host=host&sslpassword=secret"),
+        ("LCMA_RUNS", "s3://me:secret@host/x"),
+        ("LCMA_RUNS", "simplecache::https://secret@host/x"),
+        ("LCMA_RUNS", "abfs://x/y?sas=secret"),
+        ("AWS_ENDPOINT_URL", "https://me:a/secret@host/x"),
+    ],
+)
+def test_a_password_in_a_place_is_not_sent(tmp_path: Path, name: str, value: str) -> None:
+    err = refusal(tmp_path, **{name: value})
     assert "has a password, and Ray shows a job's variables to everybody" in err
-    assert "secret" not in out + err
-    assert not (tmp_path / "called").exists()
+    assert "secret" not in err
+
+
+def test_a_password_in_an_argument_is_not_sent(tmp_path: Path) -> None:
+    err = refusal(tmp_path, "--db=postgresql://me:secret@host/x")
+    assert "an argument has a password" in err
+    assert "secret" not in err
+
+
+def test_a_database_that_is_no_server_is_refused(tmp_path: Path) -> None:
+    assert "a cluster needs a server" in refusal(tmp_path, LCMA_DB="lcma.db")
+
+
+def refusal(folder: Path, *arguments: str, **changed: str) -> str:
+    """The message of a submission that is refused before it calls Ray."""
+    called = start(SUBMIT, folder, "ray", "touch called", "table2", *arguments, **PLACES | changed)
+    out, err = called.communicate(timeout=60)
+    assert (out, called.returncode) == ("", 2)
+    assert not (folder / "called").exists()
+    return err
