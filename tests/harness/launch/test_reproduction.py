@@ -153,9 +153,9 @@ def test_maps_that_do_not_come_out_again_are_named(trained: SimpleNamespace) -> 
     assert made.made == made.made_again
     assert made.maps_made["device"] == "abacus" != made.maps_made_again["device"]
     text = _render(made)
-    assert "index tables differ at split 1, so this is another model: its maps did not" in text
+    assert "differ at split 1, because its maps differ: this is another model\n" in text
     alone = replace(made, trial=replace(made.trial, pretraining_id=None))
-    assert "so this is another model\n" in _render(alone), "as of online, without maps"
+    assert "differ at split 1: this is another model\n" in _render(alone), "online has no maps"
     assert "maps' device: abacus then" in text
     assert "\ndevice:" not in text
     found = reproduction_as_dict(made)
