@@ -188,6 +188,8 @@ class Workers:
         cause = error
         if isinstance(error, SystemError) and error.__cause__ is not None:
             cause = error.__cause__  # Ray's compiled part wraps what a signal handler raises
+        elif type(error) is KeyboardInterrupt and self._signal:
+            cause = LaunchInterrupted(self._signal)  # or replaces it
         released, failed = 0, error is not None
         if self.executor is not None:
             self.executor.close(kill=failed)
@@ -220,9 +222,10 @@ class Workers:
 
     def _interrupt(self, number: int, frame: FrameType | None) -> None:
         # SIGTERM may come twice, from Slurm and from its step; a second Ctrl-C is meant.
-        if not self._defers or (self._signal and number == signal.SIGINT):
-            raise LaunchInterrupted(number)
+        again = bool(self._signal)
         self._signal = self._signal or number
+        if not self._defers or (again and number == signal.SIGINT):
+            raise LaunchInterrupted(number)
 
     def _handle(self, handler: Any) -> None:
         for number in self._handlers:

@@ -96,3 +96,17 @@ def test_a_second_ctrl_c_waits_for_nothing_and_a_second_sigterm_does() -> None:
     with pytest.raises(LaunchInterrupted):
         insist()
     assert passed == ["first"]
+
+
+def test_a_sigterm_counts_though_ray_raises_an_interrupt_of_its_own() -> None:
+
+    def end() -> None:
+        with make_workers():
+            try:
+                signal.raise_signal(signal.SIGTERM)
+            except KeyboardInterrupt:
+                raise KeyboardInterrupt from None  # as Ray does in `ray.get`
+
+    with pytest.raises(LaunchInterrupted) as ended:
+        end()
+    assert ended.value.number == signal.SIGTERM
