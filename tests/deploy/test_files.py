@@ -58,6 +58,7 @@ def containers() -> dict[str, tuple[dict[str, Any], dict[str, Any]]]:
     groups += RAYJOB["rayClusterSpec"]["workerGroupSpecs"]
     pods = [g["template"]["spec"] for g in groups]
     pods.append(MANIFESTS["Job/lcma-data"]["spec"]["template"]["spec"])
+    pods.append(MANIFESTS["Pod/lcma-shell"]["spec"])
     pods += [DATABASE["template"]["spec"], POOLER["template"]["spec"]]
     return {c["name"]: (c, pod) for pod in pods for c in pod["containers"]}
 
@@ -204,7 +205,7 @@ def test_the_sweep_is_a_rayjob_that_takes_its_cluster_down() -> None:
 
 
 def test_all_pods_run_this_version_on_the_shared_volume() -> None:
-    for name in ("ray-head", "ray-worker", "prepare"):
+    for name in ("ray-head", "ray-worker", "prepare", "shell"):
         container, pod = containers()[name]
         assert container["image"] == f"lcma:{PROJECT['version']}"
         assert container["resources"]["limits"]["memory"]
@@ -217,6 +218,7 @@ def test_all_pods_run_this_version_on_the_shared_volume() -> None:
     variables = strict_yaml.parse(RAYJOB["runtimeEnvYAML"], "runtimeEnvYAML")["env_vars"]
     assert variables["LCMA_RUNS"].startswith("/shared/")
     assert values(containers()["prepare"][0])["LCMA_DATA"] == variables["LCMA_DATA"]
+    assert values(containers()["shell"][0]) == variables
 
 
 def test_the_sweep_finds_the_database() -> None:
@@ -268,7 +270,7 @@ def test_secrets_are_references_alone() -> None:
                 reference = variable["valueFrom"]["secretKeyRef"]
                 assert (reference["name"], reference["key"]) == made
                 asked[name] = variable["name"]
-    ray = {"ray-head": "PGPASSWORD", "ray-worker": "PGPASSWORD"}
+    ray = dict.fromkeys(("ray-head", "ray-worker", "shell"), "PGPASSWORD")
     assert asked == ray | {"postgres": "POSTGRES_PASSWORD", "pgbouncer": "DB_PASSWORD"}
     for path, text in {**TEXTS, ROOT / "docs" / "cluster.md": PAGE}.items():
         assert not re.search(r"://[\w.]+:[^/@\s]+@", text), path
