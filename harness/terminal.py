@@ -49,15 +49,17 @@ class Console(rich.console.Console):
 
 
 class _StatusLine(Status):
-    """A status that prints a line every `LINE_SECONDS`."""
+    """A status that prints a line, with the seconds so far, every `LINE_SECONDS`."""
 
     def start(self) -> None:
         self._stopped = threading.Event()
         threading.Thread(target=self._print_lines, daemon=True).start()
 
     def _print_lines(self) -> None:
+        seconds = 0.0
         while not self._stopped.wait(LINE_SECONDS):
-            self.console.print(self.status, highlight=False, soft_wrap=True)
+            seconds += LINE_SECONDS
+            self.console.print(f"{self.status}, {seconds:.0f} s", highlight=False, soft_wrap=True)
 
     def stop(self) -> None:
         self._stopped.set()
