@@ -60,7 +60,7 @@ def _lock(path: Path) -> Iterator[None]:
     lock = FileLock(path)
     try:
         lock.acquire()
-    except (OSError, NotImplementedError):
+    except (OSError, NotImplementedError):  # without locks each process hashes for itself
         yield
         return
     try:
