@@ -32,7 +32,7 @@ def race(processes: int, work: Callable[[int], object]) -> None:
     assert [child.exitcode for child in children] == [0] * processes
 
 
-def apart(action: Callable[[], T]) -> T:
+def run_in_fork(action: Callable[[], T]) -> T:
     """Return the result of ``action()`` in a fork of this process.
 
     Raises EOFError if it raised anything; its traceback is on the fork's standard error.

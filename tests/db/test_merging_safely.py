@@ -31,7 +31,7 @@ from tests.db.conftest import (
 from tests.db.inspecting import execute, make_older
 from tests.db.sites import Launches, Sites, agreed, board, killed_at, known, merged
 from tests.hostile.test_databases import fill, foreign, listing, other_program, overwrite
-from tests.processes import apart
+from tests.processes import run_in_fork
 
 
 @pytest.mark.integration
@@ -242,7 +242,7 @@ def test_a_target_whose_disk_fills_up_stays_sound(
             merge(db.locate(source.store.url), db.locate(target.store.url))
         return str(caught.value)
 
-    message = apart(merge_until_full)
+    message = run_in_fork(merge_until_full)
     assert capfd.readouterr() == ("", "")
     assert "\n" not in message
     assert str(path) in message

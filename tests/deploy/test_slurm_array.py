@@ -14,7 +14,7 @@ import yaml
 
 from lcma import db
 from tests.conftest import SITE
-from tests.harness.conftest import SMALL, few_photos, merged
+from tests.harness.conftest import SMALL, merged, prepare_few_photos
 from tests.harness.launch.machines import HOOK, SLOW_STEPS, until
 from tests.stores import list_running
 
@@ -74,7 +74,7 @@ def start(tmp_path: Path) -> Start:
 def test_elements_share_a_sweep_and_one_that_is_preempted_goes_on(
     start: Start, tmp_path: Path, postgres_url: str
 ) -> None:
-    few_photos(tmp_path / "data", 10)
+    prepare_few_photos(tmp_path / "data", 10)
     first, second = (start(element, LCMA_DB=postgres_url) for element in (0, 1))
 
     def running() -> Counter[str | None]:

@@ -84,7 +84,7 @@ def photos_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-def few_photos(root: Path, nth: int) -> Path:
+def prepare_few_photos(root: Path, nth: int) -> Path:
     """photos8 of fewer images, since what is not training costs by the image: each n-th of the test
     part, about as few of the holdout part, and of train as few as the bar with a
     full covariance takes."""
@@ -100,7 +100,7 @@ def few_photos(root: Path, nth: int) -> Path:
 @pytest.fixture(scope="session")
 def few_photos_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A root with photos8 prepared, of few images."""
-    return few_photos(tmp_path_factory.mktemp("few"), 10)
+    return prepare_few_photos(tmp_path_factory.mktemp("few"), 10)
 
 
 @pytest.fixture

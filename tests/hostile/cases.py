@@ -34,7 +34,7 @@ from lcma.harness.work.worker import run_work
 from lcma.sweeps import spec as specs
 from lcma.sweeps.architectures import REGISTERED
 from lcma.sweeps.recipe import Recipe
-from tests.harness.conftest import SMALL, few_photos, merged
+from tests.harness.conftest import SMALL, merged, prepare_few_photos
 from tests.hostile import layouts
 from tests.hostile.layouts import code_pickle, copy_layout, mangle, mangle_file
 from tests.hostile.rooms import Case, Room
@@ -76,7 +76,7 @@ class Templates:
         self.place, self.sources = folder / "place", folder / "sources"
         self.place.mkdir()
         layouts.write_layouts(self.sources)
-        few_photos(self.place / "data", 30)
+        prepare_few_photos(self.place / "data", 30)
         (self.place / "rule.py").write_text(RULE)
         (self.place / "small.yaml").write_text(yaml.safe_dump(TRAINED))
         place = Place(f"sqlite:///{folder / 'lcma.db'}", self.place / "runs", self.place / "data")

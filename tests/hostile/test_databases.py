@@ -18,7 +18,7 @@ from lcma.db.publishing import compact
 from lcma.db.sqlite import SqliteDatabase
 from lcma.sweeps.errors import UserError
 from tests.db.inspecting import make_older
-from tests.processes import FORK, apart
+from tests.processes import FORK, run_in_fork
 
 OPENERS: dict[str, Callable[[str], object]] = {
     "connect": db.connect,
@@ -226,7 +226,7 @@ def store_on_full_disk(url: str, room: int, opened: bool = True) -> str:
             return str(error)
         return "stored"
 
-    return apart(fill)
+    return run_in_fork(fill)
 
 
 def contents(path: Path) -> list[str]:

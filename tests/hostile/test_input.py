@@ -15,7 +15,7 @@ from lcma.db.migrate import current_version
 from lcma.db.schema import VERSION_TABLE
 from lcma.sweeps import plugins
 from tests.db.conftest import SqliteTemplates
-from tests.harness.cli.conftest import Typed
+from tests.harness.cli.conftest import Lcma
 from tests.hostile.cases import EVIL
 
 SPEC = "name: x\nmatrix: {flow: realnvp, dataset: photos8, factorization: none}\n"
@@ -59,7 +59,7 @@ def refused(answer: tuple[int, str, str], *words: str) -> None:
         assert word in err
 
 
-def test_gc_removes_nothing_behind_a_link(lcma: Typed, known: Path) -> None:
+def test_gc_removes_nothing_behind_a_link(lcma: Lcma, known: Path) -> None:
     outside = known.with_name("outside")
     outside.mkdir()
     (outside / "mine").touch()
@@ -90,7 +90,7 @@ export --format latex, db merge hostile.db --db new.db, sql SELECT/message/FROM/
 
 
 @pytest.mark.parametrize("command", SHOWING.replace("\n", " ").split(", "))
-def test_stored_text_is_shown_escaped(lcma: Typed, known: Path, command: str) -> None:
+def test_stored_text_is_shown_escaped(lcma: Lcma, known: Path, command: str) -> None:
     hostile = known.rename(known.with_name("hostile.db"))
     damage(hostile, *HOSTILE)
     words = [word.replace("/", " ") for word in command.split()]
@@ -101,7 +101,7 @@ def test_stored_text_is_shown_escaped(lcma: Typed, known: Path, command: str) ->
     assert not is_raw(out + err)
 
 
-def test_names_of_image_files(lcma: Typed, in_tmp: Path) -> None:
+def test_names_of_image_files(lcma: Lcma, in_tmp: Path) -> None:
     (in_tmp / "images").mkdir()
     for number, pixels in enumerate(np.random.RandomState(0).randint(0, 256, (60, 8, 8, 3))):
         Image.fromarray(pixels.astype(np.uint8)).save(in_tmp / "images" / f"{number}.png")
@@ -131,7 +131,7 @@ def test_names_of_image_files(lcma: Typed, in_tmp: Path) -> None:
     ],
 )
 def test_a_wrong_version_is_refused_and_nothing_changed(
-    lcma: Typed, known: Path, change: str
+    lcma: Lcma, known: Path, change: str
 ) -> None:
     damage(known, change, "PRAGMA journal_mode=DELETE" if "'0005'" in change else "SELECT 1")
     before = known.read_bytes()
@@ -154,13 +154,13 @@ PLUGINS = {
 
 
 @pytest.mark.parametrize("message", PLUGINS)
-def test_a_plugin_may_raise_anything(lcma: Typed, in_tmp: Path, message: str) -> None:
+def test_a_plugin_may_raise_anything(lcma: Lcma, in_tmp: Path, message: str) -> None:
     (in_tmp / "p.py").write_text(PLUGINS[message])
     (in_tmp / "s.yaml").write_text(f"{SPEC}plugins: p.py\n")
     refused(lcma("plan", "s.yaml"), "p.py", message)
 
 
-def test_an_interruption_stays_one(lcma: Typed, in_tmp: Path) -> None:
+def test_an_interruption_stays_one(lcma: Lcma, in_tmp: Path) -> None:
     (in_tmp / "p.py").write_text("raise KeyboardInterrupt")
     (in_tmp / "s.yaml").write_text(f"{SPEC}plugins: p.py\n")
     assert lcma("plan", "s.yaml")[0] == 130
@@ -185,12 +185,12 @@ def test_bytes_that_are_no_text(in_tmp: Path) -> None:
         ("statsu", ("statsu", "status")),
     ],
 )
-def test_wrong_options_are_one_line(lcma: Typed, typed: str, words: tuple[str, ...]) -> None:
+def test_wrong_options_are_one_line(lcma: Lcma, typed: str, words: tuple[str, ...]) -> None:
     refused(lcma(*typed.split()), *words, "--help")
 
 
 def test_a_grid_of_too_many_cells(
-    lcma: Typed, in_tmp: Path, monkeypatch: pytest.MonkeyPatch
+    lcma: Lcma, in_tmp: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (in_tmp / "s.yaml").write_text(f"{SPEC}seeds: 20\n")
     monkeypatch.setenv("LCMA_MAX_CELLS", "19")
@@ -201,7 +201,7 @@ def test_a_grid_of_too_many_cells(
     refused(lcma("plan", "s.yaml"), "LCMA_MAX_CELLS='many'")
 
 
-def test_a_plan_refuses_l2_where_nothing_shrinks(lcma: Typed, in_tmp: Path) -> None:
+def test_a_plan_refuses_l2_where_nothing_shrinks(lcma: Lcma, in_tmp: Path) -> None:
     (in_tmp / "s.yaml").write_text(SPEC)
     setting = ["--set", "optimization.l2=0.1"]
     assert lcma("plan", "s.yaml", *setting)[0] == 0
@@ -209,7 +209,7 @@ def test_a_plan_refuses_l2_where_nothing_shrinks(lcma: Typed, in_tmp: Path) -> N
     refused(lcma("plan", "s.yaml", *setting), "optimization.l2", "glow", "realnvp")
 
 
-def test_a_plan_refuses_to_compile_on_a_cpu(lcma: Typed, in_tmp: Path) -> None:
+def test_a_plan_refuses_to_compile_on_a_cpu(lcma: Lcma, in_tmp: Path) -> None:
     setting = "recipe: {optimization: {compile: true, stacked: false}}\n"
     (in_tmp / "s.yaml").write_text(SPEC + setting)
     refused(lcma("plan", "s.yaml"), "optimization.compile", "gpus")
@@ -220,7 +220,7 @@ def test_a_plan_refuses_to_compile_on_a_cpu(lcma: Typed, in_tmp: Path) -> None:
     assert lcma("plan", "s.yaml")[0] == 0
 
 
-def test_a_measure_in_another_unit_is_refused_by_the_plan(lcma: Typed, known: Path) -> None:
+def test_a_measure_in_another_unit_is_refused_by_the_plan(lcma: Lcma, known: Path) -> None:
     (known.parent / "p.py").write_text(
         "import lcma\n"
         "@lcma.measure('glow_of', unit='lux', direction='lower', meaning='x')\n"
@@ -232,7 +232,7 @@ def test_a_measure_in_another_unit_is_refused_by_the_plan(lcma: Typed, known: Pa
     refused(lcma("plan", "s.yaml", "--db", "known.db"), "'glow_of'", "candela", "lux")
 
 
-def test_an_upgrade_that_fails_leaves_no_copy(lcma: Typed, known: Path) -> None:
+def test_an_upgrade_that_fails_leaves_no_copy(lcma: Lcma, known: Path) -> None:
     older = current_version().rpartition("-")[0] + "-00000000"
     damage(
         known,

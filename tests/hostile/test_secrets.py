@@ -4,7 +4,7 @@ import pytest
 
 from lcma import db
 from lcma.sweeps.errors import UserError
-from tests.harness.cli.conftest import Typed
+from tests.harness.cli.conftest import Lcma
 
 SECRET = "canary"
 
@@ -26,7 +26,7 @@ SERVER = f"postgresql://me:{SECRET}@127.0.0.1:1/x"
     ],
 )
 def test_a_password_in_the_url_of_a_database_is_refused(
-    lcma: Typed, monkeypatch: pytest.MonkeyPatch, typed: tuple[str, ...]
+    lcma: Lcma, monkeypatch: pytest.MonkeyPatch, typed: tuple[str, ...]
 ) -> None:
     monkeypatch.setenv("LCMA_PLUGINS", "missing.py")  # it would be refused too, but later
     code, out, err = lcma(*typed)
@@ -46,7 +46,7 @@ def test_a_password_in_the_url_of_a_database_is_refused(
         "sqlite:////nowhere/127.0.0.1:1/a:b@c/x.db",
     ],
 )
-def test_a_url_without_a_password_is_taken(lcma: Typed, url: str) -> None:
+def test_a_url_without_a_password_is_taken(lcma: Lcma, url: str) -> None:
     code, _, err = lcma("status", "--db", url)
     assert code == 2
     assert "127.0.0.1:1" in err
@@ -54,7 +54,7 @@ def test_a_url_without_a_password_is_taken(lcma: Typed, url: str) -> None:
 
 
 def test_a_password_in_a_variable_is_taken_and_not_printed(
-    lcma: Typed, monkeypatch: pytest.MonkeyPatch
+    lcma: Lcma, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("LCMA_DB", SERVER)
     code, _, err = lcma("status")
@@ -73,7 +73,7 @@ def test_a_password_in_a_variable_is_taken_and_not_printed(
         ("--runs", "key:canary@s3://bucket"),
     ],
 )
-def test_a_key_in_the_url_of_a_place_is_refused(lcma: Typed, typed: tuple[str, ...]) -> None:
+def test_a_key_in_the_url_of_a_place_is_refused(lcma: Lcma, typed: tuple[str, ...]) -> None:
     code, out, err = lcma("clean", *typed)
     assert (code, out, len(err.splitlines())) == (2, "", 1)
     assert err.startswith(

@@ -19,7 +19,8 @@ from tests.db.conftest import SqliteTemplates, Stage, World
 from tests.harness.cli.history import History
 from tests.harness.conftest import SMALL, merged
 
-Typed = Callable[..., tuple[int, str, str]]
+Lcma = Callable[..., tuple[int, str, str]]
+"""Runs a command: exit code, stdout and stderr."""
 
 
 @pytest.fixture(scope="session")
@@ -29,23 +30,31 @@ def photos_root(few_photos_root: Path) -> Path:
 
 
 @pytest.fixture
-def planned(new_url: Callable[[Stage], str], in_tmp: Path) -> World:
-    """The plan of `tests.db.conftest` on each engine, which has not run."""
-    return World(db.connect(new_url("planned"), create=False))
+def planned(
+    new_url: Callable[[Stage], str], in_tmp: Path, monkeypatch: pytest.MonkeyPatch
+) -> World:
+    """The default database, on each engine: the plan of `tests.db.conftest`, which has not run."""
+    url = new_url("planned")
+    monkeypatch.setenv("LCMA_DB", url)
+    monkeypatch.setenv("COLUMNS", "80")
+    return World(db.connect(url, create=False))
+
+
+def run_lcma(*arguments: object) -> int:
+    """Run a command in this process; return its exit code."""
+    with pytest.raises(SystemExit) as ended:
+        cli.main([str(argument) for argument in arguments])
+    return int(ended.value.code or 0)
 
 
 @pytest.fixture
-def lcma(capsys: Any, in_tmp: Path, monkeypatch: pytest.MonkeyPatch) -> Typed:
-    """A function that runs a command in an empty folder: exit code, stdout and stderr."""
+def lcma(capsys: Any, in_tmp: Path, monkeypatch: pytest.MonkeyPatch) -> Lcma:
+    """A function that runs a command in an empty folder."""
     # However slow this machine is, no line says what a command is doing.
     monkeypatch.setattr(terminal, "LINE_SECONDS", 1e9)
 
-    def run(*arguments: str) -> tuple[int, str, str]:
-        code = 0
-        try:
-            cli.main(arguments)
-        except SystemExit as end:
-            code = int(end.code or 0)
+    def run(*arguments: object) -> tuple[int, str, str]:
+        code = run_lcma(*arguments)
         printed = capsys.readouterr()
         return code, printed.out, printed.err
 
@@ -53,7 +62,7 @@ def lcma(capsys: Any, in_tmp: Path, monkeypatch: pytest.MonkeyPatch) -> Typed:
 
 
 @pytest.fixture
-def here(sqlite_templates: SqliteTemplates, in_tmp: Path) -> Path:
+def filled_folder(sqlite_templates: SqliteTemplates, in_tmp: Path) -> Path:
     """The current folder, with a database of three results."""
     sqlite_templates.copy("filled", in_tmp).rename("lcma.db")
     return in_tmp
@@ -73,14 +82,6 @@ def output_of(outcome: tuple[int, str, str]) -> str:
     code, out, err = outcome
     assert (code, err) == (0, ""), outcome
     return out
-
-
-@pytest.fixture
-def typed(lcma: Typed, planned: World, monkeypatch: pytest.MonkeyPatch) -> Typed:
-    """`lcma` on the planned database."""
-    monkeypatch.setenv("LCMA_DB", planned.store.url)
-    monkeypatch.setenv("COLUMNS", "80")
-    return lcma
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -103,7 +104,7 @@ def history(
 
 
 @pytest.fixture
-def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
+def no_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
     """Skip the pictures of `budgets` and `curves`, which take longest."""
     for name in ("draw_budgets", "draw_curves"):
         monkeypatch.setattr(pictures, name, lambda *_: Path("none"))

@@ -126,7 +126,7 @@ def test_budgets_are_compared_by_a_measure_on_holdout(world, lcma, name, sign) -
     assert longest["from_conventional"]["mean"] == pytest.approx(-0.5 * sign, abs=0.01)
 
 
-def test_without_a_margin_no_budget_of_another_unit_is_enough(world, lcma, undrawn) -> None:
+def test_without_a_margin_no_budget_of_another_unit_is_enough(world, lcma, no_pictures) -> None:
     (record,) = json.loads(lcma("budgets", "--factorization", "LL", "--by", "shine", "--json")[1])
     assert record["smallest"] is None
     message = " ".join(

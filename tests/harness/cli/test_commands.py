@@ -16,7 +16,7 @@ from lcma.harness.terminal import read_user_name
 from lcma.harness.watch.commands import format_command
 from lcma.sweeps.options import LaunchOptions, Overrides
 from tests.db.conftest import TRIALS, Stage, World
-from tests.harness.cli.conftest import Typed, output_of
+from tests.harness.cli.conftest import Lcma, output_of
 
 pytestmark = pytest.mark.slow_on("postgresql")
 
@@ -56,7 +56,7 @@ def require_valid(words: list[str]) -> None:
     ids=" ".join,
 )
 def test_a_command_to_go_on_with_names_the_places_that_were_given(
-    lcma: Typed, new_url: Callable[[Stage], str], typed: list[str], in_tmp: Path
+    lcma: Lcma, new_url: Callable[[Stage], str], typed: list[str], in_tmp: Path
 ) -> None:
     url = new_url("filled")
     out = output_of(lcma(*typed, "--db", url))
@@ -83,13 +83,13 @@ TYPED = "lcma launch 'my sweep.yaml' --set training.steps=5 --local"
     ids=["ours", "no launch", "another user", "another host"],
 )
 def test_a_launch_that_this_user_typed_here_is_typed_again_with_all_of_it(
-    planned: World, lcma: Typed, typed: str, by: tuple[str, str], repeated: bool
+    planned: World, lcma: Lcma, typed: str, by: tuple[str, str], repeated: bool
 ) -> None:
     user, _, host = read_user_name().rpartition("@")
     by_user, on_host = (word.format(user=user, host=host) for word in by)
     planned.store.begin_launch("me", "s", launched_by=by_user, host=on_host, arguments=typed)
-    (words,) = read_commands(lcma("why", TRIALS[0].id, "--db", planned.store.url)[1])
-    assert words[:-2] == (shlex.split(typed) if repeated else ["lcma", "launch", "demo"])
+    (words,) = read_commands(lcma("why", TRIALS[0].id)[1])
+    assert words == (shlex.split(typed) if repeated else ["lcma", "launch", "demo"])
 
 
 def test_a_launch_and_a_tuning_say_how_to_go_on(in_tmp: Path) -> None:
@@ -125,7 +125,7 @@ def test_a_launch_and_a_tuning_say_how_to_go_on(in_tmp: Path) -> None:
 
 
 def test_a_stopped_launch_goes_on_with_the_pictures_that_were_asked_for(
-    monkeypatch: pytest.MonkeyPatch, lcma: Typed
+    monkeypatch: pytest.MonkeyPatch, lcma: Lcma
 ) -> None:
     def stopped(*_: object, **__: object) -> None:
         raise LaunchInterrupted(15, 0)

@@ -171,7 +171,7 @@ def test_programs_get_the_numbers_that_are_drawn(
     assert chart["bars"] == {"png": 4.5, "gaussian": 7.9}
 
 
-def test_what_is_drawn_can_be_chosen(here: None, lcma: Any, undrawn: None) -> None:
+def test_what_is_drawn_can_be_chosen(here: None, lcma: Any, no_pictures: None) -> None:
     def names(*arguments: str) -> tuple[set[str], list[str]]:
         code, out, err = lcma("curves", "--json", *arguments)
         assert code == 0, err

@@ -15,7 +15,7 @@ from lcma.db.schema import metadata
 from lcma.db.views import views
 from tests.db.conftest import fill, plan
 from tests.db.inspecting import execute, make_older
-from tests.harness.cli.conftest import Typed, output_of, refused
+from tests.harness.cli.conftest import Lcma, output_of, refused
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -26,7 +26,7 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     return str(request.getfixturevalue("postgres_url"))
 
 
-def test_a_database_from_nothing_to_an_upgrade(lcma: Typed, url: str) -> None:
+def test_a_database_from_nothing_to_an_upgrade(lcma: Lcma, url: str) -> None:
     name, latest = db.locate(url).name, current_version()
     for command in ("upgrade", "check", "backup"):
         refused(lcma("db", command, "--db", url), f"no results at {name}")
@@ -55,7 +55,7 @@ def test_a_database_from_nothing_to_an_upgrade(lcma: Typed, url: str) -> None:
     assert lcma("db", "upgrade", "--db", url) == (0, current, "")
 
 
-def test_a_view_that_is_missing_is_made_anew_by_an_upgrade(lcma: Typed, url: str) -> None:
+def test_a_view_that_is_missing_is_made_anew_by_an_upgrade(lcma: Lcma, url: str) -> None:
     name = db.connect(url).name
     execute(url, "DROP VIEW failures")
     for command in ("board", "db check", "db init"):
@@ -71,7 +71,7 @@ def test_a_view_that_is_missing_is_made_anew_by_an_upgrade(lcma: Typed, url: str
 
 
 def test_faults_are_told_in_lines_and_in_json_and_by_the_exit_code(
-    lcma: Typed, in_tmp: Path
+    lcma: Lcma, in_tmp: Path
 ) -> None:
     fill(db.connect("lcma.db"))
     code, out, err = lcma("db", "check")
@@ -100,7 +100,7 @@ def test_faults_are_told_in_lines_and_in_json_and_by_the_exit_code(
     assert found | {"problem": "its values do not match their digest"} in report["findings"]
 
 
-def test_a_command_that_faults_of_the_database_stop_names_them(lcma: Typed, in_tmp: Path) -> None:
+def test_a_command_that_faults_of_the_database_stop_names_them(lcma: Lcma, in_tmp: Path) -> None:
     fill(db.connect("lcma.db"))
     with closing(sqlite3.connect("lcma.db")) as connection:
         connection.execute("DELETE FROM environments")
@@ -113,7 +113,7 @@ def test_a_command_that_faults_of_the_database_stop_names_them(lcma: Typed, in_t
         )
 
 
-def test_a_backup_is_told_and_never_written_over(lcma: Typed, in_tmp: Path) -> None:
+def test_a_backup_is_told_and_never_written_over(lcma: Lcma, in_tmp: Path) -> None:
     fill(db.connect("lcma.db"))
     out = in_tmp / "copy.db"
     assert lcma("db", "backup", "--out", "copy.db") == (
@@ -130,7 +130,7 @@ def test_a_backup_is_told_and_never_written_over(lcma: Typed, in_tmp: Path) -> N
     assert Path(printed.split(" to ")[1].strip()).is_file()
 
 
-def test_the_schema_is_told_views_first_without_a_database(lcma: Typed, in_tmp: Path) -> None:
+def test_the_schema_is_told_views_first_without_a_database(lcma: Lcma, in_tmp: Path) -> None:
     code, out, _ = lcma("sql", "--schema", "--json")
     found = json.loads(out)
     assert code == 0
@@ -163,7 +163,7 @@ def sites(url: str, in_tmp: Path) -> tuple[str, str]:
 
 @pytest.mark.integration
 @pytest.mark.slow_on("sqlite")
-def test_a_merge_is_told_by_table(lcma: Typed, sites: tuple[str, str]) -> None:
+def test_a_merge_is_told_by_table(lcma: Lcma, sites: tuple[str, str]) -> None:
     there, here = sites
     names = [db.locate(one).name for one in sites]
     out = output_of(lcma("db", "merge", there, "--db", here, "--dry-run"))
@@ -183,7 +183,7 @@ def test_a_merge_is_told_by_table(lcma: Typed, sites: tuple[str, str]) -> None:
 
 
 @pytest.mark.slow_on("postgresql")
-def test_a_merge_makes_the_database(lcma: Typed, url: str) -> None:
+def test_a_merge_makes_the_database(lcma: Lcma, url: str) -> None:
     fill(db.connect("other.db"))
     refused(lcma("db", "merge", "other.db", "--db", url, "--dry-run"), "lcma db init")
     assert not db.exists(url)

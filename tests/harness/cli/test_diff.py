@@ -6,27 +6,27 @@ from typing import Any
 import pytest
 
 from tests.db.conftest import TRIALS, World
-from tests.harness.cli.conftest import Typed, output_of
+from tests.harness.cli.conftest import Lcma, output_of
 
 
-def read_differences(typed: Typed, first: str, second: str) -> dict[str, list[Any]]:
-    out = output_of(typed("diff", first, second, "--json"))
+def read_differences(lcma: Lcma, first: str, second: str) -> dict[str, list[Any]]:
+    out = output_of(lcma("diff", first, second, "--json"))
     return {name: rest for name, *rest in json.loads(out)["rows"]}
 
 
 @pytest.mark.slow_on("postgresql")
-def test_what_differs_is_listed_and_nothing_else(planned: World, typed: Typed) -> None:
+def test_what_differs_is_listed_and_nothing_else(planned: World, lcma: Lcma) -> None:
     planned.finish_segment(0)
     planned.finish_trial(0, bits_per_dim=3.5)
     planned.finish_trial(2, bits_per_dim=3.25)
     channel, low = TRIALS[0].id, TRIALS[2].id
-    rows = read_differences(typed, channel, low)
+    rows = read_differences(lcma, channel, low)
     assert rows["factorization"] == ["channel", "LLL", None]
     assert rows["budget"] == [None, "100", None]
     assert rows["bits_per_dim"] == [3.5, 3.25, -0.25]
     assert not {"flow", "seed", "python"} & rows.keys()
-    assert read_differences(typed, low, channel)["bits_per_dim"] == [3.25, 3.5, 0.25]
-    assert read_differences(typed, low, low) == {}
-    out = typed("diff", channel, low)[1]
+    assert read_differences(lcma, low, channel)["bits_per_dim"] == [3.25, 3.5, 0.25]
+    assert read_differences(lcma, low, low) == {}
+    out = lcma("diff", channel, low)[1]
     assert out.startswith("A: realnvp on photos16, channel, seed 0")
     assert "equal" in out

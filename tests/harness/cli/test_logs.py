@@ -9,7 +9,7 @@ import pytest
 
 from lcma.harness.watch.logs import find_new_lines
 from tests.db.conftest import COST, TRIALS, World
-from tests.harness.cli.conftest import Typed, output_of, refused
+from tests.harness.cli.conftest import Lcma, output_of, refused
 from tests.stores import beat
 
 pytestmark = pytest.mark.slow_on("postgresql")
@@ -18,7 +18,7 @@ TRIAL = TRIALS[1].id
 
 
 def test_the_last_attempt_is_shown_with_where_when_and_how_it_ended(
-    planned: World, typed: Typed
+    planned: World, lcma: Lcma
 ) -> None:
     first = planned.win(planned.trials[1], now=1000.0)
     said = {"message": "the node goes", "log": "early words"}
@@ -26,7 +26,7 @@ def test_the_last_attempt_is_shown_with_where_when_and_how_it_ended(
     second = planned.win(planned.trials[1], owner="other", now=1040.0)
     said = {"message": "out of memory", "log": "line one\n  two\x1b[2J"}
     planned.store.finish(second, "oom", last_step=7, cost=COST, now=1050.0, **said)
-    out = output_of(typed("logs", TRIAL[:9]))
+    out = output_of(lcma("logs", TRIAL[:9]))
     assert out.splitlines() == [
         "attempt 2: train realnvp photos16 channel seed 1: oom",
         "  on node1, cpu, by other",
@@ -35,10 +35,10 @@ def test_the_last_attempt_is_shown_with_where_when_and_how_it_ended(
         "line one",
         r"  two\x1b[2J",
     ]
-    code, out, _ = typed("logs", planned.trials[1], "--all")
+    code, out, _ = lcma("logs", planned.trials[1], "--all")
     assert code == 0
     assert out.index("early words") < out.index("line one")
-    found = json.loads(typed("logs", TRIAL, "--all", "--json")[1])
+    found = json.loads(lcma("logs", TRIAL, "--all", "--json")[1])
     assert [(one["token"], one["outcome"], one["log"]) for one in found] == [
         (1, "preempted", "early words"),
         (2, "oom", "line one\n  two\x1b[2J"),
@@ -46,33 +46,31 @@ def test_the_last_attempt_is_shown_with_where_when_and_how_it_ended(
     assert {one["trial_id"] for one in found} == {TRIAL}
 
 
-def test_an_attempt_without_a_report_is_told_with_what_is_known(
-    planned: World, typed: Typed
-) -> None:
+def test_an_attempt_without_a_report_is_told_with_what_is_known(planned: World, lcma: Lcma) -> None:
     lost = planned.win(planned.trials[1], now=1000.0)
     assert beat(planned.store, lost, step=40, lease_seconds=60.0, now=1010.0)
-    _, out, _ = typed("logs", TRIAL)
+    _, out, _ = lcma("logs", TRIAL)
     assert "no report: step 40" in out
     assert "its lease ended at 1970-01-01 00:17:50 UTC" in out
     assert "nobody has claimed the job since" in out
     planned.win(planned.trials[1], owner="other", now=time.time())
-    _, out, _ = typed("logs", TRIAL)
+    _, out, _ = lcma("logs", TRIAL)
     assert "attempt 2" in out
     assert "(it runs: step" in out
-    _, out, _ = typed("logs", TRIAL, "--all")
+    _, out, _ = lcma("logs", TRIAL, "--all")
     assert "step 40 on node1 was the last one reported; its lease of 60 s was over" in out
     planned.store.release("other", now=time.time())
-    assert "its launch gave the job back" in typed("logs", TRIAL)[1]
+    assert "its launch gave the job back" in lcma("logs", TRIAL)[1]
 
 
-def test_what_was_never_begun_and_what_is_not_there(planned: World, typed: Typed) -> None:
-    out = output_of(typed("logs", TRIAL))
+def test_what_was_never_begun_and_what_is_not_there(planned: World, lcma: Lcma) -> None:
+    out = output_of(lcma("logs", TRIAL))
     assert out.startswith("no attempt yet at train realnvp photos16 channel seed 1")
-    assert typed("logs", TRIAL, "--json") == (0, "[]\n", "")
+    assert lcma("logs", TRIAL, "--json") == (0, "[]\n", "")
     before = planned.dump()
     for start, said in (("xyz", "no trial, pretraining or job starts with"), ("", "''")):
-        refused(typed("logs", start), said)
-    refused(typed("logs", "channel"), "2 trials, pretrainings and jobs start with 'channel'")
+        refused(lcma("logs", start), said)
+    refused(lcma("logs", "channel"), "2 trials, pretrainings and jobs start with 'channel'")
     assert planned.dump() == before
 
 
@@ -83,7 +81,7 @@ def test_a_line_that_is_repeated_is_shown_each_time() -> None:
 
 
 @pytest.mark.integration
-def test_following_shows_steps_and_ends_with_the_attempt(planned: World, typed: Typed) -> None:
+def test_following_shows_steps_and_ends_with_the_attempt(planned: World, lcma: Lcma) -> None:
     """Of an attempt that ends while another process looks, and of one whose node is dead."""
     claim = planned.win(planned.trials[1], now=time.time())
     command = "import sys; from lcma.harness.cli.main import main; main(sys.argv[1:])"
@@ -108,4 +106,4 @@ def test_following_shows_steps_and_ends_with_the_attempt(planned: World, typed: 
     assert out.splitlines()[0].endswith(": oom")
     assert out.splitlines()[3:] == ["no room"]
     planned.claim(planned.trials[0], now=1000.0)
-    assert "nobody has claimed the job since" in typed("logs", TRIALS[0].id, "-f")[1]
+    assert "nobody has claimed the job since" in lcma("logs", TRIALS[0].id, "-f")[1]

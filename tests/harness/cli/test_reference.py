@@ -22,7 +22,7 @@ from lcma.harness.place import Place
 from lcma.sweeps.errors import UserError
 from tests.db.conftest import TRIALS, World, fill
 from tests.db.inspecting import make_older
-from tests.harness.cli.conftest import Typed, output_of, refused, train
+from tests.harness.cli.conftest import Lcma, output_of, refused, train
 
 ROOT = Path(__file__).parents[3]
 
@@ -124,7 +124,7 @@ def test_every_command_that_takes_a_database_is_known_to_read_or_to_write_it() -
 
 @pytest.mark.parametrize("command", sorted(READING))
 def test_a_command_that_reads_takes_the_reference_and_leaves_it(
-    database: Path, lcma: Typed, command: str
+    database: Path, lcma: Lcma, command: str
 ) -> None:
     before = database.read_bytes()
     code, out, err = lcma(*command.split(), *READING[command], "--db", "reference")
@@ -140,7 +140,7 @@ def test_a_command_that_reads_takes_the_reference_and_leaves_it(
 
 @pytest.mark.parametrize("command", ["why", "logs"])
 def test_a_host_that_is_not_published_leaves_no_gap(
-    database: Path, lcma: Typed, command: str
+    database: Path, lcma: Lcma, command: str
 ) -> None:
     code, out, _ = lcma(command, TRIALS[0].id, "--db", "reference")
     assert code == 0
@@ -152,7 +152,7 @@ def test_a_host_that_is_not_published_leaves_no_gap(
 
 @pytest.mark.parametrize("command", sorted(WRITING))
 def test_a_command_that_writes_refuses_the_reference_in_one_line(
-    reference: Path, lcma: Typed, command: str, in_tmp: Path
+    reference: Path, lcma: Lcma, command: str, in_tmp: Path
 ) -> None:
     code, out, err = lcma(*command.split(), *WRITING[command], "--db", "reference")
     assert (code, out, err.count("\n")) == (2, "", 1)
@@ -165,7 +165,7 @@ def test_a_command_that_writes_refuses_the_reference_in_one_line(
 
 
 def test_the_reference_has_all_shards_and_is_made_once(
-    reference: Path, published: Path, lcma: Typed, monkeypatch: pytest.MonkeyPatch
+    reference: Path, published: Path, lcma: Lcma, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     of_whole = lcma("export", "results", "--db", str(published / "whole.db"))
     monkeypatch.setenv("LCMA_DB", "reference")
@@ -216,7 +216,7 @@ def test_a_shard_of_an_older_schema_is_upgraded_in_the_cache(
 )
 def test_a_package_without_results_says_so_in_one_line(
     reference: Path,
-    lcma: Typed,
+    lcma: Lcma,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     content: bytes | None,
@@ -232,7 +232,7 @@ def test_a_package_without_results_says_so_in_one_line(
 
 
 def test_a_shard_is_read_wherever_a_database_is_named(
-    reference: Path, published: Path, lcma: Typed
+    reference: Path, published: Path, lcma: Lcma
 ) -> None:
     shard = published / "evidence" / "002.sqlite.xz"
     before = {path: path.read_bytes() for path in shard.parent.iterdir()}
@@ -261,7 +261,7 @@ def test_a_shard_is_read_wherever_a_database_is_named(
 )
 def test_a_file_that_is_no_shard_is_one_line(
     reference: Path,
-    lcma: Typed,
+    lcma: Lcma,
     monkeypatch: pytest.MonkeyPatch,
     content: bytes | None,
     message: str,
@@ -282,7 +282,7 @@ def test_a_file_that_is_no_shard_is_one_line(
     ],
 )
 def test_a_shard_is_the_one_of_the_manifest_beside_it(
-    published: Path, lcma: Typed, manifest: str, message: str
+    published: Path, lcma: Lcma, manifest: str, message: str
 ) -> None:
     shard = Path(shutil.copy(published / "evidence" / "002.sqlite.xz", "x.sqlite.xz"))
     beside = shard.with_name(f"{shard.name}.manifest.json")
@@ -294,7 +294,7 @@ def test_a_shard_is_the_one_of_the_manifest_beside_it(
 
 
 def test_a_machine_without_a_cache_says_so(
-    reference: Path, lcma: Typed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    reference: Path, lcma: Lcma, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "file").touch()
     monkeypatch.setenv("LCMA_CACHE", str(tmp_path / "file"))
@@ -334,7 +334,7 @@ def test_a_manifest_says_what_a_shard_has(published: Path) -> None:
     ],
 )
 def test_what_cannot_be_published_is_one_line(
-    published: Path, lcma: Typed, in_tmp: Path, arguments: list[str], message: str
+    published: Path, lcma: Lcma, in_tmp: Path, arguments: list[str], message: str
 ) -> None:
     Path("there.db").write_text("mine")
     refused(lcma("db", "publish", *arguments, "--db", str(published / "whole.db")), message)
@@ -372,7 +372,7 @@ def of_trained(
     return trained
 
 
-def test_a_sweep_that_asks_for_what_was_merged_is_served(of_trained: Path, lcma: Typed) -> None:
+def test_a_sweep_that_asks_for_what_was_merged_is_served(of_trained: Path, lcma: Lcma) -> None:
     code, out, _ = lcma("db", "merge", "reference", "--db", "mine.db")
     assert (code, " copied from reference to " in out) == (0, True)
     spec = str(of_trained / "small.yaml")
@@ -386,7 +386,7 @@ def test_a_sweep_that_asks_for_what_was_merged_is_served(of_trained: Path, lcma:
     assert check_integrity(mine.store.database).findings == ()
 
 
-def test_a_sample_of_the_reference_is_trained_again(of_trained: Path, lcma: Typed) -> None:
+def test_a_sample_of_the_reference_is_trained_again(of_trained: Path, lcma: Lcma) -> None:
     refused(
         lcma("reproduce", "--sample", "2", "--db", "reference"), "has 1 trial with such a result"
     )

@@ -10,7 +10,7 @@ import pytest
 from lcma import db
 from lcma.harness.place import Place
 from tests.db.inspecting import execute
-from tests.harness.cli.conftest import Typed, output_of, refused, train
+from tests.harness.cli.conftest import Lcma, output_of, refused, train
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +31,7 @@ def store(
 
 
 def test_what_comes_out_is_said_and_nothing_is_stored(
-    store: db.Store, lcma: Typed, monkeypatch: pytest.MonkeyPatch
+    store: db.Store, lcma: Lcma, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """First equal to the last bit, then with a difference above and within the tolerance."""
     trial = str(store.view("results").trial_id[0])
@@ -62,7 +62,7 @@ def test_what_comes_out_is_said_and_nothing_is_stored(
 
 
 def test_one_of_a_sample_that_does_not_come_out_is_exit_code_1(
-    place: Place, lcma: Typed, monkeypatch: pytest.MonkeyPatch
+    place: Place, lcma: Lcma, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store = train(place, seeds=(0, 1))
     (row,) = store.view("results", seed=1).to_dict("records")
@@ -96,13 +96,13 @@ def test_one_of_a_sample_that_does_not_come_out_is_exit_code_1(
     ],
 )
 def test_bad_input_is_one_line(
-    store: db.Store, lcma: Typed, arguments: list[str], message: str
+    store: db.Store, lcma: Lcma, arguments: list[str], message: str
 ) -> None:
     trial = str(store.view("results").trial_id[0])
     refused(lcma("reproduce", *(trial if word == "TRIAL" else word for word in arguments)), message)
 
 
-def test_a_trial_without_a_result_is_one_line(store: db.Store, lcma: Typed) -> None:
+def test_a_trial_without_a_result_is_one_line(store: db.Store, lcma: Lcma) -> None:
     trial = str(store.view("results").trial_id[0])
     execute(store.url, "DELETE FROM measurements")
     refused(lcma("reproduce", trial), f"trial {trial} has no result yet")

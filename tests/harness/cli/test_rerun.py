@@ -9,7 +9,7 @@ import pytest
 from lcma import db
 from lcma.harness.results.board import list_lost_trials
 from tests.db.conftest import COST, TRIALS, World
-from tests.harness.cli.conftest import Typed, output_of, refused
+from tests.harness.cli.conftest import Lcma, output_of, refused
 
 pytestmark = pytest.mark.slow_on("postgresql")
 
@@ -42,15 +42,15 @@ def put_back(world: World) -> set[str]:
     ],
 )
 def test_what_is_chosen_is_put_back_and_a_dry_run_says_the_same(
-    done: World, typed: Typed, arguments: list[str], trials: set[int]
+    done: World, lcma: Lcma, arguments: list[str], trials: set[int]
 ) -> None:
     before = done.dump()
-    out = output_of(typed("rerun", *arguments, "--dry-run"))
+    out = output_of(lcma("rerun", *arguments, "--dry-run"))
     counted = "1 job (1 trial)" if len(trials) == 1 else f"{len(trials)} jobs ({len(trials)} trials"
     assert out.splitlines()[-1].startswith(counted)
     assert out.splitlines()[-1].endswith(" would be put back to pending")
     assert done.dump() == before
-    code, out, err = typed("rerun", *arguments, "--why", "old code")
+    code, out, err = lcma("rerun", *arguments, "--why", "old code")
     assert (code, err) == (0, "")
     assert out.startswith(counted)
     assert "put back to pending\nNext: lcma launch" in out
@@ -59,17 +59,17 @@ def test_what_is_chosen_is_put_back_and_a_dry_run_says_the_same(
     assert len(done.store.view("results")) == 3, "what is there stays current"
 
 
-def test_a_pretraining_takes_along_the_trials_that_read_its_maps(done: World, typed: Typed) -> None:
+def test_a_pretraining_takes_along_the_trials_that_read_its_maps(done: World, lcma: Lcma) -> None:
     """Not without a word: what was not named is counted first."""
     everything = {*done.segments, done.trials[2]}
     before = done.dump()
     refused(
-        typed("rerun", "p"),
+        lcma("rerun", "p"),
         "3 jobs (2 segments and 1 trial, 1 more than named, for the maps)",
         "would be rerun: give --yes, or look with --dry-run",
     )
     assert done.dump() == before
-    out = output_of(typed("rerun", "p", "--yes"))
+    out = output_of(lcma("rerun", "p", "--yes"))
     assert "3 jobs (2 segments and 1 trial" in out
     assert "1 job is not done and stays as it is: 1 pending" in out
     assert SWEEP in out
@@ -80,22 +80,22 @@ def test_a_pretraining_takes_along_the_trials_that_read_its_maps(done: World, ty
 
 @pytest.mark.parametrize(("answer", "moved"), [("y", 3), ("n", 0)])
 def test_a_person_is_asked(
-    done: World, typed: Typed, monkeypatch: pytest.MonkeyPatch, answer: str, moved: int
+    done: World, lcma: Lcma, monkeypatch: pytest.MonkeyPatch, answer: str, moved: int
 ) -> None:
     class Terminal(io.StringIO):
         def isatty(self) -> bool:
             return True
 
     monkeypatch.setattr(sys, "stdin", Terminal(f"{answer}\n"))
-    code, out, _ = typed("rerun", "p")
+    code, out, _ = lcma("rerun", "p")
     assert code == 0
     assert "3 jobs (2 segments and 1 trial, 1 more than named, for the maps) will be rerun" in out
     assert len(put_back(done)) == moved
 
 
-def test_a_trial_that_runs_with_the_former_maps_is_named(done: World, typed: Typed) -> None:
+def test_a_trial_that_runs_with_the_former_maps_is_named(done: World, lcma: Lcma) -> None:
     done.win(done.trials[3])
-    code, out, _ = typed("rerun", "p", "--yes")
+    code, out, _ = lcma("rerun", "p", "--yes")
     assert code == 0
     command = f"lcma rerun {TRIALS[3].id[:8]} when done"
     assert (
@@ -116,30 +116,30 @@ def test_a_trial_that_runs_with_the_former_maps_is_named(done: World, typed: Typ
     ],
 )
 def test_bad_input_is_one_line_and_changes_nothing(
-    done: World, typed: Typed, arguments: list[str], said: str
+    done: World, lcma: Lcma, arguments: list[str], said: str
 ) -> None:
     before = done.dump()
-    refused(typed("rerun", *arguments), said)
+    refused(lcma("rerun", *arguments), said)
     assert done.dump() == before
 
 
-def test_nothing_to_rerun_is_no_error(planned: World, typed: Typed) -> None:
+def test_nothing_to_rerun_is_no_error(planned: World, lcma: Lcma) -> None:
     said = "nothing to rerun: no such job has failed or diverged\n"
-    assert typed("rerun", "--failed") == (0, said, "")
-    out = output_of(typed("rerun", "channel-0"))
+    assert lcma("rerun", "--failed") == (0, said, "")
+    out = output_of(lcma("rerun", "channel-0"))
     assert out.splitlines() == [
         "1 job is not done and stays as it is: 1 pending",
         "nothing to rerun: no such job is done",
     ]
 
 
-def test_status_and_why_say_what_is_rerun(done: World, typed: Typed) -> None:
+def test_status_and_why_say_what_is_rerun(done: World, lcma: Lcma) -> None:
     job = done.trials[0]
     done.store.rerun([job], by="ann@here", why="old code", now=2000.0)
     when = "1970-01-01 00:16:50 UTC"
 
     def said(*arguments: str) -> str:
-        return output_of(typed(*arguments))
+        return output_of(lcma(*arguments))
 
     asked = "asked for by ann@here (old code); its result of " + when
     assert said("why", "channel-0").splitlines()[1:3] == [
@@ -195,27 +195,25 @@ def states(world: World) -> list[db.State]:
     ],
 )
 def test_what_failed_is_put_back_and_a_dry_run_says_the_same(
-    lost: World, typed: Typed, arguments: list[str], moved: list[bool]
+    lost: World, lcma: Lcma, arguments: list[str], moved: list[bool]
 ) -> None:
     before = lost.dump()
-    out = output_of(typed("rerun", "--failed", *arguments, "--dry-run"))
+    out = output_of(lcma("rerun", "--failed", *arguments, "--dry-run"))
     number = f"{sum(moved)} job{'s' * (sum(moved) != 1)} ("
     assert out.splitlines()[-1].startswith(number)
     assert out.splitlines()[-1].endswith(") would be put back to pending")
     assert len(out.splitlines()) == sum(moved) + 1
     assert lost.dump() == before
-    out = output_of(typed("rerun", "--failed", *arguments))
+    out = output_of(lcma("rerun", "--failed", *arguments))
     assert out.startswith(number)
     assert "put back to pending\nNext: lcma launch" in out
     was = ["failed", "diverged", "failed"]
     assert states(lost) == ["pending" if m else s for m, s in zip(moved, was, strict=True)]
 
 
-def test_a_trial_takes_along_the_lost_segments_of_shorter_budgets(
-    lost: World, typed: Typed
-) -> None:
+def test_a_trial_takes_along_the_lost_segments_of_shorter_budgets(lost: World, lcma: Lcma) -> None:
     lost.damage(f"UPDATE flow_trials SET budget = 200 WHERE id = '{TRIALS[3].id}'")
-    assert typed("rerun", "--failed", TRIALS[3].id)[0] == 0
+    assert lcma("rerun", "--failed", TRIALS[3].id)[0] == 0
     assert states(lost) == ["failed", "diverged", "pending"]
 
 
@@ -231,18 +229,18 @@ def test_a_trial_takes_along_the_lost_segments_of_shorter_budgets(
     ],
 )
 def test_unknown_names_change_nothing(
-    lost: World, typed: Typed, arguments: list[str], said: str
+    lost: World, lcma: Lcma, arguments: list[str], said: str
 ) -> None:
     before = lost.dump()
-    refused(typed("rerun", "--failed", *arguments), said)
+    refused(lcma("rerun", "--failed", *arguments), said)
     assert lost.dump() == before
 
 
 def test_what_failed_is_found_by_the_start_of_an_id_that_is_a_done_one_s_too(
-    planned: World, typed: Typed
+    planned: World, lcma: Lcma
 ) -> None:
     planned.finish_trial(0)
     claim = planned.win(planned.trials[1])
     planned.store.finish(claim, "oom", last_step=9, cost=COST, now=1010.0)
-    code, out, _ = typed("rerun", "--failed", "--where", "trial_id=channel-", "--json")
+    code, out, _ = lcma("rerun", "--failed", "--where", "trial_id=channel-", "--json")
     assert (code, json.loads(out)["jobs"]) == (0, [planned.trials[1]])

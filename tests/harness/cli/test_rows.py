@@ -8,7 +8,7 @@ import pytest
 import typer
 
 from lcma.harness.cli import main as cli
-from tests.harness.cli.conftest import Typed, refused
+from tests.harness.cli.conftest import Lcma, refused
 
 CHOOSING = (
     "board",
@@ -46,11 +46,15 @@ def test_every_command_has_all_of_them(name: str) -> None:
     ],
 )
 def test_a_choice_of_nothing_is_one_line_and_leaves_no_file(
-    here: Path, lcma: Typed, command: str
+    filled_folder: Path, lcma: Lcma, command: str
 ) -> None:
     where = lcma(*command.split(), "--where", "flow=glow")
     refused(where, "with --flow glow: there are realnvp")
-    assert {path.name for path in here.iterdir()} <= {"lcma.db", "lcma.db-shm", "lcma.db-wal"}
+    assert {path.name for path in filled_folder.iterdir()} <= {
+        "lcma.db",
+        "lcma.db-shm",
+        "lcma.db-wal",
+    }
 
 
 @pytest.mark.parametrize(
@@ -62,12 +66,12 @@ def test_a_choice_of_nothing_is_one_line_and_leaves_no_file(
     ],
 )
 def test_what_there_is_in_place_of_a_wrong_choice_is_said(
-    here: Path, lcma: Typed, chosen: str, message: str
+    filled_folder: Path, lcma: Lcma, chosen: str, message: str
 ) -> None:
     refused(lcma("board", *chosen.split()), message)
 
 
-def test_an_option_is_its_column(here: Path, lcma: Typed) -> None:
+def test_an_option_is_its_column(filled_folder: Path, lcma: Lcma) -> None:
     def seen(*options: str) -> list[Any]:
         rows = json.loads(lcma("export", "results", "--json", *options)[1])
         at = rows["columns"].index("factorization"), rows["columns"].index("seed")

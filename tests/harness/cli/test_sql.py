@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.harness.cli.conftest import Typed, output_of, refused
+from tests.harness.cli.conftest import Lcma, output_of, refused
 
 pytestmark = pytest.mark.slow_on("postgresql")
 
@@ -32,7 +32,7 @@ def typed(monkeypatch: pytest.MonkeyPatch) -> Callable[[bytes], None]:
 
 @pytest.mark.parametrize("end", ["", ";", " ;\n", "; -- done"])
 def test_a_query_may_end_with_a_semicolon_typed_or_read(
-    lcma: Typed, url: str, typed: Callable[[bytes], None], end: str
+    lcma: Lcma, url: str, typed: Callable[[bytes], None], end: str
 ) -> None:
     query = f"SELECT factorization AS f\nFROM results\nORDER BY 1 LIMIT 2{end}"
     expected = (0, "f\nHHH\nLLL\n", "")
@@ -54,13 +54,13 @@ def test_a_query_may_end_with_a_semicolon_typed_or_read(
     ],
 )
 def test_what_is_no_query_on_stdin(
-    lcma: Typed, url: str, typed: Callable[[bytes], None], content: bytes, message: str
+    lcma: Lcma, url: str, typed: Callable[[bytes], None], content: bytes, message: str
 ) -> None:
     typed(content)
     refused(lcma("sql", "--db", url), message)
 
 
-def test_a_bad_query_is_one_line(lcma: Typed, url: str) -> None:
+def test_a_bad_query_is_one_line(lcma: Lcma, url: str) -> None:
     for query, message in (
         (ENDLESS, "took longer than 0.2 s"),
         ("DROP VIEW results", "only SELECT"),
@@ -68,7 +68,7 @@ def test_a_bad_query_is_one_line(lcma: Typed, url: str) -> None:
         refused(lcma("sql", query, "--db", url, "--timeout", "0.2"), message)
 
 
-def test_no_rows_are_a_header_and_a_count(lcma: Typed, url: str) -> None:
+def test_no_rows_are_a_header_and_a_count(lcma: Lcma, url: str) -> None:
     """On stdout the columns, however many; the rest on stderr, and nothing of it for programs."""
     for columns in ("*", "seed, factorization"):
         query = f"SELECT {columns} FROM results WHERE seed = 77"
@@ -91,7 +91,7 @@ def test_no_rows_are_a_header_and_a_count(lcma: Typed, url: str) -> None:
         "seed = 0 AND factorization IN ('nothing', 'conventional')",
     ],
 )
-def test_no_rows_of_a_synonym_say_how_it_is_stored(lcma: Typed, url: str, condition: str) -> None:
+def test_no_rows_of_a_synonym_say_how_it_is_stored(lcma: Lcma, url: str, condition: str) -> None:
     query = f"SELECT * FROM results t WHERE {condition}"
     code, out, err = lcma("sql", query, "--db", url)
     assert (code, out.count("\n")) == (0, 1)

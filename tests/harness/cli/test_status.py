@@ -20,7 +20,7 @@ import sqlalchemy as sa
 from lcma.db.schema import sweeps
 from lcma.harness.results.lookup import find_sweep
 from tests.db.conftest import COST, World
-from tests.harness.cli.conftest import Typed, output_of, refused
+from tests.harness.cli.conftest import Lcma, output_of, refused
 from tests.stores import beat
 
 COMMAND = """
@@ -44,13 +44,11 @@ def add_newer_namesake(planned: World) -> None:
         connection.execute(sa.insert(sweeps).values(row))
 
 
-def test_a_sweep_is_told_cell_by_cell_with_what_waits_for_what(
-    planned: World, typed: Typed
-) -> None:
+def test_a_sweep_is_told_cell_by_cell_with_what_waits_for_what(planned: World, lcma: Lcma) -> None:
     planned.finish_trial(0, now=time.time())
     claim = planned.win(planned.segments[0], now=time.time() - 20)
     beat(planned.store, claim, step=40, lease_seconds=60.0, bits_per_dim=4.321)
-    out = output_of(typed("status", "--sweep", "demo"))
+    out = output_of(lcma("status", "--sweep", "demo"))
     rows = {tuple(line.split()[:6]) for line in out.splitlines()}
     message = r"demo   1/3 jobs  #{5}-{10}  about \d+ \w+ left, [\d.]+ steps/s on node1"
     assert re.fullmatch(message, out.splitlines()[0]), "without the segment to 200"
@@ -59,9 +57,9 @@ def test_a_sweep_is_told_cell_by_cell_with_what_waits_for_what(
     assert ("low", "100", "0/1", "-", "1", "-") in rows
     assert "lease over" not in out
     beat(planned.store, claim, step=40, lease_seconds=60.0, now=1000.0)
-    out = typed("status", "--sweep", "s")[1]
+    out = lcma("status", "--sweep", "s")[1]
     assert "realnvp photos16 pretraining seed 0 (p) on node1: lease over since " in out
-    found = json.loads(typed("status", "--sweep", "demo", "--json")[1])
+    found = json.loads(lcma("status", "--sweep", "demo", "--json")[1])
     assert (found["ended"], found["progress"][0]["trials"]) == (False, 1)
     over = [one["job_id"] for one in found["running"] if one["lease_seconds_left"] < 0]
     assert over == [planned.segments[0]]
@@ -71,12 +69,12 @@ def test_a_sweep_is_told_cell_by_cell_with_what_waits_for_what(
 
 
 def test_all_that_is_under_way_is_told_with_what_is_left_of_former_sweeps(
-    planned: World, typed: Typed
+    planned: World, lcma: Lcma
 ) -> None:
     planned.claim(planned.trials[0], now=time.time())
     planned.claim(planned.segments[0], stack="0123456789abcdef", now=time.time())
     add_newer_namesake(planned)
-    _, out, _ = typed("status")
+    _, out, _ = lcma("status")
     first, header, _, *below = out.splitlines()
     assert first == "demo   0/3 jobs  ---------------  on node1"
     assert header.split() == ["runs,", "realnvp", "photos16", "step", "bits/dim", "id"]
@@ -85,10 +83,10 @@ def test_all_that_is_under_way_is_told_with_what_is_left_of_former_sweeps(
         ["channel", "seed", "0", "0/500", "-", "channel-"],
         ["pretrain", "@100", "seed", "0", "0/100", "-", "p"],
     ]
-    running = json.loads(typed("status", "--json")[1])["running"]
+    running = json.loads(lcma("status", "--json")[1])["running"]
     assert {job["stack_id"] for job in running} == {None, "0123456789abcdef"}
     planned.store.release("me")
-    _, out, _ = typed("status")
+    _, out, _ = lcma("status")
     assert out.splitlines() == [
         "demo   0/0 jobs  ---------------",
         "older: 1 trial waits of a former demo: `lcma forget s` drops unstarted trials",
@@ -97,7 +95,7 @@ def test_all_that_is_under_way_is_told_with_what_is_left_of_former_sweeps(
 
 @pytest.mark.integration
 @pytest.mark.slow_on("sqlite")
-def test_a_sweep_is_watched_until_all_is_done(planned: World, typed: Typed) -> None:
+def test_a_sweep_is_watched_until_all_is_done(planned: World) -> None:
     with watching(stdout=subprocess.PIPE) as watch:
         assert watch.stdout is not None
         assert watch.stdout.readline() == "demo   0/3 jobs  ---------------  nothing runs\n"
@@ -110,25 +108,25 @@ def test_a_sweep_is_watched_until_all_is_done(planned: World, typed: Typed) -> N
 
 
 @pytest.mark.slow_on("postgresql")
-def test_a_watch_ends_where_only_a_retry_goes_on(planned: World, typed: Typed) -> None:
+def test_a_watch_ends_where_only_a_retry_goes_on(planned: World, lcma: Lcma) -> None:
     planned.finish_trial(0)
     claim = planned.win(planned.segments[0])
     planned.store.finish(claim, "oom", last_step=9, cost=COST, message="no room", now=1010.0)
-    out = output_of(typed("status", "-w"))
+    out = output_of(lcma("status", "-w"))
     assert out.splitlines()[-1] == "ended; 1 job was lost: lcma rerun --failed --sweep demo"
     url = planned.store.url
-    end = typed("status", "--sweep", "demo", "--db", url)[1].splitlines()[-1]
+    end = lcma("status", "--sweep", "demo", "--db", url)[1].splitlines()[-1]
     assert end.startswith("ended; 1 job was lost: lcma rerun --failed --sweep demo --db ")
     assert shlex.split(end)[-1] in (url, planned.store.database.shown_url)
     add_newer_namesake(planned)
-    out = typed("status", "--sweep", "s")[1]
+    out = lcma("status", "--sweep", "s")[1]
     assert out.splitlines()[-1].endswith("lcma rerun --failed --sweep s")
     assert "its pretraining failed" in out
 
 
 @pytest.mark.integration
 @pytest.mark.slow_on("postgresql")
-def test_on_a_terminal_the_screen_is_refreshed_in_place(planned: World, typed: Typed) -> None:
+def test_on_a_terminal_the_screen_is_refreshed_in_place(planned: World) -> None:
     outer, inner = pty.openpty()
     fcntl.ioctl(inner, termios.TIOCSWINSZ, struct.pack("HHHH", 6, 80, 0, 0))
     environment = {k: v for k, v in os.environ.items() if k not in ("COLUMNS", "LINES")}
@@ -162,18 +160,18 @@ def test_on_a_terminal_the_screen_is_refreshed_in_place(planned: World, typed: T
     ],
 )
 def test_mistakes_are_one_line(
-    planned: World, typed: Typed, arguments: list[str], message: str
+    planned: World, lcma: Lcma, arguments: list[str], message: str
 ) -> None:
-    refused(typed("status", *arguments), message)
+    refused(lcma("status", *arguments), message)
 
 
 def test_of_several_sweeps_of_a_name_the_one_launched_last_is_taken_and_said(
-    planned: World, typed: Typed
+    planned: World, lcma: Lcma
 ) -> None:
     """As a change of the file, or a merge, leaves them."""
     planned.finish_trial(0)
     add_newer_namesake(planned)
-    code, out, err = typed("status", "--sweep", "demo", "--json")
+    code, out, err = lcma("status", "--sweep", "demo", "--json")
     assert (code, json.loads(out)["sweep"]["id"]) == (0, "a-newer-one")
     assert err == (
         "lcma: 2 sweeps are named demo: this is the one launched last; choose another by its id: "
@@ -182,9 +180,9 @@ def test_of_several_sweeps_of_a_name_the_one_launched_last_is_taken_and_said(
     for command in ("board", "verdicts"):
         assert (
             "sweeps are named demo: this is the one launched last"
-            in typed(command, "--sweep", "demo")[2]
+            in lcma(command, "--sweep", "demo")[2]
         )
-        assert typed(command, "--sweep", "s")[::2] == (0, "")
+        assert lcma(command, "--sweep", "s")[::2] == (0, "")
     planned.store.begin_launch("me", "s", now=time.time() + 60)
-    out = typed("status", "--sweep", "demo", "--json")[1]
+    out = lcma("status", "--sweep", "demo", "--json")[1]
     assert json.loads(out)["sweep"]["id"] == find_sweep(planned.store, None).id == "s"

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-import lcma
+import lcma as package
 from lcma import db
 from lcma.harness.watch import stop
 from lcma.sweeps.errors import UserError
 from tests.db.conftest import World
-from tests.harness.cli.conftest import Typed, output_of
+from tests.harness.cli.conftest import Lcma, output_of
 from tests.stores import beat, list_running
 
 pytestmark = pytest.mark.slow_on("postgresql")
@@ -50,9 +50,9 @@ def held(planned: World) -> db.Claim:
 
 @pytest.mark.parametrize("arguments", [[], ["demo"], ["s"], ["--all"], ["demo", "--now"]])
 def test_what_no_launch_lets_go_is_taken(
-    planned: World, held: db.Claim, typed: Typed, arguments: list[str]
+    planned: World, held: db.Claim, lcma: Lcma, arguments: list[str]
 ) -> None:
-    out = output_of(typed("stop", *arguments))
+    out = output_of(lcma("stop", *arguments))
     of = "all sweeps" if arguments == ["--all"] else "the sweep demo"
     assert out.startswith(f"stopped {of}: 1 job was taken from workers")
     assert ("Go on with: lcma launch demo" in out) == (arguments != ["--all"])
@@ -60,11 +60,11 @@ def test_what_no_launch_lets_go_is_taken(
     assert not beat(planned.store, held, step=1, lease_seconds=60.0)
 
 
-def test_where_nothing_runs_it_says_so(planned: World, typed: Typed) -> None:
-    code, out, _ = typed("stop", "demo", "--json")
+def test_where_nothing_runs_it_says_so(planned: World, lcma: Lcma) -> None:
+    code, out, _ = lcma("stop", "demo", "--json")
     found = json.loads(out)
     assert (code, found["sweeps"], found["held"], found["taken"]) == (0, ["s"], 0, 0)
-    assert typed("stop", "demo")[1].startswith("no job of the sweep demo runs; a launch that only")
+    assert lcma("stop", "demo")[1].startswith("no job of the sweep demo runs; a launch that only")
 
 
 @pytest.mark.slow
@@ -106,52 +106,52 @@ def test_a_running_launch_is_stopped_from_elsewhere_and_goes_on(
     ],
 )
 def test_a_mistake_is_one_line_and_changes_nothing(
-    planned: World, held: db.Claim, typed: Typed, arguments: list[str], said: str
+    planned: World, held: db.Claim, lcma: Lcma, arguments: list[str], said: str
 ) -> None:
     before = planned.dump()
-    assert typed("stop", *arguments) == (2, "", f"lcma: {said}\n")
+    assert lcma("stop", *arguments) == (2, "", f"lcma: {said}\n")
     assert planned.dump() == before
 
 
 def test_the_start_of_an_id_means_one_sweep_or_is_refused(
-    planned: World, held: db.Claim, typed: Typed
+    planned: World, held: db.Claim, lcma: Lcma
 ) -> None:
     sweeps = tuple(db.Sweep(id=i, name="other", spec="{}") for i in ("ab1", "ab2", "channel-x"))
     planned.store.register(db.Registration(sweeps=sweeps), now=2000.0)
     before = planned.dump()
     several = "lcma: 2 sweeps start with 'ab': give more of the id\n"
     for command in (["stop", "ab"], ["status", "--sweep", "ab"], ["board", "--sweep", "ab"]):
-        assert typed(*command) == (2, "", several)
+        assert lcma(*command) == (2, "", several)
     with pytest.raises(UserError, match="2 sweeps start with 'ab'"):
-        lcma.results(planned.store.url, sweep="ab")
+        package.results(planned.store.url, sweep="ab")
     both = "lcma: a sweep and a trial, pretraining or job start with 'chan': give more of the id\n"
     for name in ("stop", "curves"):
-        assert typed(name, "chan") == (2, "", both)
+        assert lcma(name, "chan") == (2, "", both)
     assert planned.dump() == before
-    assert json.loads(typed("stop", "ab1", "--json")[1])["sweeps"] == ["ab1"]
-    assert json.loads(typed("stop", "channel-x", "--json")[1])["sweeps"] == ["channel-x"]
-    assert json.loads(typed("stop", "other", "--json")[1])["sweeps"] == ["ab1", "ab2", "channel-x"]
+    assert json.loads(lcma("stop", "ab1", "--json")[1])["sweeps"] == ["ab1"]
+    assert json.loads(lcma("stop", "channel-x", "--json")[1])["sweeps"] == ["channel-x"]
+    assert json.loads(lcma("stop", "other", "--json")[1])["sweeps"] == ["ab1", "ab2", "channel-x"]
     assert planned.job(held.job_id).state == "running"
-    assert json.loads(typed("stop", "channel-0", "--json")[1])["jobs"] == [held.job_id]
+    assert json.loads(lcma("stop", "channel-0", "--json")[1])["jobs"] == [held.job_id]
 
 
-def test_status_shows_what_was_asked_to_stop(planned: World, held: db.Claim, typed: Typed) -> None:
+def test_status_shows_what_was_asked_to_stop(planned: World, held: db.Claim, lcma: Lcma) -> None:
     asked = r"were asked to stop \d+ s ago by me@here: "
-    assert not re.search(asked, typed("status")[1])
+    assert not re.search(asked, lcma("status")[1])
     planned.store.request_stop(["s"], by="me@here")
-    assert re.search("the sweep demo " + asked + "1 job still runs", typed("status")[1])
-    (request,) = json.loads(typed("status", "--json")[1])["stopping"]
+    assert re.search("the sweep demo " + asked + "1 job still runs", lcma("status")[1])
+    (request,) = json.loads(lcma("status", "--json")[1])["stopping"]
     assert (request["sweep_id"], request["by"], request["held"]) == ("s", "me@here", 1)
-    of_demo = typed("status", "--sweep", "demo")[1]
+    of_demo = lcma("status", "--sweep", "demo")[1]
     assert re.search("the sweep demo " + asked + "1 job still", of_demo)
     planned.store.release("dead")
-    assert not re.search(asked, typed("status")[1])
-    assert re.search(asked + "none of their jobs runs", typed("status", "--sweep", "demo")[1])
+    assert not re.search(asked, lcma("status")[1])
+    assert re.search(asked + "none of their jobs runs", lcma("status", "--sweep", "demo")[1])
     planned.store.begin_launch("later", "s")
-    assert not re.search(asked, typed("status", "--sweep", "demo")[1])
+    assert not re.search(asked, lcma("status", "--sweep", "demo")[1])
 
 
-def test_what_was_decided_after_a_failure_is_told(planned: World, typed: Typed) -> None:
+def test_what_was_decided_after_a_failure_is_told(planned: World, lcma: Lcma) -> None:
     policy = db.Policy(oom=1, remedy="alone on a full GPU")
     cost = db.Cost(seconds=10.0, cpu_seconds=4.0, gpu_seconds=3.0, peak_memory=3 * 2**29)
     for decided in (
@@ -162,25 +162,25 @@ def test_what_was_decided_after_a_failure_is_told(planned: World, typed: Typed) 
         planned.store.finish(
             claim, "oom", last_step=9, cost=cost, message="no room", log="", policy=policy
         )
-        _, out, _ = typed("why", planned.trials[0])
+        _, out, _ = lcma("why", planned.trials[0])
         assert decided in out
         assert "its tensors took at most 1.50 GiB of GPU-1, where it held 0.3 of a GPU" in out
-    assert "no room (given up: policy oom: 1 used)" in typed("status")[1]
+    assert "no room (given up: policy oom: 1 used)" in lcma("status")[1]
 
 
 @pytest.mark.parametrize("now", [[], ["--now"]])
 def test_one_trial_is_stopped_and_the_launch_is_not(
-    planned: World, held: db.Claim, typed: Typed, now: list[str]
+    planned: World, held: db.Claim, lcma: Lcma, now: list[str]
 ) -> None:
-    out = output_of(typed("stop", held.job_id[:9], *now))
+    out = output_of(lcma("stop", held.job_id[:9], *now))
     assert re.match(r"stopped train realnvp .* seed 0: 1 job was taken from workers", out)
     assert "Go on with: lcma launch demo" in out
     job = planned.job(held.job_id)
     assert (job.state, job.stopped_by is not None) == ("pending", True)
     assert planned.store.stop_request("s") is None
-    assert "a later launch runs it" in typed("why", held.job_id)[1]
-    found = json.loads(typed("stop", held.job_id, "--json")[1])
+    assert "a later launch runs it" in lcma("why", held.job_id)[1]
+    found = json.loads(lcma("stop", held.job_id, "--json")[1])
     assert (found["jobs"], found["held"], found["taken"]) == ([held.job_id], 0, 0)
     planned.finish_trial(1)
-    code, _, err = typed("stop", planned.trials[1])
+    code, _, err = lcma("stop", planned.trials[1])
     assert (code, "has ended, so there is nothing to stop" in err) == (2, True)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.harness.cli.conftest import Typed, refused
+from tests.harness.cli.conftest import Lcma, refused
 
 NAMES = [
     (["board", "--by", "bits_per_dims"], "bits_per_dim"),
@@ -27,13 +27,13 @@ NAMES = [
 
 
 @pytest.mark.parametrize(("typed", "near"), NAMES, ids=[" ".join(typed) for typed, _ in NAMES])
-@pytest.mark.usefixtures("here")
-def test_the_nearest_name_is_offered(lcma: Typed, typed: list[str], near: str) -> None:
+@pytest.mark.usefixtures("filled_folder")
+def test_the_nearest_name_is_offered(lcma: Lcma, typed: list[str], near: str) -> None:
     refused(lcma(*typed), f"did you mean '{near}'?")
 
 
-@pytest.mark.usefixtures("here")
-def test_a_rule_without_results_to_compare_with_is_refused(lcma: Typed) -> None:
+@pytest.mark.usefixtures("filled_folder")
+def test_a_rule_without_results_to_compare_with_is_refused(lcma: Lcma) -> None:
     for against, hint in (
         ("columns", "for a rule of a plug-in, name its file in LCMA_PLUGINS"),
         ("chekerboard-evn", "did you mean 'checkerb"),
@@ -42,8 +42,8 @@ def test_a_rule_without_results_to_compare_with_is_refused(lcma: Typed) -> None:
         refused(lcma("board", "--against", against), hint)
 
 
-@pytest.mark.usefixtures("here")
-def test_a_sweep_is_chosen_by_its_option_and_not_as_a_column(lcma: Typed) -> None:
+@pytest.mark.usefixtures("filled_folder")
+def test_a_sweep_is_chosen_by_its_option_and_not_as_a_column(lcma: Lcma) -> None:
     refused(lcma("export", "results", "--where", "sweep=demo"), "a sweep is chosen by --sweep NAME")
     lines = {
         command: [len(lcma("export", command, *more)[1].splitlines()) for more in ((), SWEEP)]
@@ -58,7 +58,7 @@ SWEEP = ("--sweep", "demo")
 
 
 @pytest.mark.parametrize("command", [["plan"], ["launch", "--local"]])
-def test_the_sweep_file_of_a_name_is_offered(lcma: Typed, in_tmp: Path, command: list[str]) -> None:
+def test_the_sweep_file_of_a_name_is_offered(lcma: Lcma, in_tmp: Path, command: list[str]) -> None:
     """Unless a shipped sweep has that name."""
     for name in ("mysweep.yaml", "other.yml", "demo.yaml"):
         (in_tmp / name).write_text("name: x\n")

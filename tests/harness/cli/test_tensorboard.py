@@ -9,7 +9,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from lcma import db
 from lcma.harness.launch.tensorboard import plot_curves
 from tests.db.conftest import World
-from tests.harness.cli.conftest import Typed
+from tests.harness.cli.conftest import Lcma
 from tests.harness.launch.conftest import Told
 from tests.stores import add_metrics, list_running
 
@@ -135,12 +135,12 @@ def test_a_launch_ends_well_whatever_becomes_of_its_files(planned: World, tmp_pa
 
 
 def test_a_folder_that_cannot_be_written_is_refused_before_anything_changes(
-    planned: World, typed: Typed, tmp_path: Path
+    planned: World, lcma: Lcma, tmp_path: Path
 ) -> None:
     (tmp_path / "file").write_text("")
     before = planned.dump()
     wrong = str(tmp_path / "file" / "tb")
-    code, _, err = typed("launch", "demo", "--local", "--no-pictures", "--tensorboard", wrong)
+    code, _, err = lcma("launch", "demo", "--local", "--no-pictures", "--tensorboard", wrong)
     assert (code, err.count("\n")) == (2, 1)
     assert "--tensorboard DIR" in err
     assert planned.dump() == before

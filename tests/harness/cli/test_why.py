@@ -11,14 +11,14 @@ from lcma import db
 from lcma.db.merge import merge
 from lcma.sweeps import spec
 from tests.db.conftest import COST, TRIALS, World, plan
-from tests.harness.cli.conftest import Typed, output_of
+from tests.harness.cli.conftest import Lcma, output_of
 from tests.stores import beat
 
 pytestmark = pytest.mark.slow_on("postgresql")
 
 
 def test_what_is_done_names_its_attempt_and_the_sweeps_that_it_serves(
-    planned: World, typed: Typed
+    planned: World, lcma: Lcma
 ) -> None:
     planned.finish_trial(0)
     members = (db.SweepMember("s2", TRIALS[0].id, "channel"),)
@@ -26,7 +26,7 @@ def test_what_is_done_names_its_attempt_and_the_sweeps_that_it_serves(
         sweeps=(db.Sweep(id="s2", name="late\x1b", spec="{}"),), members=members
     )
     planned.store.register(later, now=2000.0)
-    out = output_of(typed("why", "channel-0"))
+    out = output_of(lcma("why", "channel-0"))
     job = TRIALS[0].id[:8]
     assert out.splitlines() == [
         f"train realnvp photos16 channel seed 0 ({job}): done",
@@ -39,23 +39,23 @@ def test_what_is_done_names_its_attempt_and_the_sweeps_that_it_serves(
     ]
 
 
-def test_who_names_no_trial_is_told_of_the_last_one(planned: World, typed: Typed) -> None:
+def test_who_names_no_trial_is_told_of_the_last_one(planned: World, lcma: Lcma) -> None:
     planned.finish_trial(1)
     last = f"{TRIALS[1].id[:8]}: train realnvp photos16 channel seed 1"
     for command in ("why", "logs"):
-        assert typed(command) == (
-            *typed(command, TRIALS[1].id)[:2],
+        assert lcma(command) == (
+            *lcma(command, TRIALS[1].id)[:2],
             f"lcma: the trial that changed last, {last}\n",
         )
 
 
 def test_a_trial_waits_for_its_pretraining_whatever_that_waits_for(
-    planned: World, typed: Typed
+    planned: World, lcma: Lcma
 ) -> None:
     """Not started, then running, then silent, then failed: told through the chain."""
 
     def told(start: str) -> str:
-        return output_of(typed("why", start))
+        return output_of(lcma("why", start))
 
     segment = "p"
     out = told("LLL")
@@ -91,7 +91,7 @@ def test_a_trial_waits_for_its_pretraining_whatever_that_waits_for(
     assert out.endswith(f"Next: lcma logs {segment}\n      lcma rerun --failed {segment}\n")
 
 
-def test_what_failed_and_what_was_preempted_say_how_often(planned: World, typed: Typed) -> None:
+def test_what_failed_and_what_was_preempted_say_how_often(planned: World, lcma: Lcma) -> None:
     job = planned.trials[1]
     for number, outcome in enumerate(("preempted", "oom", "oom")):
         claim = planned.win(job, now=1000.0 + 20 * number)
@@ -99,14 +99,14 @@ def test_what_failed_and_what_was_preempted_say_how_often(planned: World, typed:
             claim, outcome, last_step=9, cost=COST, message="no room", now=1010.0 + 20 * number
         )
         if number == 0:
-            _, out, _ = typed("why", job)
+            _, out, _ = lcma("why", job)
             assert "attempt 1 on node1 ended as preempted at 1970-01-01 00:16:50 UTC" in out
             assert "it waits only for a launch, which runs it again" in out
         planned.store.retry([job] * (number == 1))
-    _, out, _ = typed("why", job)
+    _, out, _ = lcma("why", job)
     assert "oom: no room\n" in out
     assert "2 times in 3 attempts\n" in out
-    (found,) = json.loads(typed("why", job, "--json")[1])
+    (found,) = json.loads(lcma("why", job, "--json")[1])
     (cause,) = found["causes"]
     assert (cause["state"], cause["trial_id"]) == ("failed", TRIALS[1].id)
     trial = TRIALS[1].id[:8]
@@ -114,7 +114,7 @@ def test_what_failed_and_what_was_preempted_say_how_often(planned: World, typed:
 
 
 def test_attempts_that_a_merge_brought_do_not_take_the_place_of_one_s_own(
-    planned: World, typed: Typed, in_tmp: Path
+    planned: World, lcma: Lcma, in_tmp: Path
 ) -> None:
     other = plan(db.connect(f"sqlite:///{in_tmp / 'other.db'}"))
     for world, owner, outcome in ((planned, "me", "oom"), (other, "them", "preempted")):
@@ -126,14 +126,14 @@ def test_attempts_that_a_merge_brought_do_not_take_the_place_of_one_s_own(
     merge(other.store.database, planned.store.database)
     assert (
         "by attempt 1 on node1, at 1970-01-01 00:16:50 UTC, launch me\n"
-        in typed("why", planned.trials[0])[1]
+        in lcma("why", planned.trials[0])[1]
     )
-    out = typed("why", planned.trials[1])[1]
+    out = lcma("why", planned.trials[1])[1]
     assert "  oom: me\n" in out
     assert "once in 3 attempts\n" in out
 
 
-def test_a_shipped_sweep_is_launched_by_its_name_alone(planned: World, typed: Typed) -> None:
+def test_a_shipped_sweep_is_launched_by_its_name_alone(planned: World, lcma: Lcma) -> None:
     sweeps = (
         db.Sweep(id="new", name="demo", spec=spec.load("demo").body),
         db.Sweep(id="own", name="my own", spec="{}"),
@@ -148,12 +148,12 @@ def test_a_shipped_sweep_is_launched_by_its_name_alone(planned: World, typed: Ty
             "lcma launch 'my own.yaml'  # the file of the sweep my own",
             "lcma tune tune",
         )
-        assert typed("why", TRIALS[1].id)[1].endswith(f"\nNext: {command[number]}\n")
+        assert lcma("why", TRIALS[1].id)[1].endswith(f"\nNext: {command[number]}\n")
 
 
-def test_an_unknown_id_is_one_line(planned: World, typed: Typed) -> None:
+def test_an_unknown_id_is_one_line(planned: World, lcma: Lcma) -> None:
     for start in ("xyz", "x\x1b[2J"):
-        code, out, err = typed("why", start)
+        code, out, err = lcma("why", start)
         assert (code, out, err.count("\n")) == (2, "", 1)
         assert "no trial, pretraining or job starts with '" in err
         assert err.strip().isprintable()

@@ -30,7 +30,7 @@ from lcma.models import Flow
 from lcma.sweeps.errors import UserError
 from lcma.sweeps.measures import BITS_PER_DIM, SHIPPED, TIME_MEASURES, PluginMeasure
 from tests.db.inspecting import execute
-from tests.harness.conftest import few_photos
+from tests.harness.conftest import prepare_few_photos
 from tests.harness.launch.conftest import place_in, register, typed
 from tests.stores import read_job
 
@@ -47,7 +47,7 @@ OF_SWD = [kind.name for kind in SHIPPED if "swd" in kind.name]
 @pytest.fixture(scope="module")
 def photos_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A root with photos8 prepared, its test part larger than what a bound is measured on."""
-    return few_photos(tmp_path_factory.mktemp("photos"), 3)
+    return prepare_few_photos(tmp_path_factory.mktemp("photos"), 3)
 
 
 @pytest.fixture(scope="module")
