@@ -75,8 +75,8 @@ class Part:
 
     @property
     def size(self) -> int:
-        """Number of its claims, counted once for each set, trained or not."""
-        return len(self.claims) * len(self.sets)
+        """Number of its claims, trained or not: one for each set, or for both that it compares."""
+        return sum(1 if CLAIMS[key].between else len(self.sets) for key in self.claims)
 
     def covers(self, claim: ClaimRow, groups: Sequence[Group]) -> bool:
         """Return whether the part has this claim on the models of these groups."""
@@ -112,7 +112,7 @@ CLAIMS = {key: _read_claim(key, row) for key, row in _FILE["claims"].items()}
 """Every claim by key, the paper's first."""
 
 PLAN = tuple(Part(name, **row) for name, row in _FILE["plan"].items())
-"""The parts of the plan whose data sets exist."""
+"""The parts of the plan."""
 
 
 # The rows of a table that claims are about

@@ -275,6 +275,17 @@ def test_whether_faces_gain_more():
     assert [cells.group.size for cells in claim.members] == [16, 16], "of one size alone"
 
 
+def test_a_part_of_a_plan_compares_two_sets_once():
+    few = rows(shifted(-0.3, 12), dataset="cifar10-800", data_digest="f" * 64, budget=1000)
+    many = rows(shifted(-0.1, 12, spread=0.5), dataset="cifar10-45000", budget=1000)
+    recipe = {"recipe_id": next(part.recipe for part in PLAN if part.name == "C") + "0" * 12}
+    made = make_verdicts(board([row | recipe for row in few + many]))
+    (verdict,) = (verdict for verdict in made.all if verdict.claim.key == "few-images")
+    assert (verdict.decision, verdict.n, verdict.family_size) == ("supported", 12, 1)
+    assert verdict.test.mean == pytest.approx(-0.2, abs=0.01)
+    assert verdict.comparison.name == ("low - conventional on cifar10-800 minus on cifar10-45000")
+
+
 def test_a_part_of_a_plan_is_judged_on_its_own_seeds():
     part = next(one for one in PLAN if one.name == "B")
     bits = shifted(0.5, 12) | {"random-lattice": shifted(0.5, 12)["LLL"]}
@@ -401,7 +412,7 @@ def test_deciding_launches_include_existing_trials(in_tmp, capsys):
     made = make_verdicts(board(results, recipes=bodies(recipe)))
     keys = {one.claim.key for one in made.all}
     assert keys == set(CLAIMS) - {
-        *("low-variance-low", "low-patterns", "conventional-patterns", "faces"),
+        *("low-variance-low", "low-patterns", "conventional-patterns", "faces", "few-images"),
     }
     for one in made.all:
         assert one.decision == "undecided"
