@@ -23,7 +23,7 @@ async function open({ wasm, content }) {
 const exact = (value) =>
   typeof value === "bigint" && Number.isSafeInteger(Number(value)) ? Number(value) : value;
 
-function run({ sql, values, rows: most, size: room }) {
+function run({ sql, values, rows: maxRows, size: room }) {
   const statements = database.iterateStatements(sql);
   const { value: statement, done } = statements.next();
   if (done) throw new Error("there is no SQL statement to run");
@@ -32,7 +32,7 @@ function run({ sql, values, rows: most, size: room }) {
   const rows = [];
   let whole = true;
   while (statement.step()) {
-    if (rows.length === most || room <= 0) {
+    if (rows.length === maxRows || room <= 0) {
       whole = false;
       break;
     }

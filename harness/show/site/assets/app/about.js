@@ -23,12 +23,12 @@ async function showAbout() {
   const facts = Object.fromEntries(rows.map((row) => [row.name, row.value]));
   const save = make("button", { type: "button", class: "button" }, "Save results.sqlite");
   save.addEventListener("click", async () => saveFile("results.sqlite", await readDatabaseFile()));
-  const away = (name) => {
+  const linkFact = (name) => {
     const path = facts[name] ?? "";
     return /^https:\/\//.test(path) ? make("a", { href: path, rel: "noreferrer" }, path) : null;
   };
   const size = (value) => ({ num: value.toLocaleString("en") });
-  const licenceOf = new Map(licences.map((one) => [one.name, one.licence]));
+  const licenceOf = new Map(licences.map(({ name, licence }) => [name, licence]));
   return [
     heading("About", "How the numbers were made, and how they may be used."),
     makeSection("Method", make("p", { class: "prose" }, METHOD)),
@@ -42,14 +42,14 @@ async function showAbout() {
       ["ranked by", facts.measure_about ?? facts.measure],
       ["lcma", facts.version],
       ["schema", facts.schema],
-      ["paper", away("paper")],
-      ["code", away("code")],
+      ["paper", linkFact("paper")],
+      ["code", linkFact("code")],
     ])),
     makeSection("Data sets", makeTable("Data sets",
       ["data set", "images", { num: "train" }, { num: "holdout" }, { num: "test" }, "licence"],
-      sets.map((one) => [
-        dataOf({ dataset: one.name, variant: one.variant }), `${one.channels}×${one.height}×${one.width}`,
-        size(one.train), size(one.holdout), size(one.test), licenceOf.get(one.name) ?? "see its source",
+      sets.map((set) => [
+        dataOf({ dataset: set.name, variant: set.variant }), `${set.channels}×${set.height}×${set.width}`,
+        size(set.train), size(set.holdout), size(set.test), licenceOf.get(set.name) ?? "see its source",
       ]))),
     facts.bibtex ? makeSection("How to cite", makeCode(facts.bibtex, "BibTeX")) : null,
     makeSection("Glossary", makeFacts(terms.map(({ term, meaning }) => [term, meaning]))),

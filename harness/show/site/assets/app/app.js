@@ -18,20 +18,23 @@ const findViews = () => ({
 
 const answerTitle = document.title;
 let loadingNote = null; // says that a view is loading
-let turn = 0; // number of the last view that was requested
+let lastRequest = 0; // number of the last view that was requested
 
 function readAddress() {
   const [, path, search] = location.hash.match(/^#\/?([^?]*)\??(.*)$/s) ?? [null, "", ""];
   return { path, search: new URLSearchParams(search) };
 }
 
-// Replaces the address without a new entry in the history, so that Back does not undo single letters.
-function keepAddress(view, values) {
+// The state of a view by name, empty where the address does not name it.
+const readState = (search, names) => Object.fromEntries(names.map((name) => [name, search.get(name) ?? ""]));
+
+// Adds no entry to the history, so that Back does not undo single letters.
+function replaceAddress(view, values) {
   history.replaceState(null, "", address(view, values));
 }
 
-async function showView(moved) {
-  const mine = (turn += 1);
+async function showView(isNew) {
+  const request = (lastRequest += 1);
   const [answer, view] = [document.getElementById("answer"), document.getElementById("view")];
   const views = findViews();
   const { path, search } = readAddress();
@@ -48,30 +51,30 @@ async function showView(moved) {
     loadingNote.textContent = "";
     document.title = answerTitle;
     view.replaceChildren();
-    if (moved) focusHeading(answer);
+    if (isNew) focusHeading(answer);
     return;
   }
   document.title = `${title ?? "Not found"} · lcma`;
   view.setAttribute("aria-busy", "true");
-  const slow = setTimeout(() => (loadingNote.textContent = "Loading…"), 150);
+  const timer = setTimeout(() => (loadingNote.textContent = "Loading…"), 150);
   let content;
   try {
     content = await show(search, path);
   } catch (error) {
     content = [
       heading(title ?? "Not found", "This view could not be shown."),
-      make("p", { class: "note bad", role: "alert" }, error.message),
+      makeAlert(error),
     ];
   }
-  clearTimeout(slow);
-  if (mine !== turn) return;
+  clearTimeout(timer);
+  if (request !== lastRequest) return; // another view was requested meanwhile
   disposeCharts();
   view.replaceChildren(...content.flat().filter(Boolean));
   view.removeAttribute("aria-busy");
   loadingNote.textContent = "";
   document.title = `${view.querySelector("h1").textContent} · lcma`;
   watchCharts(view);
-  if (moved) focusHeading(view);
+  if (isNew) focusHeading(view);
 }
 
 // Draws the same view again and keeps the focus, or moves it to the field of this name.
@@ -98,8 +101,8 @@ async function watchLive() {
   for (;;) {
     try {
       const status = await (await fetch("status.json", { cache: "no-store" })).json();
-      const left = status.left ? `, ${status.left} left` : "";
-      const text = status.running ? `Live: ${count(status.running, "job")} running${left}` : "Live: no job runs";
+      const rest = status.left ? `, ${status.left} left` : "";
+      const text = status.running ? `Live: ${count(status.running, "job")} running${rest}` : "Live: no job runs";
       if (note.textContent !== text) note.textContent = text;
       if (version !== null && status.version !== version) {
         await loadScript(`database.js?${encodeURIComponent(status.version)}`);

@@ -31,97 +31,96 @@ function describeTable(row) {
 }
 
 // A search word matches the beginnings of words: "low" does not find "glow".
-function makeFilter(text) {
-  const words = text.split(/\s+/).filter(Boolean).map((word) =>
+function makeFilter(search) {
+  const words = search.split(/\s+/).filter(Boolean).map((word) =>
     new RegExp(`(?<![\\p{L}\\p{N}])${word.replace(/[\\^$.*+?()[\]{}|/]/g, "\\$&")}`, "iu"));
   return (text) => words.every((word) => word.test(text));
 }
 
-const boardText = (row) => [row.label, row.factorization, nameMaps(row), row.flow, flowOf(row.flow),
+const searchText = (row) => [row.label, row.factorization, nameMaps(row), row.flow, flowOf(row.flow),
   dataOf(row), row.profile, row.settings, `${row.steps} steps`, row.than, row.recipe_id, row.data_digest].join(" ");
 
 async function showBoard(search) {
   const [rows] = await Promise.all([readBoard(), readRules()]);
-  const names = ["flow", "dataset", "rule", "profile", "q", "table"];
-  const state = Object.fromEntries(names.map((name) => [name, search.get(name) ?? ""]));
-  const ofRow = {
+  const state = readState(search, ["flow", "dataset", "rule", "profile", "q", "table"]);
+  const readField = {
     flow: (row) => row.flow, dataset: dataOf, rule: (row) => row.rule, profile: (row) => row.profile,
     table: (row) => String(row.table_number),
   };
-  let most = Math.max(ROWS_PER_PAGE, Number(search.get("rows")) || 0);
+  let limit = Math.max(ROWS_PER_PAGE, Number(search.get("rows")) || 0);
   let picks = search.getAll("pick").map((key) => rows.find((row) => row.row_key === key)).filter(Boolean);
-  const place = make("div", {});
-  const shown = make("output", {});
-  const sql = make("span", {});
+  const container = make("div", {});
+  const counter = make("output", {});
+  const sqlAside = make("span", {});
   const tray = make("div", { class: "tray", role: "status" });
 
-  const keep = () => keepAddress("board", {
-    ...state, rows: most > ROWS_PER_PAGE ? most : "", pick: picks.map((row) => row.row_key),
+  const saveState = () => replaceAddress("board", {
+    ...state, rows: limit > ROWS_PER_PAGE ? limit : "", pick: picks.map((row) => row.row_key),
   });
   const pick = (row, on) => {
-    const others = picks.filter((one) => one !== row && one.table_number === row.table_number);
+    const others = picks.filter((picked) => picked !== row && picked.table_number === row.table_number);
     picks = on ? [...others.slice(-1), row] : others;
-    for (const box of place.querySelectorAll("input[data-key]")) {
-      box.checked = picks.some((one) => one.row_key === box.dataset.key);
+    for (const box of container.querySelectorAll("input[data-key]")) {
+      box.checked = picks.some((picked) => picked.row_key === box.dataset.key);
     }
-    keep();
+    saveState();
     fillTray();
   };
   const fillTray = () => {
-    const [one, other] = picks;
-    const second = other ? `against ${nameRow(other)}` : "– choose another row of this table";
-    tray.replaceChildren(...(!one ? [] : [
-      make("span", {}, `${nameTable(one)}: ${nameRow(one)} ${second}`),
-      ...(other ? [link("Compare", "compare", { a: one.row_key, b: other.row_key }, { class: "button" })] : []),
-      make("button", { type: "button", onclick: () => { picks = []; pick(one, false); } }, "Clear"),
+    const [first, second] = picks;
+    const rest = second ? `against ${nameRow(second)}` : "– choose another row of this table";
+    tray.replaceChildren(...(!first ? [] : [
+      make("span", {}, `${nameTable(first)}: ${nameRow(first)} ${rest}`),
+      ...(second ? [link("Compare", "compare", { a: first.row_key, b: second.row_key }, { class: "button" })] : []),
+      make("button", { type: "button", onclick: () => { picks = []; pick(first, false); } }, "Clear"),
     ]));
   };
   const fill = () => {
-    const fits = makeFilter(state.q);
+    const matchesSearch = makeFilter(state.q);
     const matches = rows.filter((row) =>
-      Object.entries(ofRow).every(([name, read]) => !state[name] || read(row) === state[name]) && fits(boardText(row)));
-    const shownRows = new Set(matches.slice(0, most));
+      Object.entries(readField).every(([name, read]) => !state[name] || read(row) === state[name]) && matchesSearch(searchText(row)));
+    const shownRows = new Set(matches.slice(0, limit));
     const shownTables = new Set([...shownRows].map((row) => row.table_number));
-    const tables = Map.groupBy( // always with the table's own rule
+    const tables = Map.groupBy( // the own rule of a table is always shown
       rows.filter((row) => shownRows.has(row) || (row.is_own && shownTables.has(row.table_number))), (row) => row.table_number);
-    const whole = Map.groupBy(rows, (row) => row.table_number);
-    place.replaceChildren(
-      ...[...tables].map(([table, some]) => makeBoardTable(some, whole.get(table), picks, pick)),
-      ...makeMore(matches.length, most, () => { most += ROWS_PER_PAGE; keep(); fill(); }),
+    const wholeTables = Map.groupBy(rows, (row) => row.table_number);
+    container.replaceChildren(
+      ...[...tables].map(([table, shown]) => makeBoardTable(shown, wholeTables.get(table), picks, pick)),
+      ...makeMore(matches.length, limit, () => { limit += ROWS_PER_PAGE; saveState(); fill(); }),
     );
-    shown.textContent = `${count(matches.length, "row")} in ${count(new Set(matches.map((row) => row.table_number)).size, "table")}`;
-    const of = (name) => state[name] && rows.find((row) => ofRow[name](row) === state[name]);
-    sql.replaceChildren(sqlLink(writeBoardSql(state, of("dataset"), of("table"))));
+    counter.textContent = `${count(matches.length, "row")} in ${count(new Set(matches.map((row) => row.table_number)).size, "table")}`;
+    const findChosen = (name) => state[name] && rows.find((row) => readField[name](row) === state[name]);
+    sqlAside.replaceChildren(sqlLink(writeBoardSql(state, findChosen("dataset"), findChosen("table"))));
   };
   const choices = (read, name = (value) => value) =>
     [...new Set(rows.map(read))].sort().map((value) => [value, printable(name(value))]);
   const form = makeForm("Filter the board", ({ target }) => {
     state[target.name] = target.value;
-    most = ROWS_PER_PAGE;
-    keep();
+    limit = ROWS_PER_PAGE;
+    saveState();
     fill();
   },
-  makeSelect("flow", "Flow", choices(ofRow.flow, flowOf), state.flow, "all"),
+  makeSelect("flow", "Flow", choices(readField.flow, flowOf), state.flow, "all"),
   makeSelect("dataset", "Data set", choices(dataOf), state.dataset, "all"),
-  makeSelect("rule", "Rule", choices(ofRow.rule), state.rule, "all"),
-  makeSelect("profile", "Profile", choices(ofRow.profile), state.profile, "all"),
-  makeSearch(state.q, "low swapped"), shown);
+  makeSelect("rule", "Rule", choices(readField.rule), state.rule, "all"),
+  makeSelect("profile", "Profile", choices(readField.profile), state.profile, "all"),
+  makeSearch(state.q, "low swapped"), counter);
   fill();
   fillTray();
   return [
     heading("Board", "Every rule of every flow and data set. Differences are from the flow's own rule, paired by seed, " +
-      "with 95 % intervals. Neither: the difference is not significant. n: pairs of seeds / seeds behind the mean, where they differ. Bars are compressors and simple densities. Choose two rows of a table to compare them.", sql),
+      "with 95 % intervals. Neither: the difference is not significant. n: pairs of seeds / seeds behind the mean, where they differ. Bars are compressors and simple densities. Choose two rows of a table to compare them.", sqlAside),
     state.table ? make("p", { class: "note" }, "One table. ", link("All tables", "board")) : null,
-    form, makeLegend(), place, tray,
+    form, makeLegend(), container, tray,
   ];
 }
 
-// `ofSet` and `ofTable` are rows of the chosen data set and table.
-function writeBoardSql({ flow, rule, profile, q }, ofSet, ofTable) {
+// `setRow` and `tableRow` are rows of the chosen data set and table.
+function writeBoardSql({ flow, rule, profile, q }, setRow, tableRow) {
   const where = [
     flow && equals("flow", flow), rule && equals("rule", rule), profile && equals("profile", profile),
-    ofSet && equals("dataset", ofSet.dataset), ofSet && equals("variant", ofSet.variant),
-    ofTable && equals("recipe_id", ofTable.recipe_id), ofTable && equals("data_digest", ofTable.data_digest),
+    setRow && equals("dataset", setRow.dataset), setRow && equals("variant", setRow.variant),
+    tableRow && equals("recipe_id", tableRow.recipe_id), tableRow && equals("data_digest", tableRow.data_digest),
     ...q.split(/\s+/).filter(Boolean).map((word) => `rule || ' ' || flow || ' ' || dataset LIKE ${literal(`%${word}%`)}`),
   ].filter(Boolean);
   return `SELECT dataset, variant, flow, steps, rule, budget, n, mean, difference, half_width
@@ -129,9 +128,9 @@ FROM board${where.length ? `\nWHERE ${where.join("\n  AND ")}` : ""}
 ORDER BY dataset, variant, flow, steps, recipe_id, mean`;
 }
 
-function makeBoardTable(rows, all, picks, pick) {
+function makeBoardTable(rows, tableRows, picks, pick) {
   const [first] = rows;
-  const scale = findScale(all.flatMap((row) => [row.low, row.high, row.difference]));
+  const scale = findScale(tableRows.flatMap((row) => [row.low, row.high, row.difference]));
   const id = `table-${first.table_number}`;
   const head = (text, kind) => make("th", { scope: "col", class: kind }, text);
   return make("section", { class: "board", "aria-labelledby": id },
@@ -145,26 +144,26 @@ function makeBoardTable(rows, all, picks, pick) {
 }
 
 function makeBoardRow(row, scale, picked, pick) {
-  const own = row.is_own === 1;
+  const isOwn = row.is_own === 1;
   const name = make("span", { class: "name" }, row.label, make("small", {}, ` ${nameMaps(row)}`));
   const box = row.n === null ? null : make("input", {
     type: "checkbox", "data-key": row.row_key, checked: picked,
     "aria-label": `Compare ${nameRow(row)}, ${nameTable(row)}`, onchange: ({ target }) => pick(row, target.checked),
   });
-  const than = own ? make("span", { class: "word own" }, "own rule") : makeWord(row.than)
+  const verdict = isOwn ? make("span", { class: "word own" }, "own rule") : makeWord(row.than)
     ?? (row.n === null ? null : make("span", { class: "word open" }, row.difference === null ? "no seed in common" : "too few seeds"));
   const seeds = row.n === null ? null
     : link(nameSeeds(row), "trials", { row: row.row_key }, { "aria-label": `${row.n} trials of ${nameRow(row)}` });
-  const less = own || row.difference === null ? "" : difference(row.difference, row.low, row.high);
-  return make("tr", { class: own ? "own" : null },
+  const minusOwn = isOwn || row.difference === null ? "" : difference(row.difference, row.low, row.high);
+  return make("tr", { class: isOwn ? "own" : null },
     make("td", { class: "pick" }, box),
     make("th", { scope: "row" }, findPicture(row.rule) ?? make("span", { class: "rule" }), name),
     make("td", { class: "num" }, number(row.mean)),
-    make("td", { class: "num less" }, less),
-    make("td", { class: "bar" }, less === "" ? null : [
-      make("small", { class: "narrow" }, less),
+    make("td", { class: "num less" }, minusOwn),
+    make("td", { class: "bar" }, minusOwn === "" ? null : [
+      make("small", { class: "narrow" }, minusOwn),
       drawIntervals([{ mean: row.difference, low: row.low, high: row.high, kind: kindOf(row.than) }], scale),
     ]),
     make("td", { class: "num seeds" }, seeds),
-    make("td", { class: "verdict" }, than, row.n === null ? null : make("small", { class: "narrow" }, `n = ${nameSeeds(row)}`)));
+    make("td", { class: "verdict" }, verdict, row.n === null ? null : make("small", { class: "narrow" }, `n = ${nameSeeds(row)}`)));
 }

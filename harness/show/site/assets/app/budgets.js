@@ -7,7 +7,7 @@ async function showBudgets(search) {
   const rows = await select(`SELECT * FROM budget_rows ORDER BY budget IS NULL, budget`);
   const groups = [...Map.groupBy(rows, (row) => JSON.stringify(CURVE_KEY.map((name) => row[name]))).values()]
     .filter((group) => group.filter((row) => row.budget !== null).length > 1)
-    .sort((one, other) => other.length - one.length);
+    .sort((a, b) => b.length - a.length);
   const title = "Budgets";
   const lead = "How much pretraining a rule needs: its difference from the flow's own rule, and what a trial costs " +
     "with its own pretraining.";
@@ -17,20 +17,20 @@ async function showBudgets(search) {
   const chosen = groups.find((group) => keyOf(group) === search.get("curve")) ?? groups[0];
   const nameCurve = ([row]) => `${nameRow({ ...row, budget: null })} of ${nameTable(row)} (${row.recipe_id.slice(0, 6)})`;
   const form = makeForm("Curve", ({ target }) => {
-    keepAddress("budgets", { curve: target.value });
+    replaceAddress("budgets", { curve: target.value });
     refreshView("curve");
   }, makeSelect("curve", "Rule and table", groups.map((group) => [keyOf(group), nameCurve(group)]), keyOf(chosen)));
   return [heading(title, lead, sqlLink(writeBudgetSql(chosen[0]))), form, ...drawBudgets(chosen, await readSeeds(chosen[0]))];
 }
 
 function readSeeds(row) {
-  return select(`SELECT one.budget, by_seed.seed, by_seed.value - usual.value AS value
-FROM board_rows AS one
-JOIN board_rows AS own ON own.table_number = one.table_number AND own.is_own = 1
-JOIN board_seeds AS by_seed ON by_seed.row_key = one.row_key
-JOIN board_seeds AS usual ON usual.row_key = own.row_key AND usual.seed = by_seed.seed
-WHERE one.recipe_id = ? AND one.data_digest = ? AND one.factorization = ? AND one.map_options IS ?
-  AND one.budget IS NOT NULL`, [row.recipe_id, row.data_digest, row.factorization, row.map_options]);
+  return select(`SELECT rule_row.budget, rule_seed.seed, rule_seed.value - own_seed.value AS value
+FROM board_rows AS rule_row
+JOIN board_rows AS own_row ON own_row.table_number = rule_row.table_number AND own_row.is_own = 1
+JOIN board_seeds AS rule_seed ON rule_seed.row_key = rule_row.row_key
+JOIN board_seeds AS own_seed ON own_seed.row_key = own_row.row_key AND own_seed.seed = rule_seed.seed
+WHERE rule_row.recipe_id = ? AND rule_row.data_digest = ? AND rule_row.factorization = ?
+  AND rule_row.map_options IS ? AND rule_row.budget IS NOT NULL`, [row.recipe_id, row.data_digest, row.factorization, row.map_options]);
 }
 
 function writeBudgetSql(row) {
@@ -44,32 +44,32 @@ ORDER BY budget`;
 
 function drawBudgets(group, seeds) {
   const rows = group.filter((row) => row.budget !== null);
-  const enough = rows.find((row) => row.smallest_enough === 1);
+  const smallest = rows.find((row) => row.smallest_enough === 1);
   const paired = rows.filter((row) => row.from_conventional_mean !== null);
   const means = paired.map((row) => ({
     budget: row.budget, mean: row.from_conventional_mean, n: row.from_conventional_n,
     low: row.from_conventional_low ?? row.from_conventional_mean, high: row.from_conventional_high ?? row.from_conventional_mean,
     enough: row.smallest_enough === 1,
   }));
-  const named = [null, rows[0].budget, rows.at(-1).budget, enough?.budget]; // more names would overlap
+  const namedBudgets = [null, rows[0].budget, rows.at(-1).budget, smallest?.budget]; // more names would overlap
   const name = ({ budget }) => budget ?? "own rule";
   const costs = group.filter((row) => row.seconds !== null).map((row) => ({
-    name: named.includes(row.budget) ? String(name(row)) : "", cost: row.seconds, mean: row.holdout,
+    name: namedBudgets.includes(row.budget) ? String(name(row)) : "", cost: row.seconds, mean: row.holdout,
     low: row.holdout - (row.half_width ?? 0), high: row.holdout + (row.half_width ?? 0),
     on_front: row.on_front === 1,
   }));
   const [first] = group;
-  const scale = findScale(means.flatMap((one) => [one.low, one.high]));
+  const scale = findScale(means.flatMap(({ low, high }) => [low, high]));
   const unit = nameUnit(first);
   return [
     make("div", { class: "columns" },
-      means.length ? make("section", {}, make("h2", {}, "Difference from the own rule"),
+      means.length ? makeSection("Difference from the own rule",
         makeChart("budgets", { means, seeds, base: [{ name: "own rule", value: 0, low: 0, high: 0 }] }, {
-          label: `Difference by budget: ${means.map((one) => `${number(one.mean, 4, true)} at ${one.budget}`).join(", ")}`,
-          caption: `Mean and 95 % interval, with the seeds as dots${enough ? "; green: the smallest budget that is enough" : ""}`,
+          label: `Difference by budget: ${means.map(({ mean, budget }) => `${number(mean, 4, true)} at ${budget}`).join(", ")}`,
+          caption: `Mean and 95 % interval, with the seeds as dots${smallest ? "; green: the smallest budget that is enough" : ""}`,
           titles: { y: `difference, ${unit}` },
         })) : null,
-      costs.length > 1 ? make("section", {}, make("h2", {}, "Cost and result"),
+      costs.length > 1 ? makeSection("Cost and result",
         makeChart("front", { costs }, {
           label: `Result by cost: ${group.map((row) => `${name(row)} ${number(row.holdout)} for ${duration(row.seconds)}`).join(", ")}`,
           caption: "Result on the holdout part by budget. A mark is filled if no other is both cheaper and better",
@@ -78,19 +78,19 @@ function drawBudgets(group, seeds) {
     makeTable("Budgets", ["budget", "n", "holdout", "test", "minus own rule", "", "pretraining", "with training"]
       .map((text) => (text ? { num: text } : "")), group.map((row) => makeBudgetRow(row, scale))),
     make("p", { class: "quiet" }, "Budgets are chosen by the holdout part. ",
-      enough ? `The smallest that is shown to be enough (worse than the longest by no more than a margin): ${enough.budget} steps.` : ""),
+      smallest ? `The smallest that is shown to be enough (worse than the longest by no more than a margin): ${smallest.budget} steps.` : ""),
   ];
 }
 
 function makeBudgetRow(row, scale) {
   const { from_conventional_mean: mean, from_conventional_low: low, from_conventional_high: high } = row;
-  const measured = [{ num: String(row.n) }, { num: number(row.holdout) }, { num: number(row.test) }];
+  const results = [{ num: String(row.n) }, { num: number(row.holdout) }, { num: number(row.test) }];
   if (row.budget === null) {
-    return [{ num: "own rule" }, ...measured, { num: "" }, "", { num: "" }, { num: duration(row.seconds) }];
+    return [{ num: "own rule" }, ...results, { num: "" }, "", { num: "" }, { num: duration(row.seconds) }];
   }
   const kind = high !== null && high < 0 ? "good" : low !== null && low > 0 ? "bad" : "open";
   return [
-    { num: String(row.budget) }, ...measured, { num: difference(mean, low, high) },
+    { num: String(row.budget) }, ...results, { num: difference(mean, low, high) },
     mean === null ? "" : drawIntervals([{ mean, low, high, kind }], scale),
     { num: duration(row.pretraining_seconds) }, { num: duration(row.seconds) },
   ];

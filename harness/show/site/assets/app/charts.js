@@ -2,14 +2,14 @@
 // Charts by Vega, in the colours of the style sheet. They are drawn when they come into view, and again
 // when the system switches to dark or light. Vega is large, so it is loaded with the first chart.
 
-const charts = new Map(); // {spec, data, titles, view} by place
+const charts = new Map(); // {spec, data, titles, view} by container
 const darkness = matchMedia("(prefers-color-scheme: dark)");
 
-// A chart, by its specification or the name of one. `label` describes the whole chart; `titles` are by axis.
+// `spec` is a specification, or the name of one in specs.js. `label` describes the whole chart; `titles` are by axis.
 function makeChart(spec, data, { label, caption = label, titles = {} }) {
-  const place = make("div", { class: "vega", role: "img", "aria-label": label });
-  charts.set(place, { spec, data, titles, view: null });
-  return make("figure", { class: "chart" }, place, make("figcaption", {}, `${caption}.`));
+  const container = make("div", { class: "vega", role: "img", "aria-label": label });
+  charts.set(container, { spec, data, titles, view: null });
+  return make("figure", { class: "chart" }, container, make("figcaption", {}, `${caption}.`));
 }
 
 // Points {x, y}: two numbers, or, without the title `y`, a number and a name on a line of its own.
@@ -34,38 +34,39 @@ function readColour(name) {
 // The specification with the colours of the page and the titles of the chart.
 function adapt(value, chart, axis = null) {
   if (typeof value === "string") return Object.hasOwn(COLOURS, value) ? readColour(COLOURS[value]) : value;
-  if (Array.isArray(value)) return value.map((one) => adapt(one, chart));
+  if (Array.isArray(value)) return value.map((part) => adapt(part, chart));
   if (value === null || typeof value !== "object") return value;
-  const parts = Object.entries(value).map(([key, one]) => [key, adapt(one, chart, key)]);
-  const found = Object.fromEntries(parts);
-  if (value.field && Object.hasOwn(chart.titles, axis)) found.title = chart.titles[axis]; // in all layers: Vega would join different titles
-  return found;
+  const parts = Object.entries(value).map(([key, part]) => [key, adapt(part, chart, key)]);
+  const adapted = Object.fromEntries(parts);
+  // In all layers, because Vega would join different titles.
+  if (value.field && Object.hasOwn(chart.titles, axis)) adapted.title = chart.titles[axis];
+  return adapted;
 }
 
 // The configuration of pictures, adapted to a page.
 function makeConfig() {
   const { config } = window.lcmaSpecs;
-  const own = { axis: { ...config.axis, labelOverlap: true, labelSeparation: 6 }, legend: { ...config.legend, orient: "top" } };
+  const pageStyle = { axis: { ...config.axis, labelOverlap: true, labelSeparation: 6 }, legend: { ...config.legend, orient: "top" } };
   const font = getComputedStyle(document.documentElement).fontFamily;
-  return { ...adapt({ ...config, ...own }, { titles: {} }), background: null, padding: { left: 0, top: 0, right: 0, bottom: 4 }, font }; // room for descenders
+  return { ...adapt({ ...config, ...pageStyle }, { titles: {} }), background: null, padding: { left: 0, top: 0, right: 0, bottom: 4 }, font }; // room for descenders
 }
 
-async function drawChart(place) {
-  const chart = charts.get(place);
+async function drawChart(container) {
+  const chart = charts.get(container);
   try {
     await Promise.all([loadScript("vega.js"), loadScript("specs.js")]);
-    if (!place.isConnected) return;
+    if (!container.isConnected) return;
     const spec = { ...adapt(window.lcmaSpecs[chart.spec] ?? chart.spec, chart), datasets: chart.data };
-    if (typeof spec.height === "object") spec.height = spec.height.step * new Set(chart.data[spec.data.name].map((one) => one.y ?? one.seed)).size;
+    if (typeof spec.height === "object") spec.height = spec.height.step * new Set(chart.data[spec.data.name].map((row) => row.y ?? row.seed)).size;
     const options = {
       ast: true, actions: false, renderer: "canvas", defaultStyle: false, tooltip: false,
-      logLevel: 1, // only errors: a layer without data would warn
+      logLevel: 1, // only errors, because a layer without data would warn
       config: makeConfig(),
     };
     chart.view?.finalize();
-    chart.view = (await window.vegaEmbed(place, spec, options)).view;
+    chart.view = (await window.vegaEmbed(container, spec, options)).view;
   } catch (error) {
-    place.textContent = `This chart could not be drawn: ${error.message}`;
+    container.textContent = `This chart could not be drawn: ${error.message}`;
   }
 }
 
@@ -78,16 +79,16 @@ const inView = new IntersectionObserver((entries) => {
 }, { rootMargin: "200px" });
 
 function watchCharts(view) {
-  for (const place of view.querySelectorAll(".vega")) inView.observe(place);
+  for (const container of view.querySelectorAll(".vega")) inView.observe(container);
 }
 
 function disposeCharts() {
   const view = document.getElementById("view");
-  for (const [place, chart] of charts) {
-    if (!view.contains(place)) continue;
-    inView.unobserve(place);
+  for (const [container, chart] of charts) {
+    if (!view.contains(container)) continue;
+    inView.unobserve(container);
     chart.view?.finalize();
-    charts.delete(place);
+    charts.delete(container);
   }
 }
 

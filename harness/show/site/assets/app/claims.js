@@ -10,56 +10,56 @@ ORDER BY rule, dataset, flow, steps`;
 async function showClaims(search) {
   const verdicts = await select("SELECT rowid, * FROM verdict_rows ORDER BY origin = 'ours', rowid");
   const open = new Set(search.getAll("claim"));
-  const keep = (claim) => ({ target }) => {
+  const saveOpen = (claim) => ({ target }) => {
     if (target.open) open.add(claim);
     else open.delete(claim);
-    keepAddress("claims", { claim: [...open] });
+    replaceAddress("claims", { claim: [...open] });
   };
-  const claims = [...Map.groupBy(verdicts, (one) => one.claim)];
+  const claims = [...Map.groupBy(verdicts, (row) => row.claim)];
   const origins = [...Map.groupBy(claims, ([, [first]]) => (first.origin === "ours" ? "Ours" : "The paper's"))];
   return [
     heading("Claims", "What the paper says and what we say, and whether these results support it in each setting. " +
       "Opposite: they show the contrary. Intervals are wider than the board's, because a claim may be judged four times.",
     sqlLink(CLAIMS_SQL)),
     ...(claims.length ? [] : [make("p", { class: "note" }, "No claim can be judged yet.")]),
-    ...origins.map(([title, some]) => make("section", { class: "claims" }, make("h2", {}, title),
-      ...some.map(([claim, rows]) => makeClaim(claim, rows, open.has(claim), keep(claim))))),
+    ...origins.map(([title, group]) => make("section", { class: "claims" }, make("h2", {}, title),
+      ...group.map(([claim, rows]) => makeClaim(claim, rows, open.has(claim), saveOpen(claim))))),
   ];
 }
 
-const nameSetting = (one) => [nameTable(one), settingsOf(one.settings)].filter(Boolean).join(", ");
+const nameSetting = (row) => [nameTable(row), settingsOf(row.settings)].filter(Boolean).join(", ");
 
 function makeClaim(claim, rows, open, ontoggle) {
   const [first] = rows;
-  const scale = findScale(rows.flatMap((one) => [one.low, one.high, one.mean]));
-  const wide = findScale(rows.flatMap((one) => [one.low, one.high, one.mean, one.printed]));
-  const counts = [...Map.groupBy(rows, (one) => one.decision)].map(([decision, some]) =>
-    make("span", { class: `word ${kindOf(decision)}` }, `${decision} ${some.length}`));
-  const lines = rows.map((one) => ({ ...one, kind: kindOf(one.decision) }));
-  const tall = Math.max(4, Math.min(10, 90 / rows.length));
+  const scale = findScale(rows.flatMap((row) => [row.low, row.high, row.mean]));
+  const printedScale = findScale(rows.flatMap((row) => [row.low, row.high, row.mean, row.printed]));
+  const counts = [...Map.groupBy(rows, (row) => row.decision)].map(([decision, group]) =>
+    make("span", { class: `word ${kindOf(decision)}` }, `${decision} ${group.length}`));
+  const lines = rows.map((row) => ({ ...row, kind: kindOf(row.decision) }));
+  const lineHeight = Math.max(4, Math.min(10, 90 / rows.length));
   return make("details", { class: "claim", open, ontoggle },
     make("summary", {},
       make("span", { class: "text" }, make("b", {}, first.text), make("small", {}, first.source === "ours" ? "" : first.source)),
-      drawIntervals(lines, scale, null, tall),
+      drawIntervals(lines, scale, null, lineHeight),
       make("span", { class: "counts" }, ...counts)),
     makeTable(`Settings of: ${first.text}`,
       ["setting", { num: `difference, ${first.unit}` }, "", { num: "n" }, "verdict"],
-      lines.map((one) => [
-        [nameSetting(one), " ", make("small", {}, [
-          one.comparison.replaceAll("conventional", "own rule"), one.budget === null ? null : `after ${count(one.budget, "step")} of pretraining`,
+      lines.map((line) => [
+        [nameSetting(line), " ", make("small", {}, [
+          line.comparison.replaceAll("conventional", "own rule"), line.budget === null ? null : `after ${count(line.budget, "step")} of pretraining`,
         ].filter(Boolean).join(", "))],
-        { num: difference(one.mean, one.low, one.high) },
-        drawIntervals([{ ...one, mark: one.printed }], wide),
-        { num: String(one.n ?? "–") },
-        [makeWord(one.decision), make("small", {}, ` ${one.why}${one.confirmatory ? "; confirmatory" : ""}`)],
+        { num: difference(line.mean, line.low, line.high) },
+        drawIntervals([{ ...line, mark: line.printed }], printedScale),
+        { num: String(line.n ?? "–") },
+        [makeWord(line.decision), make("small", {}, ` ${line.why}${line.confirmatory ? "; confirmatory" : ""}`)],
       ])),
     first.printed === null ? null : make("p", { class: "quiet" }, "The vertical mark is the difference that the paper prints."),
     ...nextSteps(rows));
 }
 
 function nextSteps(rows) {
-  const commands = [...new Set(rows.map((one) => one.next).filter(Boolean))];
-  if (commands.length) return [make("h3", {}, "What would decide it"), ...commands.map((one) => makeCode(one, "launch"))];
-  const open = rows.some((one) => one.decision === "undecided");
-  return open ? [make("p", { class: "quiet" }, "No launch within reach would decide the open verdicts.")] : [];
+  const commands = [...new Set(rows.map((row) => row.next).filter(Boolean))];
+  if (commands.length) return [make("h3", {}, "What would decide it"), ...commands.map((command) => makeCode(command, "launch"))];
+  const isOpen = rows.some((row) => row.decision === "undecided");
+  return isOpen ? [make("p", { class: "quiet" }, "No launch within reach would decide the open verdicts.")] : [];
 }

@@ -6,7 +6,7 @@ const ANSWER_LIMIT = { rows: 100_000, size: 64 * 2 ** 20 }; // rows of an answer
 let worker = null;
 let opening = null; // the promise of an open database
 let lastId = 0;
-const waiting = new Map(); // by id of the message
+const questions = new Map(); // {resolve, reject} by id of the message
 const scripts = new Map(); // promises by path
 
 function loadScript(path) {
@@ -28,24 +28,24 @@ function loadScript(path) {
 function askWorker(message) {
   return new Promise((resolve, reject) => {
     lastId += 1;
-    waiting.set(lastId, { resolve, reject });
+    questions.set(lastId, { resolve, reject });
     worker.postMessage({ ...message, id: lastId });
   });
 }
 
 function receiveAnswer({ data: { id, error, broken, ...answer } }) {
-  const question = waiting.get(id);
-  waiting.delete(id);
+  const question = questions.get(id);
+  questions.delete(id);
   if (broken) endWorker(error);
   if (error === undefined) question?.resolve(answer);
   else question?.reject(new Error(error));
 }
 
-function endWorker(why) {
+function endWorker(reason) {
   worker?.terminate();
   worker = opening = null;
-  for (const { reject } of waiting.values()) reject(new Error(why));
-  waiting.clear();
+  for (const { reject } of questions.values()) reject(new Error(reason));
+  questions.clear();
 }
 
 async function startWorker() {

@@ -7,9 +7,9 @@ const TEXT_ATTRIBUTES = new Set(["aria-label", "title", "placeholder", "aria-val
 // Shows invisible characters, and those that reorder others, by their number.
 function printable(text) {
   return String(text).replace(/[\p{Cc}\p{Cf}\p{Co}\p{Cs}\p{Zl}\p{Zp}]/gu, (character) => {
-    const number = character.codePointAt(0);
-    const [letter, length] = number < 256 ? ["x", 2] : number < 65536 ? ["u", 4] : ["U", 8];
-    return character === "\n" ? character : `\\${letter}${number.toString(16).padStart(length, "0")}`;
+    const code = character.codePointAt(0);
+    const [letter, length] = code < 256 ? ["x", 2] : code < 65536 ? ["u", 4] : ["U", 8];
+    return character === "\n" ? character : `\\${letter}${code.toString(16).padStart(length, "0")}`;
   });
 }
 
@@ -51,6 +51,8 @@ function heading(title, lead, ...aside) {
 }
 
 const makeSection = (title, ...content) => make("section", {}, make("h2", {}, title), ...content);
+const makeFold = (title, ...content) => make("details", {}, make("summary", {}, title), ...content);
+const makeAlert = (error) => make("p", { class: "note bad", role: "alert" }, error.message);
 
 // A table that scrolls where it is wider than its container. A cell is text, the text of a number in
 // {num}, or nodes; the first cell is the heading of its row.
@@ -71,8 +73,8 @@ function makeTable(label, heads, rows, kind = "") {
 }
 
 function makeFacts(pairs) {
-  const shown = pairs.filter(([, value]) => value !== null && value !== undefined && value !== "");
-  return make("dl", {}, ...shown.flatMap(([name, value]) => [make("dt", {}, name), make("dd", {}, value)]));
+  const filled = pairs.filter(([, value]) => value !== null && value !== undefined && value !== "");
+  return make("dl", {}, ...filled.flatMap(([name, value]) => [make("dt", {}, name), make("dd", {}, value)]));
 }
 
 function makeSelect(name, label, choices, chosen, all) {
@@ -95,9 +97,9 @@ function makeForm(label, onchange, ...fields) {
   }, ...fields);
 }
 
-// A button, if there are more rows than are shown.
-const makeMore = (rows, most, onclick) => (rows > most
-  ? [make("button", { type: "button", class: "more", onclick }, `Show ${Math.min(rows - most, ROWS_PER_PAGE)} more of ${rows.toLocaleString("en")}`)]
+// A button, if there are more rows than `limit`.
+const makeMore = (total, limit, onclick) => (total > limit
+  ? [make("button", { type: "button", class: "more", onclick }, `Show ${Math.min(total - limit, ROWS_PER_PAGE)} more of ${total.toLocaleString("en")}`)]
   : []);
 
 function saveFile(name, blob) {
@@ -127,8 +129,8 @@ function makeCode(text, label) {
 function number(value, digits = 4, sign = false) {
   if (value === null || value === undefined) return "–";
   const text = Math.abs(value).toFixed(digits);
-  const zero = Number(text) === 0;
-  return (value < 0 && !zero ? "−" : sign && !zero ? "+" : "") + text;
+  const isZero = Number(text) === 0;
+  return (value < 0 && !isZero ? "−" : sign && !isZero ? "+" : "") + text;
 }
 
 function difference(mean, low, high) {
@@ -136,7 +138,7 @@ function difference(mean, low, high) {
   return number(mean, 4, true) + (low === null ? "" : ` ± ${number((high - low) / 2)}`);
 }
 
-const count = (value, one, several = `${one}s`) => `${value.toLocaleString("en")} ${value === 1 ? one : several}`;
+const count = (value, noun) => `${value.toLocaleString("en")} ${value === 1 ? noun : `${noun}s`}`;
 
 function duration(seconds) {
   if (seconds === null || seconds === undefined) return "–";

@@ -27,66 +27,65 @@ GROUP BY factorization, budget, split`;
 function decodeMap({ values, dtype, low, scale }) {
   const bytes = values.slice().buffer;
   if (dtype === "<f4") return new Float32Array(bytes);
-  return Float32Array.from(values, (one) => low + scale * one);
+  return Float32Array.from(values, (value) => low + scale * value);
 }
 
 function findShade(share) {
-  const at = Math.min(Math.max(share, 0), 1) * (SHADES.length - 1);
-  const from = Math.min(Math.floor(at), SHADES.length - 2);
-  return SHADES[from].map((one, k) => Math.round(one + (at - from) * (SHADES[from + 1][k] - one)));
+  const position = Math.min(Math.max(share, 0), 1) * (SHADES.length - 1);
+  const index = Math.min(Math.floor(position), SHADES.length - 2);
+  return SHADES[index].map((level, k) => Math.round(level + (position - index) * (SHADES[index + 1][k] - level)));
 }
 
-function drawMap(canvas, values, offset, [least, most], kept) {
+function drawMap(canvas, values, offset, [lowest, highest], kept) {
   const { width, height } = canvas;
   const context = canvas.getContext("2d");
-  const across = width / PIXEL_SIZE;
-  for (let k = 0; k < across * (height / PIXEL_SIZE); k += 1) {
-    const [x, y] = [(k % across) * PIXEL_SIZE, Math.floor(k / across) * PIXEL_SIZE];
-    const shade = findShade((values[offset + k] - least) / (most - least || 1));
+  const columns = width / PIXEL_SIZE;
+  for (let k = 0; k < columns * (height / PIXEL_SIZE); k += 1) {
+    const [x, y] = [(k % columns) * PIXEL_SIZE, Math.floor(k / columns) * PIXEL_SIZE];
+    const shade = findShade((values[offset + k] - lowest) / (highest - lowest || 1));
     context.fillStyle = `rgb(${shade.join(" ")})`;
     context.fillRect(x, y, PIXEL_SIZE, PIXEL_SIZE);
     if (!kept) continue;
-    const at = offset + k;
-    if (kept[at >> 3] & (128 >> (at & 7))) continue;
-    context.fillStyle = "rgb(255 255 255 / 80%)"; // it has left
+    const bit = offset + k;
+    if (kept[bit >> 3] & (128 >> (bit & 7))) continue;
+    context.fillStyle = "rgb(255 255 255 / 80%)"; // this position has left
     context.fillRect(x, y, PIXEL_SIZE, PIXEL_SIZE);
   }
 }
 
-const nameChannels = (count) =>
-  (count === 3 ? ["red", "green", "blue"] : Array.from({ length: count }, (_, k) => `channel ${k}`));
+const nameChannels = (channels) =>
+  (channels === 3 ? ["red", "green", "blue"] : Array.from({ length: channels }, (_, k) => `channel ${k}`));
 
 const FORMS = { squeezed: "", self: "split by split" };
 
-function nameSeries(one) {
-  if (one.nms === "data") return `${one.score} of ${dataOf(one)}, seed ${one.seed}`;
-  const form = FORMS[one.nms] ?? one.nms;
-  const parts = [`${flowOf(one.flow)} on ${dataOf(one)}`, `seed ${one.seed}`, form, one.score === "cumulative" ? "" : one.score];
-  return `${parts.filter(Boolean).join(", ")} (${one.recipe_id.slice(0, 6)})`;
+function nameSeries(series) {
+  if (series.nms === "data") return `${series.score} of ${dataOf(series)}, seed ${series.seed}`;
+  const form = FORMS[series.nms] ?? series.nms;
+  const parts = [`${flowOf(series.flow)} on ${dataOf(series)}`, `seed ${series.seed}`, form, series.score === "cumulative" ? "" : series.score];
+  return `${parts.filter(Boolean).join(", ")} (${series.recipe_id.slice(0, 6)})`;
 }
 
-const writeMapsSql = (one) => `SELECT budget, split, mean_log_det, rank_gap, standard_error, mask_share, mask_share_by_chance, images
+const writeMapsSql = (series) => `SELECT budget, split, mean_log_det, rank_gap, standard_error, mask_share, mask_share_by_chance, images
 FROM contribution_maps
-WHERE pretraining_id = ${literal(one.pretraining_id)} AND score = ${literal(one.score)}
+WHERE pretraining_id = ${literal(series.pretraining_id)} AND score = ${literal(series.score)}
 ORDER BY budget, split`;
 
 async function showMaps(search) {
-  const series = await select(SERIES_SQL);
+  const allSeries = await select(SERIES_SQL);
   const title = "Maps";
-  if (!series.length) return [heading(title, "There are no contribution maps in these results yet.")];
-  const keyOf = (one) => `${one.pretraining_id}:${one.score}:${one.data_digest.slice(0, 8)}`;
-  const chosen = series.find((one) => keyOf(one) === search.get("series")) ?? series[0];
-  const values = ["budget", "split", "channel", "rule"].map((name) => [name, search.get(name) ?? ""]);
-  const state = { series: keyOf(chosen), ...Object.fromEntries(values) };
+  if (!allSeries.length) return [heading(title, "There are no contribution maps in these results yet.")];
+  const keyOf = (series) => `${series.pretraining_id}:${series.score}:${series.data_digest.slice(0, 8)}`;
+  const chosen = allSeries.find((series) => keyOf(series) === search.get("series")) ?? allSeries[0];
+  const state = { series: keyOf(chosen), ...readState(search, ["budget", "split", "channel", "rule"]) };
   const keys = [chosen.pretraining_id, chosen.data_digest];
   const [maps, tables] = await Promise.all([select(MAPS_SQL, [...keys, chosen.score]), select(TABLES_SQL, keys)]);
-  const budgets = [...new Set(maps.map((one) => one.budget))];
-  const splits = [...new Set(maps.map((one) => one.split))];
+  const budgets = [...new Set(maps.map((map) => map.budget))];
+  const splits = [...new Set(maps.map((map) => map.split))];
   const channels = nameChannels(maps[0].channels);
-  const ofData = chosen.nms === "data" || DATA_SCORES.test(chosen.score);
-  const rules = [...new Set(tables.map((one) => one.factorization))]
+  const isOfData = chosen.nms === "data" || DATA_SCORES.test(chosen.score);
+  const rules = [...new Set(tables.map((table) => table.factorization))]
     .filter((rule) => chosen.nms !== "data" || rule === chosen.score).sort();
-  const place = make("div", { class: "maps" });
+  const container = make("div", { class: "maps" });
   const output = make("output", { for: "budget" });
   const slider = make("input", { type: "range", id: "budget", name: "budget", min: "0", max: String(budgets.length - 1) });
   slider.value = String(Math.max(0, state.budget === "" ? budgets.length - 1 : budgets.indexOf(Number(state.budget))));
@@ -94,56 +93,56 @@ async function showMaps(search) {
   const fill = () => {
     const budget = budgets[Number(slider.value)];
     const text = `${budget.toLocaleString("en")} steps`;
-    output.textContent = ofData ? "no pretraining" : text;
+    output.textContent = isOfData ? "no pretraining" : text;
     slider.setAttribute("aria-valuetext", text);
-    const shown = maps.filter((one) => one.budget === budget && (!state.split || String(one.split) === state.split));
-    place.replaceChildren(...shown.map((one) => makeMapRow(one, channels, state, ofData,
-      tables.find((table) => table.factorization === state.rule && table.budget === budget && table.split === one.split))));
+    const shown = maps.filter((map) => map.budget === budget && (!state.split || String(map.split) === state.split));
+    container.replaceChildren(...shown.map((map) => makeMapRow(map, channels, state, isOfData,
+      tables.find((table) => table.factorization === state.rule && table.budget === budget && table.split === map.split))));
   };
   const form = makeForm("Maps", ({ target }) => {
     if (target === slider) state.budget = String(budgets[Number(slider.value)]);
     else state[target.name] = target.value;
-    keepAddress("maps", state);
+    replaceAddress("maps", state);
     if (target.name !== "series") fill();
     else {
-      keepAddress("maps", { series: state.series });
+      replaceAddress("maps", { series: state.series });
       refreshView("series");
     }
   },
-  makeSelect("series", "Pretraining", series.map((one) => [keyOf(one), nameSeries(one)]), state.series),
-  makeSelect("split", "Split", splits.map((one) => [String(one), `up to split ${one}`]), state.split, "all"),
+  makeSelect("series", "Pretraining", allSeries.map((series) => [keyOf(series), nameSeries(series)]), state.series),
+  makeSelect("split", "Split", splits.map((split) => [String(split), `up to split ${split}`]), state.split, "all"),
   makeSelect("channel", "Channel", channels.map((name, k) => [String(k), name]), state.channel, "all"),
-  makeSelect("rule", "Pale: what leaves by", rules.map((rule) => [rule, ruleOf(rule)]), state.rule, "nothing"),
+  makeSelect("rule", "Pale: positions that leave by", rules.map((rule) => [rule, ruleOf(rule)]), state.rule, "nothing"),
   budgets.length > 1 ? make("label", { class: "slider" }, "Steps of pretraining ", slider, output) : null);
   fill();
-  const lead = ofData ? "A map of the data: a statistic of each position of the images, without any flow."
+  const lead = isOfData ? "A map of the data: a statistic of each position of the images, without any flow."
     : "What each position adds to the log-determinant up to a split, averaged over the training images. Rules read these maps.";
   return [
     heading(title, lead, sqlLink(writeMapsSql(chosen))),
-    form, place,
+    form, container,
   ];
 }
 
-function makeMapRow(one, channels, state, ofData, table) {
-  const values = decodeMap(one);
+function makeMapRow(map, channels, state, isOfData, table) {
+  const values = decodeMap(map);
   const range = [Math.min(...values), Math.max(...values)];
-  const size = one.height * one.width;
-  const unit = ofData ? "squared pixel values" : "nats";
+  const size = map.height * map.width;
+  const unit = isOfData ? "squared pixel values" : "nats";
   const round = (value) => Number(value.toPrecision(3));
-  const left = table ? `; pale is what leaves by ${ruleOf(table.factorization)}` : "";
-  const missing = state.rule && !table ? `; ${ruleOf(state.rule)} was not trained at this budget` : "";
+  const paleNote = table ? `; pale positions leave by ${ruleOf(table.factorization)}` : "";
+  const missingNote = state.rule && !table ? `; ${ruleOf(state.rule)} was not trained at this budget` : "";
   const pictures = channels.map((name, k) => {
     if (state.channel && state.channel !== String(k)) return null;
     const mean = values.subarray(k * size, (k + 1) * size).reduce((sum, value) => sum + value, 0) / size;
     const canvas = make("canvas", {
-      width: one.width * PIXEL_SIZE, height: one.height * PIXEL_SIZE, role: "img",
-      "aria-label": `Map up to split ${one.split}, ${name}, mean ${round(mean)} ${unit}${left}`,
+      width: map.width * PIXEL_SIZE, height: map.height * PIXEL_SIZE, role: "img",
+      "aria-label": `Map up to split ${map.split}, ${name}, mean ${round(mean)} ${unit}${paleNote}`,
     });
     drawMap(canvas, values, k * size, range, table?.kept);
     return make("figure", {}, canvas, make("figcaption", {}, name));
   });
   return make("section", {},
-    make("h2", {}, `Up to split ${one.split} `,
-      make("small", {}, `${round(range[0])} to ${round(range[1])} ${unit}, dark to bright${missing}`)),
+    make("h2", {}, `Up to split ${map.split} `,
+      make("small", {}, `${round(range[0])} to ${round(range[1])} ${unit}, dark to bright${missingNote}`)),
     make("div", { class: "row" }, ...pictures));
 }

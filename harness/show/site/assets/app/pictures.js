@@ -41,30 +41,30 @@ function makeLegend() {
 
 // A scale that contains all these values and zero.
 function findScale(values) {
-  const finite = [0, ...values.filter((one) => Number.isFinite(one))];
+  const finite = [0, ...values.filter(Number.isFinite)];
   const [least, most] = [Math.min(...finite), Math.max(...finite)];
   const room = (most - least) * 0.04 || 0.01;
   return [least - room, most + room];
 }
 
 // A line for each interval {mean, low, high, kind, mark}, and a dashed line at zero.
-function drawIntervals(rows, [least, most], label, tall = 14) {
-  const at = (value) => (100 * (Math.min(Math.max(value, least), most) - least)) / (most - least);
+function drawIntervals(rows, [least, most], label, lineHeight = 14) {
+  const findX = (value) => (100 * (Math.min(Math.max(value, least), most) - least)) / (most - least);
   const line = (kind, x1, x2, y1, y2) => draw("line", { class: kind, x1, x2, y1, y2 });
   const parts = rows.flatMap(({ mean, low, high, kind = "", mark = null }, k) => {
-    const middle = (k + 0.5) * tall;
-    const reach = Math.min(4, 0.32 * tall);
+    const middle = (k + 0.5) * lineHeight;
+    const reach = Math.min(4, 0.32 * lineHeight);
     return [
-      mark === null ? null : line("mark", at(mark), at(mark), middle - reach, middle + reach),
-      low === null ? null : line(`range ${kind}`, at(low), at(high), middle, middle),
-      line(`mean ${kind}`, at(mean), at(mean), middle - reach, middle + reach),
+      mark === null ? null : line("mark", findX(mark), findX(mark), middle - reach, middle + reach),
+      low === null ? null : line(`range ${kind}`, findX(low), findX(high), middle, middle),
+      line(`mean ${kind}`, findX(mean), findX(mean), middle - reach, middle + reach),
     ];
   });
-  const height = tall * rows.length;
+  const height = lineHeight * rows.length;
   return draw("svg", {
     class: "interval", viewBox: `0 0 100 ${height}`, preserveAspectRatio: "none", height,
     role: label ? "img" : null, "aria-label": label, "aria-hidden": label ? null : "true",
-  }, line("zero", at(0), at(0), 0, height), ...parts);
+  }, line("zero", findX(0), findX(0), 0, height), ...parts);
 }
 
 function makeScale([least, most]) {

@@ -10,15 +10,15 @@ GROUP BY rule ORDER BY better DESC, worse, rule`;
 async function showRules(search) {
   const [rules, board] = await Promise.all([readRules(), readBoard()]);
   const ranked = Map.groupBy(board.filter((row) => row.n !== null), (row) => row.rule);
-  const wanted = search.get("rule");
-  const list = (listed) => make("ul", { class: "cards" }, ...rules.filter((one) => one.listed === listed)
-    .map((one) => makeRule(one, ranked.get(one.rule) ?? [], one.rule === wanted)));
+  const openRule = search.get("rule");
+  const list = (listed) => make("ul", { class: "cards" }, ...rules.filter((row) => row.listed === listed)
+    .map((row) => makeRule(row, ranked.get(row.rule) ?? [], row.rule === openRule)));
   return [
     heading("Rules", "A rule chooses which half of the dimensions leaves at each split. Each picture is eight by eight " +
       "positions of a channel; if the three channels differ, each is drawn. Rules that read maps or images are drawn by an example.", sqlLink(RULES_SQL)),
     makeLegend(),
     list(1),
-    rules.some((one) => !one.listed) ? makeSection("Other words and patterns in these results", list(0)) : null,
+    rules.some((row) => !row.listed) ? makeSection("Other words and patterns in these results", list(0)) : null,
   ];
 }
 

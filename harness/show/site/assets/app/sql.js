@@ -41,26 +41,26 @@ GROUP BY kind ORDER BY kind`],
 ];
 
 let running = null; // ends the run
-function stopRun(why) {
-  running?.(why);
+function stopRun(reason) {
+  running?.(reason);
 }
 
 async function showSql(search) {
-  const given = search.get("sql");
+  const linkedSql = search.get("sql");
   const editor = make("textarea", {
     id: "query", rows: "9", spellcheck: "false", autocapitalize: "off", autocomplete: "off", required: true,
   });
-  editor.value = given ?? EXAMPLES[0][1];
-  const go = make("button", { type: "submit", class: "button" }, "Run");
-  const stop = make("button", { type: "button", disabled: true, onclick: () => endWorker("stopped") }, "Stop");
-  const status = make("output", { role: "status" }, given === null ? "" : "This query is from the link. Press Run to start it.");
-  const place = make("div", { id: "rows" });
+  editor.value = linkedSql ?? EXAMPLES[0][1];
+  const runButton = make("button", { type: "submit", class: "button" }, "Run");
+  const stopButton = make("button", { type: "button", disabled: true, onclick: () => endWorker("stopped") }, "Stop");
+  const status = make("output", { role: "status" }, linkedSql === null ? "" : "This query is from the link. Press Run to start it.");
+  const container = make("div", { id: "rows" });
   const run = async () => {
     if (running) return;
     const sql = editor.value;
-    keepAddress("sql", { sql });
-    [go.disabled, stop.disabled] = [true, false];
-    place.replaceChildren();
+    replaceAddress("sql", { sql });
+    [runButton.disabled, stopButton.disabled] = [true, false];
+    container.replaceChildren();
     let timer = null;
     running = endWorker;
     try {
@@ -69,28 +69,28 @@ async function showSql(search) {
       status.textContent = "Running…";
       timer = setTimeout(() => endWorker(`stopped after ${MAX_SECONDS} s`), MAX_SECONDS * 1000);
       const began = performance.now();
-      showRows(await query(sql, [], QUERY_LIMIT), (performance.now() - began) / 1000, status, place);
+      showRows(await query(sql, [], QUERY_LIMIT), (performance.now() - began) / 1000, status, container);
     } catch (error) {
       status.textContent = "";
-      place.replaceChildren(make("p", { class: "note bad", role: "alert" }, error.message));
+      container.replaceChildren(makeAlert(error));
     } finally {
       clearTimeout(timer);
       running = null;
-      [go.disabled, stop.disabled] = [false, true];
+      [runButton.disabled, stopButton.disabled] = [false, true];
     }
   };
   editor.addEventListener("keydown", (event) => {
     if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) run();
   });
   const form = make("form", { class: "console", onsubmit: (event) => { event.preventDefault(); run(); } },
-    make("label", { for: "query" }, "A SELECT statement"), editor, make("div", { class: "actions" }, go, stop, status));
+    make("label", { for: "query" }, "A SELECT statement"), editor, make("div", { class: "actions" }, runButton, stopButton, status));
   const examples = make("ul", { class: "examples" }, ...EXAMPLES.map(([question, sql]) => make("li", {}, make("button", {
     type: "button", class: "plain",
     onclick: () => {
       editor.value = sql;
-      place.replaceChildren();
+      container.replaceChildren();
       status.textContent = "";
-      keepAddress("sql", { sql });
+      replaceAddress("sql", { sql });
       editor.focus();
     },
   }, question))));
@@ -102,18 +102,18 @@ async function showSql(search) {
   }, make("summary", {}, "Tables and views"));
   return [
     heading("SQL", "This site is one SQLite database. Queries run in this browser; nothing is sent anywhere."),
-    make("div", { class: "sql" }, make("div", {}, form, place),
+    make("div", { class: "sql" }, make("div", {}, form, container),
       make("aside", { "aria-label": "Help" }, make("h2", {}, "Questions"), examples, schema)),
   ];
 }
 
 async function readSchema() {
-  const columns = await select(`SELECT m.name AS place, m.type, c.name FROM sqlite_schema AS m, pragma_table_info(m.name) AS c
-WHERE m.type IN ('view', 'table') AND m.name NOT LIKE 'lcma_%' AND m.name NOT LIKE 'sqlite_%'
-ORDER BY m.type DESC, m.name <> 'board', m.name, c.cid`);
-  return [...Map.groupBy(columns, (one) => one.place)].map(([place, some]) =>
-    make("details", {}, make("summary", {}, make("code", {}, place), some[0].type === "view" ? " view" : ""),
-      make("p", { class: "columns-of" }, some.map((one) => one.name).join(", "))));
+  const columns = await select(`SELECT t.name AS table_name, t.type, c.name FROM sqlite_schema AS t, pragma_table_info(t.name) AS c
+WHERE t.type IN ('view', 'table') AND t.name NOT LIKE 'lcma_%' AND t.name NOT LIKE 'sqlite_%'
+ORDER BY t.type DESC, t.name <> 'board', t.name, c.cid`);
+  return [...Map.groupBy(columns, (column) => column.table_name)].map(([table, group]) =>
+    makeFold([make("code", {}, table), group[0].type === "view" ? " view" : ""],
+      make("p", { class: "columns-of" }, group.map((column) => column.name).join(", "))));
 }
 
 const isNumber = (value) => typeof value === "number" || typeof value === "bigint";
@@ -127,27 +127,27 @@ function showValue(value) {
   return text.length > MAX_LENGTH ? `${text.slice(0, MAX_LENGTH)}…` : text;
 }
 
-function showRows({ columns, rows, whole }, seconds, status, place) {
+function showRows({ columns, rows, whole }, seconds, status, container) {
   const more = whole ? "" : "; there are more rows";
   const cut = rows.length > TABLE_ROWS ? `, the first ${TABLE_ROWS} below` : "";
   status.textContent = `${count(rows.length, "row")} in ${seconds.toFixed(2)} s${cut}${more}.`;
   if (!columns.length) return;
   const numeric = columns.map((_, k) => rows.length > 0 && rows.every((row) => row[k] === null || isNumber(row[k])));
   const cell = (content, k) => (numeric[k] ? { num: content } : content);
-  place.replaceChildren(...[
+  container.replaceChildren(...[
     plotRows(columns, rows),
     makeTable("Rows", columns.map(cell), rows.slice(0, TABLE_ROWS).map((row) =>
       row.map((value, k) => cell(showValue(value), k))), "tall answer"),
     make("p", {}, make("button", { type: "button", onclick: () => saveCsv(columns, rows) }, "Download as CSV")),
   ].filter(Boolean));
-  watchCharts(place);
+  watchCharts(container);
 }
 
 function writeField(value) {
   if (value === null) return "";
-  if (value instanceof Uint8Array) return Array.from(value, (one) => one.toString(16).padStart(2, "0")).join("");
+  if (value instanceof Uint8Array) return Array.from(value, (byte) => byte.toString(16).padStart(2, "0")).join("");
   if (isNumber(value)) return String(value);
-  // A spreadsheet would take such text for a formula.
+  // A spreadsheet would read such text as a formula.
   const text = /^[=+\-@\t\r]/.test(value) ? `'${value}` : value;
   return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
 }
@@ -159,19 +159,19 @@ function saveCsv(columns, rows) {
 
 // Draws an answer of two columns: names and numbers as dots, or two numbers as points.
 function plotRows(columns, rows) {
-  const full = rows.filter((row) => row.every((value) => value !== null));
-  if (columns.length !== 2 || full.length < 2) return null;
+  const filled = rows.filter((row) => row.every((value) => value !== null));
+  if (columns.length !== 2 || filled.length < 2) return null;
   const [numeric, textual] = [isNumber, (value) => typeof value === "string"].map((test) =>
-    columns.map((_, k) => full.every((row) => test(row[k]))));
-  const named = textual[0] && numeric[1] ? 0 : textual[1] && numeric[0] ? 1 : null;
-  if (named === null && !(numeric[0] && numeric[1])) return null;
-  const [x, y] = named === null ? [0, 1] : [1 - named, named];
-  const shown = full.slice(0, named === null ? PLOT_LIMIT.points : PLOT_LIMIT.names);
+    columns.map((_, k) => filled.every((row) => test(row[k]))));
+  const nameColumn = textual[0] && numeric[1] ? 0 : textual[1] && numeric[0] ? 1 : null;
+  if (nameColumn === null && !(numeric[0] && numeric[1])) return null;
+  const [x, y] = nameColumn === null ? [0, 1] : [1 - nameColumn, nameColumn];
+  const shown = filled.slice(0, nameColumn === null ? PLOT_LIMIT.points : PLOT_LIMIT.names);
   const show = (value) => (isNumber(value) ? Number(value) : printable(value).slice(0, MAX_LENGTH));
-  const what = `${columns[y]} ${named === null ? "over" : "and"} ${columns[x]}`;
+  const title = `${columns[y]} ${nameColumn === null ? "over" : "and"} ${columns[x]}`;
   return plotPoints(
     shown.map((row) => ({ x: show(row[x]), y: show(row[y]) })), { type: "point", filled: true, opacity: 1, size: 60 },
-    columns[x], named === null ? columns[y] : null,
-    `${what}, ${shown.length === full.length ? "" : "the first "}${count(shown.length, "row")}`,
+    columns[x], nameColumn === null ? columns[y] : null,
+    `${title}, ${shown.length === filled.length ? "" : "the first "}${count(shown.length, "row")}`,
   );
 }

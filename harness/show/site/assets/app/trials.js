@@ -15,80 +15,80 @@ const SEARCHED = `' ' || t.id || ' ' || t.flow || ' ' || t.dataset || ' ' || t.v
        coalesce(' at ' || t.budget, '') || ' ' || coalesce(t.map_options, '') || ' ' ||
        j.state || ' ' || t.recipe_id`;
 
-const nameTrial = (one) => `${nameRow(one)}, seed ${one.seed}`;
+const nameTrial = (trial) => `${nameRow(trial)}, seed ${trial.seed}`;
 const linkTrial = (text, trial, label = null) =>
   link(text, "trial", { id: trial.id, data: trial.data_digest?.slice(0, 12) }, { "aria-label": label });
 
-// The WHERE clause of the filters, and of a row of the board, if one is given.
+// The WHERE clause of the filters, and of a row of the board unless it is null.
 function writeTrialsWhere(state, row) {
-  const ofRow = row === null ? [] : [
+  const rowConditions = row === null ? [] : [
     equals("t.recipe_id", row.recipe_id), equals("j.data_digest", row.data_digest),
     equals("t.factorization", row.factorization), equals("t.budget", row.budget),
     equals("t.map_options", row.map_options),
   ];
-  const chosen = [["t.flow", state.flow], ["t.dataset", state.dataset], ["j.state", state.state]]
+  const choices = [["t.flow", state.flow], ["t.dataset", state.dataset], ["j.state", state.state]]
     .filter(([, value]) => value).map(([column, value]) => equals(column, value));
   const seeds = [...state.q.matchAll(/\bseed (\d+)/g)].map(([, seed]) => equals("t.seed", Number(seed)));
   const words = state.q.replace(/\bseed \d+/g, "").split(/\s+/).filter(Boolean).map((word) =>
     `${SEARCHED} LIKE ${literal(`% ${word.replace(/[\\%_]/g, "\\$&")}%`)} ESCAPE '\\'`);
-  const where = [...ofRow, ...chosen, ...seeds, ...words];
+  const where = [...rowConditions, ...choices, ...seeds, ...words];
   return where.length ? `\nWHERE ${where.join("\n  AND ")}` : "";
 }
 
 async function showTrials(search) {
-  const state = Object.fromEntries(["flow", "dataset", "state", "q", "row"].map((name) => [name, search.get(name) ?? ""]));
-  let most = Math.max(ROWS_PER_PAGE, Number(search.get("rows")) || 0);
+  const state = readState(search, ["flow", "dataset", "state", "q", "row"]);
+  let limit = Math.max(ROWS_PER_PAGE, Number(search.get("rows")) || 0);
   const row = state.row ? await readRow(state.row) : null;
-  const readNames = async (sql) => (await select(sql)).map((one) => [one.name, printable(one.name)]);
+  const readNames = async (sql) => (await select(sql)).map(({ name }) => [name, printable(name)]);
   const [flows, sets, states] = await Promise.all([
     readNames("SELECT DISTINCT flow AS name FROM flow_trials ORDER BY 1"),
     readNames("SELECT DISTINCT dataset AS name FROM flow_trials ORDER BY 1"),
     readNames("SELECT DISTINCT state AS name FROM jobs WHERE kind = 'trial' ORDER BY 1"),
   ]);
-  const place = make("div", {});
-  const shown = make("output", {});
-  const sql = make("span", {});
-  let latest = 0;
+  const container = make("div", {});
+  const counter = make("output", {});
+  const sqlAside = make("span", {});
+  let lastFill = 0;
   const fill = async () => {
-    const mine = (latest += 1);
+    const thisFill = (lastFill += 1);
     const where = writeTrialsWhere(state, row);
     const text = `${TRIALS_SQL}${where}
 ORDER BY t.dataset, t.flow, t.factorization, t.recipe_id, t.budget, t.map_options, t.seed`;
     const [rows, [{ n }]] = await Promise.all([
-      select(`${text}\nLIMIT ${most}`),
+      select(`${text}\nLIMIT ${limit}`),
       select(`SELECT count(*) AS n FROM flow_trials AS t LEFT JOIN jobs AS j ON j.trial_id = t.id${where}`),
     ]);
-    if (mine !== latest) return;
-    shown.textContent = count(n, "trial");
-    sql.replaceChildren(sqlLink(text));
-    place.replaceChildren(makeTrialTable(rows), ...makeMore(n, most, () => { most += ROWS_PER_PAGE; keep(); fill(); }));
+    if (thisFill !== lastFill) return;
+    counter.textContent = count(n, "trial");
+    sqlAside.replaceChildren(sqlLink(text));
+    container.replaceChildren(makeTrialTable(rows), ...makeMore(n, limit, () => { limit += ROWS_PER_PAGE; saveState(); fill(); }));
   };
-  const keep = () => keepAddress("trials", { ...state, rows: most > ROWS_PER_PAGE ? most : "" });
+  const saveState = () => replaceAddress("trials", { ...state, rows: limit > ROWS_PER_PAGE ? limit : "" });
   const form = makeForm("Filter trials", ({ target }) => {
     state[target.name] = target.value;
-    most = ROWS_PER_PAGE;
-    keep();
-    fill().catch((error) => place.replaceChildren(make("p", { class: "note bad", role: "alert" }, error.message)));
+    limit = ROWS_PER_PAGE;
+    saveState();
+    fill().catch((error) => container.replaceChildren(makeAlert(error)));
   },
   makeSelect("flow", "Flow", flows.map(([value, text]) => [value, flowOf(text)]), state.flow, "all"),
   makeSelect("dataset", "Data set", sets, state.dataset, "all"),
-  makeSelect("state", "State", states, state.state, "all"), makeSearch(state.q, "low 1000 seed 3"), shown);
+  makeSelect("state", "State", states, state.state, "all"), makeSearch(state.q, "low 1000 seed 3"), counter);
   await fill();
   return [
-    heading("Trials", "A trial is one training: a rule, a recipe, a data set and a seed.", sql),
+    heading("Trials", "A trial is one training: a rule, a recipe, a data set and a seed.", sqlAside),
     row ? make("p", { class: "note" }, `Trials of the row ${nameRow(row)}, ${nameTable(row)}. `, link("All trials", "trials")) : null,
-    form, place,
+    form, container,
   ];
 }
 
 function makeTrialTable(rows) {
-  return makeTable("Trials", ["trial", "flow", "data set", { num: "seed" }, { num: "bits/dim" }, "state"], rows.map((one) => [
-    linkTrial(nameRow(one), one, nameTrial(one)),
-    [flowOf(one.flow), make("small", {}, ` ${one.recipe_id.slice(0, 6)}`)],
-    dataOf(one),
-    { num: String(one.seed) },
-    { num: number(one.bits_per_dim) },
-    one.state === null || one.state === "done" ? one.state ?? "planned" : `${one.state}, ${one.step} of ${one.steps}`,
+  return makeTable("Trials", ["trial", "flow", "data set", { num: "seed" }, { num: "bits/dim" }, "state"], rows.map((trial) => [
+    linkTrial(nameRow(trial), trial, nameTrial(trial)),
+    [flowOf(trial.flow), make("small", {}, ` ${trial.recipe_id.slice(0, 6)}`)],
+    dataOf(trial),
+    { num: String(trial.seed) },
+    { num: number(trial.bits_per_dim) },
+    trial.state === null || trial.state === "done" ? trial.state ?? "planned" : `${trial.state}, ${trial.step} of ${trial.steps}`,
   ]), "list");
 }
 
@@ -130,41 +130,41 @@ const ROW_SQL = `SELECT row_key FROM board_rows
 WHERE recipe_id = ? AND data_digest = ? AND factorization = ? AND budget IS ? AND map_options IS ?`;
 
 async function showTrial(search) {
-  const [one] = await select(TRIAL_SQL, [search.get("id") ?? "", search.get("data") ?? ""]);
-  if (!one) {
+  const [trial] = await select(TRIAL_SQL, [search.get("id") ?? "", search.get("data") ?? ""]);
+  if (!trial) {
     return [heading("Trial", "These results have no such trial."), make("p", {}, link("All trials", "trials"))];
   }
-  const row = [one.recipe_id, one.data_digest, one.factorization, one.budget, one.map_options];
-  const [measures, points, seeds, rules, [own]] = await Promise.all([
-    select("SELECT * FROM measurements WHERE attempt_id = ? AND protocol = 'plain'", [one.current_id]),
-    select(POINTS_SQL, [one.current_id]),
-    select(SEEDS_SQL, [...row, one.id]),
-    select(RULES_OF_SEED_SQL, [one.recipe_id, one.data_digest, one.seed, one.id]),
-    select(ROW_SQL, row),
+  const rowKey = [trial.recipe_id, trial.data_digest, trial.factorization, trial.budget, trial.map_options];
+  const [measures, points, seeds, rules, [boardRow]] = await Promise.all([
+    select("SELECT * FROM measurements WHERE attempt_id = ? AND protocol = 'plain'", [trial.current_id]),
+    select(POINTS_SQL, [trial.current_id]),
+    select(SEEDS_SQL, [...rowKey, trial.id]),
+    select(RULES_OF_SEED_SQL, [trial.recipe_id, trial.data_digest, trial.seed, trial.id]),
+    select(ROW_SQL, rowKey),
   ]);
-  const find = (name) => measures.find((each) => each.name === name);
+  const find = (name) => measures.find((measure) => measure.name === name);
   const bits = find("bits_per_dim");
-  const state = one.state === "done" ? "Done" : one.state;
+  const state = trial.state === "done" ? "Done" : trial.state;
   return [
-    heading(nameTrial(one),
-      `${flowOf(one.flow)} on ${dataOf(one)}, ${one.profile} profile. ${state} at step ${one.step} of ${one.steps}.`,
-      sqlLink(writeMeasuresSql(one.id))),
+    heading(nameTrial(trial),
+      `${flowOf(trial.flow)} on ${dataOf(trial)}, ${trial.profile} profile. ${state} at step ${trial.step} of ${trial.steps}.`,
+      sqlLink(writeMeasuresSql(trial.id))),
     bits ? makeResult(bits) : make("p", { class: "note" }, "No result yet."),
     make("div", { class: "columns" },
-      bits ? makeParts(find("log_prior"), find("log_det"), bits, one.channels * one.size ** 2) : null,
-      makeSection("Facts", makeTrialFacts(one, own))),
-    ...[...Map.groupBy(points, (each) => each.curve)].map(([name, some]) => makeCurve(name, some, search)),
+      bits ? makeParts(find("log_prior"), find("log_det"), bits, trial.channels * trial.size ** 2) : null,
+      makeSection("Facts", makeTrialFacts(trial, boardRow))),
+    ...[...Map.groupBy(points, (point) => point.curve)].map(([name, curve]) => makeCurve(name, curve, search)),
     seeds.length + rules.length ? makeSection("Siblings",
-      makeSiblings("Other seeds of this rule", seeds, (each) => `seed ${each.seed}`),
+      makeSiblings("Other seeds of this rule", seeds, (sibling) => `seed ${sibling.seed}`),
       makeSiblings("Other rules with this seed", rules, nameRow)) : null,
     makeSection("How to reproduce",
       make("p", {}, "This trains it again from scratch, with its pretraining, and compares every measure:"),
-      makeCode(`lcma reproduce ${one.id} --db results.sqlite`, "how to reproduce this trial"),
+      makeCode(`lcma reproduce ${trial.id} --db results.sqlite`, "how to reproduce this trial"),
       make("p", { class: "quiet" }, link("Save results.sqlite", "about"), " first, and prepare the data set.")),
-    make("p", {}, link("Its attempts", "sql", { sql: writeAttemptsSql(one.job_id) }), ", ",
-      link("all its measures", "sql", { sql: writeMeasuresSql(one.id) })),
-    make("details", {}, make("summary", {}, "The whole recipe"),
-      makeCode(JSON.stringify(JSON.parse(one.body), null, 1), "recipe")),
+    make("p", {}, link("Its attempts", "sql", { sql: writeAttemptsSql(trial.job_id) }), ", ",
+      link("all its measures", "sql", { sql: writeMeasuresSql(trial.id) })),
+    makeFold("The whole recipe",
+      makeCode(JSON.stringify(JSON.parse(trial.body), null, 1), "recipe")),
   ];
 }
 
@@ -173,19 +173,19 @@ function makeResult({ value, standard_error: error, images }) {
   return make("p", { class: "result" }, make("strong", {}, `${number(value)} bits/dim`), beside);
 }
 
-function makeTrialFacts(one, own) {
-  const series = `${one.pretraining_id}:cumulative:${one.data_digest.slice(0, 8)}`;
+function makeTrialFacts(trial, boardRow) {
+  const series = `${trial.pretraining_id}:cumulative:${trial.data_digest.slice(0, 8)}`;
   const code = (text) => make("code", {}, text);
-  const rule = ruleOf(one.factorization);
+  const rule = ruleOf(trial.factorization);
   return makeFacts([
-    ["rule", rule === one.factorization ? rule : `${rule} (${one.factorization})`],
-    ["pretraining", one.budget === null ? "none" : link(count(one.budget, "step"), "maps", { series, budget: one.budget })],
-    ["map options", optionsOf(one.map_options)],
-    ["size", `${one.size}×${one.size}, ${count(one.splits, "split")}`],
-    ["row", own ? link("compare it", "compare", { a: own.row_key }) : null],
-    ["recipe", code(one.recipe_id)],
-    ["data", code(one.data_digest.slice(0, 20))],
-    ["trial", code(one.id)],
+    ["rule", rule === trial.factorization ? rule : `${rule} (${trial.factorization})`],
+    ["pretraining", trial.budget === null ? "none" : link(count(trial.budget, "step"), "maps", { series, budget: trial.budget })],
+    ["map options", optionsOf(trial.map_options)],
+    ["size", `${trial.size}×${trial.size}, ${count(trial.splits, "split")}`],
+    ["row", boardRow ? link("compare it", "compare", { a: boardRow.row_key }) : null],
+    ["recipe", code(trial.recipe_id)],
+    ["data", code(trial.data_digest.slice(0, 20))],
+    ["trial", code(trial.id)],
   ]);
 }
 
@@ -210,36 +210,36 @@ function makeParts(prior, det, bits, dimensions) {
 function makeCurve(name, points, search) {
   const title = name.replace(/_bits_per_dim$/, " bits/dim").replaceAll("_", " ");
   const last = points.at(-1);
-  const place = make("div", {});
+  const container = make("div", {});
   const fill = () => {
     const text = `step ${slider.value}`;
     slider.setAttribute("aria-valuetext", text);
     const rows = points.filter(({ step }) => step >= slider.value).map(({ step, value }) => ({ x: step, y: value }));
-    place.replaceChildren(plotPoints(rows, { type: "line", point: rows.length < 3 }, "training step", title,
+    container.replaceChildren(plotPoints(rows, { type: "line", point: rows.length < 3 }, "training step", title,
       `${title} from ${text} on, ${number(last.value)} at step ${last.step}`));
-    watchCharts(place);
+    watchCharts(container);
   };
   const slider = make("input", {
     type: "range", min: "0", max: String(last.step), step: String(Math.max(1, Math.round(last.step / 100))),
     onchange: () => {
-      keepAddress("trial", { id: search.get("id"), data: search.get("data"), from: slider.value });
+      replaceAddress("trial", { id: search.get("id"), data: search.get("data"), from: slider.value });
       fill();
     },
   });
   slider.value = search.get("from") ?? (points.length > 10 ? EARLY * last.step : 0);
   fill();
-  return makeSection(`Curve: ${title}`, place,
+  return makeSection(`Curve: ${title}`, container,
     points.length > 2 ? make("div", { class: "filters zoom" }, make("label", { class: "slider" }, "from step", slider)) : null,
-    make("details", {}, make("summary", {}, "The numbers"),
+    makeFold("The numbers",
       makeTable(`Points of ${title}`, [{ num: "step" }, { num: title }],
-        points.map((one) => [{ num: String(one.step) }, { num: number(one.value) }]), "fits tall")));
+        points.map(({ step, value }) => [{ num: String(step) }, { num: number(value) }]), "fits tall")));
 }
 
 function makeSiblings(label, rows, name) {
   if (!rows.length) return null;
-  const links = rows.slice(0, 40).map((one) =>
-    linkTrial(`${name(one)} ${one.bits_per_dim === null ? `(${one.state})` : number(one.bits_per_dim)}`, one));
+  const links = rows.slice(0, 40).map((trial) =>
+    linkTrial(`${name(trial)} ${trial.bits_per_dim === null ? `(${trial.state})` : number(trial.bits_per_dim)}`, trial));
   const more = rows.length - links.length;
-  return make("p", { class: "siblings" }, `${label}: `, ...links.flatMap((one, k) => [k ? ", " : "", one]),
+  return make("p", { class: "siblings" }, `${label}: `, ...links.flatMap((item, k) => [k ? ", " : "", item]),
     more > 0 ? ` and ${more} more.` : ".");
 }
