@@ -13,7 +13,6 @@ from lcma.harness import data
 from lcma.harness.launch.plan import (
     Plan,
     check_compilable,
-    count_slots,
     find_unmeasured,
     list_histories,
     make_plan,
@@ -47,12 +46,13 @@ def run_plan(
     checked, store = read_spec(spec, place, overrides), open_existing(place)
     with noting_slowness(f"planning {format_count(count_cells(checked), 'cell')}"):
         plan = make_plan(checked, place, store)
-    check_compilable(plan.expansion, checked.resources.model_copy(update={"gpus": checked.gpus}))
+    resources = checked.resources.model_copy(update={"gpus": checked.gpus})
+    check_compilable(plan.expansion, resources)
     for line in rehearse_plugins(plan):
         print_error(line)
     require_valid(plan, skip_invalid=True)  # if no cell can be run there is nothing to show
     histories = list_histories(store)
-    predicted = predict_hours(plan, histories, checked.gpus)
+    predicted = predict_hours(plan, histories, resources)
     plan = replace(plan, power=compute_power(plan.expansion.cells, histories))
     if as_json:
         print(json.dumps(plan_as_dict(plan, predicted), indent=2))
@@ -105,10 +105,7 @@ def _print_plan(
         return
     for line in describe_limits(Limits(None, spec.resources.max_device_hours), predicted):
         say(line)
-    slots = None
-    if not spec.gpus and plan.expansion.trials:
-        slots = count_slots(spec.resources, plan.threads)
-    _print_labelled(console, "Time", describe_time(predicted, slots))
+    _print_labelled(console, "Time", describe_time(predicted))
     if power := describe_power(plan.power):
         _print_labelled(console, "Power", power)
     command = ["tune" if can_tune else "launch", *typed]

@@ -23,10 +23,11 @@ import sqlalchemy as sa
 
 from lcma.db import PlannedJob, Store
 from lcma.db.schema import attempts, data_sets, environments, jobs, pretrainings, trials
-from lcma.harness.launch.plan import Plan
+from lcma.harness.launch.plan import Plan, count_slots
 from lcma.harness.results.lookup import parse_object
 from lcma.sweeps.expansion import Pretraining, Trial
 from lcma.sweeps.identity import canonical_json
+from lcma.sweeps.spec import Resources
 
 QUANTILES = (10.0, 50.0, 90.0)
 """Quantiles over attempts, in percent: lower end of the range, expected value, upper end."""
@@ -64,6 +65,7 @@ class Prediction:
 
     parts: tuple[PredictedPart, ...]
     share: float = 0.0  # of a GPU that a task holds, 0 on CPUs
+    slots: int | None = None  # jobs at once on this machine's CPUs; None if others run them
 
     @property
     def unknown(self) -> tuple[PredictedPart, ...]:
@@ -98,14 +100,18 @@ class _TimedAttempt:
     device: str
 
 
-def predict_hours(plan: Plan, histories: Mapping[str, Store], gpus: float) -> Prediction:
+def predict_hours(
+    plan: Plan, histories: Mapping[str, Store], resources: Resources, *, remote: bool = False
+) -> Prediction:
     """Predict the device hours that are left of a plan.
 
     Args:
         plan: The plan.
         histories: Databases with earlier jobs, by name. The first that has a shape counts.
-        gpus: GPUs that each task gets, 0 on CPUs.
+        resources: What each job gets, with a number of GPUs.
+        remote: Other machines run the jobs.
     """
+    gpus = resources.gpus or 0.0
     groups: dict[tuple[What, _Shape, str, str], list[int]] = defaultdict(list)
     recipes: dict[int, str] = {}  # jobs share recipe objects, and describing one is expensive
     for subject, form, steps in _list_left(plan):
@@ -133,7 +139,11 @@ def predict_hours(plan: Plan, histories: Mapping[str, Store], gpus: float) -> Pr
         if (first := next(known, None)) is not None:
             part = _predict_part(part, *first, images)
         parts.append(part)
-    return Prediction(tuple(parts), gpus)
+    slots = None
+    if not (gpus or remote) and plan.expansion.trials:
+        slots = count_slots(resources, plan.threads)
+        slots = min(slots, resources.parallel or slots)
+    return Prediction(tuple(parts), gpus, slots)
 
 
 def _predict_part(

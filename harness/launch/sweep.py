@@ -161,7 +161,8 @@ def launch_sweep(
             plan = wait(lambda: update_plan(plan, store))
         with observer.stage("predicting how long the rest takes"):
             histories = list_histories(store)
-            predicted = wait(lambda: predict_hours(plan, histories, resources.gpus or 0.0))
+            remote = ray is not None
+            predicted = wait(lambda: predict_hours(plan, histories, resources, remote=remote))
         hours, device_hours = options.get("max_hours"), options.get("max_device_hours")
         limits = Limits(device_hours, resources.max_device_hours, hours)
         observer.planned(plan, predicted, limits)

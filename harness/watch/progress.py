@@ -254,14 +254,9 @@ def _name_bar(job: JobFacts) -> str:
     return escape(f"{job.flow} {job.dataset} {name} seed {job.seed}")
 
 
-def describe_time(predicted: Prediction, slots: int | None = None) -> str:
-    """Return how long the rest of a sweep takes, what that was predicted from, and what is unknown.
-
-    Args:
-        predicted: The prediction.
-        slots: How many jobs the cores of this machine run at once; None if others run them.
-    """
-    sentences, hours = list[str](), predicted.hours
+def describe_time(predicted: Prediction) -> str:
+    """Return how long the rest of a sweep takes, from which jobs that is known, and what is not."""
+    sentences, hours, slots = list[str](), predicted.hours, predicted.slots
     if hours is not None:
         jobs = sum(part.jobs for part in predicted.parts)
         expected, low, high = (

@@ -14,6 +14,7 @@ from lcma.harness.cli import main as cli
 from lcma.harness.launch.plan import list_histories
 from lcma.harness.launch.prediction import predict_hours
 from lcma.sweeps import spec as specs
+from lcma.sweeps.spec import Resources
 from tests.db.conftest import ENVIRONMENT, result
 from tests.db.measuring import find_done_attempt
 from tests.harness.cli.history import SWEEP, History
@@ -90,7 +91,7 @@ def test_the_rest_goes_by_the_number_of_images(history: History) -> None:
     history.finish(history.segments(10)[0], step=1.0, rest=10.0)
     plan = history.make_plan(SWEEP)
     larger = dataclasses.replace(plan, images={"photos8": 2 * plan.images["photos8"]})
-    hours = predict_hours(larger, list_histories(history.store), 0.0).hours
+    hours = predict_hours(larger, list_histories(history.store), Resources()).hours
     assert hours is not None
     assert 3600 * hours.expected == pytest.approx(8 * (20 + 20) + 50 + 5 * 20)
 
@@ -151,23 +152,27 @@ def test_a_first_plan_predicts_by_the_reference(
 
 
 def test_a_launch_says_its_limits_beside_the_prediction_and_ends_at_them(
-    history: History, capsys: Any
+    history: History, capsys: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Before anything runs, since earlier launches of the sweep have reached the limit."""
+    monkeypatch.setattr("os.sched_getaffinity", lambda process: {0, 1}, raising=False)
     history.finish(history.trials("checkerboard-even")[0], step=1.0, rest=10.0)
     (sweep,) = history.store.sweeps()
     history.store.begin_launch("o", sweep.id)
     limited = merged(SWEEP, {"resources": {"max_device_hours": 0.005}})
     Path("small.yaml").write_text(yaml.safe_dump(limited))
     line = "At most 0.005 device hours of all launches of the sweep"
-    assert f"{line}; predicted 0.1\n" in history.text()
-    launch = ["launch", "small.yaml", "--local", "--max-hours", "2.0", "--no-pictures"]
+    planned = history.text()
+    assert f"{line}; predicted 0.1\n" in planned
+    assert "\nTime    about 180 s on these 2 cores (" in planned
+    options = ["--local", "--max-hours", "2.0", "--parallel", "1", "--no-pictures"]
+    launch = ["launch", "small.yaml", *options]
     with pytest.raises(SystemExit) as ended:
         cli.main(launch)
     out = capsys.readouterr().out
     assert ended.value.code == 4
     assert f"{line}, 2 hours by the clock; predicted 0.1\n" in out
-    assert re.search(r"\nTime    about .* if one job runs at a time \(.*\), from realnvp on ", out)
+    assert re.search(r"\nTime    about 360 s on these 2 cores \(.*\), from realnvp on ", out)
     why = "the sweep has taken 0.00833 of 0.005 device hours that `resources.max_device_hours`"
     assert f"Ended in good order: {why} lets it take. What is left: 14 jobs.\n" in out
     assert f"Go on with: lcma {' '.join(launch)}\n" in out
