@@ -10,9 +10,6 @@ from tests.db.conftest import read_only as read_only
 from tests.db.conftest import sqlite_templates as sqlite_templates
 from tests.harness.cli.conftest import lcma as lcma
 from tests.harness.data.conftest import batches as batches
-from tests.harness.data.conftest import make_batches as make_batches
 from tests.harness.data.conftest import npz as npz
 from tests.harness.data.conftest import photos8 as photos8
-from tests.harness.data.conftest import refused as refused
-from tests.harness.data.conftest import rewrite as rewrite
 from tests.harness.data.conftest import sources as sources

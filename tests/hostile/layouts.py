@@ -43,12 +43,7 @@ def write_layouts(folder: Path) -> None:
             Image.fromarray(pixels(*shape)).save(at / name)
 
     write_images(folder / "images", (f"{k}.{KINDS[k % 7]}" for k in range(60)), 20, 18, 3)
-    batches = folder / "cifar10" / "cifar-10-batches-py"
-    batches.mkdir(parents=True)
-    for name in BATCHES:
-        labels = random.integers(0, 10, 13).tolist()
-        batch = {b"labels": labels, b"data": pixels(13, 3072), b"batch_label": name.encode()}
-        (batches / name).write_bytes(pickle.dumps(batch, 2))
+    batches = write_batches(folder / "cifar10") / "cifar-10-batches-py"
     (folder / "cifar10-tar").mkdir()
     with tarfile.open(folder / "cifar10-tar" / "cifar.tar.gz", "w:gz") as archive:
         archive.add(batches, batches.name)
@@ -69,6 +64,20 @@ def write_layouts(folder: Path) -> None:
             packed.write(images / name, f"img_align_celeba/{name}")
     for at in ("celeba64", "celeba64-zip"):
         (folder / at / "list_eval_partition.txt").write_bytes(listed.encode())
+
+
+def write_batches(folder: Path, seed: int = 0, protocol: int = 2) -> Path:
+    """Write batches of 13 images in the layout of CIFAR-10; return the folder."""
+    random = np.random.default_rng(seed)
+    batches = folder / "cifar-10-batches-py"
+    batches.mkdir(parents=True)
+    for name in BATCHES:
+        labels = random.integers(0, 10, 13).tolist()
+        images = random.integers(0, 256, (13, 3072), dtype=np.uint8)
+        batch = {b"labels": labels, b"data": images, b"batch_label": name.encode()}
+        (batches / name).write_bytes(pickle.dumps(batch, protocol))
+    (batches / "batches.meta").write_bytes(pickle.dumps({"label_names": ["a"] * 10}, 2))
+    return folder
 
 
 def copy_layout(sources: Path, name: str, folder: Path) -> Path:

@@ -14,9 +14,9 @@ import pytest
 from PIL import Image
 
 from lcma.harness.data import PreparedSet, SourceOptions, prepare
+from tests.harness.data.conftest import read_refusal
 from tests.hostile.layouts import NPZ, add_to_tar, code_pickle, copy_layout, rewrite_zip
 
-Refused = Callable[[Path, Callable[[], object]], str]
 Change = Callable[[Path], None]
 
 
@@ -72,11 +72,11 @@ BROKEN: dict[str, tuple[Change, str]] = {
 
 
 @pytest.mark.parametrize("case", BROKEN)
-def test_broken_npz_is_refused(tmp_path: Path, npz: Path, refused: Refused, case: str) -> None:
+def test_broken_npz_is_refused(tmp_path: Path, npz: Path, case: str) -> None:
     change, says = BROKEN[case]
     change(npz / NPZ[3])
     root = tmp_path / "root"
-    message = refused(root, lambda: prepare("imagenet32", root, source=npz))
+    message = read_refusal(root, prepare, "imagenet32", root, source=npz)
     assert says in message
     assert "train_data_batch_4.npz" in message
 
@@ -139,7 +139,7 @@ WHERE = {
     [*(("cats", kind) for kind in BAD), ("celeba64", "half"), ("imagenet32-png", "broken link")],
 )
 def test_a_bad_image_is_named_or_left_out(
-    tmp_path: Path, sources: Path, refused: Refused, name: str, kind: str
+    tmp_path: Path, sources: Path, name: str, kind: str
 ) -> None:
     raw, says = BAD[kind]
     layout, victim, total = WHERE[name]
@@ -155,7 +155,7 @@ def test_a_bad_image_is_named_or_left_out(
         options = SourceOptions(skip_bad=skip_bad, size=size)
         return prepare(name, root, source=source, options=options)
 
-    message = refused(root, lambda: call(False))
+    message = read_refusal(root, call, False)
     assert victim in message
     assert says in message
     assert raw is None or "--skip-bad" in message
@@ -165,13 +165,11 @@ def test_a_bad_image_is_named_or_left_out(
 
 
 @pytest.mark.parametrize("name", ["celeba64", "imagenet32-png"])
-def test_an_image_of_another_size_is_named(
-    tmp_path: Path, sources: Path, refused: Refused, name: str
-) -> None:
+def test_an_image_of_another_size_is_named(tmp_path: Path, sources: Path, name: str) -> None:
     layout, victim, _ = WHERE[name]
     source, root = copy_layout(sources, layout, tmp_path), tmp_path / "root"
     Image.new("RGB", (31, 32)).save(source / victim)
-    assert "31x32" in refused(root, lambda: prepare(name, root, source=source))
+    assert "31x32" in read_refusal(root, prepare, name, root, source=source)
 
 
 # CelebA
@@ -185,11 +183,11 @@ def test_an_image_of_another_size_is_named(
     ],
 )
 def test_hostile_zip_files_are_refused(
-    tmp_path: Path, sources: Path, refused: Refused, change: Change, says: str
+    tmp_path: Path, sources: Path, change: Change, says: str
 ) -> None:
     source, root = copy_layout(sources, "celeba64-zip", tmp_path), tmp_path / "root"
     change(source / "img_align_celeba.zip")
-    assert says in refused(root, lambda: prepare("celeba64", root, source=source))
+    assert says in read_refusal(root, prepare, "celeba64", root, source=source)
 
 
 @pytest.mark.parametrize(
@@ -205,11 +203,7 @@ def test_hostile_zip_files_are_refused(
     ],
 )
 def test_a_wrong_partition_is_refused(
-    tmp_path: Path,
-    sources: Path,
-    refused: Refused,
-    change: Callable[[list[str]], list[str] | None],
-    says: str,
+    tmp_path: Path, sources: Path, change: Callable[[list[str]], list[str] | None], says: str
 ) -> None:
     source, root = copy_layout(sources, "celeba64", tmp_path), tmp_path / "root"
     listed = source / "list_eval_partition.txt"
@@ -218,7 +212,7 @@ def test_a_wrong_partition_is_refused(
         listed.unlink()
     else:
         listed.write_text("\n".join(lines))
-    assert says in refused(root, lambda: prepare("celeba64", root, source=source))
+    assert says in read_refusal(root, prepare, "celeba64", root, source=source)
 
 
 # Archives of CIFAR-10
@@ -257,25 +251,21 @@ FIRST = "cifar-10-batches-py/data_batch_1"
     ids=["linked", "empty", "cut"],
 )
 def test_hostile_archives_are_refused(
-    tmp_path: Path,
-    packed: Path,
-    refused: Refused,
-    change: Change,
-    says: str,
+    tmp_path: Path, packed: Path, change: Change, says: str
 ) -> None:
     change(packed)
     root = tmp_path / "root"
-    assert says in refused(root, lambda: prepare("cifar10", root, source=packed))
+    assert says in read_refusal(root, prepare, "cifar10", root, source=packed)
 
 
 # Pickles
 
 
-def test_code_is_not_run(batches: Path, tmp_path: Path, refused: Refused) -> None:
+def test_code_is_not_run(batches: Path, tmp_path: Path) -> None:
     marker, root = tmp_path / "marker", tmp_path / "root"
     path = batches / "cifar-10-batches-py" / "data_batch_3"
     path.write_bytes(code_pickle(marker))
-    message = refused(root, lambda: prepare("cifar10", root, source=batches))
+    message = read_refusal(root, prepare, "cifar10", root, source=batches)
     assert "holds code (posix.system)" in message
     assert str(path) in message
     assert not marker.exists()
@@ -284,4 +274,4 @@ def test_code_is_not_run(batches: Path, tmp_path: Path, refused: Refused) -> Non
     huge_memo = b"\x80\x02}r" + struct.pack("<I", 2**32 - 1) + b"."
     for raw in (pickle.dumps([]), huge_memo):
         path.write_bytes(raw)
-        assert str(path) in refused(root, lambda: prepare("cifar10", root, source=batches))
+        assert str(path) in read_refusal(root, prepare, "cifar10", root, source=batches)

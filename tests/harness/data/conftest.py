@@ -2,15 +2,16 @@
 
 import hashlib
 import pickle
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import pytest
 
-from lcma.harness.data import PreparedSet, prepare
+from lcma.harness.data import PreparedSet, load, prepare
 from lcma.sweeps.errors import UserError
-from tests.hostile.layouts import BATCHES, copy_layout, write_layouts
+from tests.harness.cli.conftest import lcma as lcma
+from tests.hostile.layouts import copy_layout, write_batches, write_layouts
 
 
 @pytest.fixture(scope="session")
@@ -27,49 +28,10 @@ def npz(sources: Path, tmp_path: Path) -> Path:
     return copy_layout(sources, "imagenet32", tmp_path)
 
 
-@pytest.fixture(scope="session")
-def make_batches() -> Callable[..., Path]:
-    """Write synthetic batches: (folder, records a batch, seed, pickle protocol) -> folder."""
-
-    def make(folder: Path, records: int = 13, seed: int = 0, protocol: int = 2) -> Path:
-        rng = np.random.default_rng(seed)
-        inner = folder / "cifar-10-batches-py"
-        inner.mkdir(parents=True)
-        for name in BATCHES:
-            batch = {
-                b"batch_label": name.encode(),
-                b"labels": rng.integers(0, 10, records).tolist(),
-                b"data": rng.integers(0, 256, (records, 3072), dtype=np.uint8),
-                b"filenames": [b"%d.png" % i for i in range(records)],
-            }
-            (inner / name).write_bytes(pickle.dumps(batch, protocol))
-        (inner / "batches.meta").write_bytes(pickle.dumps({"label_names": ["a"] * 10}, 2))
-        return folder
-
-    return make
-
-
 @pytest.fixture
-def batches(tmp_path: Path, make_batches: Callable[..., Path]) -> Path:
+def batches(tmp_path: Path) -> Path:
     """A folder with synthetic CIFAR-10 batches."""
-    return make_batches(tmp_path / "source")
-
-
-@pytest.fixture
-def rewrite() -> Callable[..., None]:
-    """Change fields of one batch; None removes a field."""
-
-    def rewrite(folder: Path, name: str, **fields: object) -> None:
-        path = folder / "cifar-10-batches-py" / name
-        batch = pickle.loads(path.read_bytes())
-        for key, value in fields.items():
-            if value is None:
-                del batch[key.encode()]
-            else:
-                batch[key.encode()] = value
-        path.write_bytes(pickle.dumps(batch, 2))
-
-    return rewrite
+    return write_batches(tmp_path / "source")
 
 
 @pytest.fixture(scope="session")
@@ -78,7 +40,24 @@ def photos8(tmp_path_factory: pytest.TempPathFactory) -> PreparedSet:
     return prepare("photos8", tmp_path_factory.mktemp("photos"))
 
 
-def snapshot(root: Path) -> dict[str, str]:
+@pytest.fixture
+def prepared(photos8: PreparedSet, tmp_path: Path) -> PreparedSet:
+    """A copy of photos8, free to change."""
+    shutil.copytree(photos8.root, tmp_path / "root")
+    return load("photos8", tmp_path / "root")
+
+
+def rewrite_batch(folder: Path, name: str, **fields: object) -> None:
+    """Change fields of one CIFAR-10 batch; None removes a field."""
+    path = folder / "cifar-10-batches-py" / name
+    batch = pickle.loads(path.read_bytes())
+    batch |= {key.encode(): value for key, value in fields.items()}
+    kept = {key: value for key, value in batch.items() if value is not None}
+    path.write_bytes(pickle.dumps(kept, 2))
+
+
+def hash_files(root: Path) -> dict[str, str]:
+    """Return the hash of each file below a root, and where there are folders."""
     if not root.is_dir():
         return {str(root): "missing" if not root.exists() else "file"}
     return {
@@ -89,18 +68,18 @@ def snapshot(root: Path) -> dict[str, str]:
     }
 
 
-@pytest.fixture
-def refused() -> Callable[[Path, Callable[[], object]], str]:
-    """Call it, expect a one-line UserError and an unchanged root, and return the message."""
+def read_refusal(
+    root: Path, function: Callable[..., object], *arguments: object, **options: object
+) -> str:
+    """Call a function that must raise a UserError of one line and change nothing below a root.
 
-    def refused(root: Path, call: Callable[[], object]) -> str:
-        before = snapshot(root)
-        with pytest.raises(UserError) as caught:
-            call()
-        message = str(caught.value)
-        assert message
-        assert "\n" not in message
-        assert snapshot(root) == before
-        return message
-
-    return refused
+    Return the line.
+    """
+    before = hash_files(root)
+    with pytest.raises(UserError) as error:
+        function(*arguments, **options)
+    message = str(error.value)
+    assert message
+    assert "\n" not in message
+    assert hash_files(root) == before
+    return message

@@ -1,6 +1,6 @@
 """The bars: closed forms compared with SciPy, codecs with files that are read back."""
 
-import hashlib
+import dataclasses
 import io
 import itertools
 import json
@@ -15,10 +15,13 @@ import pytest
 from PIL import Image
 from scipy.stats import multivariate_normal
 
-from lcma.harness.data import ByPart, Manifest, PartDigest, PreparedSet, SourceRecord, prepare
+from lcma.harness.data import ByPart, PreparedSet, SourceRecord, prepare
 from lcma.harness.data import bars as bars_module
 from lcma.harness.data.bars import ComputedBar, compute_bars, ensure_bars
-from lcma.harness.data.manifest import content_digest, hash_fields
+from lcma.harness.data.manifest import hash_fields
+from lcma.harness.data.packaged import Digits
+from lcma.harness.data.source import OpenedSource, SourceStep
+from tests.harness.data.conftest import read_refusal
 
 LN2 = math.log(2)
 SHRINKAGES = 0.0, 1e-6, 1e-5, 1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1
@@ -33,48 +36,29 @@ def make_prepared_set(
     groups: Array | None = None,
     holdout: Array | None = None,
 ) -> PreparedSet:
-    """Write a prepared set of images N x C x H x W; ``groups`` are those of the test images.
+    """Prepare a set of images N x C x H x W; ``groups`` are those of the test images.
 
     Without ``holdout`` that part is the training part, for which no shrinkage is best.
     """
-    arrays = {"train": train, "holdout": train if holdout is None else holdout, "test": test}
-    (folder / "photos8").mkdir(parents=True)
-
-    def write(file: str, array: Array) -> str:
-        np.save(folder / "photos8" / file, array)
-        return hashlib.sha256(array.tobytes()).hexdigest()
-
-    def digest(part: str, images: Array) -> PartDigest:
-        clusters = None
-        if groups is not None:
-            ids = groups if part == "test" else np.zeros(len(images))
-            clusters = write(f"{part}_groups.npy", ids.astype(np.int32))
-        return PartDigest(
-            images=write(f"{part}.npy", np.ascontiguousarray(images)), groups=clusters
-        )
-
-    digests = ByPart[PartDigest](**{part: digest(part, images) for part, images in arrays.items()})
-    counts = ByPart[int](**{part: len(images) for part, images in arrays.items()})
-    shape, dtype = train.shape[1:], train.dtype.name
-    manifest = Manifest(
-        name="photos8",
-        dataset="photos8",
-        variant="test",
-        box=1,
-        expected=None,
-        skipped=(),
-        shape=shape,
-        dtype=dtype,
-        counts=counts,
-        digests=digests,
-        digest=content_digest(shape, dtype, counts, digests),
+    images = {"train": train, "holdout": train if holdout is None else holdout, "test": test}
+    clusters = {part: np.zeros(len(array), np.int32) for part, array in images.items()}
+    if groups is not None:
+        clusters["test"] = groups.astype(np.int32)
+    steps = [SourceStep("all", images, None if groups is None else clusters)]
+    opened = OpenedSource(
+        record=SourceRecord(layout="test", package=None, reader="test", files=(), verdict="test"),
+        shape=train.shape[1:],
+        dtype=train.dtype.name,
         groups=None if groups is None else ByPart(train=("a",), holdout=("a",), test=("a", "b")),
-        source=SourceRecord(layout="test", package=None, reader="test", files=(), verdict="test"),
+        expected=None,
         preprocessing="none",
         holdout_rule="none",
-        tool_version="0",
+        n_steps=1,
+        steps=lambda: iter(steps),
     )
-    return PreparedSet(manifest, folder)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Digits, "open", lambda *_: opened)
+        return prepare("digits", folder)
 
 
 def compute_by_name(prepared: PreparedSet) -> dict[str, ComputedBar]:
@@ -96,10 +80,10 @@ def photos16(tmp_path_factory: pytest.TempPathFactory) -> PreparedSet:
 
 
 @pytest.fixture
-def copy(photos8: PreparedSet, tmp_path: Path) -> PreparedSet:
-    """A copy of photos8 with few test images, so that its bars take no time."""
-    few = photos8.part("test").images[:6]
-    return make_prepared_set(tmp_path / "root", photos8.part("train").images[:50], few)
+def prepared(photos8: PreparedSet, tmp_path: Path) -> PreparedSet:
+    """A set of few images of photos8, so that its bars take no time."""
+    train, test = (photos8.part(part).images for part in ("train", "test"))
+    return make_prepared_set(tmp_path / "root", train[:50], test[:6])
 
 
 def test_gaussians_are_the_exact_expectation_over_the_noise(tmp_path: Path) -> None:
@@ -128,9 +112,8 @@ def test_a_covariance_is_shrunk_as_is_best_for_the_holdout_part(tmp_path: Path) 
     """With few images in many dimensions. The share is the best of all that are tried."""
     shape = 3, 2, 2
     train, holdout, test = (draw_correlated(n, n, shape) for n in (61, 300, 301))
-    bar = compute_by_name(make_prepared_set(tmp_path / "a", train, test, holdout=holdout))[
-        "full-gaussian"
-    ]
+    prepared = make_prepared_set(tmp_path / "a", train, test, holdout=holdout)
+    bar = compute_by_name(prepared)["full-gaussian"]
     share = read_share(bar)
     assert share > 0
     rows = train.reshape(-1, 12).astype(float)
@@ -145,8 +128,8 @@ def test_a_covariance_is_shrunk_as_is_best_for_the_holdout_part(tmp_path: Path) 
     assert bits(holdout, share) == min(bits(holdout, other) for other in SHRINKAGES)
     assert bar.bits_per_dim == pytest.approx(bits(test, share), rel=1e-10)
     assert bits(test, share) < bits(test, 0.0)
-    itself = compute_by_name(make_prepared_set(tmp_path / "b", train, test))["full-gaussian"]
-    assert read_share(itself) == 0.0, "nothing is better there than maximum likelihood"
+    without_holdout = compute_by_name(make_prepared_set(tmp_path / "b", train, test))
+    assert read_share(without_holdout["full-gaussian"]) == 0.0, "maximum likelihood is best there"
 
 
 def test_continuous_values_get_no_noise_and_no_codec(tmp_path: Path) -> None:
@@ -161,7 +144,6 @@ def test_continuous_values_get_no_noise_and_no_codec(tmp_path: Path) -> None:
         assert "no bound for discrete images" in bars[name].detail
     for name in ("png", "webp"):
         assert (bars[name].bits_per_dim, bars[name].standard_error) == (None, None)
-        assert bars[name].images == 100
         assert bars[name].detail.startswith("left out: the images are float32")
 
 
@@ -174,47 +156,37 @@ def test_degenerate_continuous_images_have_no_density(tmp_path: Path) -> None:
     assert "singular" in bars["full-gaussian"].detail
     train[:, 0, 1, 1] = 0.1
     bars = compute_by_name(make_prepared_set(tmp_path / "constant", train, test))
-    assert bars["gaussian"].detail == (
-        "left out: 1 of 4 dimensions are constant over the training images"
-    )
+    assert "1 of 4 dimensions are constant over the training images" in bars["gaussian"].detail
     assert bars["full-gaussian"].bits_per_dim is None
 
 
 @pytest.mark.parametrize("part", ["train", "test"])
 @pytest.mark.parametrize("value", [np.nan, np.inf])
-def test_values_that_are_not_finite_are_refused(
-    tmp_path: Path, refused: Callable[..., str], part: str, value: float
-) -> None:
+def test_values_that_are_not_finite_are_refused(tmp_path: Path, part: str, value: float) -> None:
     images = {"train": draw_correlated(40, 0), "test": draw_correlated(9, 1)}
-    arrays = {name: each.astype(np.float32) for name, each in images.items()}
+    arrays = {name: array.astype(np.float32) for name, array in images.items()}
     arrays[part][-1, 0, 1, 0] = value
     prepared = make_prepared_set(tmp_path, **arrays)
-    message = refused(tmp_path, lambda: ensure_bars(prepared))
+    message = read_refusal(tmp_path, ensure_bars, prepared)
     assert message.startswith(f"{prepared.folder / part}.npy holds values that are not finite")
 
 
 @pytest.mark.parametrize(
-    ("n", "most", "full"),
+    ("n", "most", "is_full"),
     [(60, 3072, True), (59, 3072, False), (60, 12, True), (60, 11, False)],
 )
-def test_full_covariance_is_left_out_by_the_rule(
-    tmp_path: Path, n: int, most: int, full: bool, monkeypatch: pytest.MonkeyPatch
+def test_a_full_covariance_needs_enough_images_and_not_too_many_dimensions(
+    tmp_path: Path, n: int, most: int, is_full: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """With few dimensions, and a limit of 11 or 12."""
-    assert bars_module._MOST_DIMENSIONS == 3072
     monkeypatch.setattr(bars_module, "_MOST_DIMENSIONS", most)
-    shape = (3, 2, 2)
-    train = np.arange(n * math.prod(shape), dtype=np.uint8).reshape(n, *shape)
+    train = np.arange(n * 12, dtype=np.uint8).reshape(n, 3, 2, 2)
     bars = compute_by_name(make_prepared_set(tmp_path, train, train[:2]))
-    D = math.prod(shape)
     assert bars["gaussian"].bits_per_dim is not None
-    assert (bars["full-gaussian"].bits_per_dim is not None) == full
-    if not full:
+    assert (bars["full-gaussian"].bits_per_dim is not None) == is_full
+    if not is_full:
         assert bars["full-gaussian"].standard_error is None
-        assert bars["full-gaussian"].detail == (
-            f"left out: n = {n} training images of D = {D} dimensions, "
-            f"where the rule asks for n >= 5 D = {5 * D} and D <= {most}"
-        )
+        rule = f"n = {n} training images of D = 12 dimensions, where the rule asks for n >= 5 D"
+        assert f"{rule} = 60 and D <= {most}" in bars["full-gaussian"].detail
 
 
 OPTIONS: dict[str, dict[str, Any]] = {
@@ -264,23 +236,19 @@ def test_codecs_compress_evenly_spaced_images_of_a_large_part(
     images = draw_correlated(60, 0, (3, 4, 4))
     prepared = make_prepared_set(tmp_path / "all", images[:40], images[:9], np.arange(9) // 3)
     monkeypatch.setattr(bars_module, "_MOST_FILES", 3)
-    found = compute_by_name(prepared)
-    some = make_prepared_set(tmp_path / "some", images[:40], images[[0, 3, 6]], np.array([0, 1, 2]))
-    expected = compute_by_name(some)
+    bars = compute_by_name(prepared)
+    third = make_prepared_set(tmp_path / "third", images[:40], images[[0, 3, 6]], np.arange(3))
+    expected = compute_by_name(third)
     for name in ("png", "webp"):
-        assert found[name].images == 3
-        assert found[name].bits_per_dim == expected[name].bits_per_dim
-        assert found[name].standard_error == expected[name].standard_error
-        assert (
-            found[name].detail == expected[name].detail + "; 3 of 9 test images, at even distances"
-        )
-    assert found["gaussian"].images == found["full-gaussian"].images == 9
-    assert list(found.values()) == list(ensure_bars(prepared)) == list(ensure_bars(prepared))
+        detail = f"{expected[name].detail}; 3 of 9 test images, at even distances"
+        assert bars[name] == dataclasses.replace(expected[name], detail=detail)
+    assert bars["gaussian"].images == bars["full-gaussian"].images == 9
+    assert list(bars.values()) == list(ensure_bars(prepared)) == list(ensure_bars(prepared))
 
 
-def test_names_order_and_progress(copy: PreparedSet) -> None:
+def test_names_order_and_progress(prepared: PreparedSet) -> None:
     calls: list[tuple[str, int, int]] = []
-    bars = compute_bars(copy, lambda *call: calls.append(call))
+    bars = compute_bars(prepared, lambda *call: calls.append(call))
     assert [bar.name for bar in bars] == NAMES
     assert {bar.images for bar in bars} == {6}
     assert all(bar.detail and "\n" not in bar.detail for bar in bars)
@@ -305,7 +273,7 @@ def test_bars_are_kept_beside_the_images_and_read_back(tmp_path: Path, dtype: ty
     assert {path.name for path in prepared.folder.iterdir()} == before | {"bars.json"}
 
 
-def edited(change: Callable[[dict[str, Any]], object]) -> Callable[[bytes], bytes]:
+def edit_fields(change: Callable[[dict[str, Any]], object]) -> Callable[[bytes], bytes]:
     def edit(raw: bytes) -> bytes:
         fields = json.loads(raw)
         change(fields)
@@ -314,7 +282,7 @@ def edited(change: Callable[[dict[str, Any]], object]) -> Callable[[bytes], byte
     return edit
 
 
-def sealed(change: Callable[[dict[str, Any]], object]) -> Callable[[bytes], bytes]:
+def edit_and_seal(change: Callable[[dict[str, Any]], object]) -> Callable[[bytes], bytes]:
     """Make a file as another version could have written it."""
 
     def seal(fields: dict[str, Any]) -> None:
@@ -322,30 +290,30 @@ def sealed(change: Callable[[dict[str, Any]], object]) -> Callable[[bytes], byte
         change(fields)
         fields["seal"] = hash_fields(fields)
 
-    return edited(seal)
+    return edit_fields(seal)
 
 
 @pytest.mark.parametrize(
     "damage",
     [
-        pytest.param(edited(lambda f: f.pop("seal")), id="no seal"),
-        pytest.param(sealed(lambda f: f.update(digest="0" * 64)), id="other digest"),
-        pytest.param(sealed(lambda f: f.update(format=1)), id="other format"),
-        pytest.param(sealed(lambda f: f["bars"].pop()), id="fewer bars"),
-        pytest.param(sealed(lambda f: f["bars"][0].update(bits_per_dim=math.nan)), id="NaN"),
+        pytest.param(edit_fields(lambda f: f.pop("seal")), id="no seal"),
+        pytest.param(edit_and_seal(lambda f: f.update(digest="0" * 64)), id="other digest"),
+        pytest.param(edit_and_seal(lambda f: f.update(format=1)), id="other format"),
+        pytest.param(edit_and_seal(lambda f: f["bars"].pop()), id="fewer bars"),
+        pytest.param(edit_and_seal(lambda f: f["bars"][0].update(bits_per_dim=math.nan)), id="NaN"),
     ],
 )
 def test_a_file_of_other_images_or_another_version_is_replaced(
-    copy: PreparedSet, damage: Callable[[bytes], bytes]
+    prepared: PreparedSet, damage: Callable[[bytes], bytes]
 ) -> None:
-    bars = ensure_bars(copy)
-    path = copy.folder / "bars.json"
+    bars = ensure_bars(prepared)
+    path = prepared.folder / "bars.json"
     raw = path.read_bytes()
     path.write_bytes(damage(raw))
     calls: list[str] = []
     with path.open("rb") as reader:
-        assert ensure_bars(copy, lambda step, *_: calls.append(step)) == bars
-        assert reader.read() == damage(raw), "a reader of the old file must not see half of a new"
+        assert ensure_bars(prepared, lambda step, *_: calls.append(step)) == bars
+        assert reader.read() == damage(raw), "a reader of the old file sees no half of a new one"
     assert calls
     assert path.read_bytes() == raw
 
@@ -354,23 +322,23 @@ CHANGED, DAMAGED = "was changed after it was written", "is damaged"
 
 
 @pytest.mark.parametrize(
-    ("damage", "what"),
+    ("damage", "words"),
     [
-        (edited(lambda f: f["bars"][0].update(bits_per_dim=9.9)), CHANGED),
-        (edited(lambda f: f.update(seal="0" * 64)), CHANGED),
+        (edit_fields(lambda f: f["bars"][0].update(bits_per_dim=9.9)), CHANGED),
+        (edit_fields(lambda f: f.update(seal="0" * 64)), CHANGED),
         (lambda raw: raw[:-20], DAMAGED),
         (lambda raw: b"null", DAMAGED),
     ],
 )
 def test_a_file_that_is_not_as_it_was_written_is_refused(
-    copy: PreparedSet, refused: Callable[..., str], damage: Callable[[bytes], bytes], what: str
+    prepared: PreparedSet, damage: Callable[[bytes], bytes], words: str
 ) -> None:
-    bars = ensure_bars(copy)
-    path = copy.folder / "bars.json"
+    bars = ensure_bars(prepared)
+    path = prepared.folder / "bars.json"
     raw = path.read_bytes()
     path.write_bytes(damage(raw))
-    message = refused(copy.root, lambda: ensure_bars(copy))
-    assert message == f"{path} {what}: remove it, and it is computed again"
+    message = read_refusal(prepared.root, ensure_bars, prepared)
+    assert message == f"{path} {words}: remove it, and it is computed again"
     path.unlink()
-    assert ensure_bars(copy) == bars
+    assert ensure_bars(prepared) == bars
     assert path.read_bytes() == raw

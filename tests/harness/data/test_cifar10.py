@@ -2,7 +2,6 @@
 
 import hashlib
 import pickle
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -10,37 +9,27 @@ import pytest
 
 from lcma.harness.data import load, prepare
 from lcma.harness.data.cifar10 import OFFICIAL_MD5
-
-Refused = Callable[[Path, Callable[[], object]], str]
-Rewrite = Callable[..., None]
-
-
-def in_order(folder: Path) -> np.ndarray:
-    """Return all training images of synthetic batches, by Python's pickle module."""
-    inner = folder / "cifar-10-batches-py"
-    data = [pickle.loads((inner / f"data_batch_{k}").read_bytes())[b"data"] for k in range(1, 6)]
-    return np.concatenate(data).reshape(-1, 3, 32, 32)
+from tests.harness.data.conftest import read_refusal, rewrite_batch
+from tests.hostile.layouts import write_batches
 
 
 @pytest.mark.parametrize("protocol", range(6))
-def test_every_tenth_image_is_held_out(
-    tmp_path: Path, make_batches: Callable[..., Path], protocol: int
-) -> None:
-    source = make_batches(tmp_path / "source", records=13, protocol=protocol)
+def test_every_tenth_image_is_held_out(tmp_path: Path, protocol: int) -> None:
+    source = write_batches(tmp_path / "source", protocol=protocol)
     prepared = prepare("cifar10", tmp_path / "root", source=source)
-    images = in_order(source)
+    files = [source / "cifar-10-batches-py" / f"data_batch_{k}" for k in range(1, 6)]
+    rows = np.concatenate([pickle.loads(file.read_bytes())[b"data"] for file in files])
+    images = rows.reshape(-1, 3, 32, 32)
     np.testing.assert_array_equal(prepared.part("holdout").images, images[9::10])
     rest = np.delete(images, np.s_[9::10], axis=0)
     np.testing.assert_array_equal(prepared.part("train").images, rest)
 
 
-def test_batches_may_differ_in_length_and_order_in_memory(
-    batches: Path, tmp_path: Path, rewrite: Rewrite
-) -> None:
-    columns = np.asfortranarray(np.arange(4 * 3072, dtype=np.int64).reshape(4, -1) % 251)
-    rewrite(batches, "data_batch_2", data=columns.astype(np.uint8, order="F"), labels=[0] * 4)
+def test_batches_may_differ_in_length_and_order_in_memory(batches: Path, tmp_path: Path) -> None:
+    rows = np.arange(4 * 3072).reshape(4, -1) % 251
+    rewrite_batch(batches, "data_batch_2", data=rows.astype(np.uint8, order="F"), labels=[0] * 4)
     images = prepare("cifar10", tmp_path / "root", source=batches).part("train").images
-    np.testing.assert_array_equal(images[12], columns[0].reshape(3, 32, 32))
+    np.testing.assert_array_equal(images[12], rows[0].reshape(3, 32, 32))
 
 
 def test_verdict_is_official_only_if_every_file_matches(
@@ -60,10 +49,7 @@ def test_verdict_is_official_only_if_every_file_matches(
     [
         ({"data": None}, "no array under 'data'"),
         ({"data": np.zeros((13, 3072), np.int64)}, "int64 of shape (13, 3072), not uint8"),
-        (
-            {"data": np.zeros((13, 3071), np.uint8)},
-            "shape (13, 3071), not uint8 of shape (N, 3072)",
-        ),
+        ({"data": np.zeros((13, 3071), np.uint8)}, "not uint8 of shape (N, 3072)"),
         ({"data": np.zeros((0, 3072), np.uint8), "labels": []}, "shape (0, 3072)"),
         ({"data": np.full((13, 3072), None, object)}, "object of shape (13, 3072)"),
         ({"labels": None}, "no list of 13 numbers under 'labels'"),
@@ -72,41 +58,34 @@ def test_verdict_is_official_only_if_every_file_matches(
     ],
 )
 def test_wrong_content_is_refused(
-    batches: Path,
-    tmp_path: Path,
-    refused: Refused,
-    rewrite: Rewrite,
-    fields: dict[str, object],
-    says: str,
+    batches: Path, tmp_path: Path, fields: dict[str, object], says: str
 ) -> None:
-    rewrite(batches, "data_batch_4", **fields)
+    rewrite_batch(batches, "data_batch_4", **fields)
     root = tmp_path / "root"
-    message = refused(root, lambda: prepare("cifar10", root, source=batches))
+    message = read_refusal(root, prepare, "cifar10", root, source=batches)
     assert says in message
     assert "data_batch_4" in message
 
 
 @pytest.mark.parametrize("kept", [0, 1, 100, -1])
-def test_truncated_batches_are_refused(
-    batches: Path, tmp_path: Path, refused: Refused, kept: int
-) -> None:
+def test_truncated_batches_are_refused(batches: Path, tmp_path: Path, kept: int) -> None:
     path = batches / "cifar-10-batches-py" / "test_batch"
     path.write_bytes(path.read_bytes()[:kept])
     root = tmp_path / "root"
-    message = refused(root, lambda: prepare("cifar10", root, source=batches))
+    message = read_refusal(root, prepare, "cifar10", root, source=batches)
     assert str(path) in message
     assert ("is empty" if kept == 0 else "cut short") in message
 
 
-def test_wrong_paths_are_refused(batches: Path, tmp_path: Path, refused: Refused) -> None:
+def test_wrong_paths_are_refused(batches: Path, tmp_path: Path) -> None:
     root = tmp_path / "root"
     absent = tmp_path / "absent"
     file = batches / "cifar-10-batches-py" / "test_batch"
-    assert "does not exist" in refused(root, lambda: prepare("cifar10", root, source=absent))
-    assert "is a file" in refused(root, lambda: prepare("cifar10", root, source=file))
-    assert "--from PATH" in refused(root, lambda: prepare("cifar10", root))
+    assert "does not exist" in read_refusal(root, prepare, "cifar10", root, source=absent)
+    assert "is a file" in read_refusal(root, prepare, "cifar10", root, source=file)
+    assert "--from PATH" in read_refusal(root, prepare, "cifar10", root)
     file.unlink()
-    assert "lacks test_batch" in refused(root, lambda: prepare("cifar10", root, source=batches))
+    assert "lacks test_batch" in read_refusal(root, prepare, "cifar10", root, source=batches)
 
 
 def test_the_folder_itself_is_accepted_and_its_place_does_not_matter(

@@ -1,10 +1,8 @@
 """Preparation: complete or not at all, never over other files, with several runs at once."""
 
 import os
+import resource
 import signal
-import subprocess
-import sys
-from collections.abc import Callable
 from fractions import Fraction
 from functools import partial
 from pathlib import Path
@@ -17,18 +15,11 @@ from hypothesis import strategies as st
 
 from lcma.harness.data import load, prepare
 from lcma.harness.data.preparation import box_filter
-
-Refused = Callable[[Path, Callable[[], object]], str]
-MakeBatches = Callable[..., Path]
-
-
-def python(script: str, *arguments: object) -> "subprocess.Popen[str]":
-    return subprocess.Popen(
-        [sys.executable, "-c", script, *map(str, arguments)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+from lcma.sweeps.errors import UserError
+from tests.faults.moments import in_child
+from tests.harness.data.conftest import read_refusal
+from tests.hostile.layouts import write_batches
+from tests.processes import FORK
 
 
 def test_an_existing_set_is_returned_unchanged(tmp_path: Path, batches: Path) -> None:
@@ -40,30 +31,22 @@ def test_an_existing_set_is_returned_unchanged(tmp_path: Path, batches: Path) ->
 
 
 def test_other_content_is_never_overwritten(
-    tmp_path: Path,
-    batches: Path,
-    make_batches: MakeBatches,
-    refused: Refused,
-    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path, batches: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     root = tmp_path / "root"
     prepare("cifar10", root, source=batches)
-    other = make_batches(tmp_path / "other", seed=1)
-    message = refused(root, lambda: prepare("cifar10", root, source=other))
+    other = write_batches(tmp_path / "other", seed=1)
+    message = read_refusal(root, prepare, "cifar10", root, source=other)
     assert "use another root or remove the folder" in message
     monkeypatch.setattr("lcma.harness.data.cifar10._HOLDOUT_EVERY", 20)
-    message = refused(root, lambda: prepare("cifar10", root, source=batches))
-    assert "by other rules" in message
+    assert "by other rules" in read_refusal(root, prepare, "cifar10", root, source=batches)
 
 
-def test_a_foreign_folder_with_that_name_stays(
-    tmp_path: Path, batches: Path, refused: Refused
-) -> None:
+def test_a_foreign_folder_with_that_name_stays(tmp_path: Path, batches: Path) -> None:
     foreign = tmp_path / "root" / "cifar10"
     foreign.mkdir(parents=True)
     (foreign / "notes.txt").write_text("mine")
-    root = foreign.parent
-    message = refused(root, lambda: prepare("cifar10", root, source=batches))
+    message = read_refusal(tmp_path, prepare, "cifar10", foreign.parent, source=batches)
     assert "is not a prepared data set" in message
 
 
@@ -82,108 +65,78 @@ def test_an_interrupted_run_leaves_nothing(
     assert not root.exists()
 
 
-KILLED = """
-import os, signal, sys
-from pathlib import Path
-from lcma.harness.data import prepare
-at = int(sys.argv[3])
-prepare("cifar10", Path(sys.argv[1]), source=Path(sys.argv[2]),
-        progress=lambda label, done, total: done == at and os.kill(os.getpid(), signal.SIGKILL))
-"""
-
-
 @pytest.mark.integration
-@pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")
 def test_killed_runs_end_with_the_same_bits_as_an_undisturbed_run(
-    tmp_path: Path, batches: Path, refused: Refused
+    tmp_path: Path, batches: Path
 ) -> None:
     root = tmp_path / "root"
-    for at in (1, 4, 6):
-        killed = python(KILLED, root, batches, at)
-        killed.communicate(timeout=60)
-        assert killed.returncode == -signal.SIGKILL
+    for step in (1, 4, 6):
+
+        def kill(label: str, done: int, total: int, step: int = step) -> None:
+            if done == step:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+        run = partial(prepare, "cifar10", root, source=batches, progress=kill)
+        assert in_child(run) == signal.SIGKILL
         assert all(path.name.startswith(".") for path in root.iterdir())
-        assert "is not prepared" in refused(root, lambda: load("cifar10", root))
+        assert "is not prepared" in read_refusal(root, load, "cifar10", root)
     prepared = prepare("cifar10", root, source=batches)
     prepared.verify()
     assert prepared.manifest == prepare("cifar10", tmp_path / "alone", source=batches).manifest
     assert [path.name for path in root.iterdir()] == ["cifar10"]
 
 
-WAITS = """
-import sys
-from pathlib import Path
-from lcma.harness.data import prepare
-from lcma.sweeps.errors import UserError
-try:
-    prepare("cifar10", Path(sys.argv[1]), source=Path(sys.argv[2]),
-            waiting=lambda: print("waits", flush=True))
-    print("made", flush=True)
-except UserError as error:
-    print(error)
-"""
-
-
-@pytest.mark.slow_on("0-made")
-@pytest.mark.parametrize(("seed", "says"), [(0, "made"), (1, "other files or by other rules")])
-def test_a_second_process_waits_for_the_first(
-    tmp_path: Path, make_batches: MakeBatches, seed: int, says: str
-) -> None:
-    source = make_batches(tmp_path / "source")
-    other = make_batches(tmp_path / "other", seed=seed)
+@pytest.mark.parametrize(
+    ("seed", "message"), [(0, "prepared"), (1, "other files or by other rules")]
+)
+def test_a_second_process_waits_for_the_first(tmp_path: Path, seed: int, message: str) -> None:
+    source = write_batches(tmp_path / "source")
+    other = write_batches(tmp_path / "other", seed=seed)
     root = tmp_path / "root"
-    runs: list[subprocess.Popen[str]] = []
+    receiver, sender = FORK.Pipe(duplex=False)
 
-    def second(label: str, done: int, total: int) -> None:
+    def prepare_too() -> None:
+        try:
+            prepare("cifar10", root, source=other, waiting=lambda: sender.send("waits"))
+            sender.send("prepared")
+        except UserError as error:
+            sender.send(str(error))
+
+    second = FORK.Process(target=prepare_too)
+
+    def start_second(label: str, done: int, total: int) -> None:
         if done == 3:
-            runs.append(python(WAITS, root, other))
-            assert runs[0].stdout is not None
-            assert runs[0].stdout.readline() == "waits\n"
+            second.start()
+            assert receiver.recv() == "waits"
 
-    first = prepare("cifar10", root, source=source, progress=second)
-    out, err = runs[0].communicate(timeout=60)
-    assert err == ""
-    assert says in out
+    first = prepare("cifar10", root, source=source, progress=start_second)
+    assert message in receiver.recv()
+    second.join()
     assert load("cifar10", root) == first
     assert [path.name for path in root.iterdir()] == ["cifar10"]
 
 
-FULL = """
-import resource, signal, sys
-from pathlib import Path
-from lcma.harness.data import prepare
-from lcma.sweeps.errors import UserError
-signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]), int(sys.argv[2])))
-try:
-    prepare("photos8", Path(sys.argv[1]))
-except UserError as error:
-    print(error)
-"""
-
-
-@pytest.mark.skipif(os.name != "posix", reason="limits of POSIX")
-@pytest.mark.parametrize("limit", [pytest.param(0, marks=pytest.mark.slow), 50_000])
+@pytest.mark.parametrize("limit", [0, 50_000])
 def test_no_room_leaves_earlier_sets_untouched(tmp_path: Path, batches: Path, limit: int) -> None:
-    earlier = prepare("cifar10", tmp_path / "root", source=batches)
-    run = python(FULL, tmp_path / "root", limit)
-    out, err = run.communicate(timeout=60)
-    assert err == ""
-    assert out.startswith(f"cannot write in {tmp_path / 'root'} (File too large)")
-    assert out.count("\n") == 1
-    assert [path.name for path in (tmp_path / "root").iterdir()] == ["cifar10"]
+    root = tmp_path / "root"
+    earlier = prepare("cifar10", root, source=batches)
+
+    def prepare_without_room() -> None:
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+        message = read_refusal(root, prepare, "photos8", root)
+        assert message.startswith(f"cannot write in {root} (File too large)")
+
+    assert in_child(prepare_without_room) == 0
     earlier.verify()
 
 
-def test_a_root_that_cannot_be_written_is_named(
-    tmp_path: Path, batches: Path, refused: Refused
-) -> None:
+def test_a_root_that_cannot_be_written_is_named(tmp_path: Path, batches: Path) -> None:
     file = tmp_path / "file"
     file.write_text("mine")
     for root in (file, file / "below"):
-        message = refused(tmp_path, partial(prepare, "cifar10", root, source=batches))
+        message = read_refusal(tmp_path, prepare, "cifar10", root, source=batches)
         assert message.startswith(f"cannot write in {root}")
-    assert file.read_text() == "mine"
 
 
 @given(

@@ -1,25 +1,16 @@
 """Opening prepared sets, and detecting changes in their files."""
 
 import json
-import shutil
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from lcma.harness.data import PARTS, PreparedSet, load
+from tests.harness.data.conftest import read_refusal
 
-Refused = Callable[[Path, Callable[[], object]], str]
 FILES = [f"{part}{kind}.npy" for part in PARTS for kind in ("", "_groups")]
-
-
-@pytest.fixture
-def copy(photos8: PreparedSet, tmp_path: Path) -> PreparedSet:
-    """A copy of photos8 to be damaged."""
-    shutil.copytree(photos8.root, tmp_path / "root")
-    return load("photos8", tmp_path / "root")
 
 
 def test_parts_are_read_only_memory_maps(photos8: PreparedSet) -> None:
@@ -30,11 +21,9 @@ def test_parts_are_read_only_memory_maps(photos8: PreparedSet) -> None:
         assert part.images.flags.c_contiguous
         assert part.images.dtype == np.uint8
         assert part.images.shape == (photos8.manifest.counts[name], 3, 8, 8)
-        assert part.groups is not None
         assert part.groups.dtype == np.int32
         assert part.groups.shape == part.images.shape[:1]
-        again = np.load(photos8.folder / f"{name}.npy", mmap_mode="r")
-        np.testing.assert_array_equal(again, part.images)
+        np.testing.assert_array_equal(np.load(photos8.folder / f"{name}.npy"), part.images)
 
 
 @pytest.mark.parametrize(
@@ -44,60 +33,54 @@ def test_parts_are_read_only_memory_maps(photos8: PreparedSet) -> None:
         ("cifar10-16", "lcma data prepare cifar10-16 --from PATH"),
     ],
 )
-def test_missing_sets_name_the_command(
-    tmp_path: Path, refused: Refused, name: str, command: str
-) -> None:
+def test_missing_sets_name_the_command(tmp_path: Path, name: str, command: str) -> None:
     for root in (tmp_path, tmp_path / "absent"):
-        assert refused(root, partial(load, name, root)).endswith(f"run: {command}")
+        assert read_refusal(root, load, name, root).endswith(f"run: {command}")
 
 
 @pytest.mark.parametrize("file", FILES)
-def test_a_flipped_byte_is_found_and_named(copy: PreparedSet, refused: Refused, file: str) -> None:
-    path = copy.folder / file
+def test_a_flipped_byte_is_found_and_named(prepared: PreparedSet, file: str) -> None:
+    path = prepared.folder / file
     raw = bytearray(path.read_bytes())
     raw[-(len(raw) - 128) // 2] ^= 0x10
     path.write_bytes(raw)
-    load("photos8", copy.root)
-    message = refused(copy.root, copy.verify)
-    assert message.startswith(f"{path} is damaged")
+    load("photos8", prepared.root)
+    assert read_refusal(prepared.root, prepared.verify).startswith(f"{path} is damaged")
 
 
 @pytest.mark.parametrize("file", ["test.npy", "train_groups.npy"])
-def test_a_truncated_file_is_found(copy: PreparedSet, refused: Refused, file: str) -> None:
-    path = copy.folder / file
+def test_a_truncated_file_is_found(prepared: PreparedSet, file: str) -> None:
+    path = prepared.folder / file
     whole = path.read_bytes()
     for kept in (0, 5, 127, -1):
         path.write_bytes(whole[:kept])
-        message = refused(copy.root, lambda: load("photos8", copy.root))
+        message = read_refusal(prepared.root, load, "photos8", prepared.root)
         assert message.startswith(f"{path} is damaged")
         assert "lcma data prepare photos8" in message
 
 
 @pytest.mark.parametrize("header", [b"{'descr': (", b"[" * 90, b'"""', b"9**9**9", b"\0"])
-def test_a_header_that_cannot_be_read_is_found(
-    copy: PreparedSet, refused: Refused, header: bytes
-) -> None:
-    path = copy.folder / "test.npy"
+def test_a_header_that_cannot_be_read_is_found(prepared: PreparedSet, header: bytes) -> None:
+    path = prepared.folder / "test.npy"
     raw = path.read_bytes()
     path.write_bytes(raw[:10] + header + raw[10 + len(header) :])
-    message = refused(copy.root, lambda: load("photos8", copy.root))
+    message = read_refusal(prepared.root, load, "photos8", prepared.root)
     assert message.startswith(f"{path} is damaged")
 
 
-def test_other_arrays_are_found(copy: PreparedSet, refused: Refused) -> None:
-    path = copy.folder / "test.npy"
+def test_a_file_with_another_array_is_refused(prepared: PreparedSet) -> None:
+    path = prepared.folder / "test.npy"
     images = np.load(path)
-    for other in (images[1:], images.astype(np.int16), images[:, :1], np.asfortranarray(images)):
+    others = (images[1:], images.astype(np.int16), images[:, :1], np.asfortranarray(images))
+    for other in (*others, np.array([None])):
         np.save(path, other)
-        assert str(path) in refused(copy.root, lambda: load("photos8", copy.root))
-    np.save(path, np.array([None]), allow_pickle=True)
-    assert str(path) in refused(copy.root, lambda: load("photos8", copy.root))
+        assert str(path) in read_refusal(prepared.root, load, "photos8", prepared.root)
     np.save(path, images)
     with path.open("ab") as file:
         file.write(b"more")
-    assert "longer than" in refused(copy.root, lambda: load("photos8", copy.root))
+    assert "longer than" in read_refusal(prepared.root, load, "photos8", prepared.root)
     path.unlink()
-    assert "No such file" in refused(copy.root, lambda: load("photos8", copy.root))
+    assert "No such file" in read_refusal(prepared.root, load, "photos8", prepared.root)
 
 
 def changed(field: str, value: object) -> Callable[[str], str]:
@@ -119,21 +102,18 @@ def changed(field: str, value: object) -> Callable[[str], str]:
     ],
 )
 def test_an_edited_manifest_is_refused(
-    copy: PreparedSet, refused: Refused, edit: Callable[[str], str], says: str
+    prepared: PreparedSet, edit: Callable[[str], str], says: str
 ) -> None:
-    path = copy.folder / "manifest.json"
+    path = prepared.folder / "manifest.json"
     path.write_text(edit(path.read_text()))
-    message = refused(copy.root, lambda: load("photos8", copy.root))
+    message = read_refusal(prepared.root, load, "photos8", prepared.root)
     assert says in message
     assert str(path) in message
 
 
-def test_a_missing_manifest_or_a_renamed_folder_is_refused(
-    copy: PreparedSet, refused: Refused
-) -> None:
-    copy.folder.rename(copy.root / "photos16")
-    message = refused(copy.root, lambda: load("photos16", copy.root))
+def test_a_missing_manifest_or_a_renamed_folder_is_refused(prepared: PreparedSet) -> None:
+    prepared.folder.rename(prepared.root / "photos16")
+    message = read_refusal(prepared.root, load, "photos16", prepared.root)
     assert "belongs to photos8, not photos16" in message
-    (copy.root / "photos16" / "manifest.json").unlink()
-    message = refused(copy.root, lambda: load("photos16", copy.root))
-    assert "no manifest.json" in message
+    (prepared.root / "photos16" / "manifest.json").unlink()
+    assert "no manifest.json" in read_refusal(prepared.root, load, "photos16", prepared.root)

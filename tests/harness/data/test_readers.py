@@ -1,21 +1,19 @@
 """Every layout is read correctly. Another layout, or files that change, are refused."""
 
-import functools
 import io
 import shutil
 import zipfile
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from lcma.harness.data import PreparedSet, SourceOptions, load, prepare
+from lcma.harness.data import PARTS, PreparedSet, SourceOptions, load, prepare
+from lcma.harness.data.decoding import decode_image, read_shape
 from lcma.harness.data.preparation import box_filter
+from tests.harness.data.conftest import read_refusal
 from tests.hostile.layouts import NPZ, copy_layout
-
-Refused = Callable[[Path, Callable[[], object]], str]
 
 
 @pytest.fixture
@@ -31,29 +29,23 @@ def pngs(sources: Path, tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def pictures(tmp_path: Path, drawn_pictures: Path) -> Path:
-    """Sixty colour files of many kinds and sizes, in folders, free to change."""
-    return Path(shutil.copytree(drawn_pictures, tmp_path / "pictures"))
-
-
-@pytest.fixture(scope="module")
-def drawn_pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("drawn")
-    rng = np.random.default_rng(0)
-    kinds = ["png", "jpg", "webp", "bmp", "tif", "ppm", "gif"]
-    for k in range(60):
-        h, w = 20 + k, 90 - k
-        at = folder / f"f{k % 3}" / f"{k:03d}.{kinds[k % len(kinds)]}"
-        at.parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(rng.integers(0, 256, (h, w, 3), dtype=np.uint8)).save(at)
+def pictures(sources: Path, tmp_path: Path) -> Path:
+    """Sixty colour files of many kinds, 18 x 20, and a wide one."""
+    folder = copy_layout(sources, "images", tmp_path / "source")
+    (folder / "wide").mkdir()
+    pixels = np.random.default_rng(0).integers(0, 256, (20, 90, 3), dtype=np.uint8)
+    Image.fromarray(pixels).save(folder / "wide" / "wide.png")
     return folder
 
 
-def images_of(prepared: PreparedSet) -> dict[str, np.ndarray]:
-    return {part: np.asarray(prepared.part(part).images) for part in ("train", "holdout", "test")}  # type: ignore[arg-type]
+SMALL = SourceOptions(size=16)
 
 
-# --- npz
+def read_images(prepared: PreparedSet) -> dict[str, np.ndarray]:
+    return {part: prepared.part(part).images for part in PARTS}
+
+
+# npz files
 
 
 def test_an_npz_folder(tmp_path: Path, npz: Path) -> None:
@@ -62,21 +54,19 @@ def test_an_npz_folder(tmp_path: Path, npz: Path) -> None:
     assert dict(manifest.counts.items()) == {"train": 245, "holdout": 5, "test": 25}
     assert (manifest.dataset, manifest.variant) == ("imagenet32", "npz")
     assert "245 of 1255544 train" in manifest.deviation
-    everything = np.concatenate([np.load(npz / n)["data"] for n in NPZ[:-1]])
-    images = everything.reshape(-1, 3, 32, 32)
+    rows = np.concatenate([np.load(npz / name)["data"] for name in NPZ[:-1]])
+    images = rows.reshape(-1, 3, 32, 32)
     np.testing.assert_array_equal(prepared.part("holdout").images, images[49::50])
     rest = np.delete(images, np.s_[49::50], axis=0)
     np.testing.assert_array_equal(prepared.part("train").images, rest)
 
 
-def test_a_filtered_form_is_named_by_its_size_before_the_variant(
-    tmp_path: Path, pngs: Path
-) -> None:
-    full = images_of(prepare("imagenet32-png", tmp_path, source=pngs))
+def test_a_filtered_form_is_named_by_its_size(tmp_path: Path, pngs: Path) -> None:
+    full = read_images(prepare("imagenet32-png", tmp_path, source=pngs))
     half = prepare("imagenet32-16-png", tmp_path, source=pngs)
     assert (half.manifest.dataset, half.manifest.variant) == ("imagenet32-16", "png")
     assert half.manifest.box == 2
-    for part, images in images_of(half).items():
+    for part, images in read_images(half).items():
         np.testing.assert_array_equal(images, box_filter(full[part], 2))
 
 
@@ -88,48 +78,40 @@ def test_a_file_that_is_read_in_pieces_gives_the_same_set(
     assert prepare("imagenet32", tmp_path / "pieces", source=npz).manifest == whole.manifest
 
 
-# --- a change of the source while it is read
+# Sources that change while they are read
 
 
-@pytest.mark.parametrize("name", ["imagenet32", "celeba64", "imagenet32-png", "mine"])
-def test_a_source_that_changes_is_refused(
-    tmp_path: Path, refused: Refused, request: pytest.FixtureRequest, name: str
-) -> None:
-    fixture = {"imagenet32": "npz", "celeba64": "celeba", "imagenet32-png": "pngs"}
-    source: Path = request.getfixturevalue(fixture.get(name, "pictures"))
-    options = SourceOptions(size=16) if name == "mine" else SourceOptions()
-    root = tmp_path / "root"
+@pytest.mark.parametrize("layout", ["imagenet32", "celeba64", "imagenet32-png", "images"])
+def test_a_source_that_changes_is_refused(tmp_path: Path, sources: Path, layout: str) -> None:
+    source, root = copy_layout(sources, layout, tmp_path), tmp_path / "root"
+    name, options = ("mine", SMALL) if layout == "images" else (layout, SourceOptions())
 
     def change(label: str, done: int, total: int) -> None:
-        # All are hashed, none is decoded.
-        if label.startswith("checking") and done == total:
+        if label.startswith("checking") and done == total:  # all are hashed, none is decoded
             victim = sorted(p for p in source.rglob("*") if p.is_file())[3]
             victim.write_bytes(victim.read_bytes() + b"x")
 
-    def call() -> PreparedSet:
-        return prepare(name, root, source=source, options=options, progress=change)
-
-    assert "changed while it was read" in refused(root, call)
-
-
-# --- the wrong layout for a name
+    message = read_refusal(
+        root, prepare, name, root, source=source, options=options, progress=change
+    )
+    assert "changed while it was read" in message
 
 
-def test_a_wrong_release_is_sent_to_its_name(
-    tmp_path: Path, pngs: Path, npz: Path, refused: Refused
-) -> None:
+# The wrong layout for a name
+
+
+def test_a_wrong_release_is_sent_to_its_name(tmp_path: Path, pngs: Path, npz: Path) -> None:
     root = tmp_path / "root"
-    asked = [
-        ("imagenet32", pngs, f"lcma data prepare imagenet32-png --from {pngs}"),
-        ("imagenet64-png", pngs, f"lcma data prepare imagenet32-png --from {pngs}"),
-        ("imagenet32-png", npz, f"lcma data prepare imagenet32 --from {npz}"),
-    ]
-    for name, source, says in asked:
-        call = functools.partial(prepare, name, root, source=source)
-        assert says in refused(root, call)
+    for name, source, right in (
+        ("imagenet32", pngs, "imagenet32-png"),
+        ("imagenet64-png", pngs, "imagenet32-png"),
+        ("imagenet32-png", npz, "imagenet32"),
+    ):
+        message = read_refusal(root, prepare, name, root, source=source)
+        assert f"lcma data prepare {right} --from {source}" in message
 
 
-# --- PNG folders
+# PNG folders
 
 
 def test_png_folders(tmp_path: Path, pngs: Path) -> None:
@@ -137,25 +119,23 @@ def test_png_folders(tmp_path: Path, pngs: Path) -> None:
     manifest = prepared.manifest
     assert dict(manifest.counts.items()) == {"train": 59, "holdout": 1, "test": 7}
     files = sorted((pngs / "train_32x32").iterdir())
-    wanted = np.stack([np.asarray(Image.open(file)).transpose(2, 0, 1) for file in files])
-    np.testing.assert_array_equal(prepared.part("holdout").images, wanted[49:50])
-    np.testing.assert_array_equal(prepared.part("train").images, np.delete(wanted, 49, axis=0))
+    images = np.stack([np.asarray(Image.open(file)).transpose(2, 0, 1) for file in files])
+    np.testing.assert_array_equal(prepared.part("holdout").images, images[49:50])
+    np.testing.assert_array_equal(prepared.part("train").images, np.delete(images, 49, axis=0))
     assert "60 of 1281149 training" in manifest.source.verdict
 
 
-def test_empty_or_missing_png_folders_are_refused(
-    tmp_path: Path, pngs: Path, refused: Refused
-) -> None:
+def test_empty_or_missing_png_folders_are_refused(tmp_path: Path, pngs: Path) -> None:
     root = tmp_path / "root"
     shutil.rmtree(pngs / "valid_32x32")
-    message = refused(root, lambda: prepare("imagenet32-png", root, source=pngs))
+    message = read_refusal(root, prepare, "imagenet32-png", root, source=pngs)
     assert "lacks valid_32x32" in message
     (pngs / "valid_32x32").mkdir()
-    message = refused(root, lambda: prepare("imagenet32-png", root, source=pngs))
+    message = read_refusal(root, prepare, "imagenet32-png", root, source=pngs)
     assert "has no PNG files" in message
 
 
-# --- CelebA
+# CelebA
 
 
 def test_celeba_is_what_pillow_makes_of_it(tmp_path: Path, celeba: Path) -> None:
@@ -164,8 +144,8 @@ def test_celeba_is_what_pillow_makes_of_it(tmp_path: Path, celeba: Path) -> None
     names = sorted(p.name for p in (celeba / "img_align_celeba").iterdir())[::3]
     for image, name in zip(prepared.part("train").images, names, strict=True):
         face = Image.open(celeba / "img_align_celeba" / name).crop((15, 40, 163, 188))
-        wanted = np.asarray(face.resize((64, 64), Image.Resampling.BILINEAR)).transpose(2, 0, 1)
-        assert np.abs(image.astype(int) - wanted).max() <= 1
+        expected = np.asarray(face.resize((64, 64), Image.Resampling.BILINEAR)).transpose(2, 0, 1)
+        assert np.abs(image.astype(int) - expected).max() <= 1
 
 
 def test_the_float_variant_is_bilinear_on_the_grid_of_tensorflow_1(
@@ -177,13 +157,13 @@ def test_the_float_variant_is_bilinear_on_the_grid_of_tensorflow_1(
     assert image.dtype == np.float32
     name = min(p.name for p in (celeba / "img_align_celeba").iterdir())
     face = np.asarray(Image.open(celeba / "img_align_celeba" / name))[40:188, 15:163]
-    at = np.arange(64) * 148 / 64  # tf.image.resize_images, align_corners=False
-    low = at.astype(int)
-    part = (at - low)[:, None, None]
-    rows = face[low] * (1 - part) + face[low + 1] * part
-    part = (at - low)[None, :, None]
-    wanted = rows[:, low] * (1 - part) + rows[:, low + 1] * part
-    np.testing.assert_allclose(image, wanted.transpose(2, 0, 1), atol=1e-3)
+    positions = np.arange(64) * 148 / 64  # tf.image.resize_images, align_corners=False
+    low = positions.astype(int)
+    share = (positions - low)[:, None, None]
+    rows = face[low] * (1 - share) + face[low + 1] * share
+    share = share.swapaxes(0, 1)
+    expected = rows[:, low] * (1 - share) + rows[:, low + 1] * share
+    np.testing.assert_allclose(image, expected.transpose(2, 0, 1), atol=1e-3)
 
 
 def test_a_zip_file_gives_the_same_set(tmp_path: Path, celeba: Path) -> None:
@@ -198,51 +178,45 @@ def test_a_zip_file_gives_the_same_set(tmp_path: Path, celeba: Path) -> None:
     assert prepare("celeba64", tmp_path / "b", source=celeba).manifest == folder.manifest
 
 
-# --- images of one's own
+# Images of one's own
 
 
 def test_own_images_are_cut_shrunk_and_divided_by_content(tmp_path: Path, pictures: Path) -> None:
-    shutil.copyfile(pictures / "f0" / "000.png", pictures / "f2" / "twin.png")
+    wide = pictures / "wide" / "wide.png"
+    shutil.copyfile(wide, pictures / "twin.png")
     (pictures / "notes.txt").write_text("mine")
-    prepared = prepare("mine", tmp_path, source=pictures, options=SourceOptions(size=16))
-    found = images_of(prepared)
-    assert sum(map(len, found.values())) == 61
-    assert prepared.manifest.shape == (3, 16, 16)
-    parts = [{image.tobytes() for image in images} for images in found.values()]
-    assert not parts[0] & parts[1] | parts[0] & parts[2] | parts[1] & parts[2]
-    assert sum(map(len, parts)) == 60, "the twins must be in one part"
-    whole = Image.open(pictures / "f0" / "000.png")  # 90 x 20
-    square = whole.crop((35, 0, 55, 20)).resize((16, 16), Image.Resampling.BILINEAR)
-    everything = np.concatenate(list(found.values()))
-    wanted = np.asarray(square, int).transpose(2, 0, 1)
-    assert np.abs(everything - wanted).max(axis=(1, 2, 3)).min() <= 1
+    prepared = prepare("mine", tmp_path, source=pictures, options=SMALL)
+    images = np.concatenate(list(read_images(prepared).values()))
+    assert images.shape == (62, 3, 16, 16)
+    parts = [{image.tobytes() for image in part} for part in read_images(prepared).values()]
+    assert sum(map(len, parts)) == len(set().union(*parts)) == 61, "the twins are in one part"
+    square = Image.open(wide).crop((35, 0, 55, 20)).resize((16, 16), Image.Resampling.BILINEAR)
+    expected = np.asarray(square, int).transpose(2, 0, 1)
+    assert np.abs(images - expected).max(axis=(1, 2, 3)).min() <= 1
     assert load("mine", tmp_path) == prepared
     assert prepare("mine", tmp_path) == prepared
     assert "1 other files" in prepared.manifest.source.verdict
 
 
 def test_grey_images_have_one_channel_and_are_not_mixed_unasked(
-    tmp_path: Path, pictures: Path, refused: Refused
+    tmp_path: Path, pictures: Path
 ) -> None:
-    root = tmp_path / "root"
-    grey = pictures / "f1" / "grey.png"
-    Image.open(pictures / "f0" / "000.png").convert("L").save(grey)
-    message = refused(
-        root, lambda: prepare("m", root, source=pictures, options=SourceOptions(size=16))
-    )
+    root, grey = tmp_path / "root", pictures / "grey.png"
+    Image.open(pictures / "0.png").convert("L").save(grey)
+    message = read_refusal(root, prepare, "m", root, source=pictures, options=SMALL)
     assert str(grey) in message
     assert "--grey-to-rgb" in message
     options = SourceOptions(size=16, grey_to_rgb=True)
     mixed = prepare("m", root, source=pictures, options=options).manifest
     assert mixed.shape == (3, 16, 16)
     assert mixed.preprocessing.endswith(", RGB, grey images as three equal channels")
-    for path in [p for p in pictures.rglob("*") if p.is_file()]:
+    for path in [path for path in pictures.rglob("*") if path.is_file()]:
         Image.open(path).convert("L").save(path.with_suffix(".png"))
         if path.suffix != ".png":
             path.unlink()
-    only = prepare("grey", root, source=pictures, options=SourceOptions(size=16))
-    assert only.manifest.shape == (1, 16, 16)
-    assert only.manifest.preprocessing.endswith(", grey")
+    only_grey = prepare("grey", root, source=pictures, options=SMALL).manifest
+    assert only_grey.shape == (1, 16, 16)
+    assert only_grey.preprocessing.endswith(", grey")
 
 
 TURNED: dict[int, tuple[slice, slice]] = {
@@ -256,8 +230,6 @@ TURNED: dict[int, tuple[slice, slice]] = {
 @pytest.mark.parametrize("kind", ["PNG", "JPEG"])
 @pytest.mark.parametrize("turn", TURNED)
 def test_an_image_is_turned_as_its_file_says(turn: int, kind: str) -> None:
-    from lcma.harness.data.decoding import decode_image, read_shape
-
     corner = np.zeros((32, 48, 3), np.uint8)
     corner[:8, :8] = 255
     exif = Image.Exif()
@@ -273,37 +245,29 @@ def test_an_image_is_turned_as_its_file_says(turn: int, kind: str) -> None:
 @pytest.mark.parametrize(
     ("name", "options", "says"),
     [
-        ("cifar10", SourceOptions(size=16), "is the name of a set of lcma"),
-        ("imagenet64-16-png", SourceOptions(size=16), "is the name of a set of lcma"),
-        ("Mine", SourceOptions(size=16), "cannot name a data set"),
-        ("../mine", SourceOptions(size=16), "cannot name a data set"),
+        ("cifar10", SMALL, "is the name of a set of lcma"),
+        ("imagenet64-16-png", SMALL, "is the name of a set of lcma"),
+        ("Mine", SMALL, "cannot name a data set"),
+        ("../mine", SMALL, "cannot name a data set"),
         ("mine", SourceOptions(size=15), "give a power of two"),
         ("mine", SourceOptions(size=32), "smaller than 32"),
         ("mine", SourceOptions(grey_to_rgb=True), "need their folder and a size"),
-        (
-            "mine",
-            SourceOptions(),
-            "images of your own need a size too: lcma data prepare mine",
-        ),
+        ("mine", SourceOptions(), "images of your own need a size too: lcma data prepare mine"),
         ("cifar-10", SourceOptions(), "did you mean 'cifar10'? images of your own need a size too"),
     ],
 )
 def test_wrong_options_for_own_images_are_refused(
-    tmp_path: Path, pictures: Path, refused: Refused, name: str, options: SourceOptions, says: str
+    tmp_path: Path, pictures: Path, name: str, options: SourceOptions, says: str
 ) -> None:
     root = tmp_path / "root"
-    call = functools.partial(prepare, name, root, source=pictures, options=options)
-    assert says in refused(root, call)
+    assert says in read_refusal(root, prepare, name, root, source=pictures, options=options)
 
 
-def test_a_folder_without_images_or_with_too_few_is_refused(
-    tmp_path: Path, pictures: Path, refused: Refused
-) -> None:
-    root, options = tmp_path / "root", SourceOptions(size=16)
-    empty = tmp_path / "empty"
-    empty.mkdir()
-    message = refused(root, lambda: prepare("mine", root, source=empty, options=options))
+def test_a_folder_without_images_or_with_too_few_is_refused(tmp_path: Path, pictures: Path) -> None:
+    root, folder = tmp_path / "root", tmp_path / "folder"
+    folder.mkdir()
+    message = read_refusal(root, prepare, "mine", root, source=folder, options=SMALL)
     assert "has no image files" in message
-    shutil.copyfile(pictures / "f0" / "000.png", empty / "one.png")
-    message = refused(root, lambda: prepare("mine", root, source=empty, options=options))
+    shutil.copyfile(pictures / "0.png", folder / "one.png")
+    message = read_refusal(root, prepare, "mine", root, source=folder, options=SMALL)
     assert "gives no images for" in message
