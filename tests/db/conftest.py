@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -19,9 +19,6 @@ from lcma import db
 from lcma.db.schema import metadata
 from tests.db.measuring import RESULT_FIELDS, find_done_attempt, make_measures, make_result
 from tests.stores import read_job
-
-if TYPE_CHECKING:
-    from tests.db.sites import Sites
 
 COST = db.Cost(seconds=60.0, cpu_seconds=50.0, images_per_second=1000.0, peak_memory=2**30)
 
@@ -203,7 +200,6 @@ class World:
     segments: tuple[str, ...] = tuple(job.id for job in SEGMENTS)
     trials: tuple[str, ...] = tuple(job.id for job in TRIAL_JOBS)
 
-    pretraining, data = PRETRAINING, DATA
     result = staticmethod(result)
     contribution_map = staticmethod(contribution_map)
 
@@ -233,30 +229,40 @@ class World:
     ) -> db.Claim | db.Job:
         """Claim a job at a time, None for the database's clock."""
         claim = {"owner": owner, "lease_seconds": lease, "stack_id": stack, "cap": cap, "now": now}
-        worker = {"host": "node1", "pid": 17, "environment_id": ENVIRONMENT.id, "threads": 1}
-        return self.store.claim(job_id, **claim, **worker, **({"device": "cpu"} | more))
+        worker = {"host": "node1", "pid": 17, "environment_id": ENVIRONMENT.id}
+        worker |= {"device": "cpu", "threads": 1}
+        return self.store.claim(job_id, **claim, **(worker | more))
 
     def win(self, job_id: str, *, owner: str = "me", now: float | None = 1000.0) -> db.Claim:
         claim = self.claim(job_id, owner=owner, now=now)
         assert isinstance(claim, db.Claim)
         return claim
 
+    def finish(self, job_id: str, *, owner: str = "me", **products: Any) -> db.Claim:
+        """Claim a job and end it as done."""
+        claim = self.win(job_id, owner=owner)
+        ending = {"last_step": 500, "cost": COST, "now": 1010.0}
+        assert self.store.finish(claim, "done", **(ending | products))
+        return claim
+
     def finish_trial(
         self, index: int, *, bits_per_dim: float = 3.5, now: float = 1010.0, owner: str = "me"
     ) -> db.Claim:
-        claim = self.win(self.trials[index], owner=owner)
-        assert self.store.finish(
-            claim,
-            "done",
-            last_step=500,
-            cost=COST,
+        return self.finish(
+            self.trials[index],
+            owner=owner,
             result=result(TRIALS[index].id, bits_per_dim),
             tables=[index_table(TRIALS[index].id, 1, HALF)],
             metrics=[db.Metric("train_bits_per_dim", step, 4.0) for step in range(10, 501, 10)],
             artifacts=[WEIGHTS],
             now=now,
         )
-        return claim
+
+    def plan_trials(self, *trials: db.TrialRow) -> list[str]:
+        """Register further trials; return the ids of their jobs."""
+        jobs = tuple(db.PlannedJob.of_trial(trial.id, DATA.digest, steps=500) for trial in trials)
+        self.store.register(db.Registration(trials=trials, jobs=jobs))
+        return [job.id for job in jobs]
 
     def evaluate(
         self,
@@ -269,15 +275,13 @@ class World:
     ) -> bool:
         """Add an evaluation of a trial that is done."""
         fields = {name: more.pop(name) for name in RESULT_FIELDS if name in more}
-        found = result(TRIALS[index].id, bits_per_dim)
-        known = tuple(measure for measure in found.measures if measure.name not in more)
-        found = dataclasses.replace(
-            found, protocol=protocol, measures=known + make_measures(**more), **fields
-        )
+        plain = result(TRIALS[index].id, bits_per_dim)
+        measures = tuple(measure for measure in plain.measures if measure.name not in more)
+        measures += make_measures(**more)
         job_id = self.trials[index]
         return self.store.add_evaluation(
             job_id,
-            found,
+            dataclasses.replace(plain, protocol=protocol, measures=measures, **fields),
             attempt_id=find_done_attempt(self.store, job_id),
             by=dataclasses.replace(EVALUATOR, owner=owner),
             cost=dataclasses.replace(COST, seconds=7.0, images_per_second=None),
@@ -285,19 +289,13 @@ class World:
         )
 
     def finish_segment(self, index: int = 0) -> db.Claim:
-        claim = self.win(self.segments[index])
         budget = SEGMENTS[index].steps
         maps = [contribution_map(split, budget) for split in (2, 1)]
         points = [db.Metric("train_bits_per_dim", step, 4.0) for step in range(10, budget + 1, 10)]
-        assert self.store.finish(
-            claim, "done", last_step=budget, cost=COST, maps=maps, metrics=points, now=1010.0
-        )
-        return claim
+        return self.finish(self.segments[index], last_step=budget, maps=maps, metrics=points)
 
     def job(self, job_id: str) -> db.Job:
-        job = read_job(self.store, job_id)
-        assert job is not None
-        return job
+        return read_job(self.store, job_id)
 
 
 Stage = Literal["empty", "planned", "filled"]
@@ -360,6 +358,31 @@ class PostgresTemplates:
             self.server.drop(name)
 
 
+class Sites:
+    """Makes databases on either engine, as of several sites."""
+
+    def __init__(self, request: pytest.FixtureRequest, folder: Path) -> None:
+        self.request, self.folder = request, folder
+        self.names: list[str] = []
+
+    def make(self, engine: Engine, stage: Stage) -> str:
+        """Make a database at a stage; return its URL."""
+        if engine == "sqlite":
+            files: SqliteTemplates = self.request.getfixturevalue("sqlite_templates")
+            return f"sqlite:///{files.copy(stage, self.folder)}"
+        templates: PostgresTemplates = self.request.getfixturevalue("postgres_templates")
+        self.names.append(templates.copy(stage))
+        return str(templates.server.url(self.names[-1]))
+
+    def new(self, engine: Engine, stage: Stage = "planned") -> World:
+        return World(db.connect(self.make(engine, stage), create=False))
+
+    def drop(self) -> None:
+        for name in self.names:
+            self.request.getfixturevalue("postgres").drop(name)
+        self.names.clear()
+
+
 @pytest.fixture(scope="session")
 def sqlite_templates(tmp_path_factory: pytest.TempPathFactory) -> SqliteTemplates:
     """Templates of SQLite files."""
@@ -408,32 +431,27 @@ def crowded(
     postgres_templates.server.drop(name)
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+@pytest.fixture(params=ENGINES)
 def crowded_url(request: pytest.FixtureRequest, crowded: dict[str, str]) -> str:
     """The URL of such a database, on each supported engine."""
     return crowded[request.param]
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+@pytest.fixture
+def crowded_store(crowded_url: str) -> db.Store:
+    """A store of such a database, on each supported engine."""
+    return db.connect(crowded_url, create=False)
+
+
+@pytest.fixture(params=ENGINES)
 def new_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callable[[Stage], str]]:
     """Makes a new database at a stage each time, on each supported engine; returns its URL."""
-    if request.param == "sqlite":
-        files: SqliteTemplates = request.getfixturevalue("sqlite_templates")
-        yield lambda stage: f"sqlite:///{files.copy(stage, tmp_path)}"
-        return
-    templates: PostgresTemplates = request.getfixturevalue("postgres_templates")
-    made: list[str] = []
-
-    def make(stage: Stage) -> str:
-        made.append(templates.copy(stage))
-        return str(templates.server.url(made[-1]))
-
-    yield make
-    for name in made:
-        templates.server.drop(name)
+    databases = Sites(request, tmp_path)
+    yield lambda stage: databases.make(request.param, stage)
+    databases.drop()
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+@pytest.fixture(params=ENGINES)
 def new_place(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """The URL of an empty place, on each supported engine."""
     if request.param == "sqlite":
@@ -478,17 +496,15 @@ def filled(new_store: Callable[[Stage], db.Store]) -> World:
 
 
 @pytest.fixture
-def sites(request: pytest.FixtureRequest, tmp_path: Path) -> "Iterator[Sites]":
+def sites(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Sites]:
     """Makes databases on either engine, as of several sites."""
-    from tests.db.sites import Sites
-
-    found = Sites(request, tmp_path, [])
-    yield found
-    found.drop()
+    databases = Sites(request, tmp_path)
+    yield databases
+    databases.drop()
 
 
 @pytest.fixture(params=[ENGINES, ENGINES[::-1]], ids="-into-".join)
-def engines(request: pytest.FixtureRequest) -> "tuple[Engine, Engine]":
+def engines(request: pytest.FixtureRequest) -> tuple[Engine, Engine]:
     """The engine of the source of a merge, and that of its target."""
     pair: tuple[Engine, Engine] = request.param
     return pair

@@ -11,7 +11,10 @@ from tests.db.conftest import (
     ENVIRONMENT,
     EVALUATOR,
     HALF,
+    PRETRAINING,
     STATISTICS,
+    WEIGHTS,
+    World,
     contribution_map,
     index_table,
     recipe,
@@ -67,28 +70,16 @@ OF_FACES = [
     _trial("faces", (name, None, None), seed, FACES)
     for name, seed in (("channel", 0), ("channel", 1), ("none", 0), ("LLH", 0))
 ]
-PRETRAININGS = [
-    db.PretrainingRow(
-        id=f"p{seed}",
-        recipe_id="without",
-        flow="realnvp",
-        dataset="photos16",
-        variant="u8",
-        seed=seed,
-    )
-    for seed in range(3)
-]
+PRETRAININGS = [dataclasses.replace(PRETRAINING, id=f"p{seed}", seed=seed) for seed in range(3)]
 SEGMENTS = {
     (seed, budget): db.PlannedJob.of_pretraining(f"p{seed}", DATA.digest, budget=budget)
     for seed in range(3)
     for budget in (100, 200)
 }
 JOBS = {
-    **{
-        trial.id: db.PlannedJob.of_trial(trial.id, DATA.digest, steps=500)
-        for trial in TRIALS.values()
-    },
-    **{trial.id: db.PlannedJob.of_trial(trial.id, FACES.digest, steps=500) for trial in OF_FACES},
+    trial.id: db.PlannedJob.of_trial(trial.id, data.digest, steps=500)
+    for data, trials in ((DATA, TRIALS.values()), (FACES, OF_FACES))
+    for trial in trials
 }
 SWEEP = db.Sweep(id="s", name="demo", spec="{}")
 PLAN = db.Registration(
@@ -136,18 +127,11 @@ class Crowd:
 
     def claim(self, job: db.PlannedJob, *, gpu: bool = False, until: float = 60.0) -> db.Claim:
         self.now += 1.0
-        claim = self.store.claim(
-            job.id,
-            owner=f"launch{int(self.now) % 3}",
-            host=f"node{int(self.now) % 2}",
-            pid=17,
-            environment_id=(GPU if gpu else ENVIRONMENT).id,
-            device="cuda:0" if gpu else "cpu",
-            devices="GPU-1,GPU-2" if gpu else None,
-            threads=2,
-            lease_seconds=until,
-            now=self.now,
-        )
+        worker: dict[str, Any] = {"host": f"node{int(self.now) % 2}", "threads": 2}
+        if gpu:
+            worker |= {"environment_id": GPU.id, "device": "cuda:0", "devices": "GPU-1,GPU-2"}
+        owner = f"launch{int(self.now) % 3}"
+        claim = World(self.store).claim(job.id, owner=owner, lease=until, now=self.now, **worker)
         assert isinstance(claim, db.Claim)
         return claim
 
@@ -161,13 +145,8 @@ class Crowd:
 
     def done(self, trial: db.TrialRow, **more: Any) -> None:
         job = JOBS[trial.id]
-        found = dataclasses.replace(
-            change(
-                result(trial.id, self.number(3.0, 4.0)),
-                holdout_bits_per_dim=self.number(3.0, 4.0),
-            ),
-            data_digest=job.data_digest,
-        )
+        bits, holdout_bits = self.number(3.0, 4.0), self.number(3.0, 4.0)
+        of_trial = change(result(trial.id, bits), holdout_bits_per_dim=holdout_bits)
         tables = []
         if trial.budget is not None:
             kept = np.ones_like(HALF)
@@ -178,8 +157,9 @@ class Crowd:
                 kept.flat[order[: len(order) // 2]] = True
                 tables.append(index_table(trial.id, split, kept, statistics=numbers))
         points = [db.Metric("train_bits_per_dim", step, 4.0) for step in range(10, 501, 10)]
-        made: dict[str, Any] = {"result": found, "tables": tables, "metrics": points}
-        self.end(job, "done", last_step=500, **made, **more)
+        of_trial = dataclasses.replace(of_trial, data_digest=job.data_digest)
+        products: dict[str, Any] = {"result": of_trial, "tables": tables, "metrics": points}
+        self.end(job, "done", last_step=500, **products, **more)
 
     def rerun(self, trial: db.TrialRow) -> None:
         self.now += 1.0
@@ -190,12 +170,15 @@ class Crowd:
 
     def evaluate(self, trial: db.TrialRow) -> None:
         self.now += 1.0
-        found = dataclasses.replace(result(trial.id, self.number(3.0, 4.0)), protocol="published")
-        by = dataclasses.replace(EVALUATOR, started=self.now - 1.0)
+        plain = result(trial.id, self.number(3.0, 4.0))
         job_id = JOBS[trial.id].id
-        attempt_id = find_done_attempt(self.store, job_id)
         assert self.store.add_evaluation(
-            job_id, found, attempt_id=attempt_id, by=by, cost=self.cost(), now=self.now
+            job_id,
+            dataclasses.replace(plain, protocol="published"),
+            attempt_id=find_done_attempt(self.store, job_id),
+            by=dataclasses.replace(EVALUATOR, started=self.now - 1.0),
+            cost=self.cost(),
+            now=self.now,
         )
 
 
@@ -216,10 +199,10 @@ def fill(store: db.Store) -> None:
             dataclasses.replace(contribution_map(split, budget), pretraining_id=f"p{seed}")
             for split in (1, 2)
         ]
-        saved: dict[str, Any] = {"kind": "checkpoint", "path": "c", "bytes": 5, "digest": "a" * 64}
-        kept = [] if budget == 200 else [db.Artifact(**saved, place="node1:/runs")]
-        ended = {"first_step": first_step + 9, "last_step": budget, "costs_gpu": seed == 0}
-        crowd.end(job, "done", maps=maps, artifacts=kept, **ended)
+        checkpoint = dataclasses.replace(WEIGHTS, kind="checkpoint", path="c")
+        files = [] if budget == 200 else [checkpoint]
+        ending = {"first_step": first_step + 9, "last_step": budget, "costs_gpu": seed == 0}
+        crowd.end(job, "done", maps=maps, artifacts=files, **ending)
     accidents = {
         ("random", None, None, 0): ("code_error", TRACEBACK),
         ("random", None, None, 1): ("diverged", ""),

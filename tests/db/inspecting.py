@@ -1,5 +1,6 @@
 """The contents of a database without the store: schema objects and rows, on either engine."""
 
+from collections.abc import Callable
 from typing import Any
 
 import sqlalchemy as sa
@@ -7,6 +8,7 @@ import sqlalchemy as sa
 from lcma import db
 from lcma.db import migrate
 from lcma.db.schema import OPTUNA_TABLES, VERSION_TABLE, metadata
+from tests.refusals import catch_refusal
 
 PARTS = {
     *("name", "type", "nullable", "default", "sqltext", "column_names", "constrained_columns"),
@@ -24,24 +26,24 @@ def objects(url: str) -> dict[str, Any]:
     # On one connection: each new one to a server reads the catalogs first.
     with sa.create_engine(url, poolclass=sa.NullPool).connect() as connection:
         inspector = sa.inspect(connection)
-        found: dict[str, Any] = {
+        parts: dict[str, Any] = {
             name: " ".join(inspector.get_view_definition(name).split())
             for name in inspector.get_view_names()
         }
         for kind in KINDS:
-            for (_, name), listed in getattr(inspector, f"get_multi_{kind}")().items():
+            for (_, name), items in getattr(inspector, f"get_multi_{kind}")().items():
                 if name != VERSION_TABLE:
-                    lines = [str({k: v for k, v in part.items() if k in PARTS}) for part in listed]
-                    found.setdefault(name, []).append(sorted(lines))
-    return found
+                    lines = [str({k: v for k, v in item.items() if k in PARTS}) for item in items]
+                    parts.setdefault(name, []).append(sorted(lines))
+    return parts
 
 
 def execute(url: str, *statements: str) -> list[Any]:
     """Run statements without the store; return the last one's rows, or how many it changed."""
     with sa.create_engine(url, poolclass=sa.NullPool).begin() as connection:
         for statement in statements:
-            found = connection.execute(sa.text(statement))
-        return [tuple(row) for row in found] if found.returns_rows else [found.rowcount]
+            result = connection.execute(sa.text(statement))
+        return [tuple(row) for row in result] if result.returns_rows else [result.rowcount]
 
 
 def make_older(url: str) -> str:
@@ -69,9 +71,9 @@ def drift(url: str) -> list[Any]:
     }
     with sa.create_engine(url, poolclass=sa.NullPool).connect() as connection:
         context = MigrationContext.configure(connection, opts=options)
-        found = compare_metadata(context, metadata)
-    parts = (part for entry in found for part in (entry if isinstance(entry, list) else [entry]))
-    return [part for part in parts if "comment" not in part[0]]
+        entries = compare_metadata(context, metadata)
+    changes = (c for entry in entries for c in (entry if isinstance(entry, list) else [entry]))
+    return [change for change in changes if "comment" not in change[0]]
 
 
 def is_current(url: str) -> bool:
@@ -82,10 +84,20 @@ def is_current(url: str) -> bool:
 def contents(url: str) -> dict[str, list[Row]]:
     """Return all rows of all tables, except our revision."""
     with sa.create_engine(url, poolclass=sa.NullPool).connect() as connection:
-        names = sa.inspect(connection).get_table_names()
-        found = {
+        tables = {
             name: connection.execute(sa.text(f'SELECT * FROM "{name}"')).mappings().all()
-            for name in names
+            for name in sa.inspect(connection).get_table_names()
             if name != VERSION_TABLE
         }
-    return {name: sorted(map(dict, rows), key=repr) for name, rows in found.items()}
+    return {name: sorted(map(dict, rows), key=repr) for name, rows in tables.items()}
+
+
+def refuse_all(url: str, *parts: str, unavailable: bool = False) -> None:
+    """Check that a URL is refused however it is opened, and whether this may pass."""
+    actions: list[Callable[[], object]] = [
+        lambda: db.connect(url),
+        lambda: db.exists(url),
+        lambda: db.run_sql(url, "SELECT 1"),
+    ]
+    for action in actions:
+        assert isinstance(catch_refusal(action, *parts), db.Unavailable) == unavailable

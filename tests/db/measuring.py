@@ -48,6 +48,5 @@ def change(result: db.Result, **values: float) -> db.Result:
 
 
 def find_done_attempt(store: db.Store, job_id: str) -> str:
-    """Return the attempt that left the weights that a job has now, '' if none did."""
-    job = read_job(store, job_id)
-    return (job and job.done_attempt_id) or ""
+    """Return the attempt that left a job's current weights, '' if none did."""
+    return read_job(store, job_id).done_attempt_id or ""

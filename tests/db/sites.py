@@ -1,15 +1,14 @@
-"""Databases of two sites on any two engines, work on them, and the evidence that they have."""
+"""Work on databases of several sites, merges of them, and the evidence that they have."""
 
 import dataclasses
+import itertools
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pytest
 import sqlalchemy as sa
 
 from lcma import db
@@ -20,36 +19,14 @@ from lcma.db.schema import metadata
 from lcma.harness.results.board import read_board
 from lcma.harness.show.board import board_as_json
 from lcma.sweeps.errors import UserError
-from tests.db.conftest import COST, DATA, HALF, TRIALS, WEIGHTS, Engine, World, index_table, result
-
-
-@dataclass
-class Sites:
-    """Makes databases on either engine."""
-
-    request: pytest.FixtureRequest
-    folder: Path
-    made: list[str]
-
-    def new(self, engine: Engine, stage: str = "planned") -> World:
-        if engine == "sqlite":
-            files = self.request.getfixturevalue("sqlite_templates")
-            return World(db.connect(str(files.copy(stage, self.folder)), create=False))
-        templates = self.request.getfixturevalue("postgres_templates")
-        self.made.append(templates.copy(stage))
-        return World(db.connect(templates.server.url(self.made[-1]), create=False))
-
-    def drop(self) -> None:
-        for name in self.made:
-            self.request.getfixturevalue("postgres_templates").server.drop(name)
-        self.made.clear()
+from tests.db.conftest import COST, DATA, HALF, TRIALS, WEIGHTS, World, index_table, result
 
 
 def merged(source: World, target: World, **options: Any) -> MergeReport:
     """Merge, and check the target."""
     report = merge(source.store.database, target.store.database, **options)
-    found = check_integrity(target.store.database).findings
-    assert found == (), list(map(str, found))
+    findings = check_integrity(target.store.database).findings
+    assert findings == (), list(map(str, findings))
     return report
 
 
@@ -59,8 +36,8 @@ def known(world: World) -> dict[str, Any]:
 
     def rows(table: str) -> list[dict[str, Any]]:
         local = [column.name for column in metadata.tables[table].columns if column.info]
-        found = ({k: v for k, v in row._mapping.items() if k not in local} for row in dump[table])
-        return sorted(found, key=repr)
+        shared = ({k: v for k, v in row._mapping.items() if k not in local} for row in dump[table])
+        return sorted(shared, key=repr)
 
     evidence = metadata.tables.keys() - {"jobs", "events", "t_quantiles"}
     return {
@@ -72,16 +49,16 @@ def known(world: World) -> dict[str, Any]:
 
 def agreed(world: World) -> dict[str, Any]:
     """Return the evidence that no order of merges changes: no states of jobs that are not done."""
-    found = known(world)
-    found["jobs"] = {job for job, attempt in found.pop("current").items() if attempt is not None}
-    return found
+    evidence = known(world)
+    current = evidence.pop("current")
+    evidence["jobs"] = {job for job, attempt in current.items() if attempt is not None}
+    return evidence
 
 
 def board(world: World) -> str:
     """Return the board by each ranked measure as JSON."""
     ranked = "SELECT DISTINCT m.name FROM measurements m JOIN measure_kinds k ON k.name = m.name"
-    found = world.store.sql(f"{ranked} WHERE k.direction IS NOT NULL ORDER BY 1")
-    names = found["name"].tolist()
+    names = world.store.sql(f"{ranked} WHERE k.direction IS NOT NULL ORDER BY 1")["name"]
     return "".join(board_as_json(read_board(world.store, measure=name)) for name in names)
 
 
@@ -90,14 +67,12 @@ class Killed(BaseException):
 
 
 @contextmanager
-def killed_at(commits: int) -> Iterator[None]:
+def killed_at(commit: int) -> Iterator[None]:
     """Raise `Killed` at the commit of this number, if there is one."""
-    left = commits
+    numbers = itertools.count(1)
 
     def count(_: sa.Connection) -> None:
-        nonlocal left
-        left -= 1
-        if left == 0:
+        if next(numbers) == commit:
             raise Killed
 
     sa.event.listen(sa.Engine, "commit", count)
@@ -116,22 +91,22 @@ class Launches:
         self.worlds = worlds
         self.running: list[tuple[int, int, db.Claim]] = []
 
-    def take(self, number: int, what: str, *step: Any) -> None:
+    def take(self, number: int, action: str, *step: Any) -> None:
         """Take a step, if the job's state allows it."""
-        if what == "merge":
+        if action == "merge":
             source, target, kill = (*(self.worlds[place] for place in step[:2]), step[2])
             if source is not target:
                 with nullcontext() if kill is None else killed_at(kill):
                     merge(source.store.database, target.store.database)
-        elif what == "evaluate":
+        elif action == "evaluate":
             self._evaluate(*step)
-        elif what == "publish":
+        elif action == "publish":
             self._publish(*step)
         else:
             place, index, outcome, now = step
             world = self.worlds[place]
             job = (*world.segments, *world.trials)[index]
-            if what == "rerun" and not world.store.rerun([job], by="ann", why="x", now=now):
+            if action == "rerun" and not world.store.rerun([job], by="ann", why="x", now=now):
                 return
             claim = world.claim(job, owner=f"site {place}", now=now)
             if isinstance(claim, db.Claim):
@@ -147,18 +122,18 @@ class Launches:
     def _finish(self, outcome: Any, now: float) -> None:
         place, number, claim = self.running.pop()
         world = self.worlds[place]
-        made: dict[str, Any] = {"metrics": [db.Metric("loss", number, place / 7)]}
+        products: dict[str, Any] = {"metrics": [db.Metric("loss", number, place / 7)]}
         if outcome == "done" and claim.job_id in world.segments:
             budget = 100 * (1 + world.segments.index(claim.job_id))
-            made["maps"] = [world.contribution_map(split, budget, number) for split in (1, 2)]
+            products["maps"] = [world.contribution_map(split, budget, number) for split in (1, 2)]
         elif outcome == "done":
             trial_id = TRIALS[world.trials.index(claim.job_id)].id
-            made["result"] = result(trial_id, 3.0 + number / 7)
+            products["result"] = result(trial_id, 3.0 + number / 7)
             kept = np.random.default_rng(number).permutation(HALF.ravel()).reshape(HALF.shape)
-            made["tables"] = [index_table(trial_id, 1, kept)]
-            made["artifacts"] = [dataclasses.replace(WEIGHTS, path=f"{place}/{number}")]
+            products["tables"] = [index_table(trial_id, 1, kept)]
+            products["artifacts"] = [dataclasses.replace(WEIGHTS, path=f"{place}/{number}")]
         cost = dataclasses.replace(COST, seconds=float(number))
-        assert world.store.finish(claim, outcome, last_step=100, cost=cost, now=now, **made)
+        assert world.store.finish(claim, outcome, last_step=100, cost=cost, now=now, **products)
 
     def _publish(self, place: int, into: int) -> None:
         source, target = self.worlds[place].store.database, self.worlds[into].store.database
@@ -193,17 +168,16 @@ def work(world: World, job: str, outcome: str, owner: str, now: float = 1000.0) 
         return False
     if outcome == "running":
         return True
-    made: dict[str, Any] = {}
-    if job in world.segments:
-        budget = 100 * (1 + world.segments.index(job))
-        maps = [world.contribution_map(split, budget) for split in (1, 2)]
-        made = {"maps": maps} if outcome == "done" else {}
-    else:
-        own = TRIALS[world.trials.index(job)]
+    products: dict[str, Any] = {}
+    if job in world.trials:
+        index = world.trials.index(job)
+        trial_id = TRIALS[index].id
         points = [db.Metric("loss", step, step / 7) for step in (100, 200)]
-        made = {"metrics": points, "tables": [index_table(own.id, 1, HALF)]}
+        products = {"metrics": points, "tables": [index_table(trial_id, 1, HALF)]}
         if outcome == "done":
-            made["result"] = result(own.id, 3.0 + world.trials.index(job) / 7)
-            made["artifacts"] = [WEIGHTS]
-    assert world.store.finish(claim, outcome, last_step=100, cost=COST, now=now + 1, **made)  # type: ignore[arg-type]
+            products |= {"result": result(trial_id, 3.0 + index / 7), "artifacts": [WEIGHTS]}
+    elif outcome == "done":
+        budget = 100 * (1 + world.segments.index(job))
+        products = {"maps": [world.contribution_map(split, budget) for split in (1, 2)]}
+    assert world.store.finish(claim, outcome, last_step=100, cost=COST, now=now + 1, **products)  # type: ignore[arg-type]
     return True

@@ -16,32 +16,31 @@ import pytest
 
 from lcma import db
 from lcma.db.leases import LeaseWatch
-from tests.db.conftest import ENVIRONMENT, SEGMENTS, TRIAL_JOBS, SqliteTemplates
+from tests.db.conftest import SEGMENTS, TRIAL_JOBS, SqliteTemplates, World
 from tests.stores import beat, list_running
 
 DAY = 86400.0
 TRIAL = TRIAL_JOBS[0].id
 
-Opened = Callable[[float], db.Store]
+Open = Callable[[float], db.Store]
 
 
 @pytest.fixture
-def opened(sqlite_templates: SqliteTemplates, tmp_path: Path) -> Opened:
+def open_ahead(sqlite_templates: SqliteTemplates, tmp_path: Path) -> Open:
     """Opens the planned sweep as a process whose clock is ahead by so many seconds."""
     path = sqlite_templates.copy("planned", tmp_path)
 
-    def open_ahead(ahead: float) -> db.Store:
+    def connect(seconds: float) -> db.Store:
         store = db.connect(str(path))
-        store.database.clock = lambda connection: time.time() + ahead  # type: ignore[method-assign]
+        store.database.clock = lambda _: time.time() + seconds  # type: ignore[method-assign]
         return store
 
-    return open_ahead
+    return connect
 
 
 def claim(store: db.Store, job_id: str = TRIAL, **more: Any) -> db.Claim | db.Job:
-    own = {"owner": "me", "host": socket.gethostname(), "pid": os.getpid()}
-    rest = {"environment_id": ENVIRONMENT.id, "device": "cpu", "threads": 1, "lease_seconds": 30.0}
-    return store.claim(job_id, **(own | rest | more))
+    worker = {"host": socket.gethostname(), "pid": os.getpid(), "lease": 30.0}
+    return World(store).claim(job_id, now=None, **(worker | more))
 
 
 def dead_pid() -> int:
@@ -51,43 +50,43 @@ def dead_pid() -> int:
 
 
 @pytest.mark.parametrize(("holder", "taker"), [(0.0, DAY), (DAY, 0.0), (0.0, -DAY), (-DAY, 0.0)])
-def test_a_wrong_clock_decides_nothing(opened: Opened, holder: float, taker: float) -> None:
-    """A dead process of this host is recognized. For any other process, the launch must have seen
+def test_a_wrong_clock_decides_nothing(open_ahead: Open, holder: float, taker: float) -> None:
+    """The launch recognizes a dead process of this host. Of any other process it must have seen
     that the lease does not move."""
-    first, second = opened(holder), opened(taker)
-    for who, taken in (
+    first, second = open_ahead(holder), open_ahead(taker)
+    for holder_process, is_taken in (
         ({"pid": os.getppid()}, False),
         ({"host": "elsewhere"}, False),
         ({"pid": dead_pid()}, True),
     ):
-        assert isinstance(claim(first, **who), db.Claim)
-        assert isinstance(claim(second), db.Claim) == taken, who
+        assert isinstance(claim(first, **holder_process), db.Claim)
+        assert isinstance(claim(second), db.Claim) == is_taken, holder_process
         assert isinstance(claim(second, expired=1.0), db.Job), "it was renewed since"
         (running,) = list_running(second)
         assert isinstance(claim(second, expired=running.lease_until), db.Claim)
         first.release("me")
 
 
-def test_a_lease_that_holds_is_not_taken_from_a_dead_process(opened: Opened) -> None:
+def test_a_lease_that_holds_is_not_taken_from_a_dead_process(open_ahead: Open) -> None:
     """It may run in another container with this host's name."""
-    assert isinstance(claim(opened(0.0), pid=dead_pid()), db.Claim)
-    assert isinstance(claim(opened(20.0)), db.Job)
-    assert isinstance(claim(opened(31.0)), db.Claim)
+    assert isinstance(claim(open_ahead(0.0), pid=dead_pid()), db.Claim)
+    assert isinstance(claim(open_ahead(20.0)), db.Job)
+    assert isinstance(claim(open_ahead(31.0)), db.Claim)
 
 
-def test_a_lease_from_the_future_keeps_nobody_from_other_jobs(opened: Opened) -> None:
+def test_a_lease_from_the_future_holds_only_its_own_job(open_ahead: Open) -> None:
     shorter, longer = SEGMENTS[0].id, SEGMENTS[1].id
-    assert isinstance(claim(opened(DAY), shorter, pid=os.getppid()), db.Claim)
-    assert isinstance(claim(opened(0.0), longer), db.Claim)
-    (sweep,) = opened(0.0).sweeps()
-    opened(0.0).release("me")
-    assert isinstance(claim(opened(DAY), TRIAL, pid=os.getppid()), db.Claim)
+    assert isinstance(claim(open_ahead(DAY), shorter, pid=os.getppid()), db.Claim)
+    assert isinstance(claim(open_ahead(0.0), longer), db.Claim)
+    (sweep,) = open_ahead(0.0).sweeps()
+    open_ahead(0.0).release("me")
+    assert isinstance(claim(open_ahead(DAY), TRIAL, pid=os.getppid()), db.Claim)
     for job_id, kind in ((TRIAL_JOBS[2].id, db.Claim), (shorter, db.Job)):
-        assert isinstance(claim(opened(0.0), job_id, cap=db.Cap(sweep.id, 1)), kind)
+        assert isinstance(claim(open_ahead(0.0), job_id, cap=db.Cap(sweep.id, 1)), kind)
 
 
-def test_a_lease_is_over_once_it_was_seen_to_stand_still(opened: Opened) -> None:
-    store, ahead = opened(0.0), opened(DAY)
+def test_a_lease_is_over_once_it_was_seen_to_stand_still(open_ahead: Open) -> None:
+    store, ahead = open_ahead(0.0), open_ahead(DAY)
     now = 100.0
     watch = LeaseWatch(one_host=True, clock=lambda: now)
 
@@ -110,8 +109,8 @@ def test_a_lease_is_over_once_it_was_seen_to_stand_still(opened: Opened) -> None
     assert watch.seconds_still(TRIAL) == 31.0
 
 
-def test_a_server_s_clock_is_trusted(opened: Opened) -> None:
-    store = opened(0.0)
+def test_a_server_s_clock_is_trusted(open_ahead: Open) -> None:
+    store = open_ahead(0.0)
     assert isinstance(claim(store, pid=os.getppid()), db.Claim)
     (running,) = list_running(store)
     watch = LeaseWatch(one_host=False, clock=lambda: 0.0)

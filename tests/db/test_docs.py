@@ -9,7 +9,7 @@ import pytest
 from docs import findings
 from lcma import connect, db
 from lcma.db import run_sql, store
-from lcma.db.relations import find_relations
+from lcma.db.views import views
 
 DOCUMENT = Path(__file__).parents[2] / findings.ANSWERED
 TEXT = DOCUMENT.read_text(encoding="utf-8")
@@ -19,7 +19,7 @@ QUERIES = re.findall(r"```sql\n(.*?)```", TEXT, flags=re.DOTALL)
 def test_every_view_is_in_the_table_of_views() -> None:
     listed = TEXT.partition("## Views")[2].partition("##")[0]
     named = re.findall(r"^\| `(\w+)` \|", listed, flags=re.MULTILINE)
-    assert set(named) == {one.name for one in find_relations() if one.kind == "view"}
+    assert set(named) == set(views.tables)
 
 
 @pytest.mark.parametrize("sql", QUERIES)
@@ -36,8 +36,8 @@ def test_the_answers_are_those_of_the_reference() -> None:
 
 def test_the_examples_of_the_store_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    known = {"store": db.connect("results.db")}
     runner = doctest.DocTestRunner()
-    for example in doctest.DocTestFinder().find(store, "store", globs=known):
+    names = {"store": db.connect("results.db")}
+    for example in doctest.DocTestFinder().find(store, "store", globs=names):
         runner.run(example)
     assert runner.summarize() == doctest.TestResults(failed=0, attempted=7)

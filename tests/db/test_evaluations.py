@@ -6,17 +6,22 @@ from typing import Any
 import pytest
 
 from lcma import db
-from tests.db.conftest import TRIALS
+from tests.db.conftest import COST, EVALUATOR
 from tests.db.measuring import make_measures
 
 BOUND = {"bound_draws": 10, "bound_images": 100, "bound_bits_per_dim": 3.2, "bound_gain": 0.05}
 SERIES = {"series_terms": 20, "series_bias": 1e-4, "series_bias_standard_error": 1e-5}
 
 
-def stored(world: Any, index: int, protocol: str) -> db.Result:
-    found = world.store.result(TRIALS[index].id, "d" * 64, protocol)
-    assert isinstance(found, db.Result)
-    return found
+def by_name(*measures: db.Measurement) -> dict[str, db.Measurement]:
+    return {measure.name: measure for measure in measures}
+
+
+def read_result(world: Any, protocol: str) -> db.Result:
+    """Read the result of the trial that the tests evaluate."""
+    result = world.store.result("LLL-0-100", "d" * 64, protocol)
+    assert isinstance(result, db.Result)
+    return result
 
 
 @pytest.fixture
@@ -26,9 +31,9 @@ def world(filled: Any) -> Any:
 
 
 def test_a_result_reads_as_it_was_written(world: Any) -> None:
-    plain, given = stored(world, 2, "plain"), world.result("LLL-0-100", 3.25)
-    assert {one.name: one for one in plain.measures} == {one.name: one for one in given.measures}
-    assert dataclasses.replace(plain, measures=given.measures) == given
+    result, written = read_result(world, "plain"), world.result("LLL-0-100", 3.25)
+    assert by_name(*result.measures) == by_name(*written.measures)
+    assert dataclasses.replace(result, measures=written.measures) == written
     assert world.store.result("LLL-0-100", "d" * 64, "published") is None
     assert world.store.result("LLL-0-100", "e" * 64, "plain") is None
 
@@ -49,7 +54,7 @@ def test_an_evaluation_adds_a_row_and_an_attempt(world: Any) -> None:
     assert (last["protocol"], last["outcome"], last["owner"]) == ("published", "done", "evaluator")
     assert (last["started"], last["ended"], last["seconds"]) == (1990.0, 2000.0, 7.0)
     assert (last["first_step"], last["last_step"]) == (500, 500)
-    assert stored(world, 2, "published").value("series_bias") == 1e-4
+    assert read_result(world, "published").value("series_bias") == 1e-4
 
 
 def test_the_same_evaluation_again_changes_nothing(world: Any) -> None:
@@ -60,18 +65,18 @@ def test_the_same_evaluation_again_changes_nothing(world: Any) -> None:
     assert world.dump() == before
 
 
-def test_what_is_beside_a_result_may_come_later(world: Any) -> None:
-    plain = stored(world, 2, "plain")
+def test_further_measures_of_a_result_may_come_later(world: Any) -> None:
+    plain = read_result(world, "plain")
     assert world.evaluate(2, "plain", **BOUND)
     assert world.evaluate(2, "plain", **SERIES)
     (attempt_id,) = world.store.view("results", trial_id="LLL-0-100").attempt_id
-    whole = {one.name: one for one in (*plain.measures, *make_measures(**BOUND, **SERIES))}
-    assert {one.name: one for one in stored(world, 2, "plain").measures} == whole
+    measures = by_name(*plain.measures, *make_measures(**BOUND, **SERIES))
+    assert by_name(*read_result(world, "plain").measures) == measures
     assert not world.evaluate(2, "plain", **(BOUND | {"bound_draws": 9, "bound_images": 1000}))
-    more = BOUND | {"bound_draws": 11, "bound_gain": 0.06}
-    assert world.evaluate(2, "plain", **more)
-    whole |= {one.name: one for one in make_measures(**more)}
-    assert {one.name: one for one in stored(world, 2, "plain").measures} == whole
+    more_draws = BOUND | {"bound_draws": 11, "bound_gain": 0.06}
+    assert world.evaluate(2, "plain", **more_draws)
+    measures |= by_name(*make_measures(**more_draws))
+    assert by_name(*read_result(world, "plain").measures) == measures
     frame = world.store.view("results", trial_id="LLL-0-100")
     assert frame.attempt_id.tolist() == [attempt_id]
     assert frame.images_per_second.tolist() == [1000.0], "the result is still the training's"
@@ -85,16 +90,14 @@ def test_another_value_is_a_conflict(world: Any, more: dict[str, Any]) -> None:
     assert world.dump() == before
 
 
-def test_only_what_is_done_can_be_evaluated(world: Any) -> None:
+def test_only_a_done_trial_can_be_evaluated(world: Any) -> None:
     before = world.dump()
     with pytest.raises(ValueError, match="not of a trial"):
         world.evaluate(1)
     with pytest.raises(ValueError, match="not of a trial"):
         world.evaluate(2, data_digest="e" * 64)
-    found = world.result("LLL-0-100")
-    by = db.Evaluator(owner="x", host="x", environment_id="x", device="cpu", threads=1, started=0.0)
-    cost = db.Cost(seconds=1.0, cpu_seconds=1.0)
+    result = world.result("LLL-0-100")
     for job_id, error in ((world.trials[3], ValueError), ("nowhere", LookupError)):
         with pytest.raises(error):
-            world.store.add_evaluation(job_id, found, attempt_id=1, by=by, cost=cost)
+            world.store.add_evaluation(job_id, result, attempt_id=1, by=EVALUATOR, cost=COST)
     assert world.dump() == before

@@ -17,32 +17,32 @@ def list_jobs(store: db.Store) -> set[str]:
     return set(store.sql("select id from jobs")["id"])
 
 
-def test_what_nobody_has_begun_goes_and_the_rest_stays(world: World) -> None:
+def test_jobs_that_have_not_begun_are_deleted_and_the_others_stay(world: World) -> None:
     add_sweep(world, "edited", 1, 2, 3)
     world.win(world.trials[1])
     before = world.dump()
-    would = world.store.forget(["edited"], dry_run=True)
+    report = world.store.forget(["edited"], dry_run=True)
     assert world.dump() == before
-    assert world.store.forget(["edited"]) == would
-    assert would == db.Forgotten(trials=1, segments=1, sweeps=0, kept=1)
-    left = list_jobs(world.store)
-    assert world.trials[3] not in left, "of this sweep alone"
-    assert {world.trials[1], world.trials[2]} <= left, "begun, and planned by another sweep"
-    assert world.segments[0] in left, "the other sweep's trial needs it"
-    assert world.segments[1] not in left
+    assert world.store.forget(["edited"]) == report
+    assert report == db.Forgotten(trials=1, segments=1, sweeps=0, kept=1)
+    jobs = list_jobs(world.store)
+    assert world.trials[3] not in jobs, "only this sweep has it"
+    assert {world.trials[1], world.trials[2]} <= jobs, "begun, and planned elsewhere"
+    assert world.segments[0] in jobs, "the other sweep's trial needs it"
+    assert world.segments[1] not in jobs
     members = world.store.view("sweep_trials", sweep_id="edited")
     assert set(members["trial_id"]) == {TRIALS[1].id}
     assert check_integrity(world.store.database).findings == ()
 
 
-def test_a_sweep_of_which_nothing_is_left_goes_unless_it_was_launched(world: World) -> None:
+def test_an_empty_sweep_is_deleted_unless_it_was_launched(world: World) -> None:
     add_sweep(world, "late", 1)
     world.store.begin_launch("me", "late")
     world.store.request_stop(["s"], by="me")
     world.store.request_stop(job_ids=[world.trials[0]], by="me")
-    gone = world.store.forget(["s", "late"])
-    assert (gone.trials, gone.sweeps, gone.kept) == (3, 1, 0)
-    assert [one.id for one in world.store.sweeps()] == ["late"], "a launch of it may be under way"
+    report = world.store.forget(["s", "late"])
+    assert (report.trials, report.sweeps, report.kept) == (3, 1, 0)
+    assert [sweep.id for sweep in world.store.sweeps()] == ["late"], "a launch of it may be running"
     assert check_integrity(world.store.database).findings == ()
     world.store.register(PLAN)
-    assert list_jobs(world.store) >= {job.id for job in TRIAL_JOBS}, "a launch plans it anew"
+    assert list_jobs(world.store) >= {job.id for job in TRIAL_JOBS}, "a launch plans them again"

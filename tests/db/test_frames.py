@@ -9,20 +9,15 @@ import sqlalchemy as sa
 
 from lcma import db
 from lcma.db.views import views
-from lcma.sweeps.errors import UserError
 from tests.db.conftest import MAP_STATISTICS
-
-
-@pytest.fixture
-def crowd(crowded_url: str) -> db.Store:
-    return db.connect(crowded_url, create=False)
+from tests.refusals import catch_refusal
 
 
 @pytest.mark.parametrize("name", views.tables)
-def test_every_view_is_a_frame_with_the_types_that_are_declared(crowd: db.Store, name: str) -> None:
-    frame, rows = crowd.view(name), crowd.rows(db.select_view(name))
+def test_every_view_is_a_frame_of_the_declared_types(crowded_store: db.Store, name: str) -> None:
+    frame, rows = crowded_store.view(name), crowded_store.rows(db.select_view(name))
     text = next(c.name for c in views.tables[name].c if isinstance(c.type, sa.Text))
-    empty = crowd.view(name, **{text: "none"})
+    empty = crowded_store.view(name, **{text: "none"})
     assert list(frame.columns) == list(rows[0]._fields) == list(views.tables[name].c.keys())
     assert len(frame) == len(rows) > 0
     assert len(empty) == 0
@@ -37,31 +32,30 @@ def test_every_view_is_a_frame_with_the_types_that_are_declared(crowd: db.Store,
             assert values == [row._mapping[column.name] for row in rows]
 
 
-def test_a_keyword_is_a_value_or_several_and_none_is_null(crowd: db.Store) -> None:
-    everything = crowd.view("results")
+def test_a_keyword_is_one_value_or_several_and_none_is_null(crowded_store: db.Store) -> None:
+    frame = crowded_store.view("results")
 
-    def found(**where: Any) -> list[str]:
-        return list(crowd.view("results", **where)["attempt_id"])
+    def select(**where: Any) -> list[str]:
+        return list(crowded_store.view("results", **where)["attempt_id"])
 
-    def expected(chosen: "pd.Series[bool]") -> list[str]:
-        return list(everything[chosen]["attempt_id"])
+    def expect(chosen: "pd.Series[bool]") -> list[str]:
+        return list(frame[chosen]["attempt_id"])
 
-    budget, seed = everything["budget"], everything["seed"]
-    assert found(budget=100) == expected(budget == 100) != []
-    assert found(budget=None) == expected(budget.isna()) != []
-    assert found(budget=[None, 200]) == expected(budget.isna() | (budget == 200))
-    assert found(budget=[]) == []
-    for several in ([0, 2], (0, 2), {0, 2}, np.array([0, 2]), pd.Series([0, 2])):
-        assert found(seed=several) == expected(seed.isin([0, 2]))
-    assert found(seed=np.int64(1), budget=pd.NA) == expected((seed == 1) & budget.isna()) != []
-    assert found(budget=budget.unique()) == list(everything["attempt_id"])
-    least = everything["bits_per_dim"].min()
-    assert len(found(bits_per_dim=np.float64(least))) == 1
-    assert found(bits_per_dim=3) == []
-    assert found(seed=[0, 2**31, -(2**62)]) == expected(seed == 0)
-    assert crowd.maps(budget=2**31) == []
-    assert len(crowd.view("attempts", id="x")) == 0
-    assert found(train_bits_per_dim=float("nan")) == list(everything["attempt_id"])
+    budget, seed = frame["budget"], frame["seed"]
+    assert select(budget=100) == expect(budget == 100) != []
+    assert select(budget=None) == expect(budget.isna()) != []
+    assert select(budget=[None, 200]) == expect(budget.isna() | (budget == 200))
+    assert select(budget=[]) == []
+    for seeds in ([0, 2], (0, 2), {0, 2}, np.array([0, 2]), pd.Series([0, 2])):
+        assert select(seed=seeds) == expect(seed.isin([0, 2]))
+    assert select(seed=np.int64(1), budget=pd.NA) == expect((seed == 1) & budget.isna()) != []
+    assert select(budget=budget.unique()) == list(frame["attempt_id"])
+    assert len(select(bits_per_dim=np.float64(frame["bits_per_dim"].min()))) == 1
+    assert select(bits_per_dim=3) == []
+    assert select(seed=[0, 2**31, -(2**62)]) == expect(seed == 0)
+    assert crowded_store.maps(budget=2**31) == []
+    assert len(crowded_store.view("attempts", id="x")) == 0
+    assert select(train_bits_per_dim=float("nan")) == list(frame["attempt_id"])
 
 
 @pytest.mark.parametrize(
@@ -71,14 +65,8 @@ def test_a_keyword_is_a_value_or_several_and_none_is_null(crowd: db.Store) -> No
         (lambda s: s.view("board", colour="red"), ["board has no column 'colour'", "mean"]),
         (lambda s: s.maps(colour="red"), ["contribution_maps has no column 'colour'", "split"]),
         (lambda s: s.maps(values=b""), ["no column 'values'"]),
-        (
-            lambda s: s.view("attempts", colour="red"),
-            ["attempts has no column 'colour'", "outcome"],
-        ),
-        (
-            lambda s: s.view("results", budget="100"),
-            ["'budget' of results is a whole number", "'100'"],
-        ),
+        (lambda s: s.view("attempts", colour="red"), ["no column 'colour'", "outcome"]),
+        (lambda s: s.view("results", budget="100"), ["of results is a whole number", "'100'"]),
         (lambda s: s.view("results", budget=100.0), ["is a whole number"]),
         (lambda s: s.view("results", seed=True), ["is a whole number", "True"]),
         (lambda s: s.view("results", flow=3), ["'flow' of results is text", "3"]),
@@ -89,18 +77,15 @@ def test_a_keyword_is_a_value_or_several_and_none_is_null(crowd: db.Store) -> No
         (lambda s: s.view("results", flow=b"glow"), ["'flow' of results is text", "b'glow'"]),
     ],
 )
-def test_what_cannot_be_asked_is_one_line(crowd: db.Store, ask: Any, words: list[str]) -> None:
-    with pytest.raises(UserError) as caught:
-        ask(crowd)
-    assert "\n" not in str(caught.value)
-    assert all(word in str(caught.value) for word in words)
+def test_a_wrong_question_is_refused(crowded_store: db.Store, ask: Any, words: list[str]) -> None:
+    catch_refusal(lambda: ask(crowded_store), *words)
 
 
-def test_maps_are_arrays_with_what_they_are_of(crowd: db.Store) -> None:
-    maps = crowd.maps(flow="realnvp", dataset="photos16", budget=100, split=[1, 2])
+def test_maps_are_arrays_with_their_keys(crowded_store: db.Store) -> None:
+    maps = crowded_store.maps(flow="realnvp", dataset="photos16", budget=100, split=[1, 2])
     assert [(m.seed, m.split) for m in maps] == [(0, 1), (0, 2), (1, 1), (1, 2), (2, 1), (2, 2)]
-    assert {m.pretraining_id for m in crowd.maps(seed=[0, 2])} == {"p0", "p2"}
-    assert [m.seed for m in crowd.maps(pretraining_id="p1", split=2)] == [1, 1]
+    assert {m.pretraining_id for m in crowded_store.maps(seed=[0, 2])} == {"p0", "p2"}
+    assert [m.seed for m in crowded_store.maps(pretraining_id="p1", split=2)] == [1, 1]
     for item in maps:
         assert isinstance(item, db.ContributionMap)
         assert (item.flow, item.dataset, item.variant) == ("realnvp", "photos16", "u8")
@@ -112,5 +97,5 @@ def test_maps_are_arrays_with_what_they_are_of(crowd: db.Store) -> None:
         assert (item.images, item.sum_error) == (1000, 0.0)
         np.testing.assert_array_equal(item.halves, np.stack([values, values]))
         assert item.statistics == MAP_STATISTICS
-    assert len(crowd.maps()) == 10
-    assert crowd.maps(flow="glow") == []
+    assert len(crowded_store.maps()) == 10
+    assert crowded_store.maps(flow="glow") == []

@@ -8,10 +8,8 @@ import pytest
 
 from lcma import db
 from lcma.db.integrity import check_integrity
-from tests.db.conftest import HALF, WEIGHTS, index_table
+from tests.db.conftest import COST, DATA, HALF, PRETRAINING, WEIGHTS, index_table
 from tests.stores import add_metrics, beat, list_running, read_curve
-
-COST = db.Cost(seconds=5.0, cpu_seconds=4.0, images_per_second=10.0, peak_memory=100)
 
 
 def test_a_held_job_is_not_given_away_until_its_lease_is_over(world: Any) -> None:
@@ -35,50 +33,52 @@ def test_a_held_job_is_not_given_away_until_its_lease_is_over(world: Any) -> Non
 
 def test_a_claim_of_another_launch_changes_nothing(world: Any) -> None:
     """The file was removed and the sweep planned again: the job and the token are the same."""
-    today = world.win(world.trials[1], owner="the launch of today")
-    alien = db.Claim(today.job_id, today.attempt_id, today.token, 0, "a launch of last week")
+    valid = world.win(world.trials[1], owner="the launch of today")
+    alien = db.Claim(valid.job_id, valid.attempt_id, valid.token, 0, "a launch of last week")
     before = world.dump()
     loss = [db.Metric("loss", 1, 1.0)]
     assert not beat(world.store, alien, step=77, lease_seconds=60, metrics=loss, now=1001.0)
     assert not add_metrics(world.store, alien, loss)
-    made = {"result": world.result("channel-1-None"), "metrics": loss, "artifacts": [WEIGHTS]}
-    for outcome, more in (("oom", {}), ("done", made)):
-        assert not world.store.finish(alien, outcome, last_step=77, cost=COST, now=1001.0, **more)
+    products = {"result": world.result("channel-1-None"), "metrics": loss, "artifacts": [WEIGHTS]}
+    ending = {"last_step": 77, "cost": COST, "now": 1001.0}
+    assert not world.store.finish(alien, "oom", **ending)
+    assert not world.store.finish(alien, "done", **ending, **products)
     assert world.dump() == before
-    assert world.store.finish(today, "oom", last_step=3, cost=COST)
+    assert world.store.finish(valid, "oom", last_step=3, cost=COST)
     assert not world.store.finish(alien, "oom", last_step=77, cost=COST)
 
 
 def test_a_segment_waits_for_a_shorter_one_under_a_live_lease(world: Any) -> None:
-    short, long = world.segments
-    first = world.win(short)
+    shorter, longer = world.segments
+    first = world.win(shorter)
     before = world.dump()
-    waiting = world.claim(long, owner="other", now=1059.9)
-    assert (waiting.id, waiting.state, waiting.owner) == (long, "pending", None)
+    waiting = world.claim(longer, owner="other", now=1059.9)
+    assert (waiting.id, waiting.state, waiting.owner) == (longer, "pending", None)
     assert world.dump() == before
     assert beat(world.store, first, step=40, lease_seconds=60, now=1050.0)
-    assert isinstance(world.claim(long, owner="other", now=1109.9), db.Job)
+    assert isinstance(world.claim(longer, owner="other", now=1109.9), db.Job)
     assert world.store.finish(first, "diverged", last_step=70, cost=COST, now=1100.0)
-    assert world.win(long, owner="other", now=1100.0).token == 1
+    assert world.win(longer, owner="other", now=1100.0).token == 1
 
 
 def test_a_segment_waits_for_no_dead_holder_and_no_longer_segment(world: Any) -> None:
-    short, long = world.segments
-    world.win(long)
-    world.win(short, owner="other")
-    assert isinstance(world.claim(long, owner="third", now=1059.9), db.Job)
-    assert world.win(long, owner="third", now=1060.0).token == 2
-    assert world.job(short).owner == "other"
+    shorter, longer = world.segments
+    world.win(longer)
+    world.win(shorter, owner="other")
+    assert isinstance(world.claim(longer, owner="third", now=1059.9), db.Job)
+    assert world.win(longer, owner="third", now=1060.0).token == 2
+    assert world.job(shorter).owner == "other"
 
 
-def test_a_segment_waits_for_none_of_other_data_or_another_pretraining(world: Any) -> None:
-    other = dataclasses.replace(world.pretraining, id="q", seed=1)
-    data = dataclasses.replace(world.data, digest="e" * 64)
+def test_a_segment_waits_for_no_other_data_and_no_other_pretraining(world: Any) -> None:
+    pretraining = dataclasses.replace(PRETRAINING, id="q", seed=1)
+    data = dataclasses.replace(DATA, digest="e" * 64)
     jobs = (
-        db.PlannedJob.of_pretraining("q", "d" * 64, budget=50),
-        db.PlannedJob.of_pretraining("p", "e" * 64, budget=50),
+        db.PlannedJob.of_pretraining("q", DATA.digest, budget=50),
+        db.PlannedJob.of_pretraining("p", data.digest, budget=50),
     )
-    world.store.register(db.Registration(pretrainings=(other,), data_sets=(data,), jobs=jobs))
+    plan = db.Registration(pretrainings=(pretraining,), data_sets=(data,), jobs=jobs)
+    world.store.register(plan)
     for job in jobs:
         world.win(job.id)
     world.win(world.trials[0])
@@ -88,15 +88,14 @@ def test_a_segment_waits_for_none_of_other_data_or_another_pretraining(world: An
 def test_heartbeats_of_a_stack_extend_the_leases_that_are_good(world: Any) -> None:
     claims = [world.claim(job_id, stack="s") for job_id in world.trials[:3]]
     world.store.finish(claims[1], "cancelled", last_step=3, cost=COST, now=1001.0)
-    beats = [
-        db.Heartbeat(claim=claim, step=step, lease_seconds=60.0, message=f"at {step}", metrics=own)
-        for step, claim in enumerate(claims, start=10)
-        for own in ([db.Metric("loss", step, 4.0)],)
-    ]
+    beats = []
+    for step, claim in enumerate(claims, start=10):
+        news = {"message": f"at {step}", "metrics": [db.Metric("loss", step, 4.0)]}
+        beats.append(db.Heartbeat(claim=claim, step=step, lease_seconds=60.0, **news))
     alive = world.store.heartbeats(beats, now=1050.0)
     assert alive == {claim.job_id: "" for claim in (claims[0], claims[2])}
     assert [world.job(job_id).lease_until for job_id in world.trials[:3]] == [1110.0, None, 1110.0]
-    attempts = world.store.view("attempts").set_index("id").loc[[one.attempt_id for one in claims]]
+    attempts = world.store.view("attempts").set_index("id").loc[[c.attempt_id for c in claims]]
     assert attempts["stack_id"].tolist() == ["s"] * 3
     assert attempts["last_step"].tolist() == [10, 3, 12]
     assert attempts["message"].tolist() == ["at 10", "", "at 12"]
@@ -104,7 +103,7 @@ def test_heartbeats_of_a_stack_extend_the_leases_that_are_good(world: Any) -> No
     assert [[point.step for point in curve] for curve in curves] == [[10], [], [12]]
 
 
-def test_a_heartbeat_corrects_where_the_attempt_went_on(world: Any) -> None:
+def test_a_heartbeat_corrects_the_first_step_of_the_attempt(world: Any) -> None:
     first = world.win(world.trials[0])
     beat(world.store, first, step=90, lease_seconds=60, now=1001.0)
     second = world.win(world.trials[0], now=2000.0)
@@ -125,45 +124,36 @@ def test_a_rerun_of_a_segment_supersedes_its_maps(world: Any) -> None:
     assert (claim.step, world.job(claim.job_id).step) == (0, 0)
     before = world.store.maps(pretraining_id="p", budget=100)
     assert len(before) == 2
-    other = [world.contribution_map(split, shift=1.0) for split in (1, 2)]
-    assert world.store.finish(
-        claim, "done", last_step=100, cost=COST, maps=other, metrics=[db.Metric("loss", 1, 2.0)]
-    )
+    maps = [world.contribution_map(split, shift=1.0) for split in (1, 2)]
+    assert world.store.finish(claim, "done", last_step=100, cost=COST, maps=maps)
     after = world.store.maps(pretraining_id="p", budget=100)
-    assert [a.digest for a in after] == [o.digest for o in other]
+    assert [item.digest for item in after] == [item.digest for item in maps]
     assert len(world.store.sql("SELECT * FROM contribution_maps")) == 4
     assert check_integrity(world.store.database).findings == ()
 
 
 def test_a_rerun_of_a_trial_supersedes_its_result(world: Any) -> None:
     first = world.finish_trial(0, bits_per_dim=3.5)
-    (old,) = world.store.view("results").attempt_id
     claim = rerun(world, first.job_id)
     assert claim.rerun
-    assert list(world.store.view("results").bits_per_dim) == [3.5], (
-        "current until the new one is there"
-    )
+    results = world.store.view("results")
+    assert list(results.bits_per_dim) == [3.5], "current until the rerun has ended"
+    assert list(results.attempt_id) == [first.attempt_id]
     assert read_curve(world.store, first.job_id, "train_bits_per_dim")
-    assert world.store.finish(
-        claim,
-        "done",
-        last_step=500,
-        cost=COST,
-        result=world.result("channel-0-None", 3.25),
-        tables=[index_table("channel-0-None", 1, ~HALF)],
-        now=1600.0,
-    )
-    shown = world.store.view("maps", trial_id="channel-0-None")
-    assert len(shown) == 1, "of the current attempt"
+    products = {
+        "result": world.result("channel-0-None", 3.25),
+        "tables": [index_table("channel-0-None", 1, ~HALF)],
+    }
+    assert world.store.finish(claim, "done", last_step=500, cost=COST, now=1600.0, **products)
+    assert len(world.store.view("maps", trial_id="channel-0-None")) == 1, "of the current attempt"
     assert len(world.store.sql("SELECT * FROM index_tables")) == 2
-    frame = world.store.view("results")
-    assert list(frame.bits_per_dim) == [3.25]
-    assert list(frame.attempt_id) != [old]
+    results = world.store.view("results")
+    assert list(results.bits_per_dim) == [3.25]
+    assert list(results.attempt_id) == [claim.attempt_id]
     replaced = world.store.view("attempts").set_index("id")["replaces"].dropna()
     assert replaced.to_dict() == {claim.attempt_id: first.attempt_id}
     (row,) = world.store.sql("SELECT * FROM events WHERE event = 'rerun'").to_dict("records")
-    asked = {"owner": "ann@here", "detail": "a fault is mended", "time": 1500.0}
-    assert asked.items() <= row.items()
+    assert (row["owner"], row["detail"], row["time"]) == ("ann@here", "a fault is mended", 1500.0)
     assert list(world.store.view("board")["mean"]) == [3.25]
     measured = world.store.sql("SELECT DISTINCT attempt_id FROM measurements")
     assert len(measured) == 2
@@ -182,7 +172,7 @@ def test_a_rerun_that_fails_leaves_the_old_result_current(world: Any) -> None:
     assert (again.rerun, again.step) == (claim.rerun, 7)
 
 
-def test_only_what_is_done_is_run_anew(world: Any) -> None:
+def test_only_done_jobs_are_run_anew(world: Any) -> None:
     world.win(world.trials[0])
     world.finish_trial(1)
     before = {job: world.job(job).state for job in (*world.trials, *world.segments)}
@@ -195,22 +185,22 @@ def test_only_what_is_done_is_run_anew(world: Any) -> None:
 
 def test_a_result_a_map_or_a_table_of_another_job_is_refused(world: Any) -> None:
     world.finish_segment(0)
-    trial, later = world.win(world.trials[0]), world.win(world.segments[1])
+    trial, segment = world.win(world.trials[0]), world.win(world.segments[1])
     before = world.dump()
     maps = world.store.maps(pretraining_id="p", budget=100)
-    own, tables = world.result("channel-0-None"), [index_table("LLL-0-100", 1, HALF)]
-    for claim, made, said in (
+    result, tables = world.result("channel-0-None"), [index_table("LLL-0-100", 1, HALF)]
+    for claim, products, message in (
         (trial, {}, "without a result"),
         (trial, {"result": world.result("LLL-0-100")}, "not of the trial"),
-        (trial, {"result": own, "tables": tables}, "not of the trial"),
-        (later, {"maps": maps}, "not of the pretraining"),
+        (trial, {"result": result, "tables": tables}, "not of the trial"),
+        (segment, {"maps": maps}, "not of the pretraining"),
     ):
-        with pytest.raises(ValueError, match=said):
-            world.store.finish(claim, "done", last_step=500, cost=COST, **made)
+        with pytest.raises(ValueError, match=message):
+            world.store.finish(claim, "done", last_step=500, cost=COST, **products)
     assert world.dump() == before
 
 
-def test_news_are_the_jobs_of_later_events_as_they_stand(world: Any) -> None:
+def test_changed_jobs_are_those_of_later_events_as_they_stand(world: Any) -> None:
     start = world.store.changed_jobs().last
     assert world.store.changed_jobs(start).jobs == {}
     world.finish_segment(0)
@@ -229,21 +219,18 @@ def test_news_are_the_jobs_of_later_events_as_they_stand(world: Any) -> None:
 
 
 def test_device_hours_count_what_runs_and_what_was_lost(world: Any) -> None:
-    """Of a launch and of all launches of a sweep. A share of a GPU counts as such."""
+    """They are told of a launch and of a sweep. Half a GPU for an hour is half a device hour."""
     for owner in ("me", "too"):
         world.store.begin_launch(owner, "s")
-    costs = {"done": 3600.0, "lost": 1800.0, "running": 900.0}
-    for job_id, (how, seconds) in zip(world.trials, costs.items(), strict=False):
-        owner = "too" if how == "running" else "me"
-        claim = world.win(job_id, owner=owner)
+    failed, lost = (world.win(job_id) for job_id in world.trials[:2])
+    running = world.win(world.trials[2], owner="too")
+    for claim, seconds in ((failed, 3600.0), (lost, 1800.0), (running, 900.0)):
         cost = db.Cost(seconds=seconds, cpu_seconds=1.0, gpu_seconds=seconds / 2)
         beat(world.store, claim, step=5, lease_seconds=60, cost=cost, now=1001.0)
         beat(world.store, claim, step=6, lease_seconds=60, now=1002.0)  # its cost stays
-        if how == "lost":
-            assert world.store.mark_lost(job_id, owner=owner, token=claim.token, now=1003.0)
-        elif how == "done":  # as on a CPU
-            on_cpu = dataclasses.replace(cost, gpu_seconds=None)
-            world.store.finish(claim, "code_error", last_step=6, cost=on_cpu, now=1003.0)
+    on_cpu = db.Cost(seconds=3600.0, cpu_seconds=1.0)
+    world.store.finish(failed, "code_error", last_step=6, cost=on_cpu, now=1003.0)
+    assert world.store.mark_lost(lost.job_id, owner="me", token=lost.token, now=1003.0)
     assert world.store.device_hours(owner="me") == 1.25
     assert world.store.device_hours(owner="too") == 0.125
     assert world.store.device_hours(sweep_id="s") == 1.375
@@ -289,7 +276,8 @@ def test_a_job_that_is_stopped_is_claimed_once_a_later_launch_has_begun(world: A
     assert world.store.stop_request("s", after=0) is None, "of launches nobody asks it"
     assert world.store.release(stopped=[running, pending], now=1002.0) == 1
     for job_id in (running, pending):
-        found = world.claim(job_id, owner="too", now=1003.0)
-        assert (found.state, found.stopped_by) == ("pending", "ann@here")
+        job = world.claim(job_id, owner="too", now=1003.0)
+        assert (job.state, job.stopped_by) == ("pending", "ann@here")
     world.store.begin_launch("later", "s")
-    assert all(isinstance(world.claim(i, now=1004.0), db.Claim) for i in (running, pending))
+    for job_id in (running, pending):
+        world.win(job_id, now=1004.0)

@@ -13,18 +13,9 @@ from lcma.db.integrity import check_integrity
 from lcma.db.merge import Counts, merge
 from lcma.harness.results.lookup import read_bars
 from lcma.sweeps.errors import UserError
-from tests.db.conftest import (
-    COST,
-    DATA,
-    HALF,
-    TRIALS,
-    Engine,
-    World,
-    index_table,
-    result,
-)
+from tests.db.conftest import COST, DATA, HALF, TRIALS, Engine, Sites, World, index_table, result
 from tests.db.inspecting import execute, objects
-from tests.db.sites import Launches, Sites, agreed, board, known, merged, work
+from tests.db.sites import Launches, agreed, board, known, merged, work
 from tests.stores import list_lost, read_curve
 
 BETWEEN_ENGINES = pytest.mark.slow_on("postgresql-into")
@@ -33,43 +24,39 @@ BETWEEN_ENGINES = pytest.mark.slow_on("postgresql-into")
 
 @pytest.mark.integration
 @BETWEEN_ENGINES
-def test_what_one_site_has_comes_over_whole_and_once(
+def test_all_evidence_of_a_site_is_merged_once(
     sites: Sites, engines: tuple[Engine, Engine]
 ) -> None:
     source, target = sites.new(engines[0], "filled"), sites.new(engines[1], "empty")
     assert source.evaluate(0)
     source.store.begin_launch("me", "s", launched_by="ann", host="node1", now=900.0)
     source.store.retry([source.trials[1]], now=1030.0)
-    again = source.claim(source.trials[1], stack="one", now=1030.0)
-    assert isinstance(again, db.Claim)
-    assert source.store.finish(again, "oom", last_step=7, cost=COST, now=1040.0)
-    untouched = source.dump()
+    claim = source.claim(source.trials[1], stack="one", now=1030.0)
+    assert isinstance(claim, db.Claim)
+    assert source.store.finish(claim, "oom", last_step=7, cost=COST, now=1040.0)
+    before = source.dump()
     report = merged(source, target)
     assert report.changed
-    assert report.tables["jobs"] == Counts(new=6)
-    assert report.tables["attempts"] == Counts(new=7)
-    assert report.tables["measurements"] == Counts(new=16)
-    assert report.tables["launches"] == Counts(new=1)
-    here, there = known(target), known(source)
-    assert here.pop("jobs") == {**there.pop("jobs"), source.segments[1]: "pending"}
-    there["attempts"] = [row for row in there["attempts"] if row["ended"] is not None]
-    assert here == there
+    for table, rows in (("jobs", 6), ("attempts", 7), ("measurements", 16), ("launches", 1)):
+        assert report.tables[table] == Counts(new=rows)
+    copied, evidence = known(target), known(source)
+    assert copied.pop("jobs") == {**evidence.pop("jobs"), source.segments[1]: "pending"}
+    evidence["attempts"] = [row for row in evidence["attempts"] if row["ended"] is not None]
+    assert copied == evidence
     (event,) = [row for row in target.dump()["events"] if row.event == "merge"]
     assert event.detail.startswith(f"from {source.store.name}: 2 recipes, 1 data_sets, ")
-    found = run_sql(target.store.url, "SELECT max(evaluation_seconds) FROM results")
-    assert found.rows == ((7.0,),)
-    before = target.dump()
-    again = merged(source, target)
-    assert not again.changed
-    assert again.tables["measurements"] == Counts(equal=16)
-    assert target.dump() == before
+    answer = run_sql(target.store.url, "SELECT max(evaluation_seconds) FROM results")
+    assert answer.rows == ((7.0,),)
+    after = target.dump()
+    report = merged(source, target)
+    assert not report.changed
+    assert report.tables["measurements"] == Counts(equal=16)
+    assert target.dump() == after
     assert not merged(target, source).changed
-    assert source.dump() == untouched
+    assert source.dump() == before
 
 
-def test_a_message_that_no_server_can_hold_comes_over_as_an_ending_would_store_it(
-    sites: Sites,
-) -> None:
+def test_a_nul_in_a_message_is_escaped_by_a_merge_into_a_server(sites: Sites) -> None:
     """SQLite can hold a NUL, which the store escapes now but did not always."""
     source, target = sites.new("sqlite", "filled"), sites.new("postgresql", "empty")
     source.damage("UPDATE attempts SET message = 'a' || char(0) || 'b' WHERE outcome = 'oom'")
@@ -93,7 +80,7 @@ STEP = st.one_of(
 anew. A result is evaluated with a number of draws. A site is merged into another, and the merge may
 be killed at a commit. A publication of a site is merged into another, or into itself."""
 
-TWICE = [
+DOUBLE_WORK = [
     *[("work", site, job, "done", 1003 - site) for site in (0, 1) for job in (0, 2, 3)],
     ("work", 0, 4, "oom", 1001),
     ("work", 1, 4, "diverged", 1000),
@@ -124,8 +111,7 @@ TWICE = [
 def test_a_sweep_split_over_three_sites_is_the_same_merged_in_any_order(
     sites: Sites, engines: tuple[Engine, Engine], request: pytest.FixtureRequest
 ) -> None:
-    """Merged during a launch and after it; the boards are the same bytes on both engines."""
-
+    """They are merged during a launch and after it. Both engines give a board the same bytes."""
     generated = (Phase.reuse, Phase.generate)  # no shrinking: examples are small
 
     @settings(
@@ -134,7 +120,7 @@ def test_a_sweep_split_over_three_sites_is_the_same_merged_in_any_order(
         phases=(Phase.explicit, *(generated if request.node.get_closest_marker("slow") else ())),
     )
     @given(st.lists(STEP, min_size=8, max_size=20), st.permutations(range(3)))
-    @example(TWICE, (2, 1, 0))
+    @example(DOUBLE_WORK, (2, 1, 0))
     def hold(steps: list[Any], order: Sequence[int]) -> None:
         launches = Launches([sites.new(engines[0]) for _ in range(3)])
         whole = sites.new(engines[1], "empty")
@@ -148,16 +134,16 @@ def test_a_sweep_split_over_three_sites_is_the_same_merged_in_any_order(
         for world in launches.worlds:
             merged(whole, world)
             assert not merge(world.store.database, whole.store.database).changed
-        known_by_all = board(whole), agreed(whole)
+        expected = board(whole), agreed(whole)
         for world in launches.worlds:
-            assert (board(world), agreed(world)) == known_by_all
+            assert (board(world), agreed(world)) == expected
         sites.drop()
 
     hold()
 
 
 @pytest.mark.parametrize(
-    ("statement", "named"),
+    ("statement", "difference"),
     [
         ("UPDATE recipes SET body = '[]' WHERE id = 'with'", "recipes id with: its body"),
         ("UPDATE attempts SET last_step = 7 WHERE outcome = 'oom'", "its last_step is 7 there"),
@@ -165,73 +151,68 @@ def test_a_sweep_split_over_three_sites_is_the_same_merged_in_any_order(
     ],
 )
 def test_a_row_that_differs_is_named_and_nothing_is_merged(
-    sites: Sites, statement: str, named: str
+    sites: Sites, statement: str, difference: str
 ) -> None:
     source, target = sites.new("sqlite", "filled"), sites.new("sqlite", "filled")
-    work(source, source.trials[1], "done", "there", now=2000.0)
     source.store.retry([source.trials[1]])
-    work(source, source.trials[1], "done", "there", now=2000.0)
+    assert work(source, source.trials[1], "done", "there", now=2000.0)
     source.damage(statement)
     before = target.dump()
     for dry_run in (True, False):
-        with pytest.raises(UserError, match=f"two rows of .*{named}.*nothing was merged"):
+        with pytest.raises(UserError, match=f"two rows of .*{difference}.*nothing was merged"):
             merge(source.store.database, target.store.database, dry_run=dry_run)
     assert target.dump() == before
 
 
-@pytest.mark.parametrize("swapped", [False, True])
-def test_of_two_names_of_a_recipe_the_longer_one_stays(sites: Sites, swapped: bool) -> None:
-    one, other = sites.new("sqlite", "filled"), sites.new("sqlite", "filled")
+@pytest.mark.parametrize("renamed", [0, 1])
+def test_of_two_names_of_a_recipe_the_longer_one_stays(sites: Sites, renamed: int) -> None:
+    worlds = source, target = sites.new("sqlite", "filled"), sites.new("sqlite", "filled")
     for table in ("recipes", "flow_trials"):
-        execute(other.store.url, f"UPDATE {table} SET profile = 'our tiny'")
-    source, target = (other, one) if swapped else (one, other)
+        execute(worlds[renamed].store.url, f"UPDATE {table} SET profile = 'our tiny'")
     merged(source, target)
     assert set(target.store.view("results")["profile"]) == {"our tiny"}
 
 
-@pytest.mark.parametrize("swapped", [False, True])
-def test_a_bar_is_taken_from_the_site_that_had_its_codec(sites: Sites, swapped: bool) -> None:
-    one, other = sites.new("sqlite"), sites.new("sqlite")
-    for world, bits in ((one, None), (other, 4.5)):
-        bar = db.Bar(
-            data_digest=DATA.digest,
-            name="webp",
-            bits_per_dim=bits,
-            standard_error=None,
-            images=100,
-            detail="",
-        )
+@pytest.mark.parametrize("bits", [(None, 4.5), (4.5, None)])
+def test_a_bar_is_taken_from_the_site_that_had_its_codec(
+    sites: Sites, bits: tuple[float | None, float | None]
+) -> None:
+    worlds = source, target = sites.new("sqlite"), sites.new("sqlite")
+    facts: dict[str, Any] = {"name": "webp", "standard_error": None, "images": 100, "detail": ""}
+    for world, value in zip(worlds, bits, strict=True):
+        bar = db.Bar(data_digest=DATA.digest, bits_per_dim=value, **facts)
         world.store.register(db.Registration(bars=(bar,)))
-    source, target = (other, one) if swapped else (one, other)
     report = merged(source, target)
-    assert report.changed == swapped
+    assert report.changed == (bits[1] is None)
     assert [bar.bits_per_dim for bar in read_bars(target.store)[DATA.digest]] == [4.5]
     assert not merged(source, target).changed
 
 
-def test_what_came_while_a_job_ran_is_current_and_a_retry_is_not_undone(sites: Sites) -> None:
+def test_a_result_merged_while_its_job_runs_is_current_and_a_retry_stays(sites: Sites) -> None:
     source, target = sites.new("sqlite"), sites.new("sqlite")
-    for trial in (source.trials[0], source.trials[2]):
-        work(source, trial, "done", "there")
-    work(source, source.trials[1], "oom", "there")
-    held, other = (target.win(target.trials[n], owner="here") for n in (0, 2))
+    for index, outcome in ((0, "done"), (1, "oom"), (2, "done")):
+        work(source, source.trials[index], outcome, "there")
+    finished, preempted = (target.win(target.trials[index], owner="here") for index in (0, 2))
     report = merged(source, target)
     assert report.tables["measurements"] == Counts(new=8)
-    assert target.job(held.job_id).token == held.token
-    assert target.job(held.job_id).state == "running"
-    assert [one.message for one in list_lost(target.store)] == [""]
+    running = target.job(finished.job_id)
+    assert (running.state, running.token) == ("running", finished.token)
+    assert [failure.message for failure in list_lost(target.store)] == [""]
     assert target.store.retry([target.trials[1]]) == 1
     assert not merged(source, target).changed
     assert target.job(target.trials[1]).state == "pending"
     # The merged result came first, and a job that is put back is done already.
-    own = {"result": result(TRIALS[0].id, 9.0), "tables": [index_table(TRIALS[0].id, 1, HALF)]}
-    assert target.store.finish(held, "done", last_step=500, cost=COST, now=1020.0, **own)
-    assert target.store.finish(other, "preempted", last_step=7, cost=COST, now=1020.0)
-    for claim in (held, other):
-        done = target.job(claim.job_id)
-        assert (done.state, done.step) == ("done", 500)
-        current = source.job(claim.job_id).done_attempt_id
-        assert done.done_attempt_id == current
+    products = {
+        "result": result(TRIALS[0].id, 9.0),
+        "tables": [index_table(TRIALS[0].id, 1, HALF)],
+    }
+    ending = {"cost": COST, "now": 1020.0}
+    assert target.store.finish(finished, "done", last_step=500, **products, **ending)
+    assert target.store.finish(preempted, "preempted", last_step=7, **ending)
+    for claim in (finished, preempted):
+        job = target.job(claim.job_id)
+        assert (job.state, job.step) == ("done", 500)
+        assert job.done_attempt_id == source.job(claim.job_id).done_attempt_id
         assert not target.store.finish(claim, "oom", last_step=500, cost=COST)
         points = read_curve(target.store, claim.job_id, "loss")
         assert points == read_curve(source.store, claim.job_id, "loss")
@@ -239,22 +220,21 @@ def test_what_came_while_a_job_ran_is_current_and_a_retry_is_not_undone(sites: S
 
 
 def test_of_two_failures_the_earlier_stands_at_both_sites(sites: Sites) -> None:
-    one, other = sites.new("sqlite"), sites.new("sqlite")
-    for world, index, now in ((one, 0, 1000.0), (one, 1, 2000.0), (other, 0, 3000.0)):
-        work(world, world.trials[index], "diverged", "any", now=now)
-    work(other, other.trials[1], "diverged", "any", now=1500.0)
-    first = [_last_attempt(one, 0), _last_attempt(other, 1)]
-    merged(one, other)
-    merged(other, one)
-    assert [_last_attempt(one, index) for index in (0, 1)] == first
-    assert [_last_attempt(other, index) for index in (0, 1)] == first
+    first, second = sites.new("sqlite"), sites.new("sqlite")
+    for world, times in ((first, (1000.0, 2000.0)), (second, (3000.0, 1500.0))):
+        for job_id, now in zip(world.trials, times, strict=False):
+            work(world, job_id, "diverged", "any", now=now)
+
+    def list_attempts(world: World) -> list[str | None]:
+        return [world.job(job_id).attempt_id for job_id in world.trials[:2]]
+
+    earlier = [list_attempts(first)[0], list_attempts(second)[1]]
+    merged(first, second)
+    merged(second, first)
+    assert list_attempts(first) == list_attempts(second) == earlier
 
 
-def _last_attempt(world: World, index: int) -> str | None:
-    return world.job(world.trials[index]).attempt_id
-
-
-def test_a_wider_bound_is_taken_without_its_gain_where_it_has_none(sites: Sites) -> None:
+def test_a_bound_of_more_draws_replaces_one_of_fewer(sites: Sites) -> None:
     source, target = sites.new("sqlite"), sites.new("sqlite")
     work(source, source.trials[0], "done", "there")
     merged(source, target)
@@ -262,9 +242,8 @@ def test_a_wider_bound_is_taken_without_its_gain_where_it_has_none(sites: Sites)
         bound = {"bound_draws": draws, "bound_images": 50, "bound_bits_per_dim": 3.0 - draws}
         world.evaluate(0, "plain", bits_per_dim=3.0, step=500, owner=owner, **bound)
     merged(source, target)
-    found = target.store.result(TRIALS[0].id, DATA.digest, "plain")
-    assert found is not None
-    assert (found.value("bound_draws"), found.value("bound_bits_per_dim")) == (20, -17.0)
+    bound = target.store.view("results", trial_id=TRIALS[0].id)
+    assert bound[["bound_draws", "bound_bits_per_dim"]].to_numpy().tolist() == [[20, -17.0]]
 
 
 @BETWEEN_ENGINES
@@ -275,11 +254,10 @@ def test_a_dry_run_tells_the_same_and_writes_nothing(
     work(target, target.trials[0], "oom", "here")
     target.win(target.trials[3], owner="here")
     before = target.dump()
-    told = merge(source.store.database, target.store.database, dry_run=True)
+    rehearsal = merge(source.store.database, target.store.database, dry_run=True)
     assert target.dump() == before
-    done = merged(source, target)
-    assert told.dry_run
-    assert told.tables == done.tables
+    assert rehearsal.dry_run
+    assert rehearsal.tables == merged(source, target).tables
 
 
 @BETWEEN_ENGINES
@@ -291,22 +269,22 @@ def test_the_source_is_read_in_one_state_while_workers_go_on(
     work(source, source.trials[0], "done", "there")
     claims = []
 
-    def progress(what: str, done: int, total: int | None) -> None:
-        if what == "jobs" and not claims:
+    def progress(step: str, done: int, total: int | None) -> None:
+        if step == "jobs" and not claims:
             work(source, source.trials[1], "done", "there")
             claims.append(target.win(target.trials[0]))
 
     report = merged(source, target, progress=progress)
     assert report.tables["measurements"] == Counts(new=4)
-    own = {"result": result(TRIALS[0].id, 3.0)}
-    assert target.store.finish(claims[0], "done", last_step=100, cost=COST, now=1020.0, **own)
+    ending = {"cost": COST, "now": 1020.0, "result": result(TRIALS[0].id, 3.0)}
+    assert target.store.finish(claims[0], "done", last_step=100, **ending)
     report = merged(source, target)
     assert report.tables["measurements"] == Counts(new=4, equal=4)
     assert report.tables["index_tables"] == Counts(new=1, equal=1)
     assert len(target.store.view("results")) == 2
 
 
-def test_studies_stay_behind_and_their_trials_travel(sites: Sites) -> None:
+def test_optunas_studies_are_counted_and_not_merged(sites: Sites) -> None:
     source, target = sites.new("sqlite", "filled"), sites.new("sqlite", "empty")
     execute(
         source.store.url,

@@ -27,14 +27,10 @@ READING: dict[str, Callable[[str], object]] = {
 }
 
 
-@pytest.fixture
-def empty_url(new_url: Callable[[str], str]) -> str:
-    return new_url("empty")
-
-
-def test_what_is_made_is_the_schema_of_the_code(empty_url: str) -> None:
-    assert is_current(empty_url)
-    assert objects(empty_url).keys() == {*metadata.tables, *views.tables}
+def test_a_new_database_has_the_schema_of_the_code(new_url: Callable[[str], str]) -> None:
+    url = new_url("empty")
+    assert is_current(url)
+    assert objects(url).keys() == {*metadata.tables, *views.tables}
 
 
 @pytest.mark.integration
@@ -50,7 +46,7 @@ def test_views_are_made_anew_and_rows_stay(filled_url: str) -> None:
     assert db.connect(filled_url, create=False).view("results").equals(rows)
 
 
-def test_what_reads_does_not_upgrade(filled_url: str) -> None:
+def test_reading_does_not_upgrade(filled_url: str) -> None:
     version = make_older(filled_url)
     before = objects(filled_url)
     for name in ("connect", "check"):
@@ -121,7 +117,7 @@ def test_no_upgrade_under_a_live_lease(filled: Any) -> None:
 
 @pytest.mark.parametrize("version", ["0999", "0001-00000000-00000000"])
 def test_another_schema_is_refused_and_left_alone(filled_url: str, version: str) -> None:
-    """Also a schema of a known revision with other tables, as before the first release."""
+    """A schema of a known revision with other tables is too, as before the first release."""
     execute(filled_url, f"UPDATE lcma_alembic_version SET version_num = '{version}'")
     before = objects(filled_url)
     for use in (*READING.values(), db.connect):
@@ -148,7 +144,7 @@ def test_a_file_is_left_as_it_is_when_it_is_current(path: Path) -> None:
 
 
 def test_a_file_is_copied_before_its_upgrade(filled_path: Path) -> None:
-    """Each upgrade leaves a copy of its own, with all rows, that an older version can open."""
+    """Each upgrade leaves another copy, which has all rows and which an older version can open."""
     url = f"sqlite:///{filled_path}"
     for number in ("", "-2"):
         version = make_older(url)

@@ -10,28 +10,23 @@ from lcma import db
 from lcma.harness.launch.driver import read_starved
 from lcma.harness.watch.status import list_stop_requests
 from lcma.harness.work.units import Starved
+from tests.db.conftest import COST
 from tests.stores import beat, list_lost
 
-COST = db.Cost(seconds=5.0, cpu_seconds=4.0, peak_memory=2**30)
 ONCE = db.Policy(oom=1, timeout=1, remedy="alone on a full GPU")
 
 
-def fail(world: Any, outcome: db.Outcome, policy: db.Policy, *, log: str | None = "") -> db.Job:
-    """End the trial's next attempt with an outcome; return the job."""
+def fail(world: Any, outcome: db.Outcome, policy: db.Policy) -> tuple[str, str | None]:
+    """End the trial's next attempt with an outcome; return its state and the decision."""
     claim = world.win(world.trials[0], now=2000.0)
-    assert world.store.finish(
-        claim, outcome, last_step=7, cost=COST, log=log, policy=policy, now=2001.0
-    )
-    return world.job(world.trials[0])
-
-
-def decision(world: Any) -> str | None:
+    ending = {"cost": COST, "log": "", "policy": policy, "now": 2001.0}
+    assert world.store.finish(claim, outcome, last_step=7, **ending)
     (job,) = world.store.job_facts([world.trials[0]])
-    return job.decision
+    return job.state, job.decision
 
 
 @pytest.mark.parametrize(
-    ("outcome", "policy", "state", "said"),
+    ("outcome", "policy", "state", "decision"),
     [
         ("code_error", db.Policy(), "failed", "given up: policy code_error: 0"),
         ("diverged", db.Policy(), "diverged", "given up: policy diverged: 0"),
@@ -40,26 +35,24 @@ def decision(world: Any) -> str | None:
         ("timeout", db.Policy(timeout=None), "pending", "to be run again (policy timeout: always)"),
     ],
 )
-def test_what_a_policy_says_is_done_and_told(
-    world: Any, outcome: db.Outcome, policy: db.Policy, state: str, said: str
+def test_a_failure_has_the_state_and_the_decision_of_its_policy(
+    world: Any, outcome: db.Outcome, policy: db.Policy, state: str, decision: str
 ) -> None:
-    assert fail(world, outcome, policy).state == state
-    assert decision(world) == said
+    assert fail(world, outcome, policy) == (state, decision)
 
 
-def test_a_person_who_asks_for_a_retry_starts_the_count_anew(world: Any) -> None:
-    assert fail(world, "oom", ONCE).state == "pending"
-    assert decision(world) == "to be run again alone on a full GPU (policy oom: 1)"
+def test_a_retry_by_a_person_resets_the_count_of_failures(world: Any) -> None:
+    again = "to be run again alone on a full GPU (policy oom: 1)"
+    assert fail(world, "oom", ONCE) == ("pending", again)
     assert list_lost(world.store) == []
-    assert fail(world, "oom", ONCE).state == "failed"
-    (failure,) = list_lost(world.store)
-    assert failure.decision == decision(world) == "given up: policy oom: 1 used"
+    assert fail(world, "oom", ONCE) == ("failed", "given up: policy oom: 1 used")
+    assert len(list_lost(world.store)) == 1
     assert read_starved(world.store, world.trials) == {world.trials[0]: Starved(reported=2)}
     assert world.store.retry([world.trials[0]], now=2002.0) == 1
     assert read_starved(world.store, world.trials) == {}
-    assert decision(world) is None
+    assert world.store.job_facts([world.trials[0]])[0].decision is None
     for state in ("pending", "failed"):
-        assert fail(world, "oom", ONCE).state == state
+        assert fail(world, "oom", ONCE)[0] == state
 
 
 def test_no_more_jobs_of_a_sweep_run_than_its_cap_allows(world: Any) -> None:
@@ -86,38 +79,37 @@ def test_a_cap_counts_a_stack_once(world: Any) -> None:
 
 
 def test_two_claims_at_once_do_not_both_take_the_last_place(world: Any) -> None:
-    got: list[Any] = []
     start = threading.Barrier(2)
 
-    def claim(job_id: str) -> None:
+    def is_claimed(job_id: str) -> bool:
         start.wait()
-        got.append(world.claim(job_id, owner=job_id, cap=db.Cap("s", 1)))
+        return isinstance(world.claim(job_id, owner=job_id, cap=db.Cap("s", 1)), db.Claim)
 
     with ThreadPoolExecutor(2) as threads:
-        list(threads.map(claim, (world.trials[0], world.trials[2])))
-    assert sorted(isinstance(one, db.Claim) for one in got) == [False, True]
+        claimed = threads.map(is_claimed, (world.trials[0], world.trials[2]))
+    assert sorted(claimed) == [False, True]
 
 
-def test_a_request_to_stop_concerns_the_launches_before_it_and_no_others(world: Any) -> None:
+def test_a_request_to_stop_reaches_only_the_launches_before_it(world: Any) -> None:
     store = world.store
     first = store.begin_launch("first", "s", now=1000.0)
     assert store.stop_request("s", first) is None
     store.request_stop(["s"], by="me@here", now=1001.0)
-    found = store.stop_request("s", first)
-    assert (found.time, found.by, found.sweep_id) == (1001.0, "me@here", "s")
-    assert store.stop_request("s") == found
+    request = store.stop_request("s", first)
+    assert (request.time, request.by, request.sweep_id) == (1001.0, "me@here", "s")
+    assert store.stop_request("s") == request
     assert store.stop_request("another", first) is None
     later = store.begin_launch("later", "s", now=1002.0)
     assert store.stop_request("s", later) is None
     assert store.stop_request("s") is None
     store.request_stop(None, by="me@here", now=1003.0)
-    for begun in (first, later):
-        assert store.stop_request("s", begun).sweep_id is None
+    for launch in (first, later):
+        assert store.stop_request("s", launch).sweep_id is None
 
 
-def test_what_a_sweep_holds_is_what_its_launches_hold(world: Any) -> None:
-    """Another sweep may run a trial of this one. A launch that is not stored counts as the
-    sweep's."""
+def test_a_sweep_holds_the_jobs_that_its_launches_hold(world: Any) -> None:
+    """Another sweep may run a trial of this one. A launch that is not stored counts as one of the
+    sweep."""
     store = world.store
     store.register(db.Registration(sweeps=(db.Sweep(id="t", name="other", spec="{}"),)))
     store.begin_launch("ours", "s", now=1000.0)
@@ -125,9 +117,10 @@ def test_what_a_sweep_holds_is_what_its_launches_hold(world: Any) -> None:
     ours = world.win(world.trials[1], owner="ours")
     theirs = world.win(world.trials[0], owner="theirs")
     unknown = world.win(world.trials[2], owner="unknown")
-    assert [store.job_counts(of, held=True).total for of in ("s", "t", None)] == [2, 1, 3]
+    assert [store.job_counts(sweep, held=True).total for sweep in ("s", "t", None)] == [2, 1, 3]
     store.request_stop(["s"], by="me@here", now=1002.0)
-    assert [(one.sweep_id, held) for one, held in list_stop_requests(store)] == [("s", 1)]
+    requests = [(request.sweep_id, held) for request, held in list_stop_requests(store)]
+    assert requests == [("s", 1)]
     assert store.release(sweep_id="s", now=1003.0) == 2
     assert list_stop_requests(store) == []
     for claim, alive in ((ours, False), (unknown, False), (theirs, True)):

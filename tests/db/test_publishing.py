@@ -20,13 +20,14 @@ from tests.db.conftest import (
     HALF,
     TRIALS,
     Engine,
+    Sites,
     World,
     contribution_map,
     index_table,
     result,
     trial,
 )
-from tests.db.sites import Sites, agreed, board, known, merged
+from tests.db.sites import agreed, board, known, merged
 from tests.stores import read_curve
 
 SECRETS: dict[sa.Column[Any], str] = {
@@ -52,21 +53,21 @@ def publish(world: World, out: Path, **selection: Any) -> publishing.Published:
     return publishing.publish(world.store.database, out, **selection)
 
 
-def opened(path: Path) -> World:
+def open_world(path: Path) -> World:
     return World(db.connect(str(path), create=False))
 
 
 def make_world(sites: Sites, engine: Engine) -> World:
     """Done and failed trials, one of them run anew, a job that runs, a launch."""
-    made = sites.new(engine, "filled")
-    store = made.store
-    assert made.evaluate(0)
-    assert store.rerun([made.trials[2]], by="ann", why="a doubt", now=1100.0)
-    claim = made.win(made.trials[2], now=1200.0)
-    again = {"result": made.result(TRIALS[2].id, 3.125)}
-    assert store.finish(claim, "done", last_step=500, cost=COST, now=1300.0, **again)
+    world = sites.new(engine, "filled")
+    store = world.store
+    assert world.evaluate(0)
+    assert store.rerun([world.trials[2]], by="ann", why="a doubt", now=1100.0)
+    claim = world.win(world.trials[2], now=1200.0)
+    ending = {"cost": COST, "now": 1300.0, "result": result(TRIALS[2].id, 3.125)}
+    assert store.finish(claim, "done", last_step=500, **ending)
     store.begin_launch("me", "s", launched_by="ann", host="node1", now=900.0)
-    return made
+    return world
 
 
 @pytest.fixture
@@ -74,7 +75,7 @@ def world(sites: Sites) -> World:
     return make_world(sites, "sqlite")
 
 
-def test_nothing_that_says_who_and_where_is_in_the_bytes(world: World, tmp_path: Path) -> None:
+def test_no_user_host_or_path_is_in_the_bytes(world: World, tmp_path: Path) -> None:
     with sa.create_engine(world.store.url, poolclass=sa.NullPool).begin() as connection:
         for column, text in SECRETS.items():
             changed = connection.execute(sa.update(column.table).values({column: text})).rowcount
@@ -83,43 +84,42 @@ def test_nothing_that_says_who_and_where_is_in_the_bytes(world: World, tmp_path:
     content = (tmp_path / "out.db").read_bytes()
     for word in (b"canary", b"/home", b"node1", b"node2"):
         assert word not in content, word
-    assert opened(tmp_path / "out.db").dump()["attempts"]
+    assert open_world(tmp_path / "out.db").dump()["attempts"]
     assert list(tmp_path.glob("out.db*")) == [tmp_path / "out.db"]
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-def test_what_is_published_is_sound_and_has_all_that_ended(
+def test_a_publication_is_sound_and_has_all_that_ended(
     sites: Sites, engine: Engine, tmp_path: Path
 ) -> None:
     world = make_world(sites, engine)
     published = publish(world, tmp_path / "out.db")
-    found = opened(tmp_path / "out.db")
-    assert check_integrity(found.store.database).findings == ()
+    publication = open_world(tmp_path / "out.db")
+    assert check_integrity(publication.store.database).findings == ()
     assert published.trials == {"done": 3, "failed": 1}
     assert published.unfinished == 0
     assert published.sweeps == ["demo"]
     assert published.rows["launches"] == 1
-    assert board(found) == board(world)
-    here, there = known(found), known(world)
+    assert board(publication) == board(world)
+    evidence, whole = known(publication), known(world)
     for name in ("measurements", "contribution_maps", "index_tables"):
-        assert here[name] == there[name], name
-    ended = [row for row in there["attempts"] if row["ended"] is not None]
+        assert evidence[name] == whole[name], name
+    ended = [row for row in whole["attempts"] if row["ended"] is not None]
     for name in ("id", "seconds", "outcome", "device", "last_step", "job_id"):
-        assert sorted(str(row[name]) for row in here["attempts"]) == sorted(
-            str(row[name]) for row in ended
-        ), name
-    assert world.segments[1] not in here["jobs"]  # it runs, and no trial reads its maps
+        values = sorted(str(row[name]) for row in evidence["attempts"])
+        assert values == sorted(str(row[name]) for row in ended), name
+    assert world.segments[1] not in evidence["jobs"]  # it runs, and no trial reads its maps
     before = world.dump()
-    assert not merged(found, world).changed
+    assert not merged(publication, world).changed
     assert world.dump() == before
 
 
-def test_merged_elsewhere_it_gives_the_same_board_and_work_that_is_done(
+def test_merged_elsewhere_a_publication_gives_the_same_board_and_done_jobs(
     world: World, sites: Sites, tmp_path: Path
 ) -> None:
     publish(world, tmp_path / "out.db")
     elsewhere = sites.new("sqlite")
-    merged(opened(tmp_path / "out.db"), elsewhere)
+    merged(open_world(tmp_path / "out.db"), elsewhere)
     assert board(elsewhere) == board(world)
     assert [elsewhere.job(job).state for job in world.trials] == ["done", "failed", "done", "done"]
     assert elsewhere.job(world.segments[0]).state == "done"
@@ -127,36 +127,37 @@ def test_merged_elsewhere_it_gives_the_same_board_and_work_that_is_done(
     # The source adds what was left out, but no result.
     report = merged(world, elsewhere)
     assert not report.tables["measurements"].new
-    here, there = agreed(elsewhere), agreed(world)
+    evidence, whole = agreed(elsewhere), agreed(world)
     for name in ("measurements", "metrics", "contribution_maps", "artifacts"):
-        assert here[name] == there[name], name
+        assert evidence[name] == whole[name], name
     assert not merged(world, elsewhere).changed
 
 
 def test_the_same_content_gives_the_same_bytes(world: World, tmp_path: Path) -> None:
-    for name in ("one.db", "two.db"):
+    for name in ("first.db", "second.db"):
         publish(world, tmp_path / name)
-    publish(opened(tmp_path / "one.db"), tmp_path / "again.db")
-    for name in ("two.db", "again.db"):
-        assert (tmp_path / name).read_bytes() == (tmp_path / "one.db").read_bytes(), name
+    publish(open_world(tmp_path / "first.db"), tmp_path / "again.db")
+    for name in ("second.db", "again.db"):
+        assert (tmp_path / name).read_bytes() == (tmp_path / "first.db").read_bytes(), name
 
 
 def test_a_selection_has_its_trials_and_what_they_need(world: World, tmp_path: Path) -> None:
-    published = publish(world, tmp_path / "one.db", where={"factorization": ("LLL",)})
+    published = publish(world, tmp_path / "low.db", where={"factorization": ("LLL",)})
     assert published.trials == {"done": 1}
-    found = opened(tmp_path / "one.db")
-    rows = {name: len(some) for name, some in found.dump().items()}
-    assert (rows["jobs"], rows["flow_trials"], rows["pretrainings"]) == (2, 1, 1)
-    assert rows["contribution_maps"] == 2
-    publish(world, tmp_path / "two.db", where={"seed": 0, "factorization": "channel"})
-    rows = {name: len(some) for name, some in opened(tmp_path / "two.db").dump().items()}
-    assert (rows["jobs"], rows["pretrainings"], rows["contribution_maps"]) == (1, 0, 0)
-    assert rows["recipes"] == 1
-    merged(opened(tmp_path / "two.db"), found)
-    assert len({row.attempt_id for row in found.dump()["measurements"]}) == 3  # LLL has two
+    low = open_world(tmp_path / "low.db")
+    counts = {name: len(rows) for name, rows in low.dump().items()}
+    assert (counts["jobs"], counts["flow_trials"], counts["pretrainings"]) == (2, 1, 1)
+    assert counts["contribution_maps"] == 2
+    publish(world, tmp_path / "channel.db", where={"seed": 0, "factorization": "channel"})
+    channel = open_world(tmp_path / "channel.db")
+    counts = {name: len(rows) for name, rows in channel.dump().items()}
+    assert (counts["jobs"], counts["pretrainings"], counts["contribution_maps"]) == (1, 0, 0)
+    assert counts["recipes"] == 1
+    merged(channel, low)
+    assert len({row.attempt_id for row in low.dump()["measurements"]}) == 3  # LLL has two
 
 
-def test_a_sweep_alone_leaves_out_what_other_sweeps_are(world: World, tmp_path: Path) -> None:
+def test_a_publication_of_a_sweep_names_no_other_sweep(world: World, tmp_path: Path) -> None:
     other = db.Sweep(id="other", name="secret plans", spec="{}")
     member = db.SweepMember("other", TRIALS[0].id, "conventional")
     world.store.register(db.Registration(sweeps=(other,), members=(member,)))
@@ -167,8 +168,8 @@ def test_a_sweep_alone_leaves_out_what_other_sweeps_are(world: World, tmp_path: 
 
 
 @pytest.mark.integration
-def test_lost_work_is_published_and_what_has_not_ended_is_not(tmp_path: Path) -> None:
-    """Also a trial whose pretraining was lost. Maps that no trial read are left out."""
+def test_lost_jobs_are_published_and_jobs_that_have_not_ended_are_not(tmp_path: Path) -> None:
+    """A trial whose pretraining was lost is published too. Maps that no trial read are left out."""
     store = db.connect(str(tmp_path / "crowd.db"))
     crowd.fill(store)
     world = World(store)
@@ -176,36 +177,34 @@ def test_lost_work_is_published_and_what_has_not_ended_is_not(tmp_path: Path) ->
     job = db.PlannedJob.of_pretraining("unread", DATA.digest, budget=100)
     store.register(db.Registration(pretrainings=(unread,), jobs=(job,)))
     maps = [dataclasses.replace(contribution_map(n), pretraining_id="unread") for n in (1, 2)]
-    assert store.finish(world.win(job.id), "done", last_step=100, cost=COST, maps=maps)
+    world.finish(job.id, last_step=100, maps=maps)
     published = publish(world, tmp_path / "out.db")
-    here, there = known(opened(tmp_path / "out.db")), known(world)
+    evidence, states = known(open_world(tmp_path / "out.db")), known(world)["jobs"]
     keys = (("random", None, None, 2), ("HHH", 200, None, 0), ("LLL", 200, crowd.TOTAL, 0))
     unfinished = {crowd.TRIALS[key].id for key in keys} | {crowd.OF_FACES[3].id}
-    ended = {own.id for trial_id, own in crowd.JOBS.items() if trial_id not in unfinished}
-    read = {own.id for own in crowd.SEGMENTS.values()}
-    assert here["jobs"] == {one: there["jobs"][one] for one in ended | read}
-    assert set(here["jobs"].values()) == {"done", "failed", "diverged", "pending"}
+    ended = {job.id for trial_id, job in crowd.JOBS.items() if trial_id not in unfinished}
+    segments = {job.id for job in crowd.SEGMENTS.values()}
+    assert evidence["jobs"] == {job_id: states[job_id] for job_id in ended | segments}
+    assert set(evidence["jobs"].values()) == {"done", "failed", "diverged", "pending"}
     assert published.unfinished == len(unfinished)
-    assert {row["pretraining_id"] for row in here["contribution_maps"]} == {"p0", "p1", "p2"}
+    assert {row["pretraining_id"] for row in evidence["contribution_maps"]} == {"p0", "p1", "p2"}
 
 
 @pytest.mark.parametrize("points", [60, 61])
 def test_a_curve_has_at_most_sixty_points_with_both_ends(
     sites: Sites, points: int, tmp_path: Path
 ) -> None:
-    world = sites.new("sqlite", "planned")
-    planned = db.PlannedJob.of_trial("long", DATA.digest, steps=10 * points)
+    world = sites.new("sqlite")
+    job = db.PlannedJob.of_trial("long", DATA.digest, steps=10 * points)
     trial = dataclasses.replace(TRIALS[0], id="long")
-    world.store.register(db.Registration(trials=(trial,), jobs=(planned,)))
-    job, claim = planned.id, world.win(planned.id)
-    curve = [db.Metric("train_bits_per_dim", 10 * n, float(n)) for n in range(1, points + 1)]
-    curve += [db.Metric("loss", 10 * n + 3, 1.0) for n in range(points)]
-    made = {"result": world.result("long"), "metrics": curve}
-    assert world.store.finish(claim, "done", last_step=10 * points, cost=COST, now=1010.0, **made)
+    world.store.register(db.Registration(trials=(trial,), jobs=(job,)))
+    curves = [db.Metric("train_bits_per_dim", 10 * n, float(n)) for n in range(1, points + 1)]
+    curves += [db.Metric("loss", 10 * n + 3, 1.0) for n in range(points)]
+    world.finish(job.id, last_step=10 * points, result=result("long"), metrics=curves)
     publish(world, tmp_path / "out.db")
-    found = opened(tmp_path / "out.db").store
+    publication = open_world(tmp_path / "out.db")
     for name in ("train_bits_per_dim", "loss"):
-        whole, thin = read_curve(world.store, job, name), read_curve(found, job, name)
+        whole, thin = (read_curve(site.store, job.id, name) for site in (world, publication))
         assert len(thin) == min(points, 60)
         assert (thin[0], thin[-1]) == (whole[0], whole[-1])
         assert set(thin) <= set(whole)
@@ -213,23 +212,18 @@ def test_a_curve_has_at_most_sixty_points_with_both_ends(
         assert max(gaps) - min(gaps) <= 10
 
 
-def test_what_a_pretraining_took_before_its_last_segment_is_published(
+def test_the_cost_of_every_segment_of_a_pretraining_is_published(
     sites: Sites, tmp_path: Path
 ) -> None:
-    world = sites.new("sqlite", "planned")
-    store, long = world.store, trial("LLL", 0, 200)
-    job = db.PlannedJob.of_trial(long.id, DATA.digest, steps=500)
-    store.register(db.Registration(trials=(long,), jobs=(job,)))
+    world = sites.new("sqlite")
+    longer = trial("LLL", 0, 200)
+    (job,) = world.plan_trials(longer)
     for number, job_id in enumerate(world.segments):
         maps = [world.contribution_map(split, 100 * (number + 1)) for split in (1, 2)]
-        steps = {"first_step": 100 * number, "last_step": 100 * (number + 1)}
-        claim = world.win(job_id)
-        assert store.finish(claim, "done", maps=maps, cost=COST, now=1001.0, **steps)
-    made = {"result": result(long.id, 3.0), "tables": [index_table(long.id, 1, HALF)]}
-    claim = world.win(job.id)
-    assert store.finish(claim, "done", last_step=500, cost=COST, now=1001.0, **made)
+        world.finish(job_id, maps=maps, first_step=100 * number, last_step=100 * (number + 1))
+    world.finish(job, result=result(longer.id, 3.0), tables=[index_table(longer.id, 1, HALF)])
     publish(world, tmp_path / "out.db", where={"budget": 200})
-    for found in (world, opened(tmp_path / "out.db")):
-        (row,) = found.store.view("costs", trial_id=long.id).to_dict("records")
+    for site in (world, open_world(tmp_path / "out.db")):
+        (row,) = site.store.view("costs", trial_id=longer.id).to_dict("records")
         assert row["pretraining_seconds"] == 2 * COST.seconds
         assert row["total_cpu_seconds"] == 3 * COST.cpu_seconds

@@ -9,22 +9,25 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 
 from lcma import db
 from lcma.db import run_sql
 from lcma.sweeps.errors import UserError
+from tests.db.conftest import contribution_map
 from tests.db.inspecting import make_older
+from tests.refusals import catch_refusal
 
 
 def test_the_limit_tells_what_it_cut(filled: Any) -> None:
-    """Also limits larger than a driver can count."""
-    many = [(limit, 3, False) for limit in (3, 9, None, 2**31 - 2, 2**31 - 1, 2**31, 2**80)]
-    for limit, rows, truncated in [(0, 0, True), (2, 2, True), *many]:
-        found = run_sql(filled.store.url, "SELECT * FROM results", limit=limit)
-        assert (len(found.rows), found.truncated) == (rows, truncated), limit
+    """A limit may be larger than a driver can count."""
+    for limit in (0, 2, 3, 9, None, 2**31 - 2, 2**31 - 1, 2**31, 2**80):
+        answer = run_sql(filled.store.url, "SELECT * FROM results", limit=limit)
+        assert len(answer.rows) == (3 if limit is None else min(3, limit))
+        assert answer.truncated == (limit in (0, 2)), limit
 
 
-BOTH = (
+ALLOWED = (
     "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT i FROM n LIMIT 3",
     "SELECT 1 -- a comment",
     "/* a comment */ SELECT 1;",
@@ -34,7 +37,7 @@ BOTH = (
     "VALUES (1), (2)",
     "SELECT '100%' AS \"50%\", ';'",
 )
-ONE = {
+ALLOWED_ON = {
     "sqlite": (
         "PRAGMA table_info(results)",
         "EXPLAIN QUERY PLAN SELECT * FROM results",
@@ -53,10 +56,10 @@ ONE = {
 
 
 def engine_of(world: Any) -> str:
-    return str(world.store.url.split(":")[0].split("+")[0])
+    return str(sa.make_url(world.store.url).get_backend_name())
 
 
-NOT_THERE = {
+UNKNOWN = {
     "SELECT * FROM result": "did you mean 'results'?",
     "SELECT * FROM measurement": "did you mean 'measurements'?",
     "SELECT bits_per_dims FROM results": "did you mean 'bits_per_dim'?",
@@ -67,15 +70,14 @@ NOT_THERE = {
 }
 
 
-def test_a_name_that_is_not_there_comes_with_the_nearest(filled: Any) -> None:
-    for sql, said in NOT_THERE.items():
-        with pytest.raises(UserError) as caught:
-            run_sql(filled.store.url, sql)
-        assert str(caught.value).endswith(said), sql
+def test_an_unknown_name_is_refused_with_the_nearest(filled: Any) -> None:
+    for sql, remedy in UNKNOWN.items():
+        error = catch_refusal(lambda sql=sql: run_sql(filled.store.url, sql))
+        assert str(error).endswith(remedy), sql
 
 
-def test_what_reads_is_allowed(filled: Any) -> None:
-    for sql in (*BOTH, *ONE[engine_of(filled)]):
+def test_reading_is_allowed(filled: Any) -> None:
+    for sql in (*ALLOWED, *ALLOWED_ON[engine_of(filled)]):
         assert run_sql(filled.store.url, sql).rows, sql
 
 
@@ -88,9 +90,8 @@ def test_both_engines_give_the_same_values(filled: Any) -> None:
     assert repr(row) == repr((3, 0, 3.5, 1, None, 150.0, "HHH", 0, 3 * 2**30))
     ordered = "SELECT factorization FROM results ORDER BY factorization"
     assert run_sql(filled.store.url, ordered).rows == (("HHH",), ("LLL",), ("channel",))
-    of_map = 'SELECT "values" FROM contribution_maps WHERE split = 1'
-    (blob,) = run_sql(filled.store.url, of_map).rows
-    assert blob == (filled.contribution_map(1).values.tobytes(),)
+    blobs = 'SELECT "values" FROM contribution_maps WHERE split = 1'
+    assert run_sql(filled.store.url, blobs).rows == ((contribution_map(1).values.tobytes(),),)
 
 
 REFUSED = [
@@ -147,39 +148,37 @@ REFUSED_BY_POSTGRES = [
 ]
 
 
-def refused(url: str, sql: str, words: str) -> None:
-    with pytest.raises(UserError, match=words) as caught:
-        run_sql(url, sql)
-    assert "\n" not in str(caught.value)
-
-
 def test_all_else_is_refused_in_one_line(filled: Any, tmp_path: Path) -> None:
     before = filled.dump()
-    own = REFUSED_BY_SQLITE if engine_of(filled) == "sqlite" else REFUSED_BY_POSTGRES
-    for sql, words in REFUSED + own:
-        refused(filled.store.url, sql.replace("{folder}", str(tmp_path)), words)
+    by_engine = REFUSED_BY_SQLITE if engine_of(filled) == "sqlite" else REFUSED_BY_POSTGRES
+    for sql, words in REFUSED + by_engine:
+        with pytest.raises(UserError, match=words) as caught:
+            run_sql(filled.store.url, sql.replace("{folder}", str(tmp_path)))
+        assert "\n" not in str(caught.value)
     assert filled.dump() == before
     assert not (tmp_path / "new.db").exists()
 
 
-LONG = {  # one call of a function that takes seconds, which SQLite cannot stop
+SLOW = {  # one call of a function that takes seconds, which SQLite cannot stop
     "sqlite": "SELECT instr(zeroblob(1000000), zeroblob(500000) || x'01')",
     "postgresql": "SELECT pg_sleep(20)",
 }
 
 
+ENDLESS = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) "
+
+
 def test_a_query_without_end_is_stopped(filled: Any) -> None:
-    endless = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) "
-    waits = endless + "SELECT i FROM n WHERE i < 0"
-    for sql in (endless + "SELECT max(i) FROM n", waits, LONG[engine_of(filled)]):
+    empty = ENDLESS + "SELECT i FROM n WHERE i < 0"
+    for sql in (ENDLESS + "SELECT max(i) FROM n", empty, SLOW[engine_of(filled)]):
         with pytest.raises(UserError, match=r"took longer than 0\.2 s"):
             run_sql(filled.store.url, sql, timeout=0.2)
-    found = run_sql(filled.store.url, endless + "SELECT i FROM n", limit=5)
-    assert (len(found.rows), found.truncated) == (5, True)
+    answer = run_sql(filled.store.url, ENDLESS + "SELECT i FROM n", limit=5)
+    assert (len(answer.rows), answer.truncated) == (5, True)
     assert run_sql(filled.store.url, "SELECT 1", timeout=float("inf")).rows == ((1,),)
 
 
-MANY = {
+LONG_ROWS = {
     "sqlite": "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT 900) "
     "SELECT zeroblob(200000) FROM n",
     "postgresql": "SELECT repeat('x', 200000) FROM generate_series(1, 900)",
@@ -189,28 +188,25 @@ MANY = {
 def test_bytes_are_limited_as_rows_are(filled: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("lcma.db.engine.MOST_BYTES", 2**20)
     for limit, rows in ((1000, 6), (6, 6), (5, 5), (None, 900)):
-        found = run_sql(filled.store.url, MANY[engine_of(filled)], limit=limit)
-        assert (len(found.rows), found.truncated) == (rows, limit is not None)
+        answer = run_sql(filled.store.url, LONG_ROWS[engine_of(filled)], limit=limit)
+        assert (len(answer.rows), answer.truncated) == (rows, limit is not None)
 
 
 def test_a_long_value_beside_others_is_read(filled: Any) -> None:
     length = 20 * 2**20
     text = {"sqlite": f"hex(zeroblob({length // 2}))", "postgresql": f"repeat('0', {length})"}
-    found = run_sql(filled.store.url, f"SELECT 1, {text[engine_of(filled)]}, 2")
-    assert [len(row[1]) for row in found.rows] == [length]
-
-
-ENDLESS = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT max(i) FROM n"
+    answer = run_sql(filled.store.url, f"SELECT 1, {text[engine_of(filled)]}, 2")
+    assert [len(row[1]) for row in answer.rows] == [length]
 
 
 @pytest.mark.integration
 def test_an_interrupt_stops_the_query(filled: Any) -> None:
-    """As by Ctrl-C at any moment; the next query works."""
+    """It may come at any moment, and the next query works."""
     for seconds in (0.2, 0.3):
         timer = threading.Timer(seconds, os.kill, (os.getpid(), signal.SIGINT))
         timer.start()
         with pytest.raises(KeyboardInterrupt):
-            run_sql(filled.store.url, ENDLESS, timeout=20)
+            run_sql(filled.store.url, ENDLESS + "SELECT max(i) FROM n", timeout=20)
         timer.join()
     if engine_of(filled) == "postgresql":
         others = (
@@ -228,7 +224,7 @@ def test_an_older_schema_is_read(filled: Any) -> None:
     assert filled.store.database.identify().revision == version
 
 
-def test_limits_that_make_no_sense_are_refused(filled: Any) -> None:
+def test_an_impossible_limit_is_refused(filled: Any) -> None:
     with pytest.raises(UserError, match="limit of -1"):
         run_sql(filled.store.url, "SELECT 1", limit=-1)
     for timeout in (0.0, -1.0, float("nan")):

@@ -95,6 +95,6 @@ def test_the_common_lookups_scan_no_table(path: Any, query: str) -> None:
 def test_a_list_of_ids_is_looked_up_in_an_index(path: Any) -> None:
     query = sa.select(jobs).where(among(jobs.c.id, ["a", "b"]))
     with sa.create_engine(f"sqlite:///{path}").connect() as connection:
-        written = query.compile(connection, compile_kwargs={"literal_binds": True})
-        plan = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {written}").all()
+        text = query.compile(connection, compile_kwargs={"literal_binds": True})
+        plan = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {text}").all()
     assert plan[0][3].startswith("SEARCH jobs USING INDEX")

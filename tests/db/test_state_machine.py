@@ -19,9 +19,9 @@ from hypothesis.stateful import (
 
 from lcma import db
 from lcma.db.integrity import check_integrity
+from tests.db.conftest import COST
 from tests.stores import add_metrics, beat, read_curve
 
-COST = db.Cost(seconds=1.0, cpu_seconds=1.0)
 BACK_TO_PENDING = {"pruned", "preempted", "node_lost", "cancelled", "crowded"}
 POLICIES = (
     None,
@@ -66,7 +66,7 @@ class Model:
 def test_no_order_of_events_breaks_the_state_machine(
     new_world: Callable[[], Any], request: pytest.FixtureRequest
 ) -> None:
-    """A server, which runs the same statements in twice the time, gets fewer orders."""
+    """A server takes twice the time for the same statements, so it gets fewer orders."""
 
     class Jobs(RuleBasedStateMachine):
         claims = Bundle("claims")
@@ -91,18 +91,18 @@ def test_no_order_of_events_breaks_the_state_machine(
             job_id = self.ids[which]
             model = self.models[job_id]
             expired = model.lease_until is not None and model.lease_until <= self.now
-            got = self.world.claim(job_id, owner=owner, lease=LEASE, now=self.now)
+            answer = self.world.claim(job_id, owner=owner, lease=LEASE, now=self.now)
             if model.state != "pending" and not expired:
-                assert isinstance(got, db.Job)
-                assert (got.state, got.owner) == (model.state, model.owner)
+                assert isinstance(answer, db.Job)
+                assert (answer.state, answer.owner) == (model.state, model.owner)
                 return multiple()
             if expired:
                 model.stop("pending", "node_lost")
             model.state, model.owner, model.lease_until = "running", owner, self.now + LEASE
             model.token += 1
             model.outcomes.append(None)
-            assert (got.token, got.step) == (model.token, model.step)
-            return got
+            assert (answer.token, answer.step) == (model.token, model.step)
+            return answer
 
         @rule(claim=claims, step=st.integers(0, 99))
         def heartbeat(self, claim: db.Claim, step: int) -> None:
@@ -125,24 +125,18 @@ def test_no_order_of_events_breaks_the_state_machine(
         def end(self, claim: db.Claim, outcome: str, policy: db.Policy | None = None) -> None:
             model = self.models[claim.job_id]
             valid = self.valid(claim)
-            trial = claim.job_id == self.ids[0]
-            done = outcome == "done"
-            stored = self.world.store.finish(
-                claim,
-                outcome,
-                last_step=100,
-                cost=COST,
-                result=self.world.result("channel-0-None") if trial and done else None,
-                maps=[] if trial or not done else [self.world.contribution_map(1)],
-                policy=policy,
-                now=self.now,
-            )
+            products: dict[str, Any] = {}
+            if outcome == "done" and claim.job_id == self.ids[0]:
+                products = {"result": self.world.result("channel-0-None")}
+            elif outcome == "done":
+                products = {"maps": [self.world.contribution_map(1)]}
+            ending = {"last_step": 100, "cost": COST, "policy": policy, "now": self.now}
+            stored = self.world.store.finish(claim, outcome, **ending, **products)
             assert stored == (valid or model.outcomes[claim.token - 1] == outcome)
-            if not valid:
-                return
-            model.step = 100
-            model.results += done
-            model.end(outcome, policy)
+            if valid:
+                model.step = 100
+                model.results += outcome == "done"
+                model.end(outcome, policy)
 
         @rule(
             claim=claims,
@@ -213,8 +207,8 @@ def test_no_order_of_events_breaks_the_state_machine(
                 rows.sort(key=lambda row: row.token)
                 assert [row.token for row in rows] == list(range(1, model.token + 1))
                 assert [row.outcome for row in rows] == model.outcomes
-            left = [row for row in dump["attempts"] if row.evaluated_step is not None]
-            assert len(left) == self.models[self.ids[0]].results <= 1
+            evaluated = [row for row in dump["attempts"] if row.evaluated_step is not None]
+            assert len(evaluated) == self.models[self.ids[0]].results <= 1
             assert len(dump["contribution_maps"]) == self.models[self.ids[1]].results <= 1
             assert check_integrity(self.world.store.database).findings == ()
 

@@ -13,6 +13,7 @@ from lcma.harness.work.lease import find_missing
 from lcma.sweeps import measures
 from lcma.sweeps.errors import UserError
 from tests.db.conftest import COST, contribution_map
+from tests.db.measuring import change
 from tests.stores import add_metrics, list_files, list_paths, read_curve
 
 
@@ -73,21 +74,20 @@ def test_a_damaged_map_is_refused_by_name(filled: Any, damage: str, word: str) -
         {"mean_log_det": math.inf},
     ],
 )
-def test_a_map_that_is_none_cannot_be_made(wrong: dict[str, Any]) -> None:
-    good = np.zeros((3, 2, 2), dtype=np.float32)
-    made = dataclasses.replace(
-        contribution_map(1), values=good, standard_errors=good, halves=np.stack([good, good])
-    )
+def test_a_map_with_a_wrong_array_cannot_be_made(wrong: dict[str, Any]) -> None:
+    values = np.zeros((3, 2, 2), dtype=np.float32)
+    arrays = {"values": values, "standard_errors": values, "halves": np.stack([values, values])}
+    item = dataclasses.replace(contribution_map(1), **arrays)
     with pytest.raises(ValueError):
-        dataclasses.replace(made, **wrong)
+        dataclasses.replace(item, **wrong)
 
 
 def test_curves_keep_every_value_and_replace_repeated_points(world: Any) -> None:
     claim = world.win(world.trials[0])
     points = [db.Metric("loss", 2, math.nan), db.Metric("loss", 1, math.inf), db.Metric("lr", 1, 1)]
     assert add_metrics(world.store, claim, points)
-    again = [db.Metric("loss", 3, 0.2), db.Metric("loss", 3, 0.1), db.Metric("loss", 1, 7.0)]
-    assert add_metrics(world.store, claim, again)
+    repeated = [db.Metric("loss", 3, 0.2), db.Metric("loss", 3, 0.1), db.Metric("loss", 1, 7.0)]
+    assert add_metrics(world.store, claim, repeated)
     assert add_metrics(world.store, claim, [])
     curve = read_curve(world.store, claim.job_id, "loss")
     assert [(m.step, m.value) for m in curve if m.step != 2] == [(1, 7.0), (3, 0.1)]
@@ -95,8 +95,8 @@ def test_curves_keep_every_value_and_replace_repeated_points(world: Any) -> None
     assert read_curve(world.store, claim.job_id, "other") == []
 
 
-def test_points_that_a_curve_lacks_are_found(world: Any) -> None:
-    """Of the attempt's own curve: during a rerun the former attempt's curve stays shown."""
+def test_missing_points_of_a_curve_are_found(world: Any) -> None:
+    """The curve is the attempt's: during a rerun the store still shows the former attempt's."""
     former = world.finish_trial(0)
     assert find_missing(world.store, former, []) == []
     world.store.rerun([former.job_id], by="me", now=1020.0)
@@ -115,9 +115,9 @@ def test_a_curve_is_read_thinned_with_its_last_point(world: Any) -> None:
     assert add_metrics(world.store, claim, [*points, db.Metric("lr", 5, 0.5)])
     curves = {curve.name: curve for curve in world.store.curves([claim.job_id])}
     loss, lr = curves["loss"], curves["lr"]
-    whole = [(10 * k, float(k)) for k in range(1, 8)]
-    assert world.store.points([loss.key])[loss.key][1:] == whole
-    assert world.store.points([loss.key], after=30)[loss.key] == whole[3:]
+    pairs = [(10 * k, float(k)) for k in range(1, 8)]
+    assert world.store.points([loss.key])[loss.key][1:] == pairs
+    assert world.store.points([loss.key], after=30)[loss.key] == pairs[3:]
     thinned = world.store.points([loss.key, lr.key, (lr.attempt_id, "none")], every=3)
     assert set(thinned) == {loss.key, lr.key}
     assert [step for step, _ in thinned[loss.key]] == [0, 30, 60, 70]
@@ -130,35 +130,28 @@ def test_an_artifact_replaces_the_former_one_of_its_kind(world: Any) -> None:
     old = db.Artifact(kind="checkpoint", path="old", bytes=1, digest="a", place="h:/runs")
     new = db.Artifact(kind="checkpoint", path="new", bytes=2**40, digest="b", place="h:/runs")
     other = db.Artifact(kind="samples", path="png", bytes=3, digest="c", place="h:/runs")
-    cost = db.Cost(seconds=1, cpu_seconds=1)
     for artifacts in ([old, other], [new]):
         claim = world.win(world.trials[0])
-        world.store.finish(claim, "preempted", last_step=1, cost=cost, artifacts=artifacts)
+        world.store.finish(claim, "preempted", last_step=1, cost=COST, artifacts=artifacts)
     assert list_files(world.store, world.trials[0]) == [new, other]
     assert world.store.artifacts(world.trials) == {world.trials[0]: [new, other]}
 
 
 @pytest.mark.parametrize("longest_only", [True, False])
-@pytest.mark.parametrize("last", ["longer", "shorter"])
-def test_once_a_pretraining_is_done_its_longest_snapshot_alone_is_on_record(
-    world: Any, longest_only: bool, last: str
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)])
+def test_a_done_pretraining_has_only_its_longest_snapshot_on_record(
+    world: Any, longest_only: bool, order: tuple[int, int]
 ) -> None:
-    shorter, longer = world.segments
-    order = [shorter, longer] if last == "longer" else [longer, shorter]
-    cost = db.Cost(seconds=1, cpu_seconds=1)
-    for job_id in order:
-        claim = world.win(job_id)
-        kept = db.Artifact(kind="checkpoint", path=job_id, bytes=1, digest=job_id, place="h:/runs")
-        assert world.store.finish(
-            claim, "done", last_step=1, cost=cost, artifacts=[kept], longest_only=longest_only
-        )
-        if job_id == order[0]:
+    jobs = [world.segments[index] for index in order]
+    for job_id in jobs:
+        file = db.Artifact(kind="checkpoint", path=job_id, bytes=1, digest=job_id, place="h:/runs")
+        world.finish(job_id, artifacts=[file], longest_only=longest_only)
+        if job_id == jobs[0]:
             assert list_paths(world.store) == {job_id}
-    left = {longer} if longest_only else {shorter, longer}
-    assert list_paths(world.store) == left
+    assert list_paths(world.store) == ({world.segments[1]} if longest_only else set(jobs))
 
 
-def test_counts_are_of_all_or_of_a_sweep_with_its_pretrainings(filled: Any) -> None:
+def test_jobs_are_counted_in_all_or_by_sweep(filled: Any) -> None:
     counts = filled.store.job_counts()
     assert counts.trial == db.StateCounts(done=3, failed=1)
     assert counts.pretraining == db.StateCounts(done=1, running=1)
@@ -172,23 +165,19 @@ def test_counts_are_of_all_or_of_a_sweep_with_its_pretrainings(filled: Any) -> N
 
 def test_a_measure_that_nobody_registered_is_refused(world: Any) -> None:
     claim = world.win(world.trials[0])
-    found = world.result("channel-0-None")
-    found = dataclasses.replace(found, measures=(*found.measures, db.Measurement("colour", 1.0)))
+    result = change(world.result("channel-0-None"), colour=1.0)
     before = world.dump()
     with pytest.raises(UserError, match="no measure 'colour': choose among bits_per_dim"):
-        world.store.finish(claim, "done", last_step=500, cost=COST, result=found)
+        world.store.finish(claim, "done", last_step=500, cost=COST, result=result)
     assert world.dump() == before
 
 
 def test_a_measure_of_a_plugin_is_stored_where_the_plugin_is_not_loaded(world: Any) -> None:
-    """As by a worker of another sweep that delivers the result of a dead one."""
-    own = measures.PluginMeasure("odd", "levels", "higher", "nothing", lambda *_: 1.0)
-    measures.register(own)
+    """So a worker of another sweep can deliver the result of a dead one."""
+    measures.register(measures.PluginMeasure("odd", "levels", "higher", "none", lambda *_: 1.0))
     try:
         world.store.register(db.Registration())
     finally:
-        measures.unregister(own.name)
-    claim, found = world.win(world.trials[0]), world.result("channel-0-None")
-    found = dataclasses.replace(found, measures=(*found.measures, db.Measurement("odd", 2.0)))
-    assert world.store.finish(claim, "done", last_step=500, cost=COST, result=found)
+        measures.unregister("odd")
+    world.finish(world.trials[0], result=change(world.result("channel-0-None"), odd=2.0))
     assert list(world.store.view("measures", measure="odd")["value"]) == [2.0]

@@ -15,17 +15,11 @@ import sqlalchemy as sa
 from lcma import db
 from lcma.sweeps.errors import UserError
 from tests.db.conftest import COST, SEGMENTS, TRIAL_JOBS, World
+from tests.refusals import catch_refusal
 from tests.stores import beat, list_running, read_curve, read_job
 
 
-def raised(action: Callable[[], object]) -> UserError:
-    with pytest.raises(UserError) as caught:
-        action()
-    assert "\n" not in str(caught.value)
-    return caught.value
-
-
-def test_a_file_that_is_locked_may_pass_and_one_of_others_does_not(
+def test_a_locked_file_is_unavailable_and_another_programs_file_is_not(
     filled_path: Path, monkeypatch: Any
 ) -> None:
     monkeypatch.setattr("lcma.db.sqlite.BUSY_SECONDS", 0.05)
@@ -38,34 +32,11 @@ def test_a_file_that_is_locked_may_pass_and_one_of_others_does_not(
             store.sweeps,
             lambda: db.connect(str(filled_path), create=False),
         ):
-            error = raised(action)
-            assert isinstance(error, db.Unavailable)
-            assert "stayed locked" in str(error)
+            assert isinstance(catch_refusal(action, "stayed locked"), db.Unavailable)
     assert store.release("me") == 1
     filled_path.write_bytes(b"notes\n" * 100)
-    assert not isinstance(raised(store.sweeps), db.Unavailable)
-    assert not isinstance(raised(lambda: db.connect(str(filled_path))), db.Unavailable)
-
-
-def test_a_server_that_lets_nobody_in_may_let_them_in_later(
-    postgres: Any, filled_name: str
-) -> None:
-    store = db.connect(postgres.url(filled_name))
-    postgres.run(f"ALTER DATABASE {filled_name} ALLOW_CONNECTIONS false")
-    error = raised(store.sweeps)
-    assert isinstance(error, db.Unavailable)
-    assert "not currently accepting connections" in str(error)
-    postgres.run(f"ALTER DATABASE {filled_name} ALLOW_CONNECTIONS true CONNECTION LIMIT 0")
-    with postgres.role("lcma_guest", "guest") as user:
-        postgres.run(f"ALTER ROLE {user} CONNECTION LIMIT 0")
-        guest = postgres.url(filled_name, username=user, password="guest")
-        assert isinstance(raised(lambda: db.connect(guest)), db.Unavailable)
-        wrong = postgres.url(filled_name, username=user, password="other")
-        assert not isinstance(raised(lambda: db.connect(wrong)), db.Unavailable)
-    missing = postgres.url("lcma_no_such")
-    assert not isinstance(raised(lambda: db.connect(missing)), db.Unavailable)
-    nowhere = "postgresql://me@127.0.0.1:1/x"
-    assert isinstance(raised(lambda: db.connect(nowhere)), db.Unavailable)
+    for action in (store.sweeps, lambda: db.connect(str(filled_path))):
+        assert not isinstance(catch_refusal(action), db.Unavailable)
 
 
 def test_connections_cut_at_any_moment_lose_and_double_nothing(
@@ -76,15 +47,13 @@ def test_connections_cut_at_any_moment_lose_and_double_nothing(
     job_id = TRIAL_JOBS[1].id
     store.retry([job_id])
     ended = threading.Event()
+    of_database = f"FROM pg_stat_activity WHERE datname = '{filled_name}'"
 
     def cut() -> None:
         while not ended.wait(0.02):
-            postgres.value(
-                "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity "
-                f"WHERE datname = '{filled_name}'"
-            )
+            postgres.value(f"SELECT count(pg_terminate_backend(pid)) {of_database}")
 
-    def insisting(action: Callable[[], Any]) -> Any:
+    def insist(action: Callable[[], Any]) -> Any:
         nonlocal cuts
         while True:
             try:
@@ -102,28 +71,28 @@ def test_connections_cut_at_any_moment_lose_and_double_nothing(
             step += 1
             points = [db.Metric("loss", step, float(step))]
             news = {"step": step, "lease_seconds": 600.0, "metrics": points}
-            assert insisting(partial(beat, store, claimed, **news))
-        assert insisting(lambda: store.finish(claimed, "oom", last_step=step, cost=COST))
+            assert insist(partial(beat, store, claimed, **news))
+        assert insist(lambda: store.finish(claimed, "oom", last_step=step, cost=COST))
     finally:
         ended.set()
         cutter.join()
     # The last cut may take effect only now.
-    told = insisting(lambda: read_curve(store, job_id, "loss"))
-    assert told == [db.Metric("loss", n, n) for n in range(1, step + 1)]
-    assert insisting(lambda: read_job(store, job_id)).state == "failed"
+    curve = insist(lambda: read_curve(store, job_id, "loss"))
+    assert curve == [db.Metric("loss", n, n) for n in range(1, step + 1)]
+    assert insist(lambda: read_job(store, job_id)).state == "failed"
 
 
-@pytest.mark.parametrize("uptime", [True, False], ids=["just started", "long there"])
-def test_a_lease_is_not_taken_before_one_has_passed_since_the_server_s_start(
-    postgres: Any, filled_name: str, uptime: bool
+@pytest.mark.parametrize("just_started", [True, False])
+def test_an_expired_job_is_taken_only_once_a_lease_has_passed_since_the_server_s_start(
+    postgres: Any, filled_name: str, just_started: bool
 ) -> None:
     store = db.connect(postgres.url(filled_name))
     since = float(postgres.value("SELECT extract(epoch FROM pg_postmaster_start_time())"))
     age = store.now() - since
     # The job's own lease was over long ago.
-    lease = age + 60.0 if uptime else age / 2
-    found = World(store).claim(SEGMENTS[1].id, owner="another launch", lease=lease, now=None)
-    assert isinstance(found, db.Job if uptime else db.Claim)
+    lease = age + 60.0 if just_started else age / 2
+    answer = World(store).claim(SEGMENTS[1].id, owner="another launch", lease=lease, now=None)
+    assert isinstance(answer, db.Job if just_started else db.Claim)
 
 
 @contextmanager
@@ -150,19 +119,19 @@ def test_a_file_that_is_gone_is_reported_so(filled_path: Path) -> None:
         list_running(store)
 
 
-def test_who_waited_for_the_database_takes_nobody_s_job(filled: Any) -> None:
+def test_a_launch_that_waited_for_the_database_takes_no_job(filled: Any) -> None:
     """The holder may have waited too, and renews its lease first."""
     store = filled.store
-    running = next(iter(list_running(store)))
+    (running,) = list_running(store)
 
     def claim() -> Any:
-        own = {"owner": "another launch", "lease": 0.4, "expired": running.lease_until}
-        return filled.claim(running.job_id, **own, now=None)
+        taker = {"owner": "another launch", "lease": 0.4, "expired": running.lease_until}
+        return filled.claim(running.job_id, **taker, now=None)
 
     with locked(store, 1.0):
-        found = claim()
-    assert isinstance(found, db.Job)
-    assert (found.state, found.owner) == ("running", "me")
+        job = claim()
+    assert isinstance(job, db.Job)
+    assert (job.state, job.owner) == ("running", "me")
     deadline = time.monotonic() + 30
     while not isinstance(claim(), db.Claim):
         assert time.monotonic() < deadline

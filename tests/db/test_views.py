@@ -4,7 +4,7 @@ import dataclasses
 import itertools
 import math
 import statistics
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -35,10 +35,7 @@ class Contents:
     tables: dict[str, list[Row]]
 
     def view(self, name: str) -> list[Row]:
-        query = sa.select(views.tables[name])
-        with sa.create_engine(self.store.url, poolclass=sa.NullPool).connect() as connection:
-            found = connection.execute(query)
-            return [dict(row._mapping) for row in found]
+        return [row._asdict() for row in self.store.rows(db.select_view(name))]
 
     def by_id(self, table: str) -> dict[Any, Row]:
         return {row["id"]: row for row in self.tables[table]}
@@ -60,32 +57,28 @@ class Contents:
 
     def chain(self, pretraining_id: str | None, budget: int) -> list[Row]:
         """Return the jobs that led a pretraining to a budget, the last one first."""
-        found = [s for s in self.segments(pretraining_id, budget) if s["budget"] == budget]
-        for job in found:
-            start = min(attempt["first_step"] for attempt in self.attempts(job["id"]))
-            return [job, *self.chain(pretraining_id, start)] if start else [job]
+        for job in self.segments(pretraining_id, budget):
+            if job["budget"] == budget:
+                start = min(attempt["first_step"] for attempt in self.attempts(job["id"]))
+                return [job, *self.chain(pretraining_id, start)] if start else [job]
         return []
 
 
-def read_contents(store: db.Store) -> Contents:
-    with sa.create_engine(store.url, poolclass=sa.NullPool).connect() as connection:
-        tables = {
-            table.name: [dict(row._mapping) for row in connection.execute(sa.select(table))]
-            for table in metadata.sorted_tables
-        }
-    return Contents(store, tables)
+@pytest.fixture(scope="module")
+def stores(crowded: dict[str, str]) -> dict[str, db.Store]:
+    """The same database on each engine."""
+    return {name: db.connect(url, create=False) for name, url in crowded.items()}
 
 
 @pytest.fixture(scope="module")
-def both(crowded: dict[str, str]) -> dict[str, Contents]:
-    """The same database on each engine."""
-    return {name: read_contents(db.connect(url, create=False)) for name, url in crowded.items()}
-
-
-@pytest.fixture
-def full(both: dict[str, Contents]) -> Contents:
-    """One of them, since both have the same rows."""
-    return both["sqlite"]
+def full(stores: dict[str, db.Store]) -> Contents:
+    """The contents of the file: the server has the same rows."""
+    store = stores["sqlite"]
+    tables = {
+        table.name: [row._asdict() for row in store.rows(sa.select(table))]
+        for table in metadata.sorted_tables
+    }
+    return Contents(store, tables)
 
 
 def total(values: Iterator[float | None]) -> Any:
@@ -96,22 +89,22 @@ def total(values: Iterator[float | None]) -> Any:
 
 def keyed(rows: list[Row], *names: str) -> dict[Any, Row]:
     """Return rows by their values of some columns, which must differ."""
-    found = {tuple(row[name] for name in names): row for row in rows}
-    assert len(found) == len(rows)
-    return found
+    by_key = {tuple(row[name] for name in names): row for row in rows}
+    assert len(by_key) == len(rows)
+    return by_key
 
 
 @pytest.mark.parametrize("name", views.tables)
 def test_both_engines_give_the_same_rows_to_the_last_bit(
-    both: dict[str, Contents], name: str
+    stores: dict[str, db.Store], name: str
 ) -> None:
-    """Also nulls and types are as declared."""
-    left, right = (one.store.rows(db.select_view(name)) for one in both.values())
-    assert [row._asdict() for row in left] == [row._asdict() for row in right]
-    assert left
-    assert [list(map(type, row)) for row in left] == [list(map(type, row)) for row in right]
+    """Nulls and types are as declared."""
+    rows, server_rows = (store.rows(db.select_view(name)) for store in stores.values())
+    assert [row._asdict() for row in rows] == [row._asdict() for row in server_rows]
+    assert rows
+    assert [list(map(type, row)) for row in rows] == [list(map(type, row)) for row in server_rows]
     kinds = {sa.Text: str, sa.Integer: int, sa.BigInteger: int, sa.Double: float}
-    for column, values in zip(views.tables[name].columns, zip(*left, strict=True), strict=True):
+    for column, values in zip(views.tables[name].columns, zip(*rows, strict=True), strict=True):
         assert column.nullable or None not in values, column.name
         assert {type(v) for v in values if v is not None} <= {kinds[type(column.type)]}, column.name
 
@@ -120,18 +113,14 @@ def measured(full: Contents, *names: str) -> list[Row]:
     """Return measures of current results, joined with their trials and protocols."""
     trials, protocols = full.by_id("flow_trials"), full.by_id("protocols")
     current = {job["done_attempt_id"]: job for job in full.tables["jobs"] if job["trial_id"]}
-    return [
-        {
-            **trials[current[row["attempt_id"]]["trial_id"]],
-            "trial_id": current[row["attempt_id"]]["trial_id"],
-            "data_digest": current[row["attempt_id"]]["data_digest"],
-            "precision": protocols[row["protocol_id"]]["precision"],
-            "measure": row["name"],
-            **row,
-        }
-        for row in full.tables["measurements"]
-        if row["name"] in names and row["attempt_id"] in current
-    ]
+    joined = []
+    for row in full.tables["measurements"]:
+        if row["name"] in names and row["attempt_id"] in current:
+            job = current[row["attempt_id"]]
+            keys = {name: job[name] for name in ("trial_id", "data_digest")}
+            keys["precision"] = protocols[row["protocol_id"]]["precision"]
+            joined.append({**trials[job["trial_id"]], **keys, **row})
+    return joined
 
 
 OF_CELL = (
@@ -142,55 +131,58 @@ OF_CELL = (
 
 def by_cell(full: Contents) -> dict[Any, dict[int, float]]:
     """Return bits/dim by seed of each cell without map options, by the protocol 'plain'."""
-    found: dict[Any, dict[int, float]] = {}
+    cells: dict[Any, dict[int, float]] = {}
     for row in measured(full, "bits_per_dim"):
         if row["protocol"] == "plain" and row["map_options"] is None:
-            found.setdefault(tuple(row[name] for name in OF_CELL), {})[row["seed"]] = row["value"]
-    return found
+            cells.setdefault(tuple(row[name] for name in OF_CELL), {})[row["seed"]] = row["value"]
+    return cells
 
 
 def close(value: float) -> Any:
     return pytest.approx(value, abs=1e-12, rel=0)
 
 
-def test_the_board_has_each_rule_beside_the_flows_own(full: Contents) -> None:
+def test_the_board_has_each_rule_beside_the_conventional_one(full: Contents) -> None:
     recipes, cells = full.by_id("recipes"), by_cell(full)
     rows = keyed(full.view("board"), *OF_CELL)
     assert rows.keys() == cells.keys()
     for key, values in cells.items():
         row = rows[key]
         recipe = recipes[row["recipe_id"]]
-        told = ("profile", "splits", "size", "steps", "conventional")
-        assert [row[name] for name in told] == [recipe[name] for name in told]
+        names = ("profile", "splits", "size", "steps", "conventional")
+        assert [row[name] for name in names] == [recipe[name] for name in names]
         assert row["mean"] == close(statistics.fmean(values.values()))
         if len(values) > 1:
             assert row["deviation"] == close(statistics.stdev(values.values()))
-        own = cells.get((*key[:6], "channel", None, None), {})
-        less = [values[seed] - own[seed] for seed in values.keys() & own.keys()]
+        conventional = cells.get((*key[:6], "channel", None, None), {})
+        seeds = values.keys() & conventional.keys()
+        differences = [values[seed] - conventional[seed] for seed in seeds]
         if row["factorization"] == "channel":
             assert row["n"] == len(values)
             assert row["difference"] is row["half_width"] is None
             continue
-        assert row["n"] == len(less)
-        assert row["difference"] == (close(statistics.fmean(less)) if less else None)
-        if len(less) > 1:
-            low, high = scipy.stats.t.interval(0.95, len(less) - 1, 0, scipy.stats.sem(less))
+        n = len(differences)
+        assert row["n"] == n
+        assert row["difference"] == (close(statistics.fmean(differences)) if n else None)
+        if n > 1:
+            low, high = scipy.stats.t.interval(0.95, n - 1, 0, scipy.stats.sem(differences))
             assert row["half_width"] == close((high - low) / 2)
         else:
             assert row["half_width"] is None
     assert {row["n"] for row in rows.values()} == {1, 2, 3}
 
 
+def finish_trials(world: World, bits_by_trial: dict[db.TrialRow, float]) -> None:
+    """Plan further trials, and end each with a result."""
+    jobs = world.plan_trials(*bits_by_trial)
+    for job_id, (row, bits) in zip(jobs, bits_by_trial.items(), strict=True):
+        world.finish(job_id, result=result(row.id, bits))
+
+
 @pytest.mark.parametrize("values", [(3.5,), (3.5, 3.5), (-1e6, 2.0, 1e9), (1e-9, 3e-9, 1e-9)])
-def test_the_board_takes_numbers_of_any_size(new_world: Any, values: tuple[float, ...]) -> None:
-    store = new_world().store
-    trials = tuple(trial("rows", seed) for seed in range(len(values)))
-    jobs = tuple(db.PlannedJob.of_trial(one.id, DATA.digest, steps=500) for one in trials)
-    store.register(db.Registration(trials=trials, jobs=jobs))
-    for one, job, value in zip(trials, jobs, values, strict=True):
-        claim, found = World(store).win(job.id), result(one.id, value)
-        assert store.finish(claim, "done", last_step=500, cost=COST, result=found, now=1010.0)
-    (row,) = store.view("board", rule="rows").to_dict("records")
+def test_the_board_takes_numbers_of_any_size(world: World, values: tuple[float, ...]) -> None:
+    finish_trials(world, {trial("rows", seed): value for seed, value in enumerate(values)})
+    (row,) = world.store.view("board", rule="rows").to_dict("records")
     assert row["mean"] == pytest.approx(statistics.fmean(values), rel=1e-14)
     if len(values) > 1:
         assert row["deviation"] == pytest.approx(statistics.stdev(values), rel=1e-14)
@@ -210,23 +202,18 @@ def test_the_board_keeps_versions_of_a_plugins_rule_apart(world: World) -> None:
     assert list(world.store.view("board", rule="mine")["n"]) == [0, 0]
 
 
-def test_the_board_knows_a_flows_own_rule_that_is_a_plugins(new_world: Any) -> None:
-    store = new_world().store
-    trials = tuple(trial(rule, seed) for rule in ("channel", "rows") for seed in range(2))
-    jobs = tuple(db.PlannedJob.of_trial(one.id, DATA.digest, steps=500) for one in trials)
-    store.register(db.Registration(trials=trials, jobs=jobs))
-    for one, job, value in zip(trials, jobs, (3.0, 3.5, 3.25, 4.0), strict=True):
-        claim, found = World(store).win(job.id), result(one.id, value)
-        assert store.finish(claim, "done", last_step=500, cost=COST, result=found, now=1010.0)
+def test_the_board_knows_a_conventional_rule_of_a_plugin(world: World) -> None:
+    bits = {("channel", 0): 3.0, ("channel", 1): 3.5, ("rows", 0): 3.25, ("rows", 1): 4.0}
+    finish_trials(world, {trial(*key): value for key, value in bits.items()})
 
-    def row(version: str) -> list[Any]:
+    def read_row(version: str) -> list[Any]:
         options = f"'{{\"rule\"\\:\"sha256\\:' || {version} || '\"}}'"
-        own = "WHERE factorization = 'channel'"
-        execute(store.url, f"UPDATE flow_trials SET map_options = {options} {own}")
-        return list(store.view("board", rule="rows")[["n", "difference"]].iloc[0])
+        conventional = "WHERE factorization = 'channel'"
+        execute(world.store.url, f"UPDATE flow_trials SET map_options = {options} {conventional}")
+        return list(world.store.view("board", rule="rows")[["n", "difference"]].iloc[0])
 
-    assert row("'1'") == [2, 0.375]
-    assert row("seed")[0] == 0
+    assert read_row("'1'") == [2, 0.375]
+    assert read_row("seed")[0] == 0
 
 
 def is_paired(a: Row, b: Row) -> bool:
@@ -240,28 +227,24 @@ def is_paired(a: Row, b: Row) -> bool:
     return differ and all(a[name] == b[name] for name in ("seed", "recipe_id", *names))
 
 
-def test_pairs_differ_in_the_factorization_or_the_budget_alone(full: Contents) -> None:
-    trials = full.by_id("flow_trials")
+def test_pairs_differ_only_in_the_factorization_or_the_budget(full: Contents) -> None:
     expected = {}
-    for one, other in itertools.permutations(measured(full, "bits_per_dim"), 2):
-        a, b = trials[one["trial_id"]], trials[other["trial_id"]]
-        alike = all(one[n] == other[n] for n in ("data_digest", "protocol", "precision"))
+    for a, b in itertools.permutations(measured(full, "bits_per_dim"), 2):
+        alike = all(a[name] == b[name] for name in ("data_digest", "protocol", "precision"))
         if alike and is_paired(a, b):
-            key = (one["attempt_id"], other["attempt_id"], one["protocol"])
-            expected[key] = (a, b, one, other)
+            expected[a["attempt_id"], b["attempt_id"], a["protocol"]] = (a, b)
     pairs = [row for row in full.view("pairs") if row["measure"] == "bits_per_dim"]
-    found = keyed(pairs, "attempt_id", "other_attempt_id", "protocol")
-    assert found.keys() == expected.keys()
-    for key, (a, b, one, other) in expected.items():
-        row = found[key]
-        assert row["difference"] == one["value"] - other["value"]
-        assert row["other_value"] == other["value"]
-        told = [row[f"other_{name}"] for name in ("factorization", "budget", "map_options")]
-        assert told == [b["factorization"], b["budget"], b["map_options"]]
-        assert [row[name] for name in ("seed", "trial_id")] == [a["seed"], a["id"]]
-    options = {(r["map_options"], r["other_map_options"]) for r in found.values()}
+    rows = keyed(pairs, "attempt_id", "other_attempt_id", "protocol")
+    assert rows.keys() == expected.keys()
+    for key, (a, b) in expected.items():
+        row = rows[key]
+        assert row["difference"] == a["value"] - b["value"]
+        for name in ("value", "factorization", "budget", "map_options"):
+            assert row[f"other_{name}"] == b[name]
+        assert [row[name] for name in ("seed", "trial_id")] == [a["seed"], a["trial_id"]]
+    options = {(row["map_options"], row["other_map_options"]) for row in pairs}
     assert options == {(None, None), ('{"score":"total"}', None), (None, '{"score":"total"}')}
-    rules = {(r["rule"], r["budget"], r["other_rule"], r["other_budget"]) for r in found.values()}
+    rules = {(r["rule"], r["budget"], r["other_rule"], r["other_budget"]) for r in pairs}
     assert {("channel", None, "low", 100), ("low", 200, "low", 100)} <= rules
     ranked = {row["name"] for row in full.tables["measure_kinds"] if row["direction"]}
     assert {row["measure"] for row in full.view("pairs")} <= ranked
@@ -271,13 +254,8 @@ def test_a_word_is_paired_with_a_rule_of_the_data(world: World) -> None:
     """Its budget of 0 was not chosen, so it does not have to match."""
     of_data = dataclasses.replace(PRETRAINING, id="of data", flow="data", nms="data")
     rule = dataclasses.replace(trial("variance-low", 0, 0), pretraining_id="of data")
-    fresh = trial("HHL", 0, 0)
-    jobs = [db.PlannedJob.of_trial(one.id, DATA.digest, steps=500) for one in (rule, fresh)]
-    plan = db.Registration(pretrainings=(of_data,), trials=(rule, fresh), jobs=tuple(jobs))
-    world.store.register(plan)
-    for one, job in zip((rule, fresh), jobs, strict=True):
-        claim, found = world.win(job.id), result(one.id, 3.0)
-        assert world.store.finish(claim, "done", last_step=500, cost=COST, result=found)
+    world.store.register(db.Registration(pretrainings=(of_data,)))
+    finish_trials(world, {rule: 3.0, trial("HHL", 0, 0): 3.0})
     world.finish_trial(2, bits_per_dim=3.25)
     pairs = world.store.view("pairs", rule="low", measure="bits_per_dim")
     assert list(pairs["other_rule"]) == ["variance-low"]
@@ -307,15 +285,17 @@ def test_coverage_counts_every_trial_once(full: Contents) -> None:
         counts = expected.setdefault((*key, trial["budget"], trial["map_options"]), {})
         for name in ("planned", state):
             counts[name] = counts.get(name, 0) + 1
-    found = keyed(
-        full.view("coverage"), "sweep_id", "asked", "factorization", "budget", "map_options"
-    )
-    assert found.keys() == expected.keys()
+    keys = ("sweep_id", "asked", "factorization", "budget", "map_options")
+    rows = keyed(full.view("coverage"), *keys)
+    assert rows.keys() == expected.keys()
     states = ("planned", "done", "running", "pending", "blocked", "diverged", "failed")
     for key, counts in expected.items():
-        assert {name: found[key][name] for name in states} == {n: counts.get(n, 0) for n in states}
-        assert sum(found[key][name] for name in states[1:]) == found[key]["planned"]
-        assert (found[key]["why"] is None) == (found[key]["done"] == found[key]["planned"])
+        row = rows[key]
+        assert {name: row[name] for name in states} == {
+            name: counts.get(name, 0) for name in states
+        }
+        assert sum(row[name] for name in states[1:]) == row["planned"]
+        assert (row["why"] is None) == (row["done"] == row["planned"])
 
 
 def test_coverage_says_why(full: Contents) -> None:
@@ -342,12 +322,11 @@ def test_coverage_says_why(full: Contents) -> None:
     }
 
 
-def test_coverage_says_why_one_thing_after_the_other(world: Any) -> None:
+def test_coverage_says_why_at_each_stage_of_a_trial(world: Any) -> None:
     """The trial of the sweep waits for the first segment of its pretraining."""
 
     def why() -> Any:
-        (found,) = world.store.view("coverage", asked="low")["why"]
-        return found
+        return world.store.view("coverage", asked="low")["why"].item()
 
     assert why() == "waits for its pretraining"
     world.claim(world.segments[0], lease=4e9)
@@ -357,8 +336,7 @@ def test_coverage_says_why_one_thing_after_the_other(world: Any) -> None:
     assert why() == "not started"
     claim = world.win(world.trials[2])
     assert why() == "running on node1"
-    cost = db.Cost(seconds=1.0, cpu_seconds=1.0)
-    world.store.finish(claim, "preempted", last_step=3, cost=cost, message="by its queue")
+    world.store.finish(claim, "preempted", last_step=3, cost=COST, message="by its queue")
     assert why() == "to be run again after preempted: by its queue"
     world.finish_trial(2)
     assert why() is None
@@ -371,8 +349,8 @@ def test_failures_have_the_last_attempt(full: Contents) -> None:
     assert {row["kind"] for row in rows.values()} == {"pretraining", "trial"}
     for (job_id,), row in rows.items():
         attempt = max(full.attempts(job_id), key=lambda a: a["token"])
-        own = ("outcome", "message", "owner", "host", "device", "devices", "started", "ended")
-        assert [row[name] for name in own] == [attempt[name] for name in own]
+        names = ("outcome", "message", "owner", "host", "device", "devices", "started", "ended")
+        assert [row[name] for name in names] == [attempt[name] for name in names]
         assert row["step"] == attempt["last_step"]
         subject = full.by_id("flow_trials").get(row["trial_id"])
         subject = subject or full.by_id("pretrainings")[row["pretraining_id"]]
@@ -388,27 +366,26 @@ def test_costs_count_every_attempt_and_the_whole_pretraining(full: Contents) -> 
     assert {key for (key,) in rows} == set(jobs)
     for job_id, job in jobs.items():
         row, trial = rows[job_id,], full.by_id("flow_trials")[job["trial_id"]]
-        own, other = full.attempts(job_id), full.attempts(job_id, evaluations=True)
-        before = [
+        attempts, evaluations = full.attempts(job_id), full.attempts(job_id, evaluations=True)
+        pretraining = [
             attempt
             for segment in full.chain(trial["pretraining_id"], trial["budget"] or 0)
             for attempt in full.attempts(segment["id"])
         ]
         for kind in ("seconds", "cpu_seconds", "gpu_seconds"):
-            spent, shared = (total(a[kind] for a in some) for some in (own, before))
+            spent = total(attempt[kind] for attempt in attempts)
             assert row[kind] == spent
-            assert row[f"pretraining_{kind}"] == shared
-            both = [a[kind] for a in (*own, *before) if a[kind] is not None]
-            assert row[f"total_{kind}"] == (None if spent is None else total(iter(both)))
-        assert row["evaluation_seconds"] == total(a["seconds"] for a in other)
-        assert row["attempts"] == len(own)
-        assert row["unreported"] == sum(
-            a["ended"] is not None and a["seconds"] is None for a in own
-        )
+            assert row[f"pretraining_{kind}"] == total(attempt[kind] for attempt in pretraining)
+            whole = total(attempt[kind] for attempt in (*attempts, *pretraining))
+            assert row[f"total_{kind}"] == (None if spent is None else whole)
+        assert row["evaluation_seconds"] == total(attempt["seconds"] for attempt in evaluations)
+        assert row["attempts"] == len(attempts)
+        unreported = [a for a in attempts if a["ended"] is not None and a["seconds"] is None]
+        assert row["unreported"] == len(unreported)
         for name in ("peak_memory", "data_wait"):
-            known = [a[name] for a in own if a[name] is not None]
-            assert row[name] == max(known, default=None)
-        last = max(own, key=lambda a: a["token"], default={"images_per_second": None})
+            values = [attempt[name] for attempt in attempts if attempt[name] is not None]
+            assert row[name] == max(values, default=None)
+        last = max(attempts, key=lambda a: a["token"], default={"images_per_second": None})
         assert row["images_per_second"] == last["images_per_second"]
     assert any(row["unreported"] and row["attempts"] == 3 for row in rows.values())
     assert any(row["total_gpu_seconds"] is not None for row in rows.values())
@@ -417,14 +394,14 @@ def test_costs_count_every_attempt_and_the_whole_pretraining(full: Contents) -> 
 def test_efforts_have_the_pretraining_of_the_costs(full: Contents) -> None:
     facts = ("recipe_id", "data_digest", "factorization", "budget", "map_options", "seed")
     rows = keyed([row for row in full.view("costs") if row["attempts"]], *facts)
-    recipes = [row["id"] for row in full.tables["recipes"]]
-    efforts = read_efforts(full.store, recipes)
-    found = {tuple(getattr(one, name) for name in facts): one for one in efforts}
-    assert found.keys() == rows.keys()
-    shared = {key: row["pretraining_cpu_seconds"] for key, row in rows.items()}
-    own = {key: one.pretraining_cpu_seconds for key, one in found.items()}
-    assert own == pytest.approx(shared, rel=1e-6)
-    assert any(shared.values())
+    efforts = read_efforts(full.store, list(full.by_id("recipes")))
+    seconds = {
+        tuple(getattr(effort, name) for name in facts): effort.pretraining_cpu_seconds
+        for effort in efforts
+    }
+    expected = {key: row["pretraining_cpu_seconds"] for key, row in rows.items()}
+    assert seconds == pytest.approx(expected, rel=1e-6)
+    assert any(expected.values())
 
 
 def test_budgets_are_the_rows_of_the_board_that_use_maps(full: Contents) -> None:
@@ -434,20 +411,20 @@ def test_budgets_are_the_rows_of_the_board_that_use_maps(full: Contents) -> None
     for key, row in rows.items():
         assert all(row[name] == board[key][name] for name in row.keys() & board[key].keys())
         results = [
-            one
-            for one in measured(full, "bits_per_dim")
-            if one["protocol"] == "plain" and tuple(one[name] for name in OF_CELL) == key
+            result
+            for result in measured(full, "bits_per_dim")
+            if result["protocol"] == "plain" and tuple(result[name] for name in OF_CELL) == key
         ]
         seconds = [
             attempt["seconds"]
-            for one in results
-            for segment in full.chain(one["pretraining_id"], row["budget"])
+            for result in results
+            for segment in full.chain(result["pretraining_id"], row["budget"])
             for attempt in full.attempts(segment["id"])
         ]
         spent = math.fsum(seconds) / len(results)
         assert row["pretraining_seconds"] == pytest.approx(spent, abs=1e-6 * len(seconds))
-        of_trials = {one["trial_id"] for one in results}
-        tables = [one for one in full.tables["index_tables"] if one["trial_id"] in of_trials]
+        trials = {result["trial_id"] for result in results}
+        tables = [table for table in full.tables["index_tables"] if table["trial_id"] in trials]
         for name in ("mask_share", "mask_share_by_chance"):
             mean = statistics.fmean(table[name] for table in tables)
             assert row[name] == pytest.approx(mean, abs=1e-11)
@@ -456,19 +433,17 @@ def test_budgets_are_the_rows_of_the_board_that_use_maps(full: Contents) -> None
 def test_maps_have_each_split_beside_the_map_that_it_read(full: Contents) -> None:
     rows = keyed(full.view("maps"), "trial_id", "split")
     current = {job["done_attempt_id"] for job in full.tables["jobs"]}
-    tables = [one for one in full.tables["index_tables"] if one["attempt_id"] in current]
-    assert rows.keys() == {(one["trial_id"], one["split"]) for one in tables}
+    tables = [table for table in full.tables["index_tables"] if table["attempt_id"] in current]
+    assert rows.keys() == {(table["trial_id"], table["split"]) for table in tables}
+    keys = ("pretraining_id", "budget", "split")
+    maps = {tuple(item[key] for key in keys): item for item in full.tables["contribution_maps"]}
     for table in tables:
         row = rows[table["trial_id"], table["split"]]
         assert all(row[name] == table[name] for name in ("purity", "mask_share", "digest"))
-        own = [
-            one
-            for one in full.tables["contribution_maps"]
-            if all(one[name] == row[name] for name in ("pretraining_id", "budget", "split"))
-        ]
-        total = row["map_options"] is not None  # no map was taken by this score
-        assert row["map_digest"] == (None if total else own[0]["digest"])
-        assert row["rank_gap"] == (None if total else own[0]["rank_gap"])
+        item = maps[tuple(row[key] for key in keys)]
+        by_total = row["map_options"] is not None  # no map was taken by this score
+        assert row["map_digest"] == (None if by_total else item["digest"])
+        assert row["rank_gap"] == (None if by_total else item["rank_gap"])
 
 
 def test_curves_are_those_of_current_results(full: Contents) -> None:
@@ -482,8 +457,8 @@ def test_curves_are_those_of_current_results(full: Contents) -> None:
 
 
 @pytest.mark.integration
-def test_duckdb_reads_every_view_of_the_file(both: dict[str, Contents]) -> None:
-    path = both["sqlite"].store.database.name
+def test_duckdb_reads_every_view_of_the_file(full: Contents) -> None:
+    path = full.store.database.name
     (extension,) = Path(duckdb_extension_sqlite_scanner.__file__).parent.glob(
         f"**/v{duckdb.__version__}/*.duckdb_extension"
     )
@@ -491,24 +466,16 @@ def test_duckdb_reads_every_view_of_the_file(both: dict[str, Contents]) -> None:
         connection.execute(f"LOAD '{extension}'")
         connection.execute(f"ATTACH '{path}' AS lcma (TYPE sqlite, READ_ONLY)")
         for name in views.tables:
-            found = connection.execute(f"SELECT * FROM lcma.{name}").fetchall()
-            assert len(found) == len(both["sqlite"].view(name)), name
+            rows = connection.execute(f"SELECT * FROM lcma.{name}").fetchall()
+            assert len(rows) == len(full.view(name)), name
 
 
-def test_a_lost_segment_blocks_only_what_its_sweep_would_continue_from_it(
-    new_url: Callable[[Any], str],
-) -> None:
-    store = db.connect(new_url("planned"), create=False)
-    world = World(store)
-    long = trial("LLL", 0, 200)
-    store.register(
-        db.Registration(
-            sweeps=(db.Sweep(id="long", name="long", spec="{}"),),
-            members=(db.SweepMember("s", long.id, "low"), db.SweepMember("long", long.id, "low")),
-            trials=(long,),
-            jobs=(db.PlannedJob.of_trial(long.id, DATA.digest, steps=500),),
-        )
-    )
+def test_a_lost_segment_blocks_only_the_trials_of_sweeps_that_continue_it(world: World) -> None:
+    store, longer = world.store, trial("LLL", 0, 200)
+    world.plan_trials(longer)
+    sweeps = (db.Sweep(id="long", name="long", spec="{}"),)
+    members = tuple(db.SweepMember(sweep_id, longer.id, "low") for sweep_id in ("s", "long"))
+    store.register(db.Registration(sweeps=sweeps, members=members))
 
     def blocked() -> dict[tuple[str, int], int]:
         rows = store.view("coverage").to_dict("records")
@@ -519,14 +486,8 @@ def test_a_lost_segment_blocks_only_what_its_sweep_would_continue_from_it(
     assert store.finish(world.win(passing.id), "diverged", last_step=9, cost=COST, now=1001.0)
     assert blocked() == {("demo", 100): 1, ("demo", 200): 1, ("long", 200): 1}
     assert store.retry([passing.id], now=1002.0)
-    assert store.finish(
-        world.win(passing.id, now=1003.0),
-        "done",
-        maps=[world.contribution_map(split, 50) for split in (1, 2)],
-        last_step=50,
-        cost=COST,
-        now=1004.0,
-    )
+    maps = [world.contribution_map(split, 50) for split in (1, 2)]
+    world.finish(passing.id, maps=maps, last_step=50)
     work(world, world.segments[0], "diverged", "me")
     assert blocked() == {("demo", 100): 1, ("demo", 200): 1, ("long", 200): 0}
     work(world, world.segments[1], "done", "me")
