@@ -1,11 +1,11 @@
-"""Small flows whose every weight counts: all checks walk the same list of them.
+"""Small flows of every kind, on which all checks run.
 
 To add a flow, add entries to CONFIGURATIONS, one to LARGEST, and its identity setting to
-`at_identity`. If its log-determinant is not an estimate, add its name to EXACT.
+`set_to_identity`. If its log-determinant is not an estimate, add its name to EXACT.
 """
 
 import copy
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -26,25 +26,13 @@ from lcma.sweeps.factorizations import FIXED, is_word, words
 from lcma.sweeps.recipe import Model
 
 CONVERGED = {"inverse_tolerance": 1e-14, "inverse_max_iterations": 1000}
-"""An inverse up to the rounding of its dtype."""
+"""Settings of an inverse that is exact up to rounding."""
 
 
-def model(
-    flow: str,
-    preprocess: str,
-    architecture: dict[str, Any],
-    *,
-    size: int = 4,
-    channels: int = 3,
-    splits: int = 1,
-) -> Model:
+def make_model(flow: str, preprocess: str, architecture: dict[str, Any], **sizes: int) -> Model:
     content = {
-        "flow": flow,
-        "size": size,
-        "channels": channels,
-        "splits": splits,
-        "preprocess": preprocess,
-        "architecture": architecture,
+        **{"flow": flow, "preprocess": preprocess, "architecture": architecture},
+        **{"size": 4, "channels": 3, "splits": 1, **sizes},
     }
     return Model.model_validate(content)
 
@@ -71,7 +59,7 @@ def realnvp(
         "scale": scale,
         "start": start,
     }
-    return model("realnvp", preprocess, architecture, **sizes)
+    return make_model("realnvp", preprocess, architecture, **sizes)
 
 
 def glow(
@@ -93,12 +81,12 @@ def glow(
         "learned_top": learned_top,
         "top": top,
     }
-    return model("glow", preprocess, architecture, **sizes)
+    return make_model("glow", preprocess, architecture, **sizes)
 
 
 def iresnet(preprocess: str = "center", **sizes: int) -> Model:
     architecture = {"blocks": 2, "width": 4, "eval_terms": 6, **CONVERGED}
-    return model("iresnet", preprocess, architecture, **sizes)
+    return make_model("iresnet", preprocess, architecture, **sizes)
 
 
 def resflow(preprocess: str = "logit", *, squeeze_first: bool = False, **sizes: int) -> Model:
@@ -112,7 +100,7 @@ def resflow(preprocess: str = "logit", *, squeeze_first: bool = False, **sizes: 
         "squeeze_first": squeeze_first,
         **CONVERGED,
     }
-    return model("resflow", preprocess, architecture, **sizes)
+    return make_model("resflow", preprocess, architecture, **sizes)
 
 
 # Every pair of values of flow_norm, net_norm and preprocess occurs, and of conv1x1, scale and
@@ -160,59 +148,55 @@ class Case:
     def maps(self) -> list[NDArray[np.float32]]:
         """Made-up contribution maps, one per split, with ties."""
         m = self.model
-        draws = np.random.RandomState(5).randint(-3, 4, (m.splits, m.channels, m.size, m.size))
-        return list(draws.astype(np.float32))
+        shape = (m.splits, m.channels, m.size, m.size)
+        return list(np.random.RandomState(5).randint(-3, 4, shape).astype(np.float32))
 
     def build(self, seed: int = 0, *, table_seed: int | None = None) -> Flow:
         maps = self.maps() if is_word(self.factorization) else ()
         return build(self.model, self.factorization, seed=seed, table_seed=table_seed, maps=maps)
 
-    def lively(self, dtype: torch.dtype = torch.float64) -> Flow:
-        """In evaluation mode, with weights moved so that none is zero.
+    def build_perturbed(self, dtype: torch.dtype = torch.float64) -> Flow:
+        """Build the flow in evaluation mode, with no weight at zero.
 
-        Actnorms are initialized after that, so that no activation is large.
+        Actnorms are initialized after the weights are moved, so that no activation is large.
         """
-        return copy.deepcopy(_make_lively(self, dtype))
+        return copy.deepcopy(_build_perturbed(self, dtype))
 
-    def idle(self) -> Flow:
-        """In evaluation mode and float64, with every layer after the preprocessing y = x."""
+    def build_identity(self) -> Flow:
+        """Build the flow in evaluation mode and float64, with y = x after the preprocessing."""
         flow = self.build().double().eval()
-        at_identity(flow)
+        set_to_identity(flow)
         return flow
 
     def images(self, count: int = 3) -> Tensor:
         m = self.model
-        drawn = np.random.RandomState(7).randint(0, 256, (count, m.channels, m.size, m.size))
-        return torch.from_numpy(drawn.astype(np.uint8))
+        values = np.random.RandomState(7).randint(0, 256, (count, m.channels, m.size, m.size))
+        return torch.from_numpy(values.astype(np.uint8))
 
     def noise(self) -> torch.Generator:
-        """A fresh generator of the same dequantization noise at every call."""
+        """Return a new generator, which draws the same dequantization noise each time."""
         return torch.Generator().manual_seed(3)
 
-    def continuous(self, flow: Flow, count: int = 1) -> Tensor:
-        """Dequantized images: the input of the second layer."""
-        found: Tensor = flow.layers[0](self.images(count), self.noise())[0]
-        return found
+    def dequantize(self, flow: Flow, count: int = 1) -> Tensor:
+        """Return dequantized images: the input of the second layer."""
+        x: Tensor = flow.layers[0](self.images(count), self.noise())[0]
+        return x
 
 
 @cache
-def _make_lively(case: Case, dtype: torch.dtype) -> Flow:
+def _build_perturbed(case: Case, dtype: torch.dtype) -> Flow:
     flow = case.build().to(dtype)
     perturb(flow)
     flow.initialize(case.images(16), case.noise())
     return flow.eval()
 
 
-def factorizations(model: Model) -> list[str]:
-    return [*FIXED, *words(model.splits)]
-
-
 FEW = ("none", "channel", "random", "HL")
 """No factorization, a fixed one, one by the seed and one by maps."""
 
 
-def cases(models: Iterable[tuple[str, Model]], few: Sequence[str] | None = FEW) -> list[Any]:
-    """Parameters for a fixture: every model under every factorization.
+def cases(models: dict[str, Model], few: Sequence[str] | None = FEW) -> list[Any]:
+    """Return parameters for a fixture: every model under every factorization.
 
     A factorization is an index table, whatever the flow and its settings. So a short run has
     ``few`` factorizations of one model (None for all, to test tables), two of one model of each
@@ -230,8 +214,8 @@ def cases(models: Iterable[tuple[str, Model]], few: Sequence[str] | None = FEW) 
             id=f"{name}-{factorization}",
             marks=() if is_short(model, factorization) else pytest.mark.slow,
         )
-        for name, model in models
-        for factorization in factorizations(model)
+        for name, model in models.items()
+        for factorization in [*FIXED, *words(model.splits)]
     ]
 
 
@@ -241,12 +225,12 @@ def perturb(flow: nn.Module) -> None:
     generator = torch.Generator().manual_seed(11)
 
     def noise(t: Tensor) -> Tensor:
-        drawn = torch.randn(t.shape, generator=generator, dtype=torch.float64)
-        return (drawn + 0.5 * drawn.sign()).to(t.dtype)  # nothing near zero
+        normal = torch.randn(t.shape, generator=generator, dtype=torch.float64)
+        return (normal + 0.5 * normal.sign()).to(t.dtype)  # nothing near zero
 
     for name, parameter in flow.named_parameters():
-        # Less for triangular factors, which soon are ill conditioned, and for the unbounded scales
-        # of priors: else digits would be lost.
+        # Triangular factors become ill conditioned and priors have unbounded scales, so larger
+        # moves would cost digits.
         size = 0.5 / len(parameter) if name.endswith("factors") else 0.15
         parameter.add_((0.02 if "prior.net" in name else size) * noise(parameter))
     for name, moment in flow.named_buffers():
@@ -257,7 +241,7 @@ def perturb(flow: nn.Module) -> None:
 
 
 @torch.no_grad()
-def at_identity(flow: Flow) -> None:
+def set_to_identity(flow: Flow) -> None:
     """Set every layer after the preprocessing to y = x."""
     for layer in flow.modules():
         if isinstance(layer, CheckerboardCoupling | ChannelCoupling):
@@ -282,55 +266,50 @@ def at_identity(flow: Flow) -> None:
                 layer.net.last.shift[1::2] = 50.0  # where a sigmoid is 1
 
 
-@pytest.fixture(autouse=True, scope="session")
-def _one_thread() -> None:
-    torch.set_num_threads(1)
+def draw(seed: int, *shape: int) -> Tensor:
+    """Return normal noise in float64."""
+    return torch.from_numpy(np.random.RandomState(seed).normal(size=shape))
 
 
 @pytest.fixture(autouse=True)
-def _own_generator() -> Iterator[None]:
+def _seed_generator() -> Iterator[None]:
     """Weights drawn outside of `build` are the same each time."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         yield
 
 
-@pytest.fixture(params=cases(CONFIGURATIONS.items()))
-def case(request: pytest.FixtureRequest) -> Case:
+@pytest.fixture(params=cases(CONFIGURATIONS))
+def case(request: pytest.FixtureRequest) -> Any:
     """Every configuration under every factorization."""
-    found: Case = request.param
-    return found
+    return request.param
 
 
-@pytest.fixture(params=cases((n, m) for n, m in CONFIGURATIONS.items() if m.flow in EXACT))
-def exact(request: pytest.FixtureRequest) -> Case:
-    """The configurations whose log-determinant is not an estimate, likewise."""
-    found: Case = request.param
-    return found
+@pytest.fixture(params=cases({n: m for n, m in CONFIGURATIONS.items() if m.flow in EXACT}))
+def exact_case(request: pytest.FixtureRequest) -> Any:
+    """Every configuration whose log-determinant is not an estimate."""
+    return request.param
 
 
-@pytest.fixture(params=cases(LARGEST.items()))
-def factorized(request: pytest.FixtureRequest) -> Case:
+@pytest.fixture(params=cases(LARGEST))
+def large_case(request: pytest.FixtureRequest) -> Any:
     """One configuration of each flow, with two splits, under every factorization."""
-    found: Case = request.param
-    return found
+    return request.param
 
 
-@pytest.fixture(params=[c for c in cases(LARGEST.items()) if c.values[0].factorization != "none"])
-def split(request: pytest.FixtureRequest) -> Case:
-    """The same without `none`."""
-    found: Case = request.param
-    return found
+@pytest.fixture(params=[c for c in cases(LARGEST) if c.values[0].factorization != "none"])
+def split_case(request: pytest.FixtureRequest) -> Any:
+    """A `large_case` with splits."""
+    return request.param
 
 
-@pytest.fixture(params=cases(CONFIGURATIONS.items(), few=None))
-def tabled(request: pytest.FixtureRequest) -> Case:
-    """Every configuration under every factorization, for checks of tables."""
-    found: Case = request.param
-    return found
+@pytest.fixture(params=cases(CONFIGURATIONS, few=None))
+def table_case(request: pytest.FixtureRequest) -> Any:
+    """A `case`, with more factorizations in a short run, for checks of tables."""
+    return request.param
 
 
 @pytest.fixture(params=list(CONFIGURATIONS))
-def unsplit(request: pytest.FixtureRequest) -> Case:
-    """Every configuration with no split (NMS)."""
+def nms_case(request: pytest.FixtureRequest) -> Case:
+    """Every configuration without splits (NMS)."""
     return Case(CONFIGURATIONS[request.param], "none")

@@ -21,7 +21,7 @@ def test_the_flows_of_lcma_pass(flow: str, seed: int) -> None:
         assert check_flow(model, factorization, seed=seed) == expected
 
 
-def test_it_leaves_no_trace() -> None:
+def test_a_check_leaves_the_global_generator_and_dtype() -> None:
     model = catalog.recipe("realnvp", "digits", "tiny").model
     before = torch.get_rng_state()
     check_flow(model, "channel")

@@ -12,8 +12,12 @@ from lcma.models.factorization import make_tables
 from lcma.models.layers import Dequantize, Layer, PassAll, Squeeze, Unsqueeze
 from lcma.models.priors import StandardNormal
 from lcma.models.split import Split
+from tests.models.conftest import draw
 
 SHAPE = (2, 4, 4)
+IMAGES = torch.arange(64, dtype=torch.uint8).view(2, *SHAPE)
+FIRST, SQUEEZED = draw(0, *SHAPE), draw(1, 8, 2, 2)
+"""Log-scales on the image and on the squeezed image."""
 
 
 class Scaling(Layer):
@@ -30,68 +34,42 @@ class Scaling(Layer):
         return y * (-self.log_scale).exp()
 
 
-def drawn(seed: int, *shape: int) -> Tensor:
-    return torch.from_numpy(np.random.RandomState(seed).normal(size=shape))
-
-
-@pytest.fixture
-def scales() -> tuple[Tensor, Tensor, Tensor]:
-    """Log-scales on the image, on the squeezed image and after the split."""
-    return drawn(0, *SHAPE), drawn(1, 8, 2, 2), drawn(2, 4, 2, 2)
-
-
-def expected_first(a: Tensor, b: Tensor) -> Tensor:
-    """a on the image plus b, which lies in the squeezed layout 4c + 2dr + dq."""
-    found = torch.zeros(SHAPE, dtype=torch.float64)
+def add_squeezed(image: Tensor, squeezed: Tensor) -> Tensor:
+    """Add values of the squeezed image, whose channel is 4c + 2dr + dq, to those of the image."""
+    total = image.clone()
     for c, r, q in itertools.product(range(2), range(4), range(4)):
-        found[c, r, q] = a[c, r, q] + b[4 * c + 2 * (r % 2) + q % 2, r // 2, q // 2]
-    return found
+        total[c, r, q] += squeezed[4 * c + 2 * (r % 2) + q % 2, r // 2, q // 2]
+    return total
 
 
-def flow_of(middle: list[Layer], a: Tensor, b: Tensor) -> Flow:
-    layers = [Dequantize(), Scaling(a), Squeeze(), Scaling(b), Unsqueeze(), *middle]
+def build_flow(*last: Layer) -> Flow:
+    layers = [Dequantize(), Scaling(FIRST), Squeeze(), Scaling(SQUEEZED), Unsqueeze(), *last]
     return Flow(layers, StandardNormal(), SHAPE).double().eval()
 
 
-IMAGES = torch.arange(64, dtype=torch.uint8).view(2, *SHAPE)
-
-
-def test_without_a_split(scales: tuple[Tensor, Tensor, Tensor]) -> None:
-    a, b, _ = scales
-    after = drawn(3, 8, 2, 2)
-    flow = flow_of([PassAll(), Scaling(after)], a, b)
-    found = flow.contributions(IMAGES)
-    first = expected_first(a, b)
+def test_without_a_split() -> None:
+    last = draw(3, 8, 2, 2)
+    contributions = build_flow(PassAll(), Scaling(last)).contributions(IMAGES)
+    at_split = add_squeezed(FIRST, SQUEEZED)
+    total = add_squeezed(at_split, last)
     for image in range(2):
-        assert torch.allclose(found.at_splits[0][image], first, atol=1e-12)
-        assert torch.allclose(found.total[image], expected_first(first, after), atol=1e-12)
-    assert torch.allclose(found.log_det, (a.sum() + b.sum() + after.sum()).expand(2), atol=1e-12)
+        assert torch.allclose(contributions.at_splits[0][image], at_split, atol=1e-12)
+        assert torch.allclose(contributions.total[image], total, atol=1e-12)
+    assert torch.allclose(contributions.log_det, total.sum().expand(2), atol=1e-12)
 
 
 @pytest.mark.parametrize("name", ["checkerboard-odd", "channel", "random"])
-def test_with_a_split(name: str, scales: tuple[Tensor, Tensor, Tensor]) -> None:
-    a, b, after = scales
+def test_with_a_split(name: str) -> None:
+    last = draw(2, 4, 2, 2)
     (table,) = make_tables(name, SHAPE, 1, seed=1)
-    flow = flow_of([Split(table, StandardNormal()), Scaling(after)], a, b)
-    found = flow.contributions(IMAGES)
-    first = expected_first(a, b)
-    total = first.clone().flatten()
+    flow = build_flow(Split(table, StandardNormal()), Scaling(last))
+    contributions = flow.contributions(IMAGES)
+    at_split = add_squeezed(FIRST, SQUEEZED)
+    total = at_split.clone().flatten()
     for place, identity in enumerate(table.kept.ravel().tolist()):
-        total[identity] += after.flatten()[place]
+        total[identity] += last.flatten()[place]
     for image in range(2):
-        assert torch.allclose(found.at_splits[0][image], first, atol=1e-12)
-        assert torch.allclose(found.total[image].flatten(), total, atol=1e-12)
-    likelihood = flow(IMAGES)
-    constant = 32 * np.log(256)
-    assert torch.allclose(likelihood.log_det, total.sum() - constant, atol=1e-12)
-
-
-def test_a_map_read_back_by_a_word(scales: tuple[Tensor, Tensor, Tensor]) -> None:
-    """The dimensions that leave in `L` have the lower contributions of their windows."""
-    a, b, _ = scales
-    flow = flow_of([PassAll()], a, b)
-    values = flow.contributions(IMAGES[:1]).at_splits[0][0].detach().numpy()
-    (low,) = make_tables("L", SHAPE, 1, maps=[values])
-    flat = values.ravel()
-    kept, left = flat[low.kept].reshape(2, 2, 2, 2), flat[low.left].reshape(2, 2, 2, 2)
-    assert (kept.min(0) > left.max(0)).all(), "rank before colour in the channels of a half"
+        assert torch.allclose(contributions.at_splits[0][image], at_split, atol=1e-12)
+        assert torch.allclose(contributions.total[image].flatten(), total, atol=1e-12)
+    dequantization = -32 * np.log(256)
+    assert torch.allclose(flow(IMAGES).log_det, total.sum() + dequantization, atol=1e-12)

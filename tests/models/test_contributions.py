@@ -36,8 +36,7 @@ def dense_jacobian(function: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
     size = x.numel()
     copies = x.detach().expand(size, *x.shape[1:]).clone().requires_grad_()
     outputs = function(copies).flatten(1)
-    chosen = torch.eye(size, dtype=x.dtype)
-    (rows,) = torch.autograd.grad(outputs, copies, chosen)
+    (rows,) = torch.autograd.grad(outputs, copies, torch.eye(size, dtype=x.dtype))
     return rows.flatten(1)
 
 
@@ -52,54 +51,52 @@ def log_det_error(contribution: Tensor, jacobian: Tensor) -> float:
     return abs(float(contribution.sum()) - float(torch.linalg.slogdet(jacobian).logabsdet))
 
 
-def shuffled(t: Tensor) -> Tensor:
+def shuffle(t: Tensor) -> Tensor:
     order = torch.from_numpy(np.random.RandomState(1).permutation(t.numel()))
     return t.flatten()[order].view_as(t)
 
 
 def latents_of(layers: Sequence[Layer], u: Tensor) -> Tensor:
     """(B, D): the dimensions that leave at the splits of these layers, then those that stay."""
-    left, z = [], u
+    latents, z = [], u
     for layer in layers:
         if isinstance(layer, Split):
-            z, gone = layer.cut(z)
-            left.append(gone.flatten(1))
+            z, left = layer.cut(z)
+            latents.append(left.flatten(1))
         else:
             z, _ = layer(z)
-    return torch.cat([*left, z.flatten(1)], dim=1)
+    return torch.cat([*latents, z.flatten(1)], dim=1)
 
 
 def check_layer(layer: Layer, x: Tensor) -> Tensor:
     """Compare a layer with its Jacobian at one input (1, C, H, W); return its output."""
     contribution: Tensor | None
-    y, contribution = layer(x)
-    after: Tensor = y.detach()
+    with torch.no_grad():
+        y, contribution = layer(x)
+    output: Tensor = y
     jacobian = dense_jacobian(lambda t: layer(t)[0], x)
     if isinstance(layer, MOVING):
         assert contribution is None
-        moved = layer.reorder(torch.arange(x.numel()).view(x.shape)).flatten()
-        assert torch.equal(jacobian, torch.eye(x.numel(), dtype=x.dtype)[moved])
-        return after
+        ids = layer.reorder(torch.arange(x.numel()).view(x.shape)).flatten()
+        assert torch.equal(jacobian, torch.eye(x.numel(), dtype=x.dtype)[ids])
+        return output
     if isinstance(layer, InvertibleConv1x1):
         assert contribution is not None
-        check_mixing(contribution.detach().expand_as(x), jacobian)
-        return after
+        check_mixing(contribution.expand_as(x), jacobian)
+        return output
     assert isinstance(layer, DIAGONAL), f"no element-wise check for {type(layer).__name__}"
     if contribution is None:
         assert elementwise_error(torch.zeros_like(x), jacobian) == 0
-        return after
-    full = contribution.detach().expand_as(x)
+        return output
+    full = contribution.expand_as(x)
     size = float(full.abs().max())
     assert size > 1e-3
     assert elementwise_error(full, jacobian) < 1e-12
     assert log_det_error(full, jacobian) < 1e-10
     assert elementwise_error(1.01 * full, jacobian) > 5e-3 * size
     if not bool((full == full.flatten()[0]).all()):
-        assert elementwise_error(shuffled(full), jacobian) > 1e-3 * size
-        assert log_det_error(shuffled(full), jacobian) < 1e-10, (
-            "only the element-wise check sees it"
-        )
-    return after
+        assert elementwise_error(shuffle(full), jacobian) > 1e-3 * size
+    return output
 
 
 def check_mixing(contribution: Tensor, jacobian: Tensor) -> None:
@@ -116,78 +113,70 @@ def check_mixing(contribution: Tensor, jacobian: Tensor) -> None:
             assert not block.any()
             continue
         expected = 0.5 * np.diag(scipy.linalg.logm(block @ block.T)).real
-        found = contribution.view(channels, pixels)[:, p].numpy()
-        np.testing.assert_allclose(found, expected, atol=1e-10)
-        assert np.abs(found[::-1] - expected).max() > 1e-3, "shuffled shares are seen"
-        assert abs(found - found.mean()).max() > 1e-3, "uniform shares would be seen"
+        shares = contribution.view(channels, pixels)[:, p].numpy()
+        np.testing.assert_allclose(shares, expected, atol=1e-10)
+        assert np.abs(shares[::-1] - expected).max() > 1e-3, "shuffled shares are seen"
+        assert abs(shares - shares.mean()).max() > 1e-3, "uniform shares would be seen"
     assert log_det_error(contribution, jacobian) < 1e-10
 
 
-def test_every_layer_element_by_element(exact: Any) -> None:
-    flow = exact.lively()
-    z = exact.continuous(flow)
+def test_each_layer_has_the_contributions_of_its_jacobian(exact_case: Any) -> None:
+    flow = exact_case.build_perturbed()
+    z = exact_case.dequantize(flow)
     for layer in list(flow.layers)[1:]:
         z = layer.cut(z)[0] if isinstance(layer, Split) else check_layer(layer, z)
 
 
-def test_the_sum_of_contributions_is_the_dense_log_determinant(exact: Any) -> None:
-    flow = exact.lively()
-    u = exact.continuous(flow)
+def test_the_sum_of_contributions_is_the_dense_log_determinant(exact_case: Any) -> None:
+    flow = exact_case.build_perturbed()
+    u = exact_case.dequantize(flow)
     jacobian = dense_jacobian(partial(latents_of, list(flow.layers)[1:]), u)
     with torch.no_grad():
-        found = flow.contributions(exact.images(1), exact.noise(), scored=False)
-        likelihood = flow(exact.images(1), exact.noise())
-        dequantize = flow.layers[0](exact.images(1), exact.noise())[1]
-    own = found.total - dequantize
-    assert log_det_error(own, jacobian) < 1e-9
-    assert log_det_error(1.01 * own, jacobian) > 1e-3
-    assert float(found.log_det) == pytest.approx(float(likelihood.log_det), abs=1e-9)
-    assert float(found.total.sum()) == pytest.approx(float(likelihood.log_det), abs=1e-9)
+        contributions = flow.contributions(exact_case.images(1), exact_case.noise(), scored=False)
+        likelihood = flow(exact_case.images(1), exact_case.noise())
+        dequantization = flow.layers[0](exact_case.images(1), exact_case.noise())[1]
+    after_it = contributions.total - dequantization
+    assert log_det_error(after_it, jacobian) < 1e-9
+    assert log_det_error(1.01 * after_it, jacobian) > 1e-3
+    assert float(contributions.log_det) == pytest.approx(float(likelihood.log_det), abs=1e-9)
+    assert float(contributions.total.sum()) == pytest.approx(float(likelihood.log_det), abs=1e-9)
 
 
-def test_the_map_at_each_split_is_the_log_determinant_so_far(exact: Any) -> None:
-    """Of the layers between the preprocessing, which is not scored, and the split."""
-    flow = exact.lively()
+def test_the_map_at_each_split_is_the_log_determinant_so_far(exact_case: Any) -> None:
+    """The preprocessing is not scored."""
+    flow = exact_case.build_perturbed()
     layers = list(flow.layers)
-    x = layers[1](exact.continuous(flow))[0]
+    x = layers[1](exact_case.dequantize(flow))[0]
     ends = [k for k, layer in enumerate(layers) if isinstance(layer, Split | PassAll)]
     with torch.no_grad():
-        found = flow.contributions(exact.images(1), exact.noise())
-    assert len(ends) == len(found.at_splits) == exact.model.splits
-    for at_split, scalar, end in zip(found.at_splits, found.log_det_at_splits, ends, strict=True):
+        contributions = flow.contributions(exact_case.images(1), exact_case.noise())
+    maps, log_dets = contributions.at_splits, contributions.log_det_at_splits
+    assert len(ends) == len(maps) == exact_case.model.splits
+    for values, log_det, end in zip(maps, log_dets, ends, strict=True):
         jacobian = dense_jacobian(partial(latents_of, layers[2:end]), x)
-        assert log_det_error(at_split, jacobian) < 1e-9
-        assert log_det_error(1.01 * at_split, jacobian) > 1e-3
-        assert float(scalar) == pytest.approx(float(at_split.sum()), abs=1e-9)
+        assert log_det_error(values, jacobian) < 1e-9
+        assert log_det_error(1.01 * values, jacobian) > 1e-3
+        assert float(log_det) == pytest.approx(float(values.sum()), abs=1e-9)
 
 
-def test_sums_agree_in_float32(case: Any) -> None:
-    """Relative to the sum of absolute values, 1e-6."""
-    flow = case.lively(torch.float32)
+def test_contributions_sum_to_the_log_determinant_in_float32(case: Any) -> None:
+    """To 1e-6 of the sum of absolute values."""
+    flow = case.build_perturbed(torch.float32)
     with torch.no_grad():
-        found = flow.contributions(case.images(8), case.noise(), scored=False)
+        contributions = flow.contributions(case.images(8), case.noise(), scored=False)
         likelihood = flow(case.images(8), case.noise())
-    pairs = [
-        (found.total, found.log_det),
-        (found.total, likelihood.log_det),
-    ]
-    for full, scalar in pairs:
-        rows = full.double().flatten(1)
-        relative = (rows.sum(1) - scalar.double()).abs() / rows.abs().sum(1)
-        assert float(relative.max()) < 1e-6
-        wrong = (1.0001 * rows.sum(1) - scalar.double()).abs() / rows.abs().sum(1)
-        assert float(wrong.max()) > 1e-6
+    rows = contributions.total.double().flatten(1)
+    for log_det in (contributions.log_det.double(), likelihood.log_det.double()):
+        assert float(((rows.sum(1) - log_det).abs() / rows.abs().sum(1)).max()) < 1e-6
+        assert float(((1.0001 * rows.sum(1) - log_det).abs() / rows.abs().sum(1)).max()) > 1e-6
 
 
-def test_what_has_left_keeps_what_it_had(tabled: Any) -> None:
-    """Dimensions that left at a split get nothing from the layers after it."""
-    flow = tabled.lively()
+def test_a_dimension_that_left_gets_nothing_from_later_layers(table_case: Any) -> None:
+    flow = table_case.build_perturbed()
     with torch.no_grad():
-        found = flow.contributions(tabled.images(), tabled.noise())
-    maps = [*found.at_splits, found.total]
-    for k, ids in enumerate(flow.latent_ids[:-1]):
-        gone = ids.flatten()
-        at_leaving = maps[k].flatten(1)[:, gone]
-        assert torch.equal(at_leaving, maps[-1].flatten(1)[:, gone])
-    stayed = flow.latent_ids[-1].flatten()
-    assert not torch.equal(maps[-2].flatten(1)[:, stayed], maps[-1].flatten(1)[:, stayed])
+        contributions = flow.contributions(table_case.images(), table_case.noise())
+    maps = [values.flatten(1) for values in (*contributions.at_splits, contributions.total)]
+    *left, stayed = (ids.flatten() for ids in flow.latent_ids)
+    for values, ids in zip(maps, left, strict=False):
+        assert torch.equal(values[:, ids], maps[-1][:, ids])
+    assert not torch.equal(maps[-2][:, stayed], maps[-1][:, stayed])

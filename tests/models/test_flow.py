@@ -11,7 +11,7 @@ from scipy.stats import norm
 from torch import Tensor
 
 from lcma.models import build, build_nms
-from lcma.models.coupling import ChannelCoupling
+from lcma.models.coupling import ChannelCoupling, CheckerboardCoupling
 from lcma.models.split import Split
 from lcma.sweeps import catalog
 from lcma.sweeps.architectures import RealNVPArchitecture
@@ -23,35 +23,30 @@ from tests.models.conftest import EXACT
 def test_any_name_of_a_factorization_builds_its_flow() -> None:
     model = catalog.recipe("glow", "photos8", "tiny", {"model": {"splits": 2}}).model
     maps = [np.arange(model.channels * 64.0).reshape(model.channels, 8, 8)] * 2
-    for name, canonical_name in (("low", "LL"), ("conventional", "channel"), ("high", "HH")):
-        flow, expected = (build(model, n, seed=0, maps=maps) for n in (name, canonical_name))
-        assert all(
-            torch.equal(a, b) for a, b in zip(flow.latent_ids, expected.latent_ids, strict=True)
-        )
+    for names in (("low", "LL"), ("conventional", "channel"), ("high", "HH")):
+        ids, expected = (build(model, name, seed=0, maps=maps).latent_ids for name in names)
+        assert all(torch.equal(a, b) for a, b in zip(ids, expected, strict=True))
     with pytest.raises(ImpossibleError, match="the word LLH has 3 letters, the recipe has 2"):
         build(model, "LLH", seed=0, maps=maps)
 
 
-def test_latents_are_a_permutation_of_the_input(tabled: Any) -> None:
-    flow = tabled.build()
-    m = tabled.model
+def test_latents_are_a_permutation_of_the_input(table_case: Any) -> None:
+    flow = table_case.build()
     ids = [i.flatten() for i in flow.latent_ids]
     assert sorted(torch.cat(ids).tolist()) == list(range(flow.dimensions))
-    if tabled.factorization == "none":
-        assert [len(i) for i in ids] == [flow.dimensions]
-    else:
-        halves = [flow.dimensions >> k for k in range(1, m.splits + 1)]
-        assert [len(i) for i in ids] == [*halves, halves[-1]]
-    latents = flow.eval().encode(tabled.images(2), tabled.noise())
+    splits = 0 if table_case.factorization == "none" else table_case.model.splits
+    halves = [flow.dimensions >> k for k in range(1, splits + 1)]
+    assert [len(i) for i in ids] == [*halves, flow.dimensions >> splits]
+    latents = flow.eval().encode(table_case.images(2), table_case.noise())
     assert [z.shape[1:] for z in latents] == flow.latent_shapes
 
 
-def test_latent_ids_say_where_each_dimension_went(tabled: Any) -> None:
+def test_latent_ids_say_where_each_dimension_went(table_case: Any) -> None:
     """In a flow whose layers change nothing, a latent holds the input at the ids it names."""
-    flow = tabled.idle()
+    flow = table_case.build_identity()
     with torch.no_grad():
-        z = flow.layers[1](tabled.continuous(flow, 2))[0].flatten(1)
-        latents = flow.encode(tabled.images(2), tabled.noise())
+        z = flow.layers[1](table_case.dequantize(flow, 2))[0].flatten(1)
+        latents = flow.encode(table_case.images(2), table_case.noise())
     for latent, ids in zip(latents, flow.latent_ids, strict=True):
         assert torch.allclose(latent.flatten(1), z[:, ids.flatten()], rtol=0, atol=1e-12)
 
@@ -63,10 +58,10 @@ def test_every_layer_is_inverted(case: Any) -> None:
 
 
 def check_inverse(case: Any, dtype: torch.dtype) -> None:
-    """In float32 relative to the largest entry."""
-    flow = case.lively(dtype)
+    """Invert each layer; in float32 an error is relative to the largest entry."""
+    flow = case.build_perturbed(dtype)
     with torch.no_grad():
-        z = case.continuous(flow, 3)
+        z = case.dequantize(flow, 3)
         for layer in list(flow.layers)[1:]:
             if isinstance(layer, Split):
                 halves = layer.cut(z)
@@ -82,22 +77,22 @@ def check_inverse(case: Any, dtype: torch.dtype) -> None:
 
 
 def test_decode_gives_the_integer_images_back(case: Any) -> None:
-    flow = case.lively()
+    flow = case.build_perturbed()
     images = case.images()
     images[0, 0, 0, :2] = torch.tensor([0, 255])
     with torch.no_grad():
         latents = flow.encode(images, case.noise())
         assert torch.equal(flow.decode(latents), images.double())
-        swapped = [z.flip(0) for z in latents]
-        assert torch.equal(flow.decode(swapped), images.flip(0).double())
+        flipped = [z.flip(0) for z in latents]
+        assert torch.equal(flow.decode(flipped), images.flip(0).double())
 
 
-def test_an_idle_flow_has_the_bits_of_a_standard_normal(case: Any) -> None:
+def test_an_identity_has_the_bits_of_a_standard_normal(case: Any) -> None:
     """8 + (ln(2 pi)/2 + E[x^2]/2) / ln 2, minus the logit's share if the recipe has one."""
-    flow = case.idle()
+    flow = case.build_identity()
     images = case.images(5)
     with torch.no_grad():
-        x, contribution = flow.layers[1](case.continuous(flow, 5))
+        x, contribution = flow.layers[1](case.dequantize(flow, 5))
         bits = flow.bits_per_dim(flow(images, case.noise()).log_prob)
     nats = 0.5 * math.log(2 * math.pi) + 0.5 * x.square().flatten(1).mean(1)
     if case.model.preprocess == "logit":
@@ -109,18 +104,15 @@ def test_an_idle_flow_has_the_bits_of_a_standard_normal(case: Any) -> None:
 
 def test_log_prior_is_that_of_every_latent_given_what_stayed(case: Any) -> None:
     """By its sampler: a prior is the density of the latents that it makes of standard noise."""
-    flow = case.lively()
+    flow = case.build_perturbed()
     with torch.no_grad():
         likelihood = flow(case.images(), case.noise())
-        latents = flow.encode(case.images(), case.noise())
-        expected = torch.zeros(len(case.images()), dtype=torch.float64)
-        z = latents[-1]
-        for layer in [None, *reversed(list(flow.layers))]:
-            if layer is None:
-                expected += _density(flow.prior, z, None)
-            elif isinstance(layer, Split):
-                left = latents[-1 - sum(isinstance(x, Split) for x in _from(flow, layer))]
-                expected += _density(layer.prior, left, z)
+        *latents, z = flow.encode(case.images(), case.noise())
+        expected = find_log_density(flow.prior, z, None)
+        for layer in reversed(list(flow.layers)):
+            if isinstance(layer, Split):
+                left = latents.pop()
+                expected += find_log_density(layer.prior, left, z)
                 z = layer.join(z, left)
             else:
                 z = layer.inverse(z)
@@ -128,35 +120,29 @@ def test_log_prior_is_that_of_every_latent_given_what_stayed(case: Any) -> None:
     assert torch.equal(likelihood.log_prob, likelihood.log_det + likelihood.log_prior)
 
 
-def _from(flow: Any, layer: Any) -> list[Any]:
-    """A layer and those after it."""
-    layers = list(flow.layers)
-    return layers[next(k for k, found in enumerate(layers) if found is layer) :]
-
-
-def _density(prior: Any, z: Tensor, kept: Tensor | None) -> Tensor:
-    """Log-density (B,) of a normal whose mean and scale the sampler shows."""
+def find_log_density(prior: Any, z: Tensor, kept: Tensor | None) -> Tensor:
+    """Return the log-density (B,) of a normal whose mean and scale the sampler shows."""
     mean = prior.sample(torch.zeros_like(z), kept)
     scale = prior.sample(torch.ones_like(z), kept) - mean
     return torch.from_numpy(norm.logpdf(z.numpy(), mean.numpy(), scale.numpy())).flatten(1).sum(1)
 
 
-def test_saved_weights_give_equal_bits(factorized: Any) -> None:
-    flow = factorized.lively(torch.float32)
-    other = factorized.build(seed=9, table_seed=9).eval()
-    images = factorized.images()
+def test_saved_weights_give_equal_bits(large_case: Any) -> None:
+    flow = large_case.build_perturbed(torch.float32)
+    other = large_case.build(seed=9, table_seed=9).eval()
+    images = large_case.images()
     with torch.no_grad():
-        expected = flow(images, factorized.noise()).log_prob
-        assert not torch.equal(other(images, factorized.noise()).log_prob, expected)
+        expected = flow(images, large_case.noise()).log_prob
+        assert not torch.equal(other(images, large_case.noise()).log_prob, expected)
         other.load_state_dict(flow.state_dict())
-        assert torch.equal(other(images, factorized.noise()).log_prob, expected)
-        latents = flow.encode(images, factorized.noise())
+        assert torch.equal(other(images, large_case.noise()).log_prob, expected)
+        latents = flow.encode(images, large_case.noise())
         assert torch.equal(other.decode(latents), flow.decode(latents))
 
 
-def test_building_is_a_function_of_the_seed(factorized: Any) -> None:
+def test_building_is_a_function_of_the_seed(large_case: Any) -> None:
     before, numpy_before = torch.get_rng_state(), repr(np.random.get_state())
-    first, again, other = factorized.build(1), factorized.build(1), factorized.build(2)
+    first, again, other = large_case.build(1), large_case.build(1), large_case.build(2)
     assert torch.equal(torch.get_rng_state(), before)
     assert repr(np.random.get_state()) == numpy_before
     states = [flow.state_dict() for flow in (first, again, other)]
@@ -164,73 +150,70 @@ def test_building_is_a_function_of_the_seed(factorized: Any) -> None:
     assert any(not torch.equal(states[0][k], states[2][k]) for k in states[0])
 
 
-def test_flows_that_differ_in_tables_start_from_equal_weights(split: Any) -> None:
-    conventional = build(split.model, "checkerboard-even", seed=3)
-    flow = split.build(3, table_seed=8)
+def test_flows_that_differ_in_tables_start_from_equal_weights(split_case: Any) -> None:
+    conventional = build(split_case.model, "checkerboard-even", seed=3)
+    flow = split_case.build(3, table_seed=8)
     ours, theirs = dict(flow.named_parameters()), dict(conventional.named_parameters())
     assert ours.keys() == theirs.keys()
     assert all(torch.equal(ours[k], theirs[k]) for k in ours)
 
 
-def test_the_table_seed_moves_random_tables_alone(tabled: Any) -> None:
-    first, other = tabled.build(3, table_seed=1), tabled.build(3, table_seed=2)
-    moved = [k for k, v in first.state_dict().items() if not torch.equal(v, other.state_dict()[k])]
-    if tabled.factorization.startswith("random"):
-        assert moved
-        assert all(k.endswith(("index", "inverse_index")) for k in moved)
-    else:
-        assert moved == []
+def test_the_table_seed_changes_random_tables_only(table_case: Any) -> None:
+    first, other = (table_case.build(3, table_seed=seed).state_dict() for seed in (1, 2))
+    changed = [name for name, value in first.items() if not torch.equal(value, other[name])]
+    assert bool(changed) == table_case.factorization.startswith("random")
+    assert all(name.endswith(("index", "inverse_index")) for name in changed)
 
 
-def test_samples(factorized: Any) -> None:
-    m = factorized.model
-    flow = factorized.build().eval()
+def test_samples_are_images_that_follow_the_generator(large_case: Any) -> None:
+    m = large_case.model
+    flow = large_case.build().eval()
     with torch.no_grad():
-        drawn = flow.sample(4, factorized.noise())
-        assert drawn.shape == (4, m.channels, m.size, m.size)
-        assert float(drawn.min()) >= 0
-        assert float(drawn.max()) <= 255
-        assert torch.equal(drawn, drawn.round())
-        assert torch.equal(flow.sample(4, factorized.noise()), drawn)
-        assert not torch.equal(flow.sample(4), drawn)
+        images = flow.sample(4, large_case.noise())
+        assert images.shape == (4, m.channels, m.size, m.size)
+        assert float(images.min()) >= 0
+        assert float(images.max()) <= 255
+        assert torch.equal(images, images.round())
+        assert torch.equal(flow.sample(4, large_case.noise()), images)
+        assert not torch.equal(flow.sample(4), images)
         coldest = flow.sample(4, temperature=0)
-        assert torch.equal(coldest, flow.sample(4, factorized.noise(), temperature=0))
+        assert torch.equal(coldest, flow.sample(4, large_case.noise(), temperature=0))
         assert torch.equal(coldest[0], coldest[1])
-        assert not torch.equal(drawn[0], drawn[1])
+        assert not torch.equal(images[0], images[1])
 
 
-def test_samples_stay_in_range_however_hot(unsplit: Any) -> None:
-    flow = unsplit.lively(torch.float32)
+def test_samples_stay_in_range_at_a_high_temperature(nms_case: Any) -> None:
+    flow = nms_case.build_perturbed(torch.float32)
     with torch.no_grad():
-        drawn = flow.sample(50, unsplit.noise(), temperature=50.0)
-    low, high = float(drawn.min()), float(drawn.max())
+        images = flow.sample(50, nms_case.noise(), temperature=50.0)
+    low, high = float(images.min()), float(images.max())
     assert 0 <= low <= high <= 255
-    if unsplit.model.flow == "realnvp":  # its scales are bounded: nothing overflows
+    if nms_case.model.flow == "realnvp":  # its scales are bounded: nothing overflows
         assert (low, high) == (0, 255)
 
 
-def test_nms_is_the_flow_without_splits(unsplit: Any) -> None:
-    one, other = build_nms(unsplit.model, seed=2), build(unsplit.model, "none", seed=2)
-    assert all(torch.equal(a, b) for a, b in zip(one.parameters(), other.parameters(), strict=True))
-    assert not any(isinstance(layer, Split) for layer in one.layers)
+def test_nms_is_the_flow_without_splits(nms_case: Any) -> None:
+    nms, flow = build_nms(nms_case.model, seed=2), build(nms_case.model, "none", seed=2)
+    assert all(torch.equal(a, b) for a, b in zip(nms.parameters(), flow.parameters(), strict=True))
+    assert not any(isinstance(layer, Split) for layer in nms.layers)
 
 
-def _without_effect(flow: Any, model: Model) -> set[str]:
-    """Names of RealNVP's biases that the batch norm after them subtracts again.
+def find_parameters_without_effect(flow: Any, model: Model) -> set[str]:
+    """Return the names of RealNVP's biases that the batch norm after them subtracts again.
 
     The released code has them too, and so do the published parameter counts.
     """
     architecture = model.architecture
+    names: set[str] = set()
     if not isinstance(architecture, RealNVPArchitecture):
-        return set()
-    idle: set[str] = set()
+        return names
     if architecture.net_norm == "batch":
         endings = ("stem.bias", "conv2.bias", *(f"skips.{k}.bias" for k in range(10)))
-        idle |= {name for name, _ in flow.named_parameters() if name.endswith(endings)}
+        names |= {name for name, _ in flow.named_parameters() if name.endswith(endings)}
     if architecture.scale == "additive" and architecture.flow_norm == "batch":
         layers = enumerate(flow.layers)
-        idle |= {f"layers.{k}.net.out.bias" for k, x in layers if isinstance(x, ChannelCoupling)}
-    return idle
+        names |= {f"layers.{k}.net.out.bias" for k, x in layers if isinstance(x, ChannelCoupling)}
+    return names
 
 
 def test_every_parameter_learns(case: Any) -> None:
@@ -243,49 +226,45 @@ def test_every_parameter_learns(case: Any) -> None:
         optimizer.zero_grad()
         flow.bits_per_dim(flow(images, case.noise()).log_prob).mean().backward()
         optimizer.step()
-    sizes = {
-        name: 0.0 if p.grad is None else float(p.grad.abs().max())
+    unchanged = {
+        name
         for name, p in flow.named_parameters()
-        if p.requires_grad
+        if p.requires_grad and (p.grad is None or float(p.grad.abs().max()) < 1e-12)
     }
-    idle = {name for name, size in sizes.items() if size < 1e-12}
-    assert idle == _without_effect(flow, case.model)
+    assert unchanged == find_parameters_without_effect(flow, case.model)
 
 
-def test_the_shrunk_parameters_are_magnitudes_and_checkerboard_scales(unsplit: Any) -> None:
-    flow = unsplit.build()
-    shrunk = {id(p) for p in flow.shrunk_parameters()}
-    channels = [x for x in flow.layers if isinstance(x, ChannelCoupling)]
-    channel_scales = {id(p) for x in channels for n, p in x.named_parameters() if n == "scale"}
+def test_the_shrunk_parameters_are_magnitudes_and_checkerboard_scales(nms_case: Any) -> None:
+    flow = nms_case.build()
+    shrunk = flow.shrunk_parameters()
     expected = {
         id(p)
-        for name, p in flow.named_parameters()
+        for layer in flow.layers
+        for name, p in layer.named_parameters()
         if p.requires_grad
         and (
-            name.endswith("magnitude") or (name.endswith(".scale") and id(p) not in channel_scales)
+            name.endswith("magnitude")
+            or (name == "scale" and isinstance(layer, CheckerboardCoupling))
         )
     }
-    assert shrunk == expected
-    assert len(flow.shrunk_parameters()) == len(shrunk)
+    assert {id(p) for p in shrunk} == expected
+    assert len(shrunk) == len(expected)
 
 
 @pytest.mark.slow_on("glow")
 @pytest.mark.parametrize("flow", ["realnvp", "glow"])
 def test_a_paper_model_at_the_start_gives_a_photograph_back(flow: str) -> None:
     """Within rounding: float32 can cross the edge of an integer."""
-    model = catalog.recipe(flow, "cifar10", "paper").model
+    recipe = catalog.recipe(flow, "cifar10", "paper")
     photograph = torch.from_numpy(skimage.data.astronaut()[:64, 200:264]).permute(2, 0, 1)
     crops = photograph.unfold(1, 32, 32).unfold(2, 32, 32).permute(1, 2, 0, 3, 4).flatten(0, 1)
-    built = build(model, catalog.flows()[flow], seed=0).train()
-
-    def noise() -> torch.Generator:
-        return torch.Generator().manual_seed(0)
-
-    with torch.no_grad():
-        built.initialize(crops, noise())
-        built.eval()
-        found = built.decode(built.encode(crops[:1], noise()))
-    off = (found - crops[:1]).abs()
-    assert float(off.max()) <= 1
-    assert float((off > 0).double().mean()) < 0.01
     assert crops[0].double().std() > 10
+    paper_flow = build(recipe.model, catalog.flows()[flow], seed=0).train()
+    generator = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        paper_flow.initialize(crops, generator)
+        paper_flow.eval()
+        decoded = paper_flow.decode(paper_flow.encode(crops[:1], generator))
+    error = (decoded - crops[:1]).abs()
+    assert float(error.max()) <= 1
+    assert float((error > 0).double().mean()) < 0.01

@@ -5,7 +5,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from torch import Tensor
 
 from lcma.models import build, build_nms
 from lcma.models.conv1x1 import InvertibleConv1x1, use_share
@@ -16,36 +15,19 @@ from lcma.models.priors import ConditionalNormal, LearnedNormal
 from lcma.models.split import Split
 from lcma.sweeps import catalog
 from lcma.sweeps.factorizations import ImpossibleError
-from tests.models.conftest import CONFIGURATIONS, Case
+from tests.models.conftest import CONFIGURATIONS, Case, draw
 
-CENTERED = {"model": {"preprocess": "center"}}
-
-
-def drawn(seed: int, *shape: int) -> Tensor:
-    return torch.from_numpy(np.random.RandomState(seed).normal(size=shape))
-
-
-@torch.no_grad()
-def coupling(scale: Scale = "sigmoid") -> GlowCoupling:
-    """On 6 channels, in float64, initialized, with a last convolution that is not zero."""
-    layer = GlowCoupling(6, width=5, scale=scale).double()
-    for seed, parameter in enumerate(layer.net.last.parameters()):
-        parameter.add_(0.1 * drawn(seed, *parameter.shape))
-    layer.initialize(drawn(20, 8, 6, 4, 4))
-    return layer
-
-
+MODEL = catalog.recipe("glow", "photos16", "tiny", {"model": {"preprocess": "center"}}).model
 STEP = [ChannelNorm, InvertibleConv1x1, GlowCoupling]
 
 
 @pytest.mark.parametrize("factorization", ["channel", "none"])
 def test_the_layers_in_order(factorization: str) -> None:
-    model = catalog.recipe("glow", "photos16", "tiny", CENTERED).model
-    steps = model.architecture.model_dump()["steps"]
-    flow = build(model, factorization, seed=0)
-    ends = PassAll if factorization == "none" else Split
-    scale = [Squeeze, *(STEP * steps), Unsqueeze, ends]
-    expected = [Dequantize, Center, *(scale * model.splits), *scale[:-2]]
+    steps = MODEL.architecture.model_dump()["steps"]
+    flow = build(MODEL, factorization, seed=0)
+    end = PassAll if factorization == "none" else Split
+    block = [Squeeze, *(STEP * steps), Unsqueeze, end]
+    expected = [Dequantize, Center, *(block * MODEL.splits), *block[:-2]]
     assert [type(layer) for layer in flow.layers] == expected
     for layer in flow.layers:
         if isinstance(layer, Split):
@@ -55,9 +37,12 @@ def test_the_layers_in_order(factorization: str) -> None:
 
 @pytest.mark.parametrize("kind", ["exp", "sigmoid", "additive"])
 def test_a_coupling_by_its_definition(kind: Scale) -> None:
-    layer = coupling(kind)
-    x = drawn(21, 3, 6, 4, 4)
+    layer = GlowCoupling(6, width=5, scale=kind).double()
+    x = draw(21, 3, 6, 4, 4)
     with torch.no_grad():
+        for seed, parameter in enumerate(layer.net.last.parameters()):
+            parameter.add_(0.1 * draw(seed, *parameter.shape))
+        layer.initialize(draw(20, 8, 6, 4, 4))
         y, contribution = layer(x)
         h = layer.net(x[:, :3])
         if kind == "additive":
@@ -76,9 +61,9 @@ def test_a_coupling_by_its_definition(kind: Scale) -> None:
     assert float(scale.std()) > 0.01
 
 
-def test_a_coupling_starts_as_one_scale_for_all() -> None:
+def test_a_coupling_starts_with_one_scale_for_all_entries() -> None:
     layer = GlowCoupling(6, width=5).double()
-    x = drawn(22, 4, 6, 4, 4)
+    x = draw(22, 4, 6, 4, 4)
     layer.initialize(x)
     y, contribution = layer(x)
     scale = float(torch.sigmoid(torch.tensor(2.0, dtype=torch.float64)))
@@ -87,30 +72,30 @@ def test_a_coupling_starts_as_one_scale_for_all() -> None:
 
 
 def test_there_is_no_flat_glow() -> None:
-    model = catalog.recipe("glow", "photos8", "tiny", CENTERED).model
     with pytest.raises(ImpossibleError, match="glow has no flat form"):
-        build_nms(model, seed=0, form="flat")
+        build_nms(MODEL, seed=0, form="flat")
 
 
-def test_shares_change_the_map_and_not_the_likelihood(unsplit: Any) -> None:
-    flow, images = unsplit.lively(), unsplit.images(1)
-    mixes = any(isinstance(layer, InvertibleConv1x1) for layer in flow.layers)
+def test_shares_change_the_map_and_not_the_likelihood(nms_case: Any) -> None:
+    """They change within a block, and so not in the last contributions."""
+    flow, images = nms_case.build_perturbed(), nms_case.images(1)
+    has_shares = any(isinstance(layer, InvertibleConv1x1) for layer in flow.layers)
+    changed = []
     with torch.no_grad():
-        found = {}
-        for share in ("output", "sorted", "uniform"):
+        for share in ("sorted", "uniform"):
             with use_share(flow, share):
-                found[share] = flow.contributions(images, unsplit.noise())
-    plain = found.pop("output")
-    for other in found.values():
-        assert float(other.log_det) == pytest.approx(float(plain.log_det), abs=1e-9)
-        assert torch.allclose(other.total, plain.total, atol=1e-3) != mixes
+                changed.append(flow.contributions(images, nms_case.noise()))
+        plain = flow.contributions(images, nms_case.noise())
+    for contributions in changed:
+        assert float(contributions.log_det) == pytest.approx(float(plain.log_det), abs=1e-9)
+        assert torch.allclose(contributions.total, plain.total, atol=1e-3) != has_shares
 
 
 @pytest.mark.parametrize("name", [n for n, m in CONFIGURATIONS.items() if m.flow == "glow"])
 def test_training_mode_gives_the_same_likelihood(name: str) -> None:
     """Only the shares of the 1x1 convolutions differ."""
     case = Case(CONFIGURATIONS[name], "checkerboard-even")
-    flow, images = case.lively(), case.images()
+    flow, images = case.build_perturbed(), case.images()
     with torch.no_grad():
         evaluated = flow(images, case.noise())
         trained = flow.train()(images, case.noise())

@@ -17,29 +17,28 @@ from lcma.models.split import Split
 from lcma.sweeps.recipe import Model
 
 
-def model(flow: str, **architecture: Any) -> Model:
-    chosen = {"blocks": 2, "width": 4, **architecture}
-    if flow == "resflow":
-        chosen = {"fully_connected": 2, "fc_width": 5, **chosen}
-    content = {"flow": flow, "size": 8, "channels": 1, "splits": 1, "architecture": chosen}
+def make_model(flow: str, **more: Any) -> Model:
+    architecture = {"blocks": 2, "width": 4, **more}
+    content = {"flow": flow, "size": 8, "channels": 1, "splits": 1, "architecture": architecture}
     return Model.model_validate(content)
 
 
+DENSE = {"fully_connected": 2, "fc_width": 5}
 MODELS = {
-    "i-ResNet": model("iresnet"),
-    "Residual Flow": model("resflow"),
-    "Residual Flow, squeezed": model("resflow", squeeze_first=True),
+    "i-ResNet": make_model("iresnet"),
+    "Residual Flow": make_model("resflow", **DENSE),
+    "Residual Flow, squeezed": make_model("resflow", **DENSE, squeeze_first=True),
 }
 
 
 @pytest.fixture(params=list(MODELS))
-def chosen(request: pytest.FixtureRequest) -> Model:
+def model(request: pytest.FixtureRequest) -> Model:
     return MODELS[request.param]
 
 
 @torch.no_grad()
-def lively(model: Model, factorization: str) -> Flow:
-    """In float64 and evaluation mode, with large norms."""
+def build_perturbed(model: Model, factorization: str) -> Flow:
+    """Build a flow in float64 and evaluation mode, with large norms."""
     flow = build(model, factorization, seed=0).double().eval()
     for layer in flow.modules():
         if isinstance(layer, NormedConv | NormedLinear):
@@ -51,38 +50,37 @@ def lively(model: Model, factorization: str) -> Flow:
     return flow
 
 
-def latents(flow: Flow, x: Tensor) -> Tensor:
-    """The latents (B, D) of a preprocessed input."""
-    left, z = [], x
+def find_latents(flow: Flow, x: Tensor) -> Tensor:
+    """Return the latents (B, D) of a preprocessed input."""
+    latents, z = [], x
     for layer in list(flow.layers)[2:]:
         if isinstance(layer, Split):
-            z, gone = layer.cut(z)
-            left.append(gone.flatten(1))
+            z, left = layer.cut(z)
+            latents.append(left.flatten(1))
         elif isinstance(layer, ResidualBlock):
             z = z + layer.net(z)
         else:
             z = layer(z)[0]
-    return torch.cat([*left, z.flatten(1)], dim=1)
+    return torch.cat([*latents, z.flatten(1)], dim=1)
 
 
 @pytest.mark.slow_on("conventional", "none", "[Residual Flow-random]")
 @pytest.mark.parametrize("factorization", ["conventional", "random", "none"])
 def test_the_exact_series_sums_to_the_dense_log_determinant(
-    chosen: Model, factorization: str
+    model: Model, factorization: str
 ) -> None:
     """The contributions of all layers; those of a block over every probe of a basis."""
-    torch.manual_seed(0)
     if factorization == "conventional":
-        factorization = "rows" if chosen.flow == "iresnet" else "channel"
-    flow = lively(chosen, factorization)
+        factorization = "rows" if model.flow == "iresnet" else "channel"
+    flow = build_perturbed(model, factorization)
     x = torch.randn(1, 1, 8, 8, dtype=torch.float64)
 
     def flat(t: Tensor) -> Tensor:
-        return latents(flow, t.view_as(x))[0]
+        return find_latents(flow, t.view_as(x))[0]
 
     jacobian = torch.autograd.functional.jacobian(flat, x.flatten(), vectorize=True)
     expected = float(torch.linalg.slogdet(jacobian).logabsdet)
-    total, blocks, z = 0.0, 0.0, x
+    total, of_blocks, z = 0.0, 0.0, x
     with torch.no_grad():
         for layer in list(flow.layers)[2:]:
             if isinstance(layer, Split):
@@ -92,13 +90,13 @@ def test_the_exact_series_sums_to_the_dense_log_determinant(
                 size = z.numel()
                 probes = math.sqrt(size) * torch.eye(size, dtype=z.dtype).view(-1, *z.shape[1:])
                 copies = z.expand(size, -1, -1, -1)
-                found = float(layer.estimate(copies, [probes], [1.0] * 400)[1].sum()) / size
-                total, blocks, z = total + found, blocks + abs(found), layer(z)[0]
+                log_det = float(layer.estimate(copies, [probes], [1.0] * 400)[1].sum()) / size
+                total, of_blocks, z = total + log_det, of_blocks + abs(log_det), layer(z)[0]
                 continue
             z, contribution = layer(z)
             total += 0.0 if contribution is None else float(contribution.sum())
     assert total == pytest.approx(expected, abs=1e-9)
-    assert blocks > 1e-2
+    assert of_blocks > 1e-2
 
 
 def test_layers_follow_the_published_order() -> None:
@@ -118,26 +116,23 @@ def test_layers_follow_the_published_order() -> None:
 
 @pytest.mark.parametrize("factorization", ["rows", "none"])
 def test_spectral_norms_are_those_of_images_of_the_size_that_blocks_get(
-    chosen: Model, factorization: str
+    model: Model, factorization: str
 ) -> None:
     """The norm of a convolution depends on the size."""
-    flow, z = build(chosen, factorization, seed=0), torch.rand(2, 1, 8, 8)
-    compared = 0
+    flow, z = build(model, factorization, seed=0), torch.rand(2, 1, 8, 8)
     for layer in flow.layers:
         if isinstance(layer, Split):
             z, _ = layer.cut(z)
             continue
         if isinstance(layer, ResidualBlock):
             first = next(layer.net.normed)
-            given = z.shape[1:] if isinstance(first, NormedConv) else z[0].flatten().shape
-            assert first.v.shape[1:] == given
-            compared += 1
+            expected = z.shape[1:] if isinstance(first, NormedConv) else z[0].flatten().shape
+            assert first.v.shape[1:] == expected
         z, _ = layer(z)
-    assert compared == len([m for m in flow.modules() if isinstance(m, ResidualBlock)])
 
 
-def test_only_the_very_first_block_has_no_nonlinearity_in_front(chosen: Model) -> None:
-    flow = build(chosen, "rows", seed=0)
+def test_only_the_very_first_block_has_no_nonlinearity_in_front(model: Model) -> None:
+    flow = build(model, "rows", seed=0)
     first = [layer.net.first for layer in flow.layers if isinstance(layer, ResidualBlock)]
     assert first == [True] + [False] * (len(first) - 1)
 
@@ -145,7 +140,6 @@ def test_only_the_very_first_block_has_no_nonlinearity_in_front(chosen: Model) -
 @pytest.mark.parametrize("first", [False, True])
 @pytest.mark.parametrize("activation", ["elu", "lipswish"])
 def test_g_is_three_maps_behind_nonlinearities(activation: Activation, first: bool) -> None:
-    torch.manual_seed(0)
     net = conv_net(2, 4, 5, 0.9, activation, first=first).double()
 
     def nonlinear(h: Tensor) -> Tensor:
@@ -155,14 +149,13 @@ def test_g_is_three_maps_behind_nonlinearities(activation: Activation, first: bo
 
     x = torch.randn(3, 2, 4, 4, dtype=torch.float64)
     h = x
-    for k, each in enumerate(net.normed):
+    for k, layer in enumerate(net.normed):
         h = h if first and k == 0 else nonlinear(h)
-        h = F.conv2d(h, each.normalized(), each.bias, padding=(1, 0, 1)[k])
+        h = F.conv2d(h, layer.normalized(), layer.bias, padding=(1, 0, 1)[k])
     assert torch.allclose(net(x), h, atol=1e-12)
 
 
 def test_the_norm_of_dimensions_starts_each_at_mean_zero_and_variance_one() -> None:
-    torch.manual_seed(0)
     norm = DimensionNorm(2 * 4 * 4).double()
     x = 3 * torch.randn(500, 2, 4, 4, dtype=torch.float64) + torch.randn(2, 4, 4)
     norm.initialize(x)

@@ -21,12 +21,16 @@ SHAPES = {
 
 
 def rows(inputs: int, outputs: int, kernel: int, side: int, bias: bool) -> Iterator[list[Tensor]]:
-    """Images, kernels and, if wanted, a bias."""
+    """Yield images, kernels and, if wanted, a bias."""
     generator = torch.Generator().manual_seed(0)
     shapes = [(4, inputs, side, side), (outputs, inputs, kernel, kernel), (outputs,)]
     for _ in range(ROWS):
-        drawn = [torch.randn(s, generator=generator, dtype=torch.float64) for s in shapes]
-        yield drawn[: 2 + bias]
+        row = [torch.randn(s, generator=generator, dtype=torch.float64) for s in shapes]
+        yield row[: 2 + bias]
+
+
+def with_gradients(y: Tensor, inputs: list[Tensor]) -> list[Tensor]:
+    return [y, *torch.autograd.grad(y.square().sum(), inputs)]
 
 
 @pytest.mark.parametrize("bias", [True, False])
@@ -34,22 +38,19 @@ def rows(inputs: int, outputs: int, kernel: int, side: int, bias: bool) -> Itera
 def test_every_row_is_its_own_convolution(way: str, bias: bool) -> None:
     """Values and gradients."""
     inputs, outputs, kernel, side = SHAPES[way]
-    own = list(rows(inputs, outputs, kernel, side, bias))
-    stacked = [torch.stack(parts).requires_grad_() for parts in zip(*own, strict=True)]
+    single = list(rows(inputs, outputs, kernel, side, bias))
+    stacked = [torch.stack(parts).requires_grad_() for parts in zip(*single, strict=True)]
 
     def convolve(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
         return conv2d(x, weight, bias, padding=kernel // 2)
 
     with in_stack():
-        found = torch.vmap(convolve)(*stacked)
-        gradients = torch.autograd.grad(found.square().sum(), stacked)
-    for row, parts in enumerate(own):
+        results = with_gradients(torch.vmap(convolve)(*stacked), stacked)
+    for row, parts in enumerate(single):
         parts = [part.requires_grad_() for part in parts]
-        expected = F.conv2d(parts[0], parts[1], parts[2] if bias else None, padding=kernel // 2)
-        assert torch.allclose(found[row], expected, rtol=1e-10, atol=1e-10)
-        wanted = torch.autograd.grad(expected.square().sum(), parts)
-        for gradient, one in zip(gradients, wanted, strict=True):
-            assert torch.allclose(gradient[row], one, rtol=1e-9, atol=1e-9)
+        expected = with_gradients(F.conv2d(*parts, padding=kernel // 2), parts)
+        for result, wanted in zip(results, expected, strict=True):
+            torch.testing.assert_close(result[row], wanted, rtol=1e-9, atol=1e-9)
 
 
 def test_every_row_has_kernels_of_its_own_lengths() -> None:
@@ -57,11 +58,9 @@ def test_every_row_has_kernels_of_its_own_lengths() -> None:
     generator = torch.Generator().manual_seed(0)
     shapes = (ROWS, 8, 3, 3, 3), (ROWS, 8, 1, 1, 1)
     stacked = [torch.rand(s, generator=generator).add(0.1).requires_grad_() for s in shapes]
-    expected = torch.stack([weight_norm(*row) for row in zip(*stacked, strict=True)])
-    wanted = torch.autograd.grad(expected.square().sum(), stacked)
-    for together in (weight_norm, lambda one, other: _WeightNorm.apply(one, other, 0)):
+    single = torch.stack([weight_norm(*row) for row in zip(*stacked, strict=True)])
+    expected = with_gradients(single, stacked)
+    for function in (weight_norm, lambda v, g: _WeightNorm.apply(v, g, 0)):
         with in_stack():
-            found = torch.vmap(together)(*stacked)
-            gradients = torch.autograd.grad(found.square().sum(), stacked)
-        for one, other in zip((found, *gradients), (expected, *wanted), strict=True):
-            torch.testing.assert_close(one, other)
+            results = with_gradients(torch.vmap(function)(*stacked), stacked)
+        torch.testing.assert_close(results, expected)
