@@ -36,7 +36,7 @@ aten = torch.ops.aten
 
 _READING = {
     *(aten.nonzero, aten.masked_select, aten._unique2, aten.unique_consecutive, aten.bincount),
-    *(aten._linalg_check_errors,),
+    aten._linalg_check_errors,
 }
 """Operations that need numbers of the device on the host. Those that return one do too."""
 
@@ -155,10 +155,8 @@ class _Mode(TorchDispatchMode):
 def _compute(operation: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """Run an operation, whose tensors may be on the device, on the CPU."""
     operands: list[Any] = []
-    host_args, host_kwargs = (
-        _unwrap(args, operands),
-        {k: _unwrap(v, operands) for k, v in kwargs.items()},
-    )
+    host_args = _unwrap(args, operands)
+    host_kwargs = {name: _unwrap(value, operands) for name, value in kwargs.items()}
     if not _check(operation, operands, args, kwargs):
         return operation(*args, **kwargs)
     if is_device(host_kwargs.get("device")):
@@ -167,9 +165,7 @@ def _compute(operation: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> A
     if _goes_to_host(operation, args, kwargs):
         return result
     # An operation that changes a tensor in place returns it.
-    wrappers = {
-        id(operand.numbers): operand for operand in operands if isinstance(operand, DeviceTensor)
-    }
+    wrappers = {id(t.numbers): t for t in operands if isinstance(t, DeviceTensor)}
     return _wrap(result, wrappers)
 
 
@@ -233,9 +229,8 @@ def _check(
     ):
         _wait(_find_caller(operation))
     elif host and packet in _MOVES:
-        is_pinned = host[0].untyped_storage().data_ptr() in _pinned and _is_non_blocking(
-            args, kwargs
-        )
+        address = host[0].untyped_storage().data_ptr()
+        is_pinned = address in _pinned and _is_non_blocking(args, kwargs)
         (_counts.pinned if is_pinned else _counts.copies)[_find_caller(operation)] += 1
     elif host and packet in _INDEXED and any(operand.dim() for operand in host):
         _counts.copies[_find_caller(operation)] += 1
