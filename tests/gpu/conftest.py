@@ -1,4 +1,4 @@
-"""What runs on a CUDA device: `make test-gpu`. LCMA_TEST_DEVICE=cpu: the same bodies on a CPU."""
+"""Tests on a CUDA device (`make test-gpu`), or with LCMA_TEST_DEVICE=cpu on a CPU."""
 
 import os
 from pathlib import Path
@@ -12,7 +12,7 @@ from lcma.harness.train.devices import configure_device
 
 @pytest.fixture(scope="session")
 def device() -> torch.device:
-    """The device of the tests; without it they are skipped."""
+    """The device of the tests, which are skipped without it."""
     name = os.environ.get("LCMA_TEST_DEVICE", "cuda")
     if name not in ("cpu", "cuda"):
         raise pytest.UsageError(f"LCMA_TEST_DEVICE={name}: give cuda or cpu")
@@ -22,8 +22,8 @@ def device() -> torch.device:
 
 
 @pytest.fixture(autouse=True)
-def _settled(device: torch.device) -> None:
-    """As the workers compute: deterministic, float32 without TF32."""
+def _configured(device: torch.device) -> None:
+    """Computes as workers do: deterministic, float32 without TF32."""
     configure_device(device.type, 1)
 
 

@@ -1,4 +1,4 @@
-"""On a device: resumed to the bit, faster nets, two trials on one device, the benchmark."""
+"""On a device: resumed to the bit, faster nets, two trials on one device, and samples."""
 
 import json
 import os
@@ -20,6 +20,7 @@ from lcma.harness.train.evaluate import evaluate
 from lcma.harness.train.protocol import PLAIN
 from lcma.harness.train.stack import form_stacks
 from lcma.harness.train.trainer import Hooks, StoppedError, Trainer
+from lcma.models import Flow
 from lcma.sweeps import catalog
 
 pytestmark = [pytest.mark.gpu, pytest.mark.timeout(900)]
@@ -33,7 +34,7 @@ WAYS = [
 ]
 
 
-def made(
+def make_trainer(
     flow: str,
     fast: dict[str, object],
     prepared: data.PreparedSet,
@@ -41,8 +42,8 @@ def made(
     seed: int = 1,
 ) -> Trainer:
     training = {"steps": 20, "ema": 0.9, "select": "best", "holdout_every": 10}
-    asked = {"optimization": {"stacked": False} | fast, "training": training}
-    recipe = catalog.recipe(flow, "photos8", "tiny", asked)
+    changes = {"optimization": {"stacked": False} | fast, "training": training}
+    recipe = catalog.recipe(flow, "photos8", "tiny", changes)
     return Trainer(
         flow=models.build(recipe.model, "random-local", seed=seed).to(device),
         optimization=recipe.optimization,
@@ -55,6 +56,14 @@ def made(
     )
 
 
+def list_differences(flow: Flow, other: Flow) -> list[str]:
+    """Return the names of the weights that are not equal to the bit."""
+    state = other.state_dict()
+    return [
+        name for name, value in flow.state_dict().items() if not torch.equal(value, state[name])
+    ]
+
+
 @pytest.mark.parametrize(("flow", "fast"), WAYS, ids=str)
 def test_a_resumed_training_ends_with_the_same_bits(
     flow: str,
@@ -63,20 +72,18 @@ def test_a_resumed_training_ends_with_the_same_bits(
     device: torch.device,
     tmp_path: Path,
 ) -> None:
-    alone = made(flow, fast, prepared, device)
+    alone = make_trainer(flow, fast, prepared, device)
     alone.resume(CheckpointFolder(tmp_path / "alone"), 20)
     alone.run(20, CheckpointFolder(tmp_path / "alone"), Hooks())
     folder = CheckpointFolder(tmp_path / "stopped")
-    stopped = made(flow, fast, prepared, device)
+    stopped = make_trainer(flow, fast, prepared, device)
     stopped.resume(folder, 20)
     with pytest.raises(StoppedError):
         stopped.run(20, folder, Hooks(must_stop=lambda: stopped.step == 14, checkpoint_seconds=0.0))
-    resumed = made(flow, fast, prepared, device)
+    resumed = make_trainer(flow, fast, prepared, device)
     assert resumed.resume(folder, 20) == 10
     resumed.run(20, folder, Hooks())
-    again = resumed.evaluated.state_dict()
-    differing = [k for k, v in alone.evaluated.state_dict().items() if not torch.equal(v, again[k])]
-    assert differing == []
+    assert list_differences(alone.evaluated, resumed.evaluated) == []
     test = Images(prepared.part("test").images[:50], device)
     bits = [evaluate(t.evaluated, test, PLAIN).bits_per_dim.value for t in (alone, resumed)]
     assert bits[0] == bits[1]
@@ -86,16 +93,16 @@ def test_a_resumed_training_ends_with_the_same_bits(
 def test_a_recorded_step_has_the_bits_of_others(
     flow: str, prepared: data.PreparedSet, device: torch.device, caplog: pytest.LogCaptureFixture
 ) -> None:
-    found = []
+    flows = []
     for unrecorded in (100, 2):
-        trainer = made(flow, {}, prepared, device)
+        trainer = make_trainer(flow, {}, prepared, device)
         assert trainer.repeated is not None
         trainer.repeated.unrecorded = unrecorded
         trainer.start()
         for _ in range(10):
             trainer.make_step()
-        found.append(trainer.flow.state_dict())
-    assert [k for k, v in found[0].items() if not torch.equal(v, found[1][k])] == []
+        flows.append(trainer.flow)
+    assert list_differences(*flows) == []
     assert not caplog.text
 
 
@@ -106,19 +113,18 @@ def test_images_that_are_sent_ahead_give_the_same_bits(
     """From pinned memory while the device computes, as those of a set that is too large for it."""
 
     def train() -> Trainer:
-        trainer = made(flow, {}, prepared, device)
+        trainer = make_trainer(flow, {}, prepared, device)
         trainer.start()
         for _ in range(30):
             trainer.make_step()
         return trainer
 
-    held = train()
+    resident = train()
     monkeypatch.setattr(batches, "RESIDENT_SHARE", 0.0)
-    sent = train()
-    assert not held.images.travel
-    assert sent.images.travel == (device.type != "cpu")
-    again = sent.flow.state_dict()
-    assert [k for k, v in held.flow.state_dict().items() if not torch.equal(v, again[k])] == []
+    copied = train()
+    assert not resident.images.are_copied
+    assert copied.images.are_copied == (device.type != "cpu")
+    assert list_differences(resident.flow, copied.flow) == []
 
 
 CLIPPED = {"clip": 1.0}
@@ -130,8 +136,8 @@ CLIPPED = {"clip": 1.0}
 def test_a_member_of_a_stack_has_the_same_bits_in_any_company(
     flow: str, clip: dict[str, object], prepared: data.PreparedSet, device: torch.device
 ) -> None:
-    def weights(seeds: Sequence[int]) -> dict[int, dict[str, torch.Tensor]]:
-        members = {seed: made(flow, clip, prepared, device, seed) for seed in seeds}
+    def train(seeds: Sequence[int]) -> dict[int, Flow]:
+        members = {seed: make_trainer(flow, clip, prepared, device, seed) for seed in seeds}
         for member in members.values():
             member.start()
         stacks = form_stacks([*members.values()])
@@ -140,28 +146,28 @@ def test_a_member_of_a_stack_has_the_same_bits_in_any_company(
                 stack.step()
         for stack in stacks:
             stack.dissolve()
-        return {seed: member.flow.state_dict() for seed, member in members.items()}
+        return {seed: member.flow for seed, member in members.items()}
 
-    most = weights(range(12))
+    expected = train(range(12))
     for seeds in ([7], [0, 1, 2, 3], [4, 3, 2, 1, 0], [5, 8, 2, 11, 0, 6]):
-        for seed, found in weights(seeds).items():
-            assert [k for k in found if not torch.equal(found[k], most[seed][k])] == []
+        for seed, trained in train(seeds).items():
+            assert list_differences(trained, expected[seed]) == []
 
 
 @pytest.mark.parametrize("flow", NETS)
 def test_faster_nets_change_a_step_by_their_rounding(
     flow: str, prepared: data.PreparedSet, device: torch.device
 ) -> None:
-    found = []
+    losses = []
     for fast in ({}, *FAST):
-        trainer = made(flow, fast, prepared, device)
+        trainer = make_trainer(flow, fast, prepared, device)
         trainer.start()
         for _ in range(3):
             loss = trainer.make_step()
-        found.append(float(loss))
-    plain, lowered, compiled, both = found
+        losses.append(float(loss))
+    plain, bfloat16, compiled, both = losses
     assert compiled == pytest.approx(plain, rel=1e-4)
-    assert lowered == pytest.approx(plain, rel=0.01)
+    assert bfloat16 == pytest.approx(plain, rel=0.01)
     assert both == pytest.approx(plain, rel=0.01)
 
 
@@ -170,13 +176,13 @@ def test_faster_nets_change_a_step_by_their_rounding(
 def test_a_step_waits_for_no_device(
     flow: str, resumed: bool, prepared: data.PreparedSet, device: torch.device, tmp_path: Path
 ) -> None:
-    """From its batch to its average; CUDA itself says where it would wait."""
-    trainer = made(flow, {}, prepared, device)
+    """From its batch to its average; CUDA itself reports a wait."""
+    trainer = make_trainer(flow, {}, prepared, device)
     trainer.start()
     if resumed:
         folder = CheckpointFolder(tmp_path)
         trainer.run(3, folder, Hooks())
-        trainer = made(flow, {}, prepared, device)
+        trainer = make_trainer(flow, {}, prepared, device)
         assert trainer.resume(folder, 20) == 3
         trainer.flow.train()
     trainer.make_step()
@@ -189,9 +195,9 @@ def test_a_step_waits_for_no_device(
             torch.cuda.set_sync_debug_mode("default")
 
 
-def lcma(folder: Path, *arguments: str) -> str:
-    """Return what a command printed that ran in a folder."""
-    done = subprocess.run(
+def run_lcma(folder: Path, *arguments: str) -> str:
+    """Run a command in a folder; return what it prints."""
+    process = subprocess.run(
         [sys.executable, "-m", "lcma", *arguments],
         cwd=folder,
         env=os.environ | {"PYTHONPATH": str(ROOT / "src")},
@@ -199,13 +205,13 @@ def lcma(folder: Path, *arguments: str) -> str:
         text=True,
         check=False,
     )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+    assert process.returncode == 0, process.stderr
+    return process.stdout
 
 
-def rows(folder: Path, query: str) -> list[list[Any]]:
-    found: list[list[Any]] = json.loads(lcma(folder, "sql", query, "--json"))["rows"]
-    return found
+def query(folder: Path, sql: str) -> list[list[Any]]:
+    rows: list[list[Any]] = json.loads(run_lcma(folder, "sql", sql, "--json"))["rows"]
+    return rows
 
 
 @pytest.mark.parametrize("executor", [(), ("--local", "--parallel", "2")], ids=["Ray", "local"])
@@ -219,19 +225,20 @@ def test_two_trials_share_a_device(
         "recipe: {training: {steps: 1000}, optimization: {stacked: false}}\n"
     )
     gpus = "0.5" if device.type == "cuda" else "0"
-    lcma(tmp_path, "launch", "halves.yaml", "--gpus", gpus, "--no-pictures", *executor)
-    found = rows(tmp_path, "select device, started, ended, devices, stack_id from attempts")
-    assert [row[0] for row in found] == [device.type] * 2
-    assert [row[4] for row in found] == [None] * 2, "one worker"
-    assert max(row[1] for row in found) < min(row[2] for row in found), "one after the other"
-    (granted,) = {row[3] for row in found}
-    assert granted is None if device.type == "cpu" else granted.startswith("GPU-")
+    run_lcma(tmp_path, "launch", "halves.yaml", "--gpus", gpus, "--no-pictures", *executor)
+    rows = query(tmp_path, "select device, started, ended, devices, stack_id from attempts")
+    types, started, ended, granted, stacks = zip(*rows, strict=True)
+    assert types == (device.type,) * 2
+    assert stacks == (None, None), "one worker"
+    assert max(started) < min(ended), "one after the other"
+    (uuid,) = set(granted)
+    assert uuid is None if device.type == "cpu" else uuid.startswith("GPU-")
 
 
 def test_trials_of_a_device_are_sampled_and_evaluated_there(
     device: torch.device, tmp_path: Path
 ) -> None:
-    """Of a stack, by their kept weights, which are loaded on the CPU."""
+    """They are trained in a stack, and their kept weights are loaded on the CPU."""
     (tmp_path / "few.yaml").write_text(
         "name: few\n"
         "matrix: {flow: [realnvp, glow], dataset: photos8, factorization: [rows, low], "
@@ -239,19 +246,23 @@ def test_trials_of_a_device_are_sampled_and_evaluated_there(
         "recipe: {training: {steps: 20}}\n"
     )
     gpus = "1" if device.type == "cuda" else "0"
-    lcma(tmp_path, "launch", "few.yaml", "--gpus", gpus, "--no-pictures", "--local")
-    taken = "select name, protocol, count(*) from measures where name in ('swd', 'bits_per_dim')"
-    both = f"{taken} group by 1, 2 order by 1, 2"
-    assert rows(tmp_path, both) == [["bits_per_dim", "plain", 4], ["swd", "plain", 4]]
-    lcma(tmp_path, "measure", "--protocol", "published")
-    lcma(tmp_path, "measure", "swd", "--samples", "40")
-    lcma(tmp_path, "samples", "--count", "4")
-    lcma(tmp_path, "samples", "--between", "0", "1", "--sweep", "few", "--steps", "3")
-    found = {(name, protocol.partition("-")[0]): n for name, protocol, n in rows(tmp_path, both)}
-    assert found == {
-        ("bits_per_dim", "plain"): 4,
-        ("bits_per_dim", "published"): 4,
-        ("swd", "plain"): 4,
-        ("swd", "samples"): 4,
-    }
-    assert rows(tmp_path, "select distinct device from attempts") == [[device.type]]
+    run_lcma(tmp_path, "launch", "few.yaml", "--gpus", gpus, "--no-pictures", "--local")
+    counts = (
+        "select name, protocol, count(*) from measurements where name in ('swd', 'bits_per_dim') "
+        "group by 1, 2 order by 1, 2"
+    )
+    assert query(tmp_path, counts) == [["bits_per_dim", "plain", 4], ["swd", "plain", 4]]
+    run_lcma(tmp_path, "measure", "--protocol", "published")
+    run_lcma(tmp_path, "measure", "swd", "--samples", "40")
+    run_lcma(tmp_path, "samples", "--count", "4")
+    run_lcma(tmp_path, "samples", "--between", "0", "1", "--sweep", "few", "--steps", "3")
+    measures = [
+        (name, protocol.partition("-")[0], n) for name, protocol, n in query(tmp_path, counts)
+    ]
+    assert measures == [
+        ("bits_per_dim", "plain", 4),
+        ("bits_per_dim", "published", 4),
+        ("swd", "plain", 4),
+        ("swd", "samples", 4),
+    ]
+    assert query(tmp_path, "select distinct device from attempts") == [[device.type]]
