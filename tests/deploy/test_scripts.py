@@ -1,4 +1,4 @@
-"""The small scripts of deploy/, run for real; only the program that each starts is a stand-in."""
+"""The small scripts of deploy/, run for real; a stand-in replaces the program that each starts."""
 
 import json
 import os
@@ -8,6 +8,8 @@ import time
 from pathlib import Path
 
 import pytest
+
+from tests.deploy.conftest import write_program
 
 ROOT = Path(__file__).parents[2]
 LAUNCH = ROOT / "deploy" / "kuberay" / "launch.sh"
@@ -19,34 +21,32 @@ def start(
     script: Path, folder: Path, program: str, body: str, *arguments: str, **variables: str
 ) -> "subprocess.Popen[str]":
     """Start a script with a stand-in for the program that it starts."""
-    stand_in = folder / program
-    stand_in.write_text(f"#!/usr/bin/env bash\n{body}\n")
-    stand_in.chmod(0o755)
+    write_program(folder, program, body)
     path = os.pathsep.join([str(folder), os.environ["PATH"]])
-    own = {n: v for n, v in os.environ.items() if not n.startswith(("AWS_", "LCMA_"))}
+    environment = {n: v for n, v in os.environ.items() if not n.startswith(("AWS_", "LCMA_"))}
     return subprocess.Popen(
         [script, *arguments],
         cwd=folder,
-        env=own | {"PATH": path} | variables,
+        env=environment | {"PATH": path} | variables,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
     )
 
 
-@pytest.mark.parametrize(("code", "after"), [*((code, 0) for code in range(5)), (5, 5), (9, 9)])
-def test_a_rayjob_begins_anew_only_after_what_a_new_cluster_mends(
-    tmp_path: Path, code: int, after: int
+@pytest.mark.parametrize(("code", "status"), [*((code, 0) for code in range(5)), (5, 5), (9, 9)])
+def test_a_rayjob_is_retried_only_if_a_new_cluster_may_help(
+    tmp_path: Path, code: int, status: int
 ) -> None:
-    """Codes 1 to 4 are those of docs/cli.md; a diverged trial is no reason for GPUs to start."""
+    """Codes 1 to 4 are those of docs/cli.md; a diverged trial is no reason to start GPUs again."""
     process = start(LAUNCH, tmp_path, "lcma", f'echo "$@"; exit {code}', "table2", "--seeds", "2")
     out, _ = process.communicate(timeout=60)
-    said = "launch table2 --seeds 2 --ray auto --no-pictures\n"
-    assert out == f"{said}lcma launch ended with exit code {code}\n"
-    assert process.returncode == after
+    arguments = "launch table2 --seeds 2 --ray auto --no-pictures\n"
+    assert out == f"{arguments}lcma launch ended with exit code {code}\n"
+    assert process.returncode == status
 
 
-def test_a_signal_reaches_the_launch_of_a_rayjob_which_ends_in_its_own_time(tmp_path: Path) -> None:
+def test_a_rayjob_passes_a_signal_on_and_waits_for_its_launch(tmp_path: Path) -> None:
     body = "trap 'sleep 0.2; touch ended; exit 143' TERM; touch begun; while :; do sleep 0.1; done"
     process = start(LAUNCH, tmp_path, "lcma", body, "table2")
     while not (tmp_path / "begun").exists():
@@ -58,7 +58,7 @@ def test_a_signal_reaches_the_launch_of_a_rayjob_which_ends_in_its_own_time(tmp_
     assert (out, process.returncode) == ("lcma launch ended with exit code 143\n", 143)
 
 
-def test_a_job_gets_the_places_and_where_s3_is_and_no_keys(tmp_path: Path) -> None:
+def test_a_job_gets_the_places_and_the_endpoint_of_s3_without_keys(tmp_path: Path) -> None:
     aws = {"AWS_ENDPOINT_URL": "http://minio:9000", "AWS_REGION": "here"}
     keys = {"AWS_SECRET_ACCESS_KEY": "secret", "AWS_ACCESS_KEY_ID": "id"}
     body = 'printf "%s\\n" "$@"'
@@ -68,8 +68,8 @@ def test_a_job_gets_the_places_and_where_s3_is_and_no_keys(tmp_path: Path) -> No
     words = out.splitlines()
     assert words[:2] == ["job", "submit"]
     assert words[-6:] == ["lcma", "launch", "table2", "--ray", "auto", "--no-pictures"]
-    sent = json.loads(words[words.index("--runtime-env-json") + 1])
-    assert sent == {"env_vars": PLACES | aws}
+    runtime = json.loads(words[words.index("--runtime-env-json") + 1])
+    assert runtime == {"env_vars": PLACES | aws}
 
 
 @pytest.mark.parametrize(
@@ -88,25 +88,25 @@ def test_a_job_gets_the_places_and_where_s3_is_and_no_keys(tmp_path: Path) -> No
     ],
 )
 def test_a_password_in_a_place_is_not_sent(tmp_path: Path, name: str, value: str) -> None:
-    err = refusal(tmp_path, **{name: value})
-    assert "has a password, and Ray shows a job's variables to everybody" in err
-    assert "secret" not in err
+    message = submit_refused(tmp_path, **{name: value})
+    assert "has a password, and Ray shows a job's variables to everybody" in message
+    assert "secret" not in message
 
 
 def test_a_password_in_an_argument_is_not_sent(tmp_path: Path) -> None:
-    err = refusal(tmp_path, "--db=postgresql://me:secret@host/x")
-    assert "an argument has a password" in err
-    assert "secret" not in err
+    message = submit_refused(tmp_path, "--db=postgresql://me:secret@host/x")
+    assert "an argument has a password" in message
+    assert "secret" not in message
 
 
 def test_a_database_that_is_no_server_is_refused(tmp_path: Path) -> None:
-    assert "a cluster needs a server" in refusal(tmp_path, LCMA_DB="lcma.db")
+    assert "a cluster needs a server" in submit_refused(tmp_path, LCMA_DB="lcma.db")
 
 
-def refusal(folder: Path, *arguments: str, **changed: str) -> str:
-    """The message of a submission that is refused before it calls Ray."""
-    called = start(SUBMIT, folder, "ray", "touch called", "table2", *arguments, **PLACES | changed)
-    out, err = called.communicate(timeout=60)
-    assert (out, called.returncode) == ("", 2)
+def submit_refused(folder: Path, *arguments: str, **changed: str) -> str:
+    """Submit a job that is refused before Ray is called; return the message."""
+    process = start(SUBMIT, folder, "ray", "touch called", "table2", *arguments, **PLACES | changed)
+    out, message = process.communicate(timeout=60)
+    assert (out, process.returncode) == ("", 2)
     assert not (folder / "called").exists()
-    return err
+    return message

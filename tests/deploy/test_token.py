@@ -1,25 +1,23 @@
-"""A Ray cluster that asks for its token, and launches that have none or another one."""
+"""A Ray cluster that asks for its token, and launches without it."""
 
 import os
 import secrets
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
 from tests.harness.launch.machines import head_by_hand
 
 ROOT = Path(__file__).parents[2]
-LCMA = [sys.executable, "-m", "lcma"]
 
 pytestmark = [pytest.mark.slow, pytest.mark.ray]
 
 
-@dataclass
-class Head:
+class Head(NamedTuple):
     address: str
     environment: dict[str, str]
 
@@ -38,7 +36,7 @@ def head(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Head]:
 
 
 @pytest.mark.parametrize(
-    ("changed", "why"),
+    ("changed", "cause"),
     [
         ({"RAY_AUTH_MODE": "disabled"}, "Authentication token is missing or incorrect"),
         ({"RAY_AUTH_TOKEN": "another"}, "Authentication token is missing or incorrect"),
@@ -47,18 +45,18 @@ def head(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Head]:
     ids=["no mode", "another token", "no file"],
 )
 def test_a_launch_that_is_refused_says_what_to_set_in_one_line(
-    head: Head, changed: dict[str, str], why: str, in_tmp: Path
+    head: Head, changed: dict[str, str], cause: str, in_tmp: Path
 ) -> None:
-    done = subprocess.run(
-        [*LCMA, "launch", "demo", "--gpus", "0", "--ray", head.address],
+    process = subprocess.run(
+        [sys.executable, "-m", "lcma", "launch", "demo", "--gpus", "0", "--ray", head.address],
         env=head.environment | changed,
         capture_output=True,
         text=True,
         check=False,
     )
-    assert done.returncode == 2
-    (line,) = done.stderr.splitlines()
+    assert process.returncode == 2
+    (line,) = process.stderr.splitlines()
     assert line.startswith(f"lcma: Ray at {head.address} lets nobody in without its token")
-    assert why in line
+    assert cause in line
     assert "set RAY_AUTH_MODE=token and RAY_AUTH_TOKEN_PATH" in line
     assert not list(in_tmp.iterdir())
