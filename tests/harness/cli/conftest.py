@@ -84,15 +84,20 @@ def output_of(outcome: tuple[int, str, str]) -> str:
     return out
 
 
+def words_of(outcome: tuple[int, str, str]) -> str:
+    """Return the same with single spaces, however its lines are broken."""
+    return " ".join(output_of(outcome).split())
+
+
 @pytest.fixture(params=["sqlite", "postgresql"])
 def history(
     request: pytest.FixtureRequest,
     place: Place,
-    capsys: Any,
+    lcma: Lcma,
     in_tmp: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> History:
-    """A small sweep on each engine that has not run, without a reference."""
+    """The default database, on each engine: a small sweep that has not run. No reference."""
     url = place.db
     if request.param == "postgresql":
         url = str(request.getfixturevalue("current_postgres_url"))
@@ -100,7 +105,7 @@ def history(
     monkeypatch.setenv("LCMA_DATA", str(place.data))
     monkeypatch.setenv("COLUMNS", "200")
     monkeypatch.setattr(shards, "EVIDENCE_FOLDER", in_tmp)
-    return History(dataclasses.replace(place, db=url), capsys, in_tmp)
+    return History(dataclasses.replace(place, db=url), lcma, in_tmp)
 
 
 @pytest.fixture
@@ -111,11 +116,11 @@ def no_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def train(place: Place, seeds: Sequence[int] = (0,)) -> db.Store:
-    """Train one trial for each seed; return the database."""
-    opened = db.connect(place.db)
+    """Train one trial for each seed; return the store."""
+    store = db.connect(place.db)
     change = {"matrix": {"factorization": ["conventional"]}, "seeds": list(seeds)}
-    plan = make_plan(specs.check(merged(SMALL, change), "test"), place, opened)
-    register_plan(plan, place, opened)
+    plan = make_plan(specs.check(merged(SMALL, change), "test"), place, store)
+    register_plan(plan, place, store)
     for work in make_works(plan, place, owner="trainer", device="cpu"):
         assert run_work(work).ending == "done"
-    return opened
+    return store

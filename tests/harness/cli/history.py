@@ -6,11 +6,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import pytest
 import yaml
 
 from lcma import db
-from lcma.harness.cli import main as cli
 from lcma.harness.launch.plan import Plan, make_plan, make_works, register_plan
 from lcma.harness.place import Place
 from lcma.harness.work.units import Work
@@ -30,8 +28,8 @@ Bits = Callable[[str, int | None, int], float]
 class History:
     """The sweep in a database, and plans of further sweeps."""
 
-    def __init__(self, place: Place, capsys: Any, folder: Path) -> None:
-        self.place, self.store, self._capsys = place, db.connect(place.db), capsys
+    def __init__(self, place: Place, lcma: Callable[..., Any], folder: Path) -> None:
+        self.place, self.store, self._lcma = place, db.connect(place.db), lcma
         self._file = folder / "small.yaml"
         for environment in (ENVIRONMENT, GPU):
             self.store.add_environment(environment)
@@ -60,14 +58,14 @@ class History:
     def segments(self, budget: int) -> list[Work]:
         return [work for work in self.works if work.job.budget == budget]
 
-    def claim(self, work: Work, *, on: db.Environment = ENVIRONMENT) -> db.Claim:
+    def claim(self, work: Work, *, environment: db.Environment = ENVIRONMENT) -> db.Claim:
         claim = self.store.claim(
             work.job_id,
             owner="o",
             host="h",
             pid=1,
-            environment_id=on.id,
-            device="cpu" if on is ENVIRONMENT else "cuda",
+            environment_id=environment.id,
+            device="cpu" if environment is ENVIRONMENT else "cuda",
             threads=1,
             lease_seconds=600.0,
         )
@@ -95,7 +93,7 @@ class History:
             bits: bits/dim of the result.
         """
         job = work.job
-        claim = self.claim(work, on=ENVIRONMENT if share is None else GPU)
+        claim = self.claim(work, environment=ENVIRONMENT if share is None else GPU)
         beat(self.store, claim, step=start, lease_seconds=600.0, first_step=start)
         seconds = step * (job.steps - start) + rest
         cost = db.Cost(
@@ -104,18 +102,13 @@ class History:
             images_per_second=8 / step,
             gpu_seconds=None if share is None else share * seconds,
         )
-        outcome: dict[str, Any] = {}
+        outcome: dict[str, Any]
         if job.trial_id is not None:
-            of_trial = result(job.trial_id, bits)
-            outcome["result"] = dataclasses.replace(of_trial, data_digest=job.data_digest)
+            outcome = {"result": result(job.trial_id, bits)}
+            outcome["result"] = dataclasses.replace(outcome["result"], data_digest=job.data_digest)
         else:
-            outcome["maps"] = [
-                dataclasses.replace(
-                    contribution_map(1, job.steps),
-                    pretraining_id=job.pretraining_id,
-                    data_digest=job.data_digest,
-                )
-            ]
+            subject = {"pretraining_id": job.pretraining_id, "data_digest": job.data_digest}
+            outcome = {"maps": [dataclasses.replace(contribution_map(1, job.steps), **subject)]}
         assert self.store.finish(claim, "done", last_step=job.steps, cost=cost, **outcome)
 
     def plan(self, *options: str) -> dict[str, Any]:
@@ -124,7 +117,7 @@ class History:
         return plan
 
     def text(self, *options: str) -> str:
-        with pytest.raises(SystemExit) as ended:
-            cli.main(["plan", str(self._file), *options])
-        assert not ended.value.code
-        return str(self._capsys.readouterr().out)
+        """Return the output of `lcma plan`."""
+        code, out, err = self._lcma("plan", self._file, *options)
+        assert code == 0, err
+        return str(out)

@@ -9,42 +9,41 @@ import pytest
 
 from lcma import db
 from lcma.sweeps import plugins
-from tests.harness.cli.conftest import refused
+from tests.harness.cli.conftest import Lcma, refused, words_of
 from tests.harness.show.conftest import STEPS, Filler
+
+pytestmark = pytest.mark.usefixtures("measured_database")
 
 PAGE = Path(__file__).parents[3] / "docs" / "measures.md"
 BRIGHT = PAGE.read_text(encoding="utf-8").split("```python\n")[1].split("```")[0]
 SHINE = BRIGHT.replace("brightness", "shine").replace('"lower"', '"higher"')
 
 SEEDS = range(6)
-BUDGETS = (0, 100, 1000)
 WORDS = {"LL": -0.5, "LH": -0.1, "HL": 0.1, "HH": 0.4}
 """Brightness of a word minus that of `checkerboard-even`; `shine` has the other sign."""
-SHORT = {0: 0.3, 100: 0.001, 1000: 0.0}
+BUDGETS = {0: 0.3, 100: 0.001, 1000: 0.0}
 """Brightness of a budget of LL minus that of the longest."""
 
 
-def brightness(name: str, seed: int, budget: int | None) -> float:
-    noise = 1e-3 * ((5 * seed + 3 * len(name) + (budget or 0) // 100) % 7)
-    return 5 + seed + WORDS.get(name, 0.0) + (SHORT[budget] if name == "LL" else 0.0) + noise
-
-
 def finish(filler: Filler, name: str, seed: int, budget: int | None = None) -> None:
-    light = brightness(name, seed, budget)
-    job = filler.plan(name, seed, budget=budget, sweep="s1")
+    noise = 1e-3 * ((5 * seed + 3 * len(name) + (budget or 0) // 100) % 7)
+    brightness = 5 + seed + WORDS.get(name, 0.0) + noise
+    if name == "LL":
+        brightness += BUDGETS[budget]
     filler.finish(
-        *(job, 4.0),
-        brightness=light + 1,
-        holdout_brightness=light,
-        shine=-light - 1,
-        holdout_shine=-light,
+        filler.plan(name, seed, budget=budget, sweep="s1"),
+        4.0,
+        brightness=brightness + 1,
+        holdout_brightness=brightness,
+        shine=-brightness - 1,
+        holdout_shine=-brightness,
         seconds_per_step=0.25 + 0.001 * seed + (0.01 if name == "HH" else 0.0),
         metrics=[db.Metric("train_bits_per_dim", step, 4.0) for step in (1, STEPS)],
     )
 
 
 @pytest.fixture(scope="module")
-def known(tmp_path_factory: pytest.TempPathFactory) -> str:
+def url(tmp_path_factory: pytest.TempPathFactory) -> str:
     """All words, the conventional factorization and three budgets of LL, with three measures."""
     folder = tmp_path_factory.mktemp("measured")
     for name, source in (("brightness", BRIGHT), ("shine", SHINE)):
@@ -55,7 +54,7 @@ def known(tmp_path_factory: pytest.TempPathFactory) -> str:
     for seed in SEEDS:
         finish(filler, "checkerboard-even", seed)
         for name in WORDS:
-            for budget in BUDGETS if name == "LL" else BUDGETS[-1:]:
+            for budget in BUDGETS if name == "LL" else (1000,):
                 finish(filler, name, seed, budget)
     filler.store.close()
     plugins.unload()  # commands find the measures in the database
@@ -63,19 +62,19 @@ def known(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 @pytest.fixture
-def world(known: str, in_tmp: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("LCMA_DB", known)
-    return in_tmp
+def measured_database(url: str, in_tmp: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make that database the default."""
+    monkeypatch.setenv("LCMA_DB", url)
 
 
-def read_verdicts(lcma: Any, *arguments: str) -> dict[str, Any]:
+def read_verdicts(lcma: Lcma, *arguments: str) -> dict[str, Any]:
     record = json.loads(lcma("verdicts", "--json", *arguments)[1])
     assert record["verdicts"] == []  # bars are of bits/dim
     return {verdict["claim"]: verdict for verdict in record["apart"]} | {"all": record}
 
 
 @pytest.mark.parametrize(("name", "direction"), [("brightness", "lower"), ("shine", "higher")])
-def test_verdicts_follow_the_direction_of_a_measure(world, lcma, name, direction) -> None:
+def test_verdicts_follow_the_direction_of_a_measure(lcma: Lcma, name: str, direction: str) -> None:
     record = read_verdicts(lcma, "--by", name)
     facts = {key: record["all"][key] for key in ("measure", "unit", "direction")}
     assert facts == {"measure": name, "unit": "levels", "direction": direction}
@@ -93,15 +92,15 @@ def test_verdicts_follow_the_direction_of_a_measure(world, lcma, name, direction
     assert record["first-split"]["decision"] == "supported"
 
 
-def test_verdicts_by_time_say_what_is_not_judged(world, lcma) -> None:
+def test_verdicts_by_time_say_what_is_not_judged(lcma: Lcma) -> None:
     record = read_verdicts(lcma, "--by", "seconds_per_step")
     assert record["low-conventional"]["decision"] == "undecided"  # both take the same time
-    message = " ".join(lcma("verdicts", "--by", "seconds_per_step")[1].split())
-    assert "self-low" not in message
-    assert "No results here for: table3-order" in message
-    out = lcma("verdicts", "table4-order", "--by", "seconds_per_step")[1]
-    assert "by seconds_per_step, where lower is better" in " ".join(out.split())
-    assert "bits/dim rise" not in out
+    text = words_of(lcma("verdicts", "--by", "seconds_per_step"))
+    assert "self-low" not in text
+    assert "No results here for: table3-order" in text
+    text = words_of(lcma("verdicts", "table4-order", "--by", "seconds_per_step"))
+    assert "by seconds_per_step, where lower is better" in text
+    assert "bits/dim rise" not in text
     rows = list(csv.DictReader(lcma("export", "verdicts", "--by", "shine")[1].splitlines()))
     assert {(row["measure"], row["direction"], row["unit"]) for row in rows} == {
         ("shine", "higher", "levels")
@@ -109,7 +108,7 @@ def test_verdicts_by_time_say_what_is_not_judged(world, lcma) -> None:
 
 
 @pytest.mark.parametrize(("name", "sign"), [("brightness", 1), ("shine", -1)])
-def test_budgets_are_compared_by_a_measure_on_holdout(world, lcma, name, sign) -> None:
+def test_budgets_are_compared_by_a_measure_on_holdout(lcma: Lcma, name: str, sign: int) -> None:
     options = ("--factorization", "low", "--by", name, "--margin", "0.05", "--format", "png")
     (record,) = json.loads(lcma("budgets", "--json", *options)[1])
     facts = [record[key] for key in ("measure", "unit", "direction", "chosen_by")]
@@ -126,39 +125,39 @@ def test_budgets_are_compared_by_a_measure_on_holdout(world, lcma, name, sign) -
     assert longest["from_conventional"]["mean"] == pytest.approx(-0.5 * sign, abs=0.01)
 
 
-def test_without_a_margin_no_budget_of_another_unit_is_enough(world, lcma, no_pictures) -> None:
-    (record,) = json.loads(lcma("budgets", "--factorization", "LL", "--by", "shine", "--json")[1])
+@pytest.mark.usefixtures("no_pictures")
+def test_without_a_margin_no_budget_of_another_unit_is_enough(lcma: Lcma) -> None:
+    low = ("budgets", "--factorization", "LL", "--by")
+    (record,) = json.loads(lcma(*low, "shine", "--json")[1])
     assert record["smallest"] is None
-    message = " ".join(
-        lcma("budgets", "--factorization", "LL", "--by", "seconds_per_step")[1].split()
-    )
-    assert "`lcma budgets --by seconds_per_step --margin NUMBER`, in seconds" in message
-    assert "by seconds_per_step, seconds: lower is better. Differences are" in message
-    assert "bits/dim" not in message.lower()
+    text = words_of(lcma(*low, "seconds_per_step"))
+    assert "`lcma budgets --by seconds_per_step --margin NUMBER`, in seconds" in text
+    assert "by seconds_per_step, seconds: lower is better. Differences are" in text
+    assert "bits/dim" not in text.lower()
 
 
-def test_effects_name_the_measure(world, lcma) -> None:
-    message = " ".join(lcma("board", "--by", "shine", "--effects")[1].split())
-    assert "Effect: shine of the words with L" in message
-    assert "above 0 it is better to factor the low contributions out" in message
-    assert "bits" not in message
+def test_effects_name_the_measure(lcma: Lcma) -> None:
+    text = words_of(lcma("board", "--by", "shine", "--effects"))
+    assert "Effect: shine of the words with L" in text
+    assert "above 0 it is better to factor the low contributions out" in text
+    assert "bits" not in text
 
 
 @pytest.mark.parametrize(
-    ("arguments", "message"),
+    ("command", "message"),
     [
-        (("verdicts", "--by", "log_det"), "cannot be ranked by 'log_det'"),
-        (("budgets", "--by", "colour"), "cannot be ranked by 'colour'"),
-        (("board", "--by", "colour"), "'colour': choose among "),
-        (("export", "--by", "log_det"), "cannot be ranked by 'log_det'"),
-        (("serve", "--by", "colour", "--port=0"), "cannot be ranked by 'colour'"),
-        (("board", "--against", "low@999"), "no results of low@999 here; there are "),
-        (("board", "--against", "low@"), "low@: give NAME@BUDGET in steps, such as low@1000"),
-        (("board", "--against", "low@1e3"), "give NAME@BUDGET in steps"),
-        (("board", "--against", "low@dead"), "give NAME@BUDGET in steps"),
-        (("budgets", "--by", "bound_bits_per_dim"), "has bound_bits_per_dim"),
-        (("export", "results", "--by", "shine"), "--by is what the board is ranked by"),
+        ("verdicts --by log_det", "cannot be ranked by 'log_det'"),
+        ("budgets --by colour", "cannot be ranked by 'colour'"),
+        ("board --by colour", "'colour': choose among "),
+        ("export --by log_det", "cannot be ranked by 'log_det'"),
+        ("serve --by colour --port=0", "cannot be ranked by 'colour'"),
+        ("board --against low@999", "no results of low@999 here; there are "),
+        ("board --against low@", "low@: give NAME@BUDGET in steps, such as low@1000"),
+        ("board --against low@1e3", "give NAME@BUDGET in steps"),
+        ("board --against low@dead", "give NAME@BUDGET in steps"),
+        ("budgets --by bound_bits_per_dim", "has bound_bits_per_dim"),
+        ("export results --by shine", "--by is what the board is ranked by"),
     ],
 )
-def test_mistakes_are_one_line(world, lcma, arguments, message) -> None:
-    refused(lcma(*arguments), message)
+def test_mistakes_are_one_line(lcma: Lcma, command: str, message: str) -> None:
+    refused(lcma(*command.split()), message)

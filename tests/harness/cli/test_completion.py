@@ -2,11 +2,11 @@
 
 import pytest
 
-from lcma.harness.cli import main as cli
+from tests.harness.cli.conftest import Lcma, output_of
 
 
 @pytest.mark.parametrize(
-    ("typed", "expected"),
+    ("line", "completions"),
     [
         ("re", {"rerun", "reproduce"}),
         ("db pub", {"publish"}),
@@ -18,17 +18,11 @@ from lcma.harness.cli import main as cli
         ("board --dataset nothing", set()),
     ],
 )
-def test_what_was_begun_is_completed(
-    typed: str,
-    expected: set[str],
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+def test_the_last_word_is_completed(
+    lcma: Lcma, monkeypatch: pytest.MonkeyPatch, line: str, completions: set[str]
 ) -> None:
-    words = f"lcma {typed}".split()
+    words = f"lcma {line}".split()
     monkeypatch.setenv("_LCMA_COMPLETE", "complete_bash")
     monkeypatch.setenv("COMP_WORDS", " ".join(words))
     monkeypatch.setenv("COMP_CWORD", str(len(words) - 1))
-    with pytest.raises(SystemExit) as end:
-        cli.main([])
-    assert not end.value.code
-    assert set(capsys.readouterr().out.split()) == expected
+    assert set(output_of(lcma()).split()) == completions

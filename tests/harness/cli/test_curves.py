@@ -4,13 +4,12 @@ import json
 import math
 import re
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from lcma import db
 from tests.db.conftest import COST
-from tests.harness.cli.conftest import output_of, refused
+from tests.harness.cli.conftest import Lcma, output_of, refused, words_of
 from tests.harness.show import svg
 from tests.harness.show.conftest import STEPS, Filler
 from tests.harness.show.site import HOSTILE
@@ -38,90 +37,84 @@ def metrics(end: float, seed: int, until: int = LAST) -> list[db.Metric]:
     ]
 
 
-def filled(folder: Path, url: str | None = None) -> Filler:
-    """Add three factorizations of three seeds, and a pretraining in two segments.
+def make_filler(folder: Path, url: str | None = None) -> Filler:
+    filler = Filler(folder, url)
+    filler.data()
+    return filler
+
+
+def fill(filler: Filler) -> str:
+    """Add three factorizations of three seeds, and a pretraining to step 50 and from there to 100.
 
     Of `channel`, one seed is done, one diverged, one runs and one has not started.
     """
-    filler = Filler(folder, url)
-    filler.data()
-    bars = [
-        db.Bar(
-            data_digest="d" * 64,
-            name=name,
-            bits_per_dim=bits,
-            standard_error=0.1,
-            images=100,
-            detail="",
-        )
-        for name, bits in (("png", 4.5), ("gaussian", 7.9))
-    ]
-    filler.store.register(db.Registration(bars=tuple(bars)), now=1.0)
+    facts = {"data_digest": "d" * 64, "standard_error": 0.1, "images": 100, "detail": ""}
+    bars = (("png", 4.5), ("gaussian", 7.9))
+    rows = tuple(db.Bar(name=name, bits_per_dim=bits, **facts) for name, bits in bars)
+    filler.store.register(db.Registration(bars=rows), now=1.0)
     for name, end in RATES.items():
         for seed in SEEDS:
             budget = 100 if name == "LL" else None
             job = filler.plan(name, seed, budget=budget, sweep="s1")
             filler.finish(job, end, metrics=metrics(end, seed))
     filler.finish(filler.plan("channel", 0, sweep="s1"), 4.1, metrics=metrics(4.1, 0))
-    lost = [*metrics(4.1, 1, 5 * EVERY), db.Metric(TRAIN, 6 * EVERY, math.nan)]
-    lost.append(db.Metric(TRAIN, 7 * EVERY, 1e9))
+    points = [*metrics(4.1, 1, 5 * EVERY), db.Metric(TRAIN, 6 * EVERY, math.nan)]
+    points.append(db.Metric(TRAIN, 7 * EVERY, 1e9))
     job = filler.plan("channel", 1, sweep="s1")
-    filler.fail(job, "diverged", "no number", step=7 * EVERY, metrics=lost)
+    filler.fail(job, "diverged", "no number", step=7 * EVERY, metrics=points)
     claim = filler.claim(filler.plan("channel", 2, sweep="s1"), now=3.0)
     assert add_metrics(filler.store, claim, metrics(4.1, 2, 8 * EVERY))
     filler.plan("channel", 3, sweep="s1")
-    add_segments(filler)
-    return filler
-
-
-def add_segments(filler: Filler) -> None:
-    """Add a pretraining to step 50, and from there to 100."""
     name = filler.pretraining(0)
     for first, last in ((0, 50), (50, 100)):
         job = db.PlannedJob.of_pretraining(name, "d" * 64, budget=last)
         filler.store.register(db.Registration(jobs=(job,)), now=1.0)
         points = [db.Metric(TRAIN, step, 9.0 - step / 100) for step in range(first + 10, last + 1)]
         claim = filler.claim(job, now=3.0)
-        more = {"metrics": points, "now": 4.0}
-        assert filler.store.finish(claim, "done", last_step=last, cost=COST, **more)
-
-
-@pytest.fixture(scope="module")
-def known(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """A database that is only read."""
-    filler = filled(tmp_path_factory.mktemp("curves"))
+        finish = {"metrics": points, "now": 4.0}
+        assert filler.store.finish(claim, "done", last_step=last, cost=COST, **finish)
     filler.store.close()
     return filler.url
 
 
+@pytest.fixture(scope="module")
+def url(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A database that is only read."""
+    return fill(make_filler(tmp_path_factory.mktemp("curves")))
+
+
 @pytest.fixture
-def here(known: str, in_tmp: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def default_url(url: str, in_tmp: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Make that database the default."""
     monkeypatch.setenv("COLUMNS", "100")
-    monkeypatch.setenv("LCMA_DB", known)
+    monkeypatch.setenv("LCMA_DB", url)
 
 
-def test_curves_are_told_and_drawn(here: None, lcma: Any, in_tmp: Path) -> None:
+@pytest.mark.usefixtures("default_url")
+def test_curves_are_tabulated_and_drawn(lcma: Lcma, in_tmp: Path) -> None:
     out = output_of(lcma("curves"))
     end = value(4.05, 1, LAST)  # seed 1 is the mean of seeds 0, 1 and 2
     row = re.search("^checkerboard-even, conventional +3 +3 +- +(.*)", out, re.MULTILINE)
     assert row is not None
     assert f"{end:.4f}" in row[1].split()
-    lost = f"Lost: channel, seed 1 diverged at step {7 * EVERY} of {STEPS}."
-    assert lost in " ".join(out.split())
+    note = f"Lost: channel, seed 1 diverged at step {7 * EVERY} of {STEPS}."
+    assert note in " ".join(out.split())
     (picture,) = (in_tmp / "lcma-pictures").iterdir()
     assert picture.name in out
     assert picture.read_bytes().startswith(b"\x89PNG")
 
 
-def test_an_svg_has_the_lines_and_their_names(here: None, lcma: Any) -> None:
+@pytest.mark.usefixtures("default_url")
+def test_an_svg_has_the_lines_and_their_names(lcma: Lcma) -> None:
     for name in ("a", "b"):
         assert lcma("curves", "--format", "svg", "--out", name)[0] == 0
-    picture, again = (next(Path(name).iterdir()) for name in ("a", "b"))
-    assert picture.read_bytes() == again.read_bytes()
+    picture, copy = (next(Path(name).iterdir()) for name in ("a", "b"))
+    assert picture.read_bytes() == copy.read_bytes()
     assert svg.curves(picture) == 2 * 4 + 3, "two panels of four lines, and three differences"
+    title, description = svg.words(picture)
+    assert title == "Curves over training: photos16 (u8), realnvp, tiny"
+    assert f"random {value(4.45, 1, LAST):.4f} at step {LAST} (n = 3)" in description
     gap = RATES["random"] - RATES["checkerboard-even"]
-    description = svg.words(picture)[1]
     assert f"random {gap:+.4f} ± 0.0000 at step {LAST} (n = 3)" in description
     words = " ".join(svg.texts(picture))
     for text in (
@@ -132,20 +125,15 @@ def test_an_svg_has_the_lines_and_their_names(here: None, lcma: Any) -> None:
     ):
         assert text in words, text
     assert "gaussian" not in words, "beyond the axis"
-    title, description = svg.words(picture)
-    assert title == "Curves over training: photos16 (u8), realnvp, tiny"
-    assert f"random {value(4.45, 1, LAST):.4f} at step {LAST} (n = 3)" in description
 
 
 @pytest.mark.slow_on("postgresql")
 @pytest.mark.parametrize("engine", ["sqlite", "postgresql"])
 def test_programs_get_the_numbers_that_are_drawn(
-    request: pytest.FixtureRequest, engine: str, lcma: Any, in_tmp: Path
+    request: pytest.FixtureRequest, engine: str, lcma: Lcma, url: str, in_tmp: Path
 ) -> None:
-    if engine == "sqlite":
-        url = str(request.getfixturevalue("known"))
-    else:
-        url = filled(in_tmp, request.getfixturevalue("current_postgres_url")).url
+    if engine == "postgresql":
+        url = fill(make_filler(in_tmp, request.getfixturevalue("current_postgres_url")))
     code, out, _ = lcma("curves", "--json", "--db", url)
     assert code == 0
     (chart,) = json.loads(out)
@@ -162,7 +150,7 @@ def test_programs_get_the_numbers_that_are_drawn(
         assert [seed["seed"] for seed in lines[name]["seeds"]] == list(SEEDS)
     done, diverged, running = lines["channel"]["seeds"]
     assert lines["channel"]["mean"] == done["points"], "only of the seed that is done"
-    assert [one["in_mean"] for one in (done, diverged, running)] == [True, False, False]
+    assert [seed["in_mean"] for seed in (done, diverged, running)] == [True, False, False]
     assert (diverged["state"], diverged["step"]) == ("diverged", 7 * EVERY)
     steps = [step for step, _ in diverged["points"]]
     assert steps == [*range(EVERY, 6 * EVERY, EVERY), 7 * EVERY], "without the NaN"
@@ -171,7 +159,8 @@ def test_programs_get_the_numbers_that_are_drawn(
     assert chart["bars"] == {"png": 4.5, "gaussian": 7.9}
 
 
-def test_what_is_drawn_can_be_chosen(here: None, lcma: Any, no_pictures: None) -> None:
+@pytest.mark.usefixtures("default_url", "no_pictures")
+def test_lines_and_panels_can_be_chosen(lcma: Lcma) -> None:
     def names(*arguments: str) -> tuple[set[str], list[str]]:
         code, out, err = lcma("curves", "--json", *arguments)
         assert code == 0, err
@@ -180,14 +169,13 @@ def test_what_is_drawn_can_be_chosen(here: None, lcma: Any, no_pictures: None) -
         rules = {line["name"].split(",")[0] for line in lines}
         return rules, [panel["name"] for panel in chart["panels"]]
 
-    every = {"checkerboard-even", "low (LL)", "random", "channel"}
-    both = [HOLDOUT, TRAIN]
-    assert names() == names("s1") == names("demo") == names("--sweep", "s1") == (every, both)
-    assert names("--name", HOLDOUT) == (every, [HOLDOUT])
-    low = {"checkerboard-even", "low (LL)"}
-    assert names("--factorization", "low")[0] == names("--factorization", "LL")[0] == low
-    assert names("--budget", "100", "--flow", "realnvp", "--dataset", "photos16")[0] == every
-    assert names("--pretraining")[0] == every | {"pretraining"}
+    rules, panels = {"checkerboard-even", "low (LL)", "random", "channel"}, [HOLDOUT, TRAIN]
+    assert names() == names("s1") == names("demo") == names("--sweep", "s1") == (rules, panels)
+    assert names("--name", HOLDOUT) == (rules, [HOLDOUT])
+    for low in ("low", "LL"):
+        assert names("--factorization", low)[0] == {"checkerboard-even", "low (LL)"}
+    assert names("--budget", "100", "--flow", "realnvp", "--dataset", "photos16")[0] == rules
+    assert names("--pretraining")[0] == rules | {"pretraining"}
     (chart,) = json.loads(lcma("curves", "p0", "--json")[1])
     (line,) = chart["panels"][0]["lines"]
     (seed,) = line["seeds"]
@@ -202,57 +190,49 @@ def test_what_is_drawn_can_be_chosen(here: None, lcma: Any, no_pictures: None) -
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--budget", "7"], "no curves with --budget 7: there are 100"),
-        (["--factorization", "rows"], "there are LL, channel, checkerboard-even, random"),
-        (["--name", "loss"], f"no curve is called loss: there are {HOLDOUT}, {TRAIN}"),
-        (["nothing"], "no sweep 'nothing' in the database: it has demo"),
-        (["demo", "--sweep", "s1"], "exclude each other"),
-        (["--out", "x.png"], "x.png is no folder"),
-        (["--out", "/proc/nowhere"], "choose another place with --out"),
+        ("--budget 7", "no curves with --budget 7: there are 100"),
+        ("--factorization rows", "there are LL, channel, checkerboard-even, random"),
+        ("--name loss", f"no curve is called loss: there are {HOLDOUT}, {TRAIN}"),
+        ("nothing", "no sweep 'nothing' in the database: it has demo"),
+        ("demo --sweep s1", "exclude each other"),
+        ("--out x.png", "x.png is no folder"),
+        ("--out /proc/nowhere", "choose another place with --out"),
     ],
 )
-def test_mistakes_are_one_line(
-    here: None, lcma: Any, in_tmp: Path, arguments: list[str], message: str
-) -> None:
-    refused(lcma("curves", *arguments), message)
+@pytest.mark.usefixtures("default_url")
+def test_mistakes_are_one_line(lcma: Lcma, in_tmp: Path, arguments: str, message: str) -> None:
+    refused(lcma("curves", *arguments.split()), message)
     assert list(in_tmp.iterdir()) == []
 
 
-def test_without_such_curves_it_says_what_to_type(lcma: Any, in_tmp: Path) -> None:
-    filler = Filler(in_tmp)
-    filler.data()
-
-    def says(*arguments: str) -> str:
-        code, _, err = lcma("curves", *arguments)
-        assert code == 2
-        return str(err)
-
-    assert "lcma launch demo" in says()
+def test_without_such_curves_the_next_command_is_named(lcma: Lcma, in_tmp: Path) -> None:
+    filler = make_filler(in_tmp)
+    refused(lcma("curves"), "lcma launch demo")
     job = filler.plan("rows", 0, sweep="s1")
     filler.fail(job, "code_error", "it broke")
-    assert "no curve yet of the last launched sweep demo: `lcma status`" in says()
-    assert "no curve yet of the sweep demo" in says("s1")
-    assert f"`lcma logs {str(job.trial_id)[:8]}`" in says(str(job.trial_id)[:8])
+    refused(lcma("curves"), "no curve yet of the last launched sweep demo: `lcma status`")
+    refused(lcma("curves", "s1"), "no curve yet of the sweep demo")
+    trial = str(job.trial_id)[:8]
+    refused(lcma("curves", trial), f"`lcma logs {trial}`")
     filler.finish(filler.plan("rows", 1, sweep="s1"), 4.0, metrics=metrics(4.0, 1))
-    assert "no curves with --flow glow: there are realnvp" in says("--flow", "glow")
+    refused(lcma("curves", "--flow", "glow"), "no curves with --flow glow: there are realnvp")
     assert not (in_tmp / "lcma-pictures").exists()
 
 
 @pytest.mark.integration
 def test_of_many_lines_those_without_a_budget_or_with_the_longest_are_shown(
-    lcma: Any, in_tmp: Path
+    lcma: Lcma, in_tmp: Path
 ) -> None:
-    filler = Filler(in_tmp)
-    filler.data()
-    few = [db.Metric(TRAIN, step, 5.0 - step / STEPS) for step in range(1, 4)]
-    many = [db.Metric(TRAIN, step, 5.0 - step / 2000) for step in range(1, 1501)]
+    filler = make_filler(in_tmp)
+    short = [db.Metric(TRAIN, step, 5.0 - step / STEPS) for step in range(1, 4)]
+    long = [db.Metric(TRAIN, step, 5.0 - step / 2000) for step in range(1, 1501)]
     for budget in (10, 20, 30, 40):
-        filler.finish(filler.plan("LL", 0, budget=budget, sweep="s1"), 4.0, metrics=few)
+        filler.finish(filler.plan("LL", 0, budget=budget, sweep="s1"), 4.0, metrics=short)
     for rule in range(9):
-        filler.finish(filler.plan(f"mine{rule:02d}", 0, sweep="s1"), 4.0, metrics=few)
+        filler.finish(filler.plan(f"mine{rule:02d}", 0, sweep="s1"), 4.0, metrics=short)
     for seed in range(13):
-        filler.finish(filler.plan("channel", seed, sweep="s1"), 4.0, metrics=many)
-    out = " ".join(output_of(lcma("curves", "--format", "svg")).split())
+        filler.finish(filler.plan("channel", seed, sweep="s1"), 4.0, metrics=long)
+    out = words_of(lcma("curves", "--format", "svg"))
     assert "12 of 14 lines are shown: choose others with --factorization or --budget" in out
     assert [f"budget {budget}" in out for budget in (40, 30, 20, 10)] == [True, True, False, False]
     (chart,) = json.loads(lcma("curves", "--json", "--factorization", "channel")[1])
@@ -263,7 +243,7 @@ def test_of_many_lines_those_without_a_budget_or_with_the_longest_are_shown(
 
 
 @pytest.mark.filterwarnings("error")
-def test_hostile_names_are_harmless(lcma: Any, in_tmp: Path) -> None:
+def test_hostile_names_are_harmless(lcma: Lcma, in_tmp: Path) -> None:
     filler = Filler(in_tmp)
     names = (HOSTILE, "_$x_1$\x1b[31m\u202e", "]]>&amp;<!--")
     for name in names:
@@ -282,21 +262,22 @@ def test_hostile_names_are_harmless(lcma: Any, in_tmp: Path) -> None:
 
 
 @pytest.mark.filterwarnings("error")
-def test_while_nothing_is_done_the_mean_is_of_what_all_have(lcma: Any, in_tmp: Path) -> None:
-    filler = Filler(in_tmp)
-    filler.data()
+def test_while_no_trial_is_done_the_mean_ends_where_the_shortest_curve_does(
+    lcma: Lcma, in_tmp: Path
+) -> None:
+    filler = make_filler(in_tmp)
     for seed, until in ((0, 4), (1, 7)):
         claim = filler.claim(filler.plan("rows", seed, sweep="s1"), now=3.0)
         assert add_metrics(filler.store, claim, metrics(4.0, seed, until * EVERY))
-    mad = [db.Metric(TRAIN, step, 1e308 if step > 2 else -1e99) for step in range(1, 6)]
-    filler.fail(filler.plan("rows", 2, sweep="s1"), "diverged", "too large", metrics=mad)
-    alone = [db.Metric(TRAIN, 1, math.inf), db.Metric(TRAIN, 2, math.nan)]
-    filler.fail(filler.plan("random", 0, sweep="s1"), "code_error", "it broke", metrics=alone)
+    huge = [db.Metric(TRAIN, step, 1e308 if step > 2 else -1e99) for step in range(1, 6)]
+    filler.fail(filler.plan("rows", 2, sweep="s1"), "diverged", "too large", metrics=huge)
+    not_finite = [db.Metric(TRAIN, 1, math.inf), db.Metric(TRAIN, 2, math.nan)]
+    filler.fail(filler.plan("random", 0, sweep="s1"), "code_error", "it broke", metrics=not_finite)
     (chart,) = json.loads(lcma("curves", "--json", "--name", TRAIN)[1])
-    none, line = sorted(chart["panels"][0]["lines"], key=lambda line: line["n"])
-    assert (none["name"], none["mean"], none["seeds"][0]["points"]) == ("random", [], [])
+    empty, line = sorted(chart["panels"][0]["lines"], key=lambda line: line["n"])
+    assert (empty["name"], empty["mean"], empty["seeds"][0]["points"]) == ("random", [], [])
     assert [step for step, _ in line["mean"]] == [k * EVERY for k in range(1, 5)]
     assert line["mean"][0][1] == pytest.approx(value(4.0, 0.5, EVERY))
     assert [seed["in_mean"] for seed in line["seeds"]] == [True, True, False]
-    out = output_of(lcma("curves", "--format", "svg"))
-    assert "random, seed 0 failed at step 7" in " ".join(out.split())
+    text = words_of(lcma("curves", "--format", "svg"))
+    assert "random, seed 0 failed at step 7" in text

@@ -1,4 +1,4 @@
-"""`lcma logs`, as it is typed, on both engines."""
+"""`lcma logs` on both engines."""
 
 import json
 import subprocess
@@ -17,15 +17,15 @@ pytestmark = pytest.mark.slow_on("postgresql")
 TRIAL = TRIALS[1].id
 
 
-def test_the_last_attempt_is_shown_with_where_when_and_how_it_ended(
+def test_the_last_attempt_is_shown_with_its_place_time_and_outcome(
     planned: World, lcma: Lcma
 ) -> None:
-    first = planned.win(planned.trials[1], now=1000.0)
-    said = {"message": "the node goes", "log": "early words"}
-    planned.store.finish(first, "preempted", last_step=5, cost=COST, now=1020.0, **said)
-    second = planned.win(planned.trials[1], owner="other", now=1040.0)
-    said = {"message": "out of memory", "log": "line one\n  two\x1b[2J"}
-    planned.store.finish(second, "oom", last_step=7, cost=COST, now=1050.0, **said)
+    claim = planned.win(planned.trials[1], now=1000.0)
+    end = {"message": "the node goes", "log": "early words", "now": 1020.0}
+    planned.store.finish(claim, "preempted", last_step=5, cost=COST, **end)
+    claim = planned.win(planned.trials[1], owner="other", now=1040.0)
+    end = {"message": "out of memory", "log": "line one\n  two\x1b[2J", "now": 1050.0}
+    planned.store.finish(claim, "oom", last_step=7, cost=COST, **end)
     out = output_of(lcma("logs", TRIAL[:9]))
     assert out.splitlines() == [
         "attempt 2: train realnvp photos16 channel seed 1: oom",
@@ -35,20 +35,18 @@ def test_the_last_attempt_is_shown_with_where_when_and_how_it_ended(
         "line one",
         r"  two\x1b[2J",
     ]
-    code, out, _ = lcma("logs", planned.trials[1], "--all")
-    assert code == 0
+    out = output_of(lcma("logs", planned.trials[1], "--all"))
     assert out.index("early words") < out.index("line one")
-    found = json.loads(lcma("logs", TRIAL, "--all", "--json")[1])
-    assert [(one["token"], one["outcome"], one["log"]) for one in found] == [
-        (1, "preempted", "early words"),
-        (2, "oom", "line one\n  two\x1b[2J"),
+    attempts = json.loads(lcma("logs", TRIAL, "--all", "--json")[1])
+    assert [(a["trial_id"], a["token"], a["outcome"], a["log"]) for a in attempts] == [
+        (TRIAL, 1, "preempted", "early words"),
+        (TRIAL, 2, "oom", "line one\n  two\x1b[2J"),
     ]
-    assert {one["trial_id"] for one in found} == {TRIAL}
 
 
-def test_an_attempt_without_a_report_is_told_with_what_is_known(planned: World, lcma: Lcma) -> None:
-    lost = planned.win(planned.trials[1], now=1000.0)
-    assert beat(planned.store, lost, step=40, lease_seconds=60.0, now=1010.0)
+def test_an_attempt_without_a_report_has_the_end_of_its_lease(planned: World, lcma: Lcma) -> None:
+    claim = planned.win(planned.trials[1], now=1000.0)
+    assert beat(planned.store, claim, step=40, lease_seconds=60.0, now=1010.0)
     _, out, _ = lcma("logs", TRIAL)
     assert "no report: step 40" in out
     assert "its lease ended at 1970-01-01 00:17:50 UTC" in out
@@ -63,26 +61,29 @@ def test_an_attempt_without_a_report_is_told_with_what_is_known(planned: World, 
     assert "its launch gave the job back" in lcma("logs", TRIAL)[1]
 
 
-def test_what_was_never_begun_and_what_is_not_there(planned: World, lcma: Lcma) -> None:
+def test_trials_without_an_attempt_and_unknown_ids(planned: World, lcma: Lcma) -> None:
     out = output_of(lcma("logs", TRIAL))
     assert out.startswith("no attempt yet at train realnvp photos16 channel seed 1")
     assert lcma("logs", TRIAL, "--json") == (0, "[]\n", "")
     before = planned.dump()
-    for start, said in (("xyz", "no trial, pretraining or job starts with"), ("", "''")):
-        refused(lcma("logs", start), said)
-    refused(lcma("logs", "channel"), "2 trials, pretrainings and jobs start with 'channel'")
+    for start, message in (
+        ("xyz", "no trial, pretraining or job starts with"),
+        ("", "''"),
+        ("channel", "2 trials, pretrainings and jobs start with 'channel'"),
+    ):
+        refused(lcma("logs", start), message)
     assert planned.dump() == before
 
 
 def test_a_line_that_is_repeated_is_shown_each_time() -> None:
-    for shown in (1, 2, 9):
-        assert find_new_lines(["w"] * 12, ["w"] * shown) == ["w"] * (12 - shown)
+    for count in (1, 2, 9):
+        assert find_new_lines(["w"] * 12, ["w"] * count) == ["w"] * (12 - count)
     assert find_new_lines(["two", "three"], ["one", "two"]) == ["three"], "its beginning is lost"
 
 
 @pytest.mark.integration
 def test_following_shows_steps_and_ends_with_the_attempt(planned: World, lcma: Lcma) -> None:
-    """Of an attempt that ends while another process looks, and of one whose node is dead."""
+    """One attempt ends while another process follows; the node of another is dead."""
     claim = planned.win(planned.trials[1], now=time.time())
     command = "import sys; from lcma.harness.cli.main import main; main(sys.argv[1:])"
     with subprocess.Popen(

@@ -1,4 +1,4 @@
-"""A sweep on PostgreSQL from end to end: the same numbers as on SQLite, and the same verbs."""
+"""A sweep on PostgreSQL from end to end: the same numbers as on SQLite, by the same commands."""
 
 import json
 import os
@@ -9,13 +9,10 @@ import pytest
 import sqlalchemy as sa
 import yaml
 
-from lcma.harness.cli import main as cli
 from lcma.harness.work.worker import run_work
+from tests.harness.cli.conftest import Lcma
 
-ONE_WORKER = {"gpus": 0, "cpus": os.cpu_count()}
-"""A second one would take longer to start than it has work."""
-
-FOUND = """
+RESULTS = """
 SELECT trial_id, data_digest, protocol, bits_per_dim, standard_error,
        holdout_bits_per_dim, train_bits_per_dim, log_det, log_prior, bound_bits_per_dim
 FROM results ORDER BY trial_id, protocol
@@ -24,27 +21,8 @@ MAPS = "SELECT digest, mean_log_det, error_to_gap FROM contribution_maps ORDER B
 TABLES = "SELECT digest, purity, agreement FROM maps ORDER BY trial_id, split"
 
 
-@pytest.fixture
-def lcma(capsys: Any) -> Any:
-    """Runs a command in this process, and gives its output."""
-
-    def run(*arguments: object) -> str:
-        try:
-            cli.main([str(argument) for argument in arguments])
-        except SystemExit as end:
-            code = end.code
-        else:
-            code = 0
-        printed = capsys.readouterr()
-        assert not code, printed.err
-        assert "s3cret" not in printed.err
-        return str(printed.out)
-
-    return run
-
-
 def test_a_sweep_is_the_same_on_postgres(
-    lcma: Any,
+    lcma: Lcma,
     registered: Any,
     small_sweep: dict[str, Any],
     place: Any,
@@ -57,43 +35,43 @@ def test_a_sweep_is_the_same_on_postgres(
         assert run_work(work).ending == "done"
 
     name, password = postgres.make(), "s3cret"
-    (in_tmp / "small.yaml").write_text(yaml.safe_dump(small_sweep | {"resources": ONE_WORKER}))
+    # A second worker would take longer to start than it has work.
+    resources = {"gpus": 0, "cpus": os.cpu_count()}
+    (in_tmp / "small.yaml").write_text(yaml.safe_dump(small_sweep | {"resources": resources}))
     url = sa.make_url(postgres.url(name)).set(password=password)
     monkeypatch.setenv("LCMA_DB", url.render_as_string(hide_password=False))
-    where = ["--runs", in_tmp / "runs", "--data", place.data]
-    with monkeypatch.context() as patch:
-        patch.setenv("LCMA_RUNS", str(in_tmp / "runs"))
-        printed = [lcma("launch", "small.yaml", "--local", "--data", place.data)]
 
-    def both(query: str) -> list[Any]:
-        answers = [lcma("sql", query, *at, "--json") for at in (("--db", place.db), ())]
-        return [json.loads(answer)["rows"] for answer in answers]
+    def run(*arguments: object) -> str:
+        code, out, err = lcma(*arguments)
+        assert not code, err
+        assert password not in out + err
+        return out
 
-    for query in (FOUND, MAPS, TABLES):
-        on_sqlite, on_postgres = both(query)
-        assert on_sqlite == on_postgres
-        assert len(on_postgres) >= 2
-
-    for at in (("--db", place.db), ()):
-        checked = json.loads(lcma("db", "check", *at, "--json"))
-        assert checked["findings"] == []
-        assert [table for table, rows in checked["read"].items() if not rows] == []
-
-    needs = {"": (), "runs": where[:2], "data": where}
-    answers = {
-        command: lcma(*command.split(), *needs[need], "--json")
-        for command, need in (
-            *(("status", ""), ("board", ""), ("maps", ""), ("export", ""), ("samples", "runs")),
-            *(("measure bits_per_dim", "data"), ("doctor", "data")),
+    runs, data = ["--runs", in_tmp / "runs"], ["--data", place.data]
+    run("launch", "small.yaml", "--local", *runs, *data)
+    databases = (["--db", place.db], [])
+    for query in (RESULTS, MAPS, TABLES):
+        sqlite, postgresql = (
+            json.loads(run("sql", query, *database, "--json"))["rows"] for database in databases
         )
-    }
-    printed += [*answers.values(), lcma("doctor", *where)]
-    assert json.loads(answers["status"])["jobs"]["trial"]["done"] == 2
-    assert len(json.loads(answers["measure bits_per_dim"])) == 2
-    said = {finding["what"]: finding["said"] for finding in json.loads(answers["doctor"])}
-    assert "PostgreSQL" in said["database"]
-    assert "at most" in said["connections"]
-    plan = json.loads(lcma("plan", "small.yaml", *where[2:], "--json"))
+        assert sqlite == postgresql
+        assert len(postgresql) >= 2
+    for database in databases:
+        report = json.loads(run("db", "check", *database, "--json"))
+        assert report["findings"] == []
+        assert [table for table, rows in report["read"].items() if not rows] == []
+
+    for command in ("board", "maps", "export"):
+        run(command, "--json")
+    run("samples", *runs, "--json")
+    run("doctor", *runs, *data)
+    assert json.loads(run("status", "--json"))["jobs"]["trial"]["done"] == 2
+    measured = json.loads(run("measure", "bits_per_dim", *runs, *data, "--json"))
+    assert len(measured) == 2
+    findings = json.loads(run("doctor", *runs, *data, "--json"))
+    texts = {finding["what"]: finding["said"] for finding in findings}
+    assert "PostgreSQL" in texts["database"]
+    assert "at most" in texts["connections"]
+    plan = json.loads(run("plan", "small.yaml", *data, "--json"))
     assert plan["left"] == {"pretrainings": 0, "trainings": 0}
-    assert all(password not in text for text in printed)
     postgres.drop(name)

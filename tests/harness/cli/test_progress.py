@@ -21,7 +21,7 @@ pytestmark = pytest.mark.slow_on("postgresql")
 
 
 @pytest.fixture(autouse=True)
-def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def _show_all_news(monkeypatch: pytest.MonkeyPatch) -> None:
     for module, name in ((progress, "LINE_SECONDS"), (log, "SHARE_SECONDS")):
         monkeypatch.setattr(module, name, 0.0)
 
@@ -92,15 +92,15 @@ def test_only_news_and_long_silence_make_a_line(
         assert len(text.getvalue().splitlines()) == 4
 
 
-def test_a_job_whose_steps_are_made_says_how_many_images_are_done(planned: World) -> None:
+def test_a_job_that_evaluates_says_how_many_images_are_done(planned: World) -> None:
     """Its heartbeats carry the end of its log, which has the number."""
     text = io.StringIO()
-    with log.Log() as kept:
-        seen = log.make_share_log(log.EVALUATING)
+    with log.Log() as messages:
+        add_share = log.make_share_log(log.EVALUATING)
         for _ in range(3):
-            seen(100, 10_000)
-    assert len(kept.text.splitlines()) == 1, "not one for each percent"
-    run_trial(planned, 0, 500, log=f"{'x' * 200}\n{kept.text}")
+            add_share(100, 10_000)
+    assert len(messages.text.splitlines()) == 1, "not one for each percent"
+    run_trial(planned, 0, 500, log=f"{'x' * 200}\n{messages.text}")
     (job,) = list_running(planned.store)
     assert describe_progress(job, job.updated).startswith("evaluating, 200 of 10000 images on ")
     with Bars(Console(file=text, width=200)) as bars:
@@ -108,36 +108,34 @@ def test_a_job_whose_steps_are_made_says_how_many_images_are_done(planned: World
     assert ", evaluating, 200 of 10000 images\n" in text.getvalue()
 
 
-def test_the_time_left_is_the_prediction_of_the_steps_left_divided_by_tasks(
-    planned: World,
-) -> None:
+def test_the_time_left_is_predicted_from_the_steps_left(planned: World) -> None:
     """An hour of a device takes two on half a GPU."""
-    left = TimeLeft(predict(1.0, share=0.5))
-    assert left.seconds(0, []) is None
+    time_left = TimeLeft(predict(1.0, share=0.5))
+    assert time_left.seconds(0, []) is None
     run_trial(planned, 0, 250)
     running = list_running(planned.store)
-    left.update(running)
-    assert left.seconds(0, running) == pytest.approx(0.75 * 7200)
-    left.update([])
-    assert left.seconds(0, []) is None
+    time_left.update(running)
+    assert time_left.seconds(0, running) == pytest.approx(0.75 * 7200)
+    time_left.update([])
+    assert time_left.seconds(0, []) is None
 
 
-@pytest.mark.parametrize(("hours", "first"), [(None, None), (1.0, 0.75 * 3600)])
-def test_without_jobs_of_its_own_the_pace_counts_once_a_job_has_ended(
-    planned: World, monkeypatch: pytest.MonkeyPatch, hours: float | None, first: float | None
+@pytest.mark.parametrize(("hours", "predicted"), [(None, None), (1.0, 0.75 * 3600)])
+def test_without_a_prediction_from_here_the_pace_counts_once_a_job_has_ended(
+    planned: World, monkeypatch: pytest.MonkeyPatch, hours: float | None, predicted: float | None
 ) -> None:
     """Before that, a prediction by the reference is used."""
     now = 100.0
     monkeypatch.setattr(time, "monotonic", lambda: now)
-    left = TimeLeft(predict(hours, source="reference"))
+    time_left = TimeLeft(predict(hours, source="reference"))
     claim = run_trial(planned, 0, 0)
-    left.update(list_running(planned.store))
+    time_left.update(list_running(planned.store))
     beat(planned.store, claim, step=250, lease_seconds=60.0)
     running = list_running(planned.store)
     now = 160.0
-    left.update(running)
-    assert left.seconds(0, running) == first
-    assert left.seconds(1, running) == pytest.approx(60.0 * 750 / 250)
+    time_left.update(running)
+    assert time_left.seconds(0, running) == predicted
+    assert time_left.seconds(1, running) == pytest.approx(60.0 * 750 / 250)
     now = 400.0
-    left.update(running)
-    assert left.seconds(1, running) == pytest.approx(60.0 * 750 / 250), "nothing has moved"
+    time_left.update(running)
+    assert time_left.seconds(1, running) == pytest.approx(60.0 * 750 / 250), "nothing has moved"

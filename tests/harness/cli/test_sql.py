@@ -1,8 +1,8 @@
-"""`lcma sql` as it is typed, on both engines: a query, and one from stdin."""
+"""`lcma sql` on both engines: a query, and one from stdin."""
 
 import io
 import json
-from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -13,35 +13,28 @@ pytestmark = pytest.mark.slow_on("postgresql")
 ENDLESS = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT max(i) FROM n"
 
 
-@pytest.fixture
-def url(filled_url: str) -> str:
-    """A database with some results, on each engine."""
-    return filled_url
+@pytest.fixture(autouse=True)
+def _filled(filled_url: str, in_tmp: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The default database, on each engine, with some results."""
+    monkeypatch.setenv("LCMA_DB", filled_url)
 
 
-@pytest.fixture
-def typed(monkeypatch: pytest.MonkeyPatch) -> Callable[[bytes], None]:
-    """Puts bytes on stdin."""
-
-    def put(content: bytes) -> None:
-        stdin = io.TextIOWrapper(io.BytesIO(content), encoding="utf-8")
-        monkeypatch.setattr("sys.stdin", stdin)
-
-    return put
+def put_on_stdin(monkeypatch: pytest.MonkeyPatch, content: bytes) -> None:
+    stdin = io.TextIOWrapper(io.BytesIO(content), encoding="utf-8")
+    monkeypatch.setattr("sys.stdin", stdin)
 
 
 @pytest.mark.parametrize("end", ["", ";", " ;\n", "; -- done"])
 def test_a_query_may_end_with_a_semicolon_typed_or_read(
-    lcma: Lcma, url: str, typed: Callable[[bytes], None], end: str
+    lcma: Lcma, monkeypatch: pytest.MonkeyPatch, end: str
 ) -> None:
     query = f"SELECT factorization AS f\nFROM results\nORDER BY 1 LIMIT 2{end}"
     expected = (0, "f\nHHH\nLLL\n", "")
-    where = ("--db", url, "--format", "csv")
-    assert lcma("sql", query, *where) == expected
+    assert lcma("sql", query, "--format", "csv") == expected
     for arguments in ((), ("-",)):
         for mark in (b"", b"\xef\xbb\xbf"):
-            typed(mark + query.encode())
-            assert lcma("sql", *arguments, *where) == expected
+            put_on_stdin(monkeypatch, mark + query.encode())
+            assert lcma("sql", *arguments, "--format", "csv") == expected
 
 
 @pytest.mark.parametrize(
@@ -53,32 +46,29 @@ def test_a_query_may_end_with_a_semicolon_typed_or_read(
         (b"SELECT 1;\nDELETE FROM attempts;\n", "one statement"),
     ],
 )
-def test_what_is_no_query_on_stdin(
-    lcma: Lcma, url: str, typed: Callable[[bytes], None], content: bytes, message: str
+def test_what_is_no_query_on_stdin_is_refused(
+    lcma: Lcma, monkeypatch: pytest.MonkeyPatch, content: bytes, message: str
 ) -> None:
-    typed(content)
-    refused(lcma("sql", "--db", url), message)
+    put_on_stdin(monkeypatch, content)
+    refused(lcma("sql"), message)
 
 
-def test_a_bad_query_is_one_line(lcma: Lcma, url: str) -> None:
-    for query, message in (
-        (ENDLESS, "took longer than 0.2 s"),
-        ("DROP VIEW results", "only SELECT"),
-    ):
-        refused(lcma("sql", query, "--db", url, "--timeout", "0.2"), message)
+def test_a_bad_query_is_one_line(lcma: Lcma) -> None:
+    refused(lcma("sql", ENDLESS, "--timeout", "0.2"), "took longer than 0.2 s")
+    refused(lcma("sql", "DROP VIEW results"), "only SELECT")
 
 
-def test_no_rows_are_a_header_and_a_count(lcma: Lcma, url: str) -> None:
-    """On stdout the columns, however many; the rest on stderr, and nothing of it for programs."""
+def test_no_rows_are_a_header_and_a_count(lcma: Lcma) -> None:
+    """The columns are on stdout, however many. The count is on stderr, but not for programs."""
     for columns in ("*", "seed, factorization"):
         query = f"SELECT {columns} FROM results WHERE seed = 77"
-        code, out, err = lcma("sql", query, "--db", url)
+        code, out, err = lcma("sql", query)
         assert (code, err) == (0, "0 rows\n")
         names = out.splitlines()[0].split()
         assert {"seed", "factorization"} <= set(names)
         expected = (0, ",".join(names) + "\n", "0 rows\n")
-        assert lcma("sql", query, "--db", url, "--format", "csv") == expected
-        out = output_of(lcma("sql", query, "--db", url, "--json"))
+        assert lcma("sql", query, "--format", "csv") == expected
+        out = output_of(lcma("sql", query, "--json"))
         assert json.loads(out) == {"columns": names, "rows": [], "truncated": False}
 
 
@@ -91,14 +81,14 @@ def test_no_rows_are_a_header_and_a_count(lcma: Lcma, url: str) -> None:
         "seed = 0 AND factorization IN ('nothing', 'conventional')",
     ],
 )
-def test_no_rows_of_a_synonym_say_how_it_is_stored(lcma: Lcma, url: str, condition: str) -> None:
+def test_no_rows_of_a_synonym_say_how_it_is_stored(lcma: Lcma, condition: str) -> None:
     query = f"SELECT * FROM results t WHERE {condition}"
-    code, out, err = lcma("sql", query, "--db", url)
+    code, out, err = lcma("sql", query)
     assert (code, out.count("\n")) == (0, 1)
     count, remark = err.splitlines()
     assert count == "0 rows"
     assert "LLL" in remark
     listing = remark.rpartition(": ")[2]
-    _, out, err = lcma("sql", listing, "--db", url, "--format", "csv")
+    _, out, err = lcma("sql", listing, "--format", "csv")
     assert ("LLL\n" in out, err) == (True, ""), "what it offers can be pasted"
-    assert lcma("sql", query, "--db", url, "--json")[2] == ""
+    assert lcma("sql", query, "--json")[2] == ""

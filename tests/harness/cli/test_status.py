@@ -44,7 +44,7 @@ def add_newer_namesake(planned: World) -> None:
         connection.execute(sa.insert(sweeps).values(row))
 
 
-def test_a_sweep_is_told_cell_by_cell_with_what_waits_for_what(planned: World, lcma: Lcma) -> None:
+def test_a_sweep_has_a_line_for_each_cell_and_running_job(planned: World, lcma: Lcma) -> None:
     planned.finish_trial(0, now=time.time())
     claim = planned.win(planned.segments[0], now=time.time() - 20)
     beat(planned.store, claim, step=40, lease_seconds=60.0, bits_per_dim=4.321)
@@ -59,27 +59,24 @@ def test_a_sweep_is_told_cell_by_cell_with_what_waits_for_what(planned: World, l
     beat(planned.store, claim, step=40, lease_seconds=60.0, now=1000.0)
     out = lcma("status", "--sweep", "s")[1]
     assert "realnvp photos16 pretraining seed 0 (p) on node1: lease over since " in out
-    found = json.loads(lcma("status", "--sweep", "demo", "--json")[1])
-    assert (found["ended"], found["progress"][0]["trials"]) == (False, 1)
-    over = [one["job_id"] for one in found["running"] if one["lease_seconds_left"] < 0]
-    assert over == [planned.segments[0]]
-    assert {(c["asked"], c["done"], c["pending"]) for c in found["cells"]} == {
+    report = json.loads(lcma("status", "--sweep", "demo", "--json")[1])
+    assert (report["ended"], report["progress"][0]["trials"]) == (False, 1)
+    silent = [job["job_id"] for job in report["running"] if job["lease_seconds_left"] < 0]
+    assert silent == [planned.segments[0]]
+    assert {(c["asked"], c["done"], c["pending"]) for c in report["cells"]} == {
         *(("channel", 1, 0), ("conventional", 1, 0), ("low", 0, 1))
     }
 
 
-def test_all_that_is_under_way_is_told_with_what_is_left_of_former_sweeps(
-    planned: World, lcma: Lcma
-) -> None:
+def test_running_jobs_and_trials_of_former_sweeps_are_listed(planned: World, lcma: Lcma) -> None:
     planned.claim(planned.trials[0], now=time.time())
     planned.claim(planned.segments[0], stack="0123456789abcdef", now=time.time())
     add_newer_namesake(planned)
     _, out, _ = lcma("status")
-    first, header, _, *below = out.splitlines()
-    assert first == "demo   0/3 jobs  ---------------  on node1"
+    title, header, _, *rows = out.splitlines()
+    assert title == "demo   0/3 jobs  ---------------  on node1"
     assert header.split() == ["runs,", "realnvp", "photos16", "step", "bits/dim", "id"]
-    rows = [line.split() for line in below[:2]]
-    assert rows == [
+    assert [row.split() for row in rows[:2]] == [
         ["channel", "seed", "0", "0/500", "-", "channel-"],
         ["pretrain", "@100", "seed", "0", "0/100", "-", "p"],
     ]
@@ -95,7 +92,7 @@ def test_all_that_is_under_way_is_told_with_what_is_left_of_former_sweeps(
 
 @pytest.mark.integration
 @pytest.mark.slow_on("sqlite")
-def test_a_sweep_is_watched_until_all_is_done(planned: World) -> None:
+def test_a_watch_ends_when_all_jobs_are_done(planned: World) -> None:
     with watching(stdout=subprocess.PIPE) as watch:
         assert watch.stdout is not None
         assert watch.stdout.readline() == "demo   0/3 jobs  ---------------  nothing runs\n"
@@ -108,7 +105,7 @@ def test_a_sweep_is_watched_until_all_is_done(planned: World) -> None:
 
 
 @pytest.mark.slow_on("postgresql")
-def test_a_watch_ends_where_only_a_retry_goes_on(planned: World, lcma: Lcma) -> None:
+def test_a_watch_ends_when_only_a_retry_could_go_on(planned: World, lcma: Lcma) -> None:
     planned.finish_trial(0)
     claim = planned.win(planned.segments[0])
     planned.store.finish(claim, "oom", last_step=9, cost=COST, message="no room", now=1010.0)
@@ -132,43 +129,38 @@ def test_on_a_terminal_the_screen_is_refreshed_in_place(planned: World) -> None:
     environment = {k: v for k, v in os.environ.items() if k not in ("COLUMNS", "LINES")}
     with watching(stdout=inner, stderr=inner, env=environment | {"TERM": "xterm"}) as watch:
         os.close(inner)
-        seen = b""
-        while seen.count(b"jobs  ") < 3:
-            seen += os.read(outer, 4096)
-        assert b"low 100" not in seen
+        screen = b""
+        while screen.count(b"jobs  ") < 3:
+            screen += os.read(outer, 4096)
+        assert b"low 100" not in screen
         for finish in (planned.finish_trial, planned.finish_segment):
             finish(0)
         planned.finish_trial(2)
         with suppress(OSError):  # how Linux says that the other side is closed
             while part := os.read(outer, 4096):
-                seen += part
+                screen += part
     os.close(outer)
     assert watch.returncode == 0
-    assert b"\x1b[1A" in seen
-    assert seen.rstrip().endswith((b"lcma board", b"\x1b[?25h"))
-    first = seen.split(b"\x1b[1A")[0]
-    assert first.count(b"\n") < 6
+    assert b"\x1b[1A" in screen
+    assert screen.rstrip().endswith((b"lcma board", b"\x1b[?25h"))
+    assert screen.split(b"\x1b[1A")[0].count(b"\n") < 6
 
 
 @pytest.mark.slow_on("postgresql")
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["-w", "--json"], "--watch and --json exclude each other"),
-        (["-w", "--sweep", "nope"], "no sweep 'nope' in the database: it has demo"),
-        (["--sweep", "nope"], "no sweep 'nope' in the database: it has demo"),
+        ("-w --json", "--watch and --json exclude each other"),
+        ("-w --sweep nope", "no sweep 'nope' in the database: it has demo"),
+        ("--sweep nope", "no sweep 'nope' in the database: it has demo"),
     ],
 )
-def test_mistakes_are_one_line(
-    planned: World, lcma: Lcma, arguments: list[str], message: str
-) -> None:
-    refused(lcma("status", *arguments), message)
+def test_mistakes_are_one_line(planned: World, lcma: Lcma, arguments: str, message: str) -> None:
+    refused(lcma("status", *arguments.split()), message)
 
 
-def test_of_several_sweeps_of_a_name_the_one_launched_last_is_taken_and_said(
-    planned: World, lcma: Lcma
-) -> None:
-    """As a change of the file, or a merge, leaves them."""
+def test_the_sweep_launched_last_is_taken_of_several_of_a_name(planned: World, lcma: Lcma) -> None:
+    """A change of the file, or a merge, leaves several."""
     planned.finish_trial(0)
     add_newer_namesake(planned)
     code, out, err = lcma("status", "--sweep", "demo", "--json")
@@ -178,10 +170,8 @@ def test_of_several_sweeps_of_a_name_the_one_launched_last_is_taken_and_said(
         "--sweep s\n"
     )
     for command in ("board", "verdicts"):
-        assert (
-            "sweeps are named demo: this is the one launched last"
-            in lcma(command, "--sweep", "demo")[2]
-        )
+        note = lcma(command, "--sweep", "demo")[2]
+        assert "sweeps are named demo: this is the one launched last" in note
         assert lcma(command, "--sweep", "s")[::2] == (0, "")
     planned.store.begin_launch("me", "s", now=time.time() + 60)
     out = lcma("status", "--sweep", "demo", "--json")[1]

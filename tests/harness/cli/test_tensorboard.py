@@ -9,13 +9,14 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from lcma import db
 from lcma.harness.launch.tensorboard import plot_curves
 from tests.db.conftest import World
-from tests.harness.cli.conftest import Lcma
+from tests.harness.cli.conftest import Lcma, refused
 from tests.harness.launch.conftest import Told
 from tests.stores import add_metrics, list_running
 
 pytestmark = pytest.mark.slow_on("postgresql")
 
 FOLDER = "realnvp-photos16"
+TRAIN = "train_bits_per_dim"
 
 
 def read(folder: Path) -> dict[str, dict[str, list[tuple[int, float]]]]:
@@ -35,28 +36,23 @@ def name_run(kind: str, job_id: str) -> str:
     return f"{FOLDER}/{kind}-seed0-{job_id[:8]}"
 
 
-def event_file(folder: Path) -> Path:
-    """Return the only file of the only run."""
-    (file,) = folder.rglob("*tfevents*")
-    return file
-
-
-def points(name: str, *steps: int) -> list[db.Metric]:
-    return [db.Metric(name, step, 8 - step / 128) for step in steps]
-
-
-def as_read(*steps: int) -> list[tuple[int, float]]:
+def make_points(*steps: int) -> list[tuple[int, float]]:
     return [(step, 8 - step / 128) for step in steps]
+
+
+def add_points(world: World, claim: db.Claim, *steps: int, name: str = TRAIN) -> None:
+    points = [db.Metric(name, *point) for point in make_points(*steps)]
+    assert add_metrics(world.store, claim, points)
 
 
 def train(world: World, job: str, *steps: int) -> db.Claim:
     claim = world.win(job)
-    add_metrics(world.store, claim, points("train_bits_per_dim", *steps))
+    add_points(world, claim, *steps)
     return claim
 
 
 @pytest.fixture(autouse=True)
-def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def _plot_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("lcma.harness.launch.tensorboard.SECONDS", 0.0)
 
 
@@ -66,58 +62,53 @@ def test_a_run_for_each_job_with_all_its_curves(planned: World, tmp_path: Path) 
         maps = [planned.contribution_map(1, 100 if segment == planned.segments[0] else 200)]
         cost = db.Cost(seconds=1.0, cpu_seconds=1.0)
         assert planned.store.finish(claim, "done", last_step=20, cost=cost, maps=maps)
-    trial, other = planned.trials[0], planned.trials[1]
+    trial = planned.trials[0]
     claim = train(planned, trial, 10, 20)
-    add_metrics(planned.store, claim, points("holdout_bits_per_dim", 20))
-    add_metrics(planned.store, claim, [db.Metric("train_bits_per_dim", 30, math.nan)])
-    train(planned, other, 10)  # of another launch
+    add_points(planned, claim, 20, name="holdout_bits_per_dim")
+    add_metrics(planned.store, claim, [db.Metric(TRAIN, 30, math.nan)])
+    train(planned, planned.trials[1], 10)  # of another launch
     with plot_curves(tmp_path / "tb", Told(), planned.store, [*planned.segments, trial]):
         pass
     curves_by_run = read(tmp_path / "tb")
     run = name_run("channel", trial)
-    assert math.isnan(curves_by_run[run]["train_bits_per_dim"].pop()[1])
+    assert math.isnan(curves_by_run[run][TRAIN].pop()[1])
     first, second = planned.segments
     assert curves_by_run == {
-        name_run("pretraining-100", first): {"train_bits_per_dim": as_read(10, 20)},
-        name_run("pretraining-200", second): {"train_bits_per_dim": as_read(30)},
-        run: {"train_bits_per_dim": as_read(10, 20), "holdout_bits_per_dim": as_read(20)},
+        name_run("pretraining-100", first): {TRAIN: make_points(10, 20)},
+        name_run("pretraining-200", second): {TRAIN: make_points(30)},
+        run: {TRAIN: make_points(10, 20), "holdout_bits_per_dim": make_points(20)},
     }
 
 
-def test_what_comes_while_it_runs_is_added_and_nothing_is_there_twice(
-    planned: World, tmp_path: Path
-) -> None:
-    store, trial = planned.store, planned.trials[0]
-    run = name_run("channel", trial)
-    claim = train(planned, trial, 10, 20)
+def test_new_points_are_appended_and_none_is_written_twice(planned: World, tmp_path: Path) -> None:
+    run = name_run("channel", planned.trials[0])
+    claim = train(planned, planned.trials[0], 10, 20)
     for step in (30, 60):  # two launches with the same folder
-        with plot_curves(tmp_path / "tb", Told(), store, planned.trials) as display:
-            files = set()
-            for more in (0, 10):
-                add_metrics(store, claim, points("train_bits_per_dim", step + more))
-                display.update(0, 6, list_running(store))
-                files.add(event_file(tmp_path / "tb").stat().st_ino)
-                curve = read(tmp_path / "tb")[run]["train_bits_per_dim"]
-                assert curve[-1] == as_read(step + more)[0]
-            assert (
-                len(files) == 1
-            )  # the file is appended to, so a reader that has it open sees the new points
-            add_metrics(store, claim, points("train_bits_per_dim", step + 20))
-    expected = {"train_bits_per_dim": as_read(10, 20, 30, 40, 50, 60, 70, 80)}
-    assert read(tmp_path / "tb") == {run: expected}
+        with plot_curves(tmp_path / "tb", Told(), planned.store, planned.trials) as display:
+            inodes = set()
+            for new in (step, step + 10):
+                add_points(planned, claim, new)
+                display.update(0, 6, list_running(planned.store))
+                (file,) = (tmp_path / "tb").rglob("*tfevents*")
+                inodes.add(file.stat().st_ino)
+                assert read(tmp_path / "tb")[run][TRAIN][-1] == make_points(new)[0]
+            assert len(inodes) == 1, "a reader that has the file open sees the new points"
+            add_points(planned, claim, step + 20)
+    points = make_points(10, 20, 30, 40, 50, 60, 70, 80)
+    assert read(tmp_path / "tb") == {run: {TRAIN: points}}
 
 
-def test_points_that_came_late_are_in_their_place(planned: World, tmp_path: Path) -> None:
+def test_late_points_are_in_order(planned: World, tmp_path: Path) -> None:
     claim = train(planned, planned.trials[0], 10)
     with plot_curves(tmp_path / "tb", Told(), planned.store, planned.trials) as display:
         for step in (30, 20):
-            add_metrics(planned.store, claim, points("train_bits_per_dim", step))
+            add_points(planned, claim, step)
             display.update(0, 6, list_running(planned.store))
     (curves,) = read(tmp_path / "tb").values()
-    assert curves == {"train_bits_per_dim": as_read(10, 20, 30)}
+    assert curves == {TRAIN: make_points(10, 20, 30)}
 
 
-def test_a_launch_ends_well_whatever_becomes_of_its_files(planned: World, tmp_path: Path) -> None:
+def test_an_obstacle_in_the_folder_does_not_end_a_launch(planned: World, tmp_path: Path) -> None:
     """A note is printed once, and the curves are written once the obstacle is gone."""
     display = Told()
     with plot_curves(tmp_path / "tb", display, planned.store, planned.trials) as plotter:
@@ -131,7 +122,7 @@ def test_a_launch_ends_well_whatever_becomes_of_its_files(planned: World, tmp_pa
     (note,) = display.notes
     assert note.startswith("the curves for TensorBoard are not complete: ")
     (curves,) = read(tmp_path / "tb").values()
-    assert curves == {"train_bits_per_dim": as_read(10)}
+    assert curves == {TRAIN: make_points(10)}
 
 
 def test_a_folder_that_cannot_be_written_is_refused_before_anything_changes(
@@ -139,10 +130,9 @@ def test_a_folder_that_cannot_be_written_is_refused_before_anything_changes(
 ) -> None:
     (tmp_path / "file").write_text("")
     before = planned.dump()
-    wrong = str(tmp_path / "file" / "tb")
-    code, _, err = lcma("launch", "demo", "--local", "--no-pictures", "--tensorboard", wrong)
-    assert (code, err.count("\n")) == (2, 1)
-    assert "--tensorboard DIR" in err
+    folder = tmp_path / "file" / "tb"
+    outcome = lcma("launch", "demo", "--local", "--no-pictures", "--tensorboard", folder)
+    refused(outcome, "--tensorboard DIR")
     assert planned.dump() == before
 
 
