@@ -35,8 +35,12 @@ class History:
             self.store.add_environment(environment)
         self.works = self.register(SWEEP)
 
-    def register(self, sweep: dict[str, Any]) -> list[Work]:
+    def write(self, sweep: dict[str, Any]) -> None:
+        """Make a sweep the one that is planned."""
         self._file.write_text(yaml.safe_dump(sweep))
+
+    def register(self, sweep: dict[str, Any]) -> list[Work]:
+        self.write(sweep)
         plan = self.make_plan(sweep)
         register_plan(plan, self.place, self.store)
         return make_works(plan, self.place, owner="o", device="cpu")

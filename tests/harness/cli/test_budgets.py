@@ -3,13 +3,12 @@
 import json
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 
 from tests.db.conftest import COST
-from tests.harness.cli.conftest import output_of, refused
+from tests.harness.cli.conftest import Lcma, output_of, refused, words_of
 from tests.harness.show import svg
 from tests.harness.show.conftest import RECIPE, STEPS, Filler
 
@@ -18,37 +17,39 @@ SEEDS = range(6)
 BATCH = RECIPE.optimization.batch
 
 
-def curve(budget: int, seed: int) -> float:
+def compute_bits(budget: int, seed: int) -> float:
     """Return bits/dim that are 0.0094 above the longest budget at 100 steps, 0.03 at 30."""
     noise = np.random.default_rng([seed, budget]).normal() * 2e-4
     return 4.0 + 0.1 * seed + 0.05 * float(np.exp(-budget / 60)) + noise
 
 
-def filled(folder: Path, url: str | None = None) -> Filler:
+def fill(folder: Path, url: str | None = None) -> str:
+    """Make a database with a curve of LL, and one budget of HH; return its URL."""
     filler = Filler(folder, url)
     filler.data()
     for seed in SEEDS:
         for shorter, budget in pairwise((0, *BUDGETS)):
             filler.maps(seed, budget, first_step=shorter)
-            filler.finish(filler.plan("LL", seed, budget=budget), curve(budget, seed))
+            filler.finish(filler.plan("LL", seed, budget=budget), compute_bits(budget, seed))
         filler.finish(filler.plan("HH", seed, budget=1000), 4.4)
         filler.finish(filler.plan("checkerboard-even", seed), 4.02 + 0.1 * seed)
-    return filler
-
-
-@pytest.fixture(scope="module")
-def known(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """A database that is only read."""
-    filler = filled(tmp_path_factory.mktemp("known"))
     filler.store.close()
     return filler.url
 
 
-def test_a_curve_is_told_and_drawn(
-    known: str, lcma: Any, in_tmp: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture(scope="module")
+def url(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A database that is only read."""
+    return fill(tmp_path_factory.mktemp("budgets"))
+
+
+@pytest.fixture(autouse=True)
+def _default_database(url: str, in_tmp: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LCMA_DB", url)
     monkeypatch.setenv("COLUMNS", "80")
-    monkeypatch.setenv("LCMA_DB", known)
+
+
+def test_a_curve_is_tabulated_and_drawn(lcma: Lcma, in_tmp: Path) -> None:
     out = output_of(lcma("budgets", "--factorization", "low", "--format", "png"))
     text = " ".join(out.split())
     assert "photos16 (u8), realnvp, tiny: low (LL)" in text
@@ -62,12 +63,10 @@ def test_a_curve_is_told_and_drawn(
 @pytest.mark.slow_on("postgresql")
 @pytest.mark.parametrize("engine", ["sqlite", "postgresql"])
 def test_programs_get_every_number(
-    request: pytest.FixtureRequest, engine: str, lcma: Any, in_tmp: Path
+    request: pytest.FixtureRequest, engine: str, lcma: Lcma, url: str, in_tmp: Path
 ) -> None:
-    if engine == "sqlite":
-        url = str(request.getfixturevalue("known"))
-    else:
-        url = filled(in_tmp, request.getfixturevalue("current_postgres_url")).url
+    if engine == "postgresql":
+        url = fill(in_tmp, request.getfixturevalue("current_postgres_url"))
     code, out, _ = lcma("budgets", "--json", "--db", url)
     assert code == 0
     curves = {record["key"]["factorization"]: record for record in json.loads(out)}
@@ -79,9 +78,8 @@ def test_programs_get_every_number(
     assert (smallest["margin"], smallest["test"]["n"]) == (0.01, len(SEEDS))
     for k, row in enumerate(low["rows"]):
         assert len(row["by_seed"]) == row["n"] == len(SEEDS)
-        assert row["holdout"] == pytest.approx(
-            np.mean([curve(row["budget"], seed) for seed in SEEDS])
-        )
+        bits = [compute_bits(row["budget"], seed) for seed in SEEDS]
+        assert row["holdout"] == pytest.approx(np.mean(bits))
         # Each segment took as long. A pretraining counts all segments up to its budget; the map of
         # the fresh flow has none.
         segments = max(1, k)
@@ -104,22 +102,20 @@ def test_programs_get_every_number(
 
 
 @pytest.mark.integration
-def test_options_choose(lcma: Any, known: str, monkeypatch: Any) -> None:
-    monkeypatch.setenv("LCMA_DB", known)
+def test_options_choose_margin_seeds_cost_and_pictures(lcma: Lcma) -> None:
+    low = ("budgets", "--factorization", "low")
     for margin, budget in (("0.002", 300), ("0.04", 30), ("0.06", 0)):
-        (record,) = json.loads(
-            lcma("budgets", "--factorization", "low", "--margin", margin, "--json")[1]
-        )
+        (record,) = json.loads(lcma(*low, "--margin", margin, "--json")[1])
         assert record["smallest"]["budget"] == budget
         assert f"by more than {margin} bits/dim" in record["answer"]
-    (few,) = json.loads(lcma("budgets", "--factorization", "low", "--seed", "1", "--json")[1])
-    assert {row["n"] for row in few["rows"]} == {row["seeds"] for row in few["stability"]} == {1}
-    assert few["conventional"]["n"] == len(SEEDS), "of the whole database"
-    code, out, _ = lcma("budgets", "--factorization", "LL", "--cost", "images", "--out", "own/new")
-    assert code == 0
+    (record,) = json.loads(lcma(*low, "--seed", "1", "--json")[1])
+    assert {row["n"] for row in record["rows"]} == {1}
+    assert {row["seeds"] for row in record["stability"]} == {1}
+    assert record["conventional"]["n"] == len(SEEDS), "of the whole database"
+    text = words_of(lcma(*low, "--cost", "images", "--out", "own/new"))
+    assert "Pareto front over images" in text
     assert {path.suffix for path in Path("own/new").iterdir()} == {".png"}
-    assert "Pareto front over images" in " ".join(out.split())
-    assert lcma("budgets", "--factorization", "LL", "--format", "svg", "--out", "vector")[0] == 0
+    assert lcma(*low, "--format", "svg", "--out", "vector")[0] == 0
     (picture,) = Path("vector").iterdir()
     texts = svg.texts(picture)
     assert {"bits/dim on holdout", "budget: steps of pretraining", "margin, 0.01"} <= set(texts)
@@ -129,25 +125,19 @@ def test_options_choose(lcma: Any, known: str, monkeypatch: Any) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--factorization", "conventional"], "stored by the name of each flow's own rule"),
-        (["--factorization", "LH"], "no results with --factorization LH: "),
-        (["--margin", "0"], "--margin 0"),
-        (["--margin", "nan"], "--margin nan"),
-        (["--out", "one.PNG"], "one.PNG is no folder"),
+        ("--factorization conventional", "stored by the name of each flow's own rule"),
+        ("--factorization LH", "no results with --factorization LH: "),
+        ("--margin 0", "--margin 0"),
+        ("--margin nan", "--margin nan"),
+        ("--out one.PNG", "one.PNG is no folder"),
     ],
 )
-def test_mistakes_are_one_line(
-    lcma: Any, known: str, in_tmp: Path, monkeypatch: Any, arguments: list[str], message: str
-) -> None:
-    monkeypatch.setenv("LCMA_DB", known)
-    refused(lcma("budgets", *arguments), message)
+def test_mistakes_are_one_line(lcma: Lcma, in_tmp: Path, arguments: str, message: str) -> None:
+    refused(lcma("budgets", *arguments.split()), message)
     assert list(in_tmp.iterdir()) == []
 
 
-def test_curves_of_a_single_budget_are_shown_if_there_are_no_others(
-    known: str, lcma: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("LCMA_DB", known)
+def test_curves_of_a_single_budget_are_shown_if_there_are_no_others(lcma: Lcma) -> None:
     out = output_of(lcma("budgets"))
     assert "Left out: 1 curve of a single budget." in out
     assert ("low (LL)" in out, "high (HH)" in out) == (True, False)

@@ -1,25 +1,24 @@
-"""`lcma forget`, as it is typed."""
+"""`lcma forget`."""
 
 import json
 
 import pytest
 
 from tests.db.conftest import World
-from tests.harness.cli.conftest import Lcma, refused
+from tests.harness.cli.conftest import Lcma, output_of, refused
 
 pytestmark = pytest.mark.slow_on("postgresql")
 
 
-def test_what_is_dropped_is_said_before_and_after(planned: World, lcma: Lcma) -> None:
+def test_unstarted_trials_are_dropped_and_a_dry_run_only_counts_them(
+    planned: World, lcma: Lcma
+) -> None:
     planned.win(planned.trials[0])
     planned.store.release("me")
     before = planned.dump()
-    code, out, err = lcma("forget", "demo", "--dry-run")
-    assert (code, out, err) == (
-        0,
-        "would drop 1 trial and 1 pretraining segment of demo; kept 1 trial that had started\n",
-        "",
-    )
+    out = output_of(lcma("forget", "demo", "--dry-run"))
+    counts = "1 trial and 1 pretraining segment of demo; kept 1 trial that had started"
+    assert out == f"would drop {counts}\n"
     assert planned.dump() == before
     assert json.loads(lcma("forget", "s", "--json")[1])["trials"] == 1
     assert lcma("forget", "demo")[1] == "dropped 0 trials of demo; kept 1 trial that had started\n"

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-import yaml
 from statsmodels.stats.power import TTestPower
 
 from lcma.harness import shards
@@ -43,8 +42,7 @@ def spread_bits(factorization: str, budget: int | None, seed: int) -> float:
 
 
 def list_power(history: History, *options: str) -> list[dict[str, Any]]:
-    powers: list[dict[str, Any]] = history.plan(*options)["power"]
-    return powers
+    return history.plan(*options)["power"]
 
 
 def test_seeds_show_differences_by_the_spread_of_all_pairs_of_rows_of_the_recipe(
@@ -67,14 +65,13 @@ def test_seeds_show_differences_by_the_spread_of_all_pairs_of_rows_of_the_recipe
     assert few["detectable"] is None, "fewer than six decide nothing"
     line = f"7 seeds show {power['detectable']:.2g} bits/dim; 0.01 takes more than 48"
     assert f"\nPower   {line}\n" in history.text()
-    alone = merged(WORDS, {"matrix": {"factorization": "conventional"}})
-    Path("small.yaml").write_text(yaml.safe_dump(alone))
+    history.write(merged(WORDS, {"matrix": {"factorization": "conventional"}}))
     assert list_power(history) == [], "nothing is compared"
     assert "\nPower" not in history.text()
 
 
-def test_the_nearest_results_are_taken_of_a_flow_that_has_them(history: History) -> None:
-    """Here of another length, since there are none of this length; two seeds are too few."""
+def test_the_spread_is_that_of_the_nearest_results_of_the_flow(history: History) -> None:
+    """They have another length, since two seeds are too few of this length."""
     history.add_results(WORDS, spread_bits)
     longer = merged(WORDS, {"recipe": {"training": {"steps": 60}}})
     history.add_results(
@@ -82,14 +79,14 @@ def test_the_nearest_results_are_taken_of_a_flow_that_has_them(history: History)
     )
     wider = merged(WORDS, {"recipe": {"model": {"architecture": {"width": 8}}}})
     history.add_results(wider, lambda *row: 10 * spread_bits(*row))
-    Path("small.yaml").write_text(yaml.safe_dump(longer))
+    history.write(longer)
     (power,) = list_power(history)
     assert "after 20 steps, 10 rows with 7 seeds" in power["source"]
     assert power["spread"] < 0.1
     glow = {"flow": "glow", "dataset": "photos8", "factorization": ["channel", "random"]}
-    Path("small.yaml").write_text(yaml.safe_dump({"name": "other", "matrix": glow}))
-    (other,) = list_power(history, "--profile", "tiny")
-    assert (other["spread"], other["needed"]) == (None, None)
+    history.write({"name": "other", "matrix": glow})
+    (power,) = list_power(history, "--profile", "tiny")
+    assert (power["spread"], power["needed"]) == (None, None)
     line = "not known: no results of the same flow tell how far seeds spread"
     assert f"\nPower   {line}\n" in history.text()
 
@@ -107,19 +104,24 @@ def test_a_first_plan_has_its_spread_from_the_reference(
     assert power["source"].startswith("here, "), "its own results are nearer"
 
 
-def make_power(seeds: int, spread: float, needed: int) -> Power:
-    return Power("realnvp", "photos8", "", seeds, spread, "here", None, needed)
-
-
-def test_many_flows_and_many_seeds_are_said_by_their_ends() -> None:
-    few, many = make_power(6, 0.021, 37), make_power(6, 0.03, 73)
-    unknown = Power("glow", "photos8", "", 6)
-    assert describe_power([few]) == "6 seeds show 0.03 bits/dim; 0.01 takes about 37"
-    line = "6 seeds show 0.03 to 0.043 bits/dim; 0.01 takes more than 48"
-    assert describe_power([unknown, few, many]) == line
-    assert describe_power([make_power(8, 0.0001, 6)]) == "8 seeds show 0.00012 bits/dim"
-    line = "2 seeds decide nothing; 6 show 0.03 bits/dim; 0.01 takes about 37"
-    assert describe_power([make_power(2, 0.021, 37)]) == line
+@pytest.mark.parametrize(
+    ("numbers", "line"),
+    [
+        ([(6, 0.021, 37)], "6 seeds show 0.03 bits/dim; 0.01 takes about 37"),
+        (
+            [(6, None, None), (6, 0.021, 37), (6, 0.03, 73)],
+            "6 seeds show 0.03 to 0.043 bits/dim; 0.01 takes more than 48",
+        ),
+        ([(8, 0.0001, 6)], "8 seeds show 0.00012 bits/dim"),
+        ([(2, 0.021, 37)], "2 seeds decide nothing; 6 show 0.03 bits/dim; 0.01 takes about 37"),
+    ],
+)
+def test_several_flows_are_described_by_a_range(numbers: list[Any], line: str) -> None:
+    powers = [
+        Power("realnvp", "photos8", "", seeds, spread, "here", None, needed)
+        for seeds, spread, needed in numbers
+    ]
+    assert describe_power(powers) == line
 
 
 @pytest.mark.parametrize("history", ["sqlite"], indirect=True)
@@ -128,26 +130,24 @@ def test_no_launch_into_a_published_database_is_offered(
 ) -> None:
     monkeypatch.setattr(shards, "EVIDENCE_FOLDER", SHIPPED)
     file = in_tmp / "small.yaml"
-    text = history.text("--db", "reference")
-    assert f"\nNext    lcma db merge reference && lcma launch {file}\n" in text
+    merge = f"\nNext    lcma db merge reference && lcma launch {file}\n"
+    assert merge in history.text("--db", "reference")
     monkeypatch.setenv("LCMA_DB", "reference")
-    own = in_tmp / "lcma.db"
-    text = history.text()
-    assert f"lcma db merge reference --db {own} && lcma launch {file} --db {own}\n" in text
+    own = f"--db {in_tmp / 'lcma.db'}"
+    assert f"lcma db merge reference {own} && lcma launch {file} {own}\n" in history.text()
     monkeypatch.setenv("LCMA_DATA", str(in_tmp / "elsewhere"))
-    text = history.text("--db", "reference")
-    prepare = "lcma data prepare photos8"
-    assert f"\nNext    {prepare} && lcma plan {file} --db reference\n" in text
+    prepare = f"\nNext    lcma data prepare photos8 && lcma plan {file} --db reference\n"
+    assert prepare in history.text("--db", "reference")
 
 
-def test_the_spread_is_known_as_well_as_its_rows_and_seeds() -> None:
+def test_the_spread_has_a_degree_of_freedom_for_each_row_and_seed() -> None:
     table = np.random.default_rng(0).normal(size=(4, 8))
     rows = [dict(enumerate(row)) for row in table.tolist()]
     assert pool_pairs(rows)[1] == pytest.approx(3 * 7)
     del rows[0][0], rows[1][7], rows[1][3]
     pairs = [
-        [one[seed] - other[seed] for seed in one.keys() & other.keys()]
-        for one, other in itertools.combinations(rows, 2)
+        [a[seed] - b[seed] for seed in a.keys() & b.keys()]
+        for a, b in itertools.combinations(rows, 2)
     ]
     squares = sum(np.var(pair) * len(pair) for pair in pairs)
     deviation = math.sqrt(squares / sum(len(pair) - 1 for pair in pairs))

@@ -6,17 +6,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from lcma import db
 from lcma.harness import shards
-from lcma.harness.cli import main as cli
 from lcma.harness.launch.plan import list_histories
 from lcma.harness.launch.prediction import predict_hours
 from lcma.sweeps import spec as specs
 from lcma.sweeps.spec import Resources
-from tests.db.conftest import ENVIRONMENT, result
+from tests.db.conftest import EVALUATOR, result
 from tests.db.measuring import find_done_attempt
+from tests.harness.cli.conftest import Lcma
 from tests.harness.cli.history import SWEEP, History
 from tests.harness.conftest import merged
 from tests.stores import beat
@@ -41,7 +40,7 @@ def list_parts(plan: dict[str, Any], *, known: bool) -> dict[str, tuple[int, int
     }
 
 
-def test_without_such_a_job_it_is_said_what_is_not_known(history: History) -> None:
+def test_without_such_a_job_the_time_is_not_known(history: History) -> None:
     plan = history.plan()
     assert plan["predicted"]["hours"] is None
     assert list_parts(plan, known=False) == {"training": (9, 180, 0), "pretraining": (6, 60, 0)}
@@ -49,7 +48,7 @@ def test_without_such_a_job_it_is_said_what_is_not_known(history: History) -> No
     assert f"\nTime    {line}\n" in history.text()
 
 
-def test_hours_are_the_medians_with_quantiles_of_what_was_measured(
+def test_hours_are_the_medians_and_quantiles_of_measured_jobs(
     history: History, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Factorization, seed and the first step of an attempt do not matter."""
@@ -60,33 +59,34 @@ def test_hours_are_the_medians_with_quantiles_of_what_was_measured(
     history.finish(history.segments(10)[0], step=0.5, rest=5.0)
     plan = history.plan()
     assert list_parts(plan, known=True) == {"training": (6, 120, 3), "pretraining": (5, 50, 1)}
-    # quantiles of 1, 2, 4: 1.2, 2, 3.6; of 10, 20, 30: 12, 20, 28
-    training = [120 * 1.2 + 6 * 12, 120 * 2 + 6 * 20, 120 * 3.6 + 6 * 28]
+    quantiles = ((1.2, 12), (2, 20), (3.6, 28))  # of 1, 2, 4; of 10, 20, 30
     pretraining = 50 * 0.5 + 5 * 5.0
-    assert list_seconds(plan) == pytest.approx([each + pretraining for each in training])
+    assert list_seconds(plan) == pytest.approx(
+        [120 * step + 6 * rest + pretraining for step, rest in quantiles]
+    )
     monkeypatch.setattr("os.sched_getaffinity", lambda process: {0, 1}, raising=False)
     line = "about 205 s on these 2 cores (133 s to 325 s), from realnvp on some CPU"
     counts = "9 trainings (3 there, 6 new) + 3 pretrainings shared by 2 trials each"
     assert f"\n{counts} (6 without sharing)\nTime    {line}\n" in history.text()
 
 
-def test_lengths_and_what_takes_no_time_may_differ_but_not_the_shape(history: History) -> None:
+def test_jobs_of_the_same_shape_predict_other_lengths_and_settings(history: History) -> None:
     history.finish(history.trials("checkerboard-even")[0], step=1.0, rest=10.0)
     history.finish(history.segments(10)[0], step=2.0, rest=4.0)
     settings = ("training.steps=50", "training.ema=0.9", "optimization.learning_rate=0.1")
     plan = history.plan(*(word for setting in settings for word in ("--set", setting)))
     assert list_seconds(plan) == pytest.approx([9 * (50 + 10) + 60 * 2 + 6 * 4] * 3)
-    for other in ("model.architecture.width=8", "optimization.batch=4", "optimization.threads=2"):
-        assert history.plan("--set", other)["predicted"]["hours"] is None, other
+    for shape in ("model.architecture.width=8", "optimization.batch=4", "optimization.threads=2"):
+        assert history.plan("--set", shape)["predicted"]["hours"] is None, shape
 
 
-def test_where_there_is_no_pretraining_a_training_of_the_shape_counts(history: History) -> None:
+def test_without_a_pretraining_a_training_of_the_shape_predicts_it(history: History) -> None:
     history.finish(history.trials("checkerboard-even")[0], step=1.0, rest=10.0)
     plan = history.plan()
     assert list_seconds(plan) == pytest.approx([8 * 30 + 60 + 6 * 10] * 3)
 
 
-def test_the_rest_goes_by_the_number_of_images(history: History) -> None:
+def test_the_time_beside_steps_grows_with_the_number_of_images(history: History) -> None:
     history.finish(history.trials("checkerboard-even")[0], step=1.0, rest=10.0)
     history.finish(history.segments(10)[0], step=1.0, rest=10.0)
     plan = history.make_plan(SWEEP)
@@ -96,22 +96,20 @@ def test_the_rest_goes_by_the_number_of_images(history: History) -> None:
     assert 3600 * hours.expected == pytest.approx(8 * (20 + 20) + 50 + 5 * 20)
 
 
-def test_what_did_not_end_well_and_evaluations_do_not_count(history: History) -> None:
-    first, second, third = history.trials("checkerboard-even")
-    history.finish(first, step=1.0, rest=10.0)
+def test_failed_attempts_and_evaluations_do_not_count(history: History) -> None:
+    done, failed, running = history.trials("checkerboard-even")
+    history.finish(done, step=1.0, rest=10.0)
     history.finish(history.segments(10)[0], step=1.0, rest=10.0)
     slow = db.Cost(seconds=9e9, cpu_seconds=1.0, images_per_second=1e-9)
-    history.store.finish(history.claim(second), "oom", last_step=1, cost=slow)
-    beat(history.store, history.claim(third), step=15, lease_seconds=600.0)
-    job = first.job
-    evaluated = dataclasses.replace(
-        result(str(job.trial_id)), data_digest=job.data_digest, protocol="published"
+    history.store.finish(history.claim(failed), "oom", last_step=1, cost=slow)
+    beat(history.store, history.claim(running), step=15, lease_seconds=600.0)
+    evaluation = dataclasses.replace(
+        result(str(done.job.trial_id)), data_digest=done.job.data_digest, protocol="published"
     )
-    by = db.Evaluator(
-        owner="o", host="h", environment_id=ENVIRONMENT.id, device="cpu", threads=1, started=1.0
+    attempt = find_done_attempt(history.store, done.job_id)
+    assert history.store.add_evaluation(
+        done.job_id, evaluation, attempt_id=attempt, by=EVALUATOR, cost=slow
     )
-    left = find_done_attempt(history.store, first.job_id)
-    assert history.store.add_evaluation(first.job_id, evaluated, attempt_id=left, by=by, cost=slow)
     plan = history.plan()
     assert list_parts(plan, known=True)["training"] == (7, 6 * 20 + 5, 1), "one runs, at step 15"
     assert list_seconds(plan) == pytest.approx([6 * 20 + 5 + 7 * 10 + 50 + 5 * 10] * 3)
@@ -123,14 +121,11 @@ def test_neither_a_cpu_nor_another_share_predicts_a_gpu(history: History) -> Non
     assert history.plan()["predicted"]["hours"] is None
     history.finish(cpu, step=3.0)
     assert {d for p in history.plan()["predicted"]["parts"] for d in p["devices"]} == {"some CPU"}
-    for share, known in ((0.5, True), (1.0, False)):
-        sweep = merged(SWEEP, {"resources": {"gpus": share}})
-        Path("small.yaml").write_text(yaml.safe_dump(sweep))
-        plan = history.plan()
-        assert (plan["predicted"]["hours"] is not None) == known
-        if known:
-            assert list_seconds(plan) == pytest.approx([(7 * 20 + 60) * 0.5] * 3)  # device hours
-            assert re.search(r"of one GPU \(.*\), from realnvp on NVIDIA H100\n", history.text())
+    history.write(merged(SWEEP, {"resources": {"gpus": 0.5}}))
+    assert list_seconds(history.plan()) == pytest.approx([(7 * 20 + 60) * 0.5] * 3)  # device hours
+    assert re.search(r"of one GPU \(.*\), from realnvp on NVIDIA H100\n", history.text())
+    history.write(merged(SWEEP, {"resources": {"gpus": 1.0}}))
+    assert history.plan()["predicted"]["hours"] is None
     assert "no job of this shape has run on a GPU\n" in history.text()
 
 
@@ -139,7 +134,7 @@ def test_neither_a_cpu_nor_another_share_predicts_a_gpu(history: History) -> Non
 def test_a_first_plan_predicts_by_the_reference(
     history: History, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Of the README's sweep and of the demo, without prepared images."""
+    """The README's sweep and the demo are planned without prepared images."""
     monkeypatch.setattr(shards, "EVIDENCE_FOLDER", SHIPPED)
     readme = Path(__file__).parents[3] / "README.md"
     demo = Path(specs.__file__).parent / "specs" / "demo.yaml"
@@ -152,28 +147,25 @@ def test_a_first_plan_predicts_by_the_reference(
 
 
 def test_a_launch_says_its_limits_beside_the_prediction_and_ends_at_them(
-    history: History, capsys: Any, monkeypatch: pytest.MonkeyPatch
+    history: History, lcma: Lcma, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Before anything runs, since earlier launches of the sweep have reached the limit."""
+    """It ends before anything runs, since earlier launches of the sweep have reached the limit."""
     monkeypatch.setattr("os.sched_getaffinity", lambda process: {0, 1}, raising=False)
     history.finish(history.trials("checkerboard-even")[0], step=1.0, rest=10.0)
     (sweep,) = history.store.sweeps()
     history.store.begin_launch("o", sweep.id)
-    limited = merged(SWEEP, {"resources": {"max_device_hours": 0.005}})
-    Path("small.yaml").write_text(yaml.safe_dump(limited))
+    history.write(merged(SWEEP, {"resources": {"max_device_hours": 0.005}}))
     line = "At most 0.005 device hours of all launches of the sweep"
-    planned = history.text()
-    assert f"{line}; predicted 0.1\n" in planned
-    assert "\nTime    about 180 s on these 2 cores (" in planned
+    text = history.text()
+    assert f"{line}; predicted 0.1\n" in text
+    assert "\nTime    about 180 s on these 2 cores (" in text
     options = ["--local", "--max-hours", "2.0", "--parallel", "1", "--no-pictures"]
     launch = ["launch", "small.yaml", *options]
-    with pytest.raises(SystemExit) as ended:
-        cli.main(launch)
-    out = capsys.readouterr().out
-    assert ended.value.code == 4
+    code, out, _ = lcma(*launch)
+    assert code == 4
     assert f"{line}, 2 hours by the clock; predicted 0.1\n" in out
     assert re.search(r"\nTime    about 360 s on these 2 cores \(.*\), from realnvp on ", out)
-    why = "the sweep has taken 0.00833 of 0.005 device hours that `resources.max_device_hours`"
-    assert f"Ended in good order: {why} lets it take. What is left: 14 jobs.\n" in out
+    reason = "the sweep has taken 0.00833 of 0.005 device hours that `resources.max_device_hours`"
+    assert f"Ended in good order: {reason} lets it take. What is left: 14 jobs.\n" in out
     assert f"Go on with: lcma {' '.join(launch)}\n" in out
     assert len(history.store.view("attempts")) == 1

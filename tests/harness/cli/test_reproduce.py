@@ -1,4 +1,4 @@
-"""`lcma reproduce`, as it is typed, on both engines."""
+"""`lcma reproduce`."""
 
 import json
 import platform
@@ -20,25 +20,30 @@ def trained(tmp_path_factory: pytest.TempPathFactory, photos_root: Path) -> db.D
 
 
 @pytest.fixture
-def store(
+def url(
     trained: db.Database, in_tmp: Path, photos_root: Path, monkeypatch: pytest.MonkeyPatch
-) -> db.Store:
+) -> str:
     """A copy of that database as the default."""
     url = f"sqlite:///{trained.backup(in_tmp / 'copy.db')}"
     monkeypatch.setenv("LCMA_DB", url)
     monkeypatch.setenv("LCMA_DATA", str(photos_root))
-    return db.connect(url)
+    return url
 
 
-def test_what_comes_out_is_said_and_nothing_is_stored(
-    store: db.Store, lcma: Lcma, monkeypatch: pytest.MonkeyPatch
+@pytest.fixture
+def trial(url: str) -> str:
+    """The id of its trial."""
+    return str(db.connect(url).view("results").trial_id[0])
+
+
+def test_differences_are_compared_with_the_tolerance(
+    url: str, trial: str, lcma: Lcma, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """First equal to the last bit, then with a difference above and within the tolerance."""
-    trial = str(store.view("results").trial_id[0])
+    """All is equal to the last bit; then a difference is above and within the tolerance."""
     out = output_of(lcma("reproduce", trial[:8]))
     assert "\nall measures are equal to the last bit\n" in out
     execute(
-        store.url,
+        url,
         "UPDATE measurements SET value = value + 0.13 WHERE name = 'bits_per_dim'",
         "UPDATE environments SET torch = '1.0', device = 'abacus'",
     )
@@ -49,60 +54,53 @@ def test_what_comes_out_is_said_and_nothing_is_stored(
     assert "the largest difference is that of bits_per_dim: 0.13 bits/dim\n" in out
     assert "torch: 1.0 then, 2." in out
     assert f"device: abacus then, {platform.machine()}" in out, "and its maker, where known"
-    with monkeypatch.context() as patched:
-        patched.setattr("lcma.harness.terminal.LINE_SECONDS", 0.0)
-        code, out, err = lcma("reproduce", trial[:8], "--tolerance", "0.5", "--json")
-    steps = re.findall(
-        rf"^trial 1 of 1 \({trial[:8]}\), training steps, (\d+) of (\d+)$", err, re.M
-    )
+    monkeypatch.setattr("lcma.harness.terminal.LINE_SECONDS", 0.0)
+    code, out, err = lcma("reproduce", trial[:8], "--tolerance", "0.5", "--json")
+    line = rf"^trial 1 of 1 \({trial[:8]}\), training steps, (\d+) of (\d+)$"
+    steps = re.findall(line, err, re.M)
     assert steps[-1][0] == steps[-1][1], "progress without a terminal"
     report = json.loads(out)
     assert (code, report["verified"], report["equal"]) == (0, True, False)
     assert report["largest_difference"] == pytest.approx(0.13)
 
 
-def test_one_of_a_sample_that_does_not_come_out_is_exit_code_1(
+def test_a_sample_with_a_trial_that_is_not_reproduced_ends_with_code_1(
     place: Place, lcma: Lcma, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store = train(place, seeds=(0, 1))
-    (row,) = store.view("results", seed=1).to_dict("records")
-    bad = str(row["trial_id"])
+    good, bad = (store.view("results", seed=seed).iloc[0] for seed in (0, 1))
     change = "UPDATE measurements SET value = value + 1e-9 WHERE name = 'bits_per_dim' "
-    execute(store.url, f"{change} AND attempt_id = '{row['attempt_id']}'")
-    for variable, value in (("LCMA_DB", place.db), ("LCMA_DATA", place.data)):
-        monkeypatch.setenv(variable, str(value))
+    execute(store.url, f"{change} AND attempt_id = '{bad.attempt_id}'")
+    monkeypatch.setenv("LCMA_DB", place.db)
+    monkeypatch.setenv("LCMA_DATA", str(place.data))
     code, out, _ = lcma("reproduce", "--sample", "2")
     assert code == 1
     assert out.endswith("1 of 2 were reproduced, 1 of them to the last bit\n")
     code, out, _ = lcma("reproduce", "--sample", "2", "--json")
     assert code == 1
     report = {record["trial"]["trial_id"]: record["verified"] for record in json.loads(out)}
-    assert (report.pop(bad), [*report.values()]) == (False, [True])
+    assert report == {good.trial_id: True, bad.trial_id: False}
     assert output_of(lcma("reproduce", "--seed", "0"))
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["nope"], "no trial starts with 'nope'"),
-        (["TRIAL", "--tolerance", "-1"], "--tolerance -1.0 makes no sense"),
-        (["TRIAL", "--tolerance", "nan"], "--tolerance nan makes no sense"),
-        (["TRIAL", "--data", "nowhere"], "photos8"),
-        ([], "give either one trial, by the first characters of its id, or options that select"),
-        (["TRIAL", "--sample", "1"], "give either one trial"),
-        (["--sample", "0"], "--sample 0 makes no sense"),
-        (["--sample", "2"], "has 1 trial with such a result: give --sample 1 or less"),
-        (["--sample", "1", "--data", "nowhere"], "photos8"),
+        ("nope", "no trial starts with 'nope'"),
+        ("{trial} --tolerance -1", "--tolerance -1.0 makes no sense"),
+        ("{trial} --tolerance nan", "--tolerance nan makes no sense"),
+        ("{trial} --data nowhere", "photos8"),
+        ("", "give either one trial, by the first characters of its id, or options that select"),
+        ("{trial} --sample 1", "give either one trial"),
+        ("--sample 0", "--sample 0 makes no sense"),
+        ("--sample 2", "has 1 trial with such a result: give --sample 1 or less"),
+        ("--sample 1 --data nowhere", "photos8"),
     ],
 )
-def test_bad_input_is_one_line(
-    store: db.Store, lcma: Lcma, arguments: list[str], message: str
-) -> None:
-    trial = str(store.view("results").trial_id[0])
-    refused(lcma("reproduce", *(trial if word == "TRIAL" else word for word in arguments)), message)
+def test_bad_input_is_one_line(trial: str, lcma: Lcma, arguments: str, message: str) -> None:
+    refused(lcma("reproduce", *arguments.format(trial=trial).split()), message)
 
 
-def test_a_trial_without_a_result_is_one_line(store: db.Store, lcma: Lcma) -> None:
-    trial = str(store.view("results").trial_id[0])
-    execute(store.url, "DELETE FROM measurements")
+def test_a_trial_without_a_result_is_one_line(url: str, trial: str, lcma: Lcma) -> None:
+    execute(url, "DELETE FROM measurements")
     refused(lcma("reproduce", trial), f"trial {trial} has no result yet")

@@ -10,23 +10,14 @@ import typer
 from lcma.harness.cli import main as cli
 from tests.harness.cli.conftest import Lcma, refused
 
-CHOOSING = (
-    "board",
-    "budgets",
-    "curves",
-    "export",
-    "maps",
-    "measure",
-    "reproduce",
-    "samples",
-)
-ROWS = {"--sweep", "--flow", "--dataset", "--factorization", "--seed", "--where"}
+COMMANDS = ("board", "budgets", "curves", "export", "maps", "measure", "reproduce", "samples")
+OPTIONS = {"--sweep", "--flow", "--dataset", "--factorization", "--seed", "--where"}
 
 
-@pytest.mark.parametrize("name", CHOOSING)
-def test_every_command_has_all_of_them(name: str) -> None:
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_has_all_options(name: str) -> None:
     group: Any = typer.main.get_command(cli.app)
-    assert {option for param in group.commands[name].params for option in param.opts} >= ROWS
+    assert {option for param in group.commands[name].params for option in param.opts} >= OPTIONS
 
 
 @pytest.mark.parametrize(
@@ -58,27 +49,35 @@ def test_a_choice_of_nothing_is_one_line_and_leaves_no_file(
 
 
 @pytest.mark.parametrize(
-    ("chosen", "message"),
+    ("options", "message"),
     [
         ("--dataset nowhere", "with --dataset nowhere: there are "),
         ("--seed 77", "with --seed 77: there are 0"),
         ("--where recipe_id=0000", "with --where recipe_id=0000: there are "),
     ],
 )
-def test_what_there_is_in_place_of_a_wrong_choice_is_said(
-    filled_folder: Path, lcma: Lcma, chosen: str, message: str
+@pytest.mark.usefixtures("filled_folder")
+def test_a_wrong_choice_is_answered_with_the_choices(
+    lcma: Lcma, options: str, message: str
 ) -> None:
-    refused(lcma("board", *chosen.split()), message)
+    refused(lcma("board", *options.split()), message)
 
 
-def test_an_option_is_its_column(filled_folder: Path, lcma: Lcma) -> None:
-    def seen(*options: str) -> list[Any]:
-        rows = json.loads(lcma("export", "results", "--json", *options)[1])
-        at = rows["columns"].index("factorization"), rows["columns"].index("seed")
-        return sorted((row[at[0]], row[at[1]]) for row in rows["rows"])
-
-    low, channel = ("LLL", 0), ("channel", 0)
-    assert seen("--seed", "0") == seen("--where", "seed=0") == seen() == [("HHH", 0), low, channel]
-    assert seen("--factorization", "low") == seen("--where", "factorization=LLL") == [low]
-    assert seen("--factorization", "low", "--factorization", "channel") == [low, channel]
-    assert seen("--where", "trial_id=chan") == seen("--where", "trial_id=channel-0") == [channel]
+@pytest.mark.parametrize(
+    ("options", "factorizations"),
+    [
+        ("", ["HHH", "LLL", "channel"]),
+        ("--seed 0", ["HHH", "LLL", "channel"]),
+        ("--where seed=0", ["HHH", "LLL", "channel"]),
+        ("--factorization low", ["LLL"]),
+        ("--where factorization=LLL", ["LLL"]),
+        ("--factorization low --factorization channel", ["LLL", "channel"]),
+        ("--where trial_id=chan", ["channel"]),
+        ("--where trial_id=channel-0", ["channel"]),
+    ],
+)
+@pytest.mark.usefixtures("filled_folder")
+def test_an_option_is_its_column(lcma: Lcma, options: str, factorizations: list[str]) -> None:
+    table = json.loads(lcma("export", "results", "--json", *options.split())[1])
+    column = table["columns"].index("factorization")
+    assert sorted(row[column] for row in table["rows"]) == factorizations
