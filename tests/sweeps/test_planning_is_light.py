@@ -1,5 +1,4 @@
-"""Imports, help and planning need neither torch nor Ray, and a database no pandas: all answer at
-once."""
+"""Imports, help and planning need neither torch nor Ray, and a database needs no pandas."""
 
 import subprocess
 import sys
@@ -11,8 +10,8 @@ HEAVY = {"torch", "ray", "pandas", "alembic", "altair", "skimage"}
 HEAVIER = HEAVY | {"sqlalchemy", "statsmodels", "scipy", "pyarrow"}
 PLANNING = """
 from lcma.sweeps import expansion, spec
-found = expansion.expand(spec.load("demo"))
-assert found.trials and [t.id for t in found.trials] and found.pretrainings
+expansion = expansion.expand(spec.load("demo"))
+assert [trial.id for trial in expansion.trials] and expansion.pretrainings
 """
 COMMAND = """
 from lcma.harness.cli.main import main

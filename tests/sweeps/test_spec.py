@@ -1,6 +1,7 @@
 """The names and numbers in a sweep file."""
 
 import json
+from functools import partial
 from typing import Any
 
 import pytest
@@ -8,6 +9,7 @@ import pytest
 from lcma.sweeps import spec
 from lcma.sweeps.errors import UserError
 from lcma.sweeps.expansion import expand
+from tests.refusals import catch_refusal
 
 MATRIX: dict[str, Any] = {
     "flow": "realnvp",
@@ -17,16 +19,15 @@ MATRIX: dict[str, Any] = {
 }
 
 
-def checked(**changes: Any) -> spec.Spec:
+def check(**changes: Any) -> spec.Spec:
     matrix = MATRIX | {key: changes.pop(key) for key in list(changes) if key in MATRIX}
     return spec.check({"name": "x", "matrix": matrix} | changes, "mine.yaml")
 
 
 def test_one_value_stands_for_a_list_of_one() -> None:
-    assert checked().matrix.flow == ("realnvp",)
-    assert checked() == checked(flow=["realnvp"], dataset=["photos16"], budget=[100], seeds=[0])
-    assert checked(seeds=3).seeds == (0, 1, 2)
-    assert checked(seeds=[3]).seeds == (3,)
+    assert check() == check(flow=["realnvp"], dataset=["photos16"], budget=[100], seeds=[0])
+    assert check(seeds=3).seeds == (0, 1, 2)
+    assert check(seeds=[3]).seeds == (3,)
 
 
 WRONG: list[tuple[dict[str, Any], str]] = [
@@ -56,10 +57,7 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"failures": {"diverged": True}}, "`failures.diverged`: give a number of times from 0 to 10"),
     ({"failures": {"node_lost": 3}}, "`failures.node_lost`: it is `always`, not 3"),
     ({"failures": {"ooom": 1}}, "unknown key `failures.ooom`: did you mean 'oom'?"),
-    (
-        {"exclude": [{"seed": 1}, {}]},
-        "`exclude.1`: without a key it leaves out every cell: give flow",
-    ),
+    ({"exclude": [{"seed": 1}, {}]}, "`exclude.1`: without a key it leaves out every cell: give f"),
     ({"exclude": [{"flow": "glo"}]}, "`exclude.flow`: unknown flow 'glo'"),
     ({"exclude": [{"dataset": "mnist"}]}, "`exclude.dataset`: unknown data set 'mnist'"),
     ({"exclude": [{"factorization": "LXH"}]}, "`exclude.factorization`: unknown factorization"),
@@ -70,67 +68,58 @@ WRONG: list[tuple[dict[str, Any], str]] = [
 
 
 @pytest.mark.parametrize(("changes", "message"), WRONG)
-def test_what_is_wrong_is_named(changes: dict[str, Any], message: str) -> None:
-    with pytest.raises(UserError) as caught:
-        checked(**changes)
-    assert str(caught.value).startswith(f"mine.yaml: {message}")
-    assert "\n" not in str(caught.value)
+def test_a_mistake_is_named_with_its_place(changes: dict[str, Any], message: str) -> None:
+    catch_refusal(lambda: check(**changes), f"mine.yaml: {message}")
 
 
 def test_a_spec_survives_its_own_body() -> None:
-    plain = checked(seeds=[4, 2], exclude=[{"budget": 100}], resources={"gpus": 0.5})
-    assert spec.check(json.loads(plain.body), "again") == plain
+    options: dict[str, Any] = {"seeds": [4, 2], "exclude": [{"budget": 100}]}
+    options |= {"failures": {"oom": 0, "timeout": "always"}}
+    options |= {"resources": {"gpus": 0.5, "hours": 1.5, "parallel": 3}}
+    plain = check(**options)
+    assert spec.check(json.loads(plain.body), "again") == spec.with_overrides(plain) == plain
+    assert plain.failures == spec.Failures(oom=0, timeout="always")
 
 
-def test_policies_and_limits_survive_too_and_are_no_part_of_a_body_that_has_none() -> None:
-    plain = checked()
+def test_policies_and_limits_at_their_defaults_are_no_part_of_a_body() -> None:
+    plain = check()
     assert "failures" not in json.loads(plain.body)
     assert json.loads(plain.body)["resources"] == {"cpus": None, "gpus": None, "memory_gb": None}
-    assert checked(failures={"oom": 1}).body == plain.body
-    assert checked(resources={"max_device_hours": 3}).body == plain.body
-    limited = checked(
-        failures={"oom": 0, "timeout": "always"}, resources={"hours": 1.5, "parallel": 3}
-    )
-    assert spec.check(json.loads(limited.body), "again") == limited
-    assert spec.with_overrides(limited) == limited
-    assert limited.failures == spec.Failures(oom=0, timeout="always")
+    assert check(failures={"oom": 1}).body == plain.body
+    assert check(resources={"max_device_hours": 3}).body == plain.body
 
 
 def test_overrides_of_the_command_line() -> None:
-    plain = checked(seeds=4)
-    assert spec.with_overrides(plain) == plain
+    plain = check(seeds=4)
     changed = spec.with_overrides(plain, dataset="photos32,cifar10", profile="small", seeds=(7,))
     assert changed.matrix.dataset == ("photos32", "cifar10")
     assert (changed.profile, changed.seeds) == ("small", (7,))
     assert changed.matrix.factorization == plain.matrix.factorization
-    with pytest.raises(
-        UserError, match=r"command line: `matrix.dataset`: unknown data set 'photo'"
+    changed = spec.with_overrides(plain, factorization="low,keep-ad-bc")
+    assert changed.matrix.factorization == ("low", "keep-ad-bc")
+    for name, value, part in (
+        ("dataset", "photo", "unknown data set 'photo'"),
+        ("factorization", "low,lowe", "'lowe'"),
     ):
-        spec.with_overrides(plain, dataset="photo")
-    two = spec.with_overrides(plain, factorization="low,keep-ad-bc")
-    assert two.matrix.factorization == ("low", "keep-ad-bc")
-    with pytest.raises(UserError, match=r"command line: `matrix\.factorization`: .*'lowe'"):
-        spec.with_overrides(plain, factorization="low,lowe")
+        place = f"command line: `matrix.{name}`: "
+        catch_refusal(partial(spec.with_overrides, plain, **{name: value}), place, part)
 
 
-@pytest.mark.parametrize(
-    ("asked", "needed"), [({}, 0), ({"profile": "small"}, 1), ({"resources": {"gpus": 0.5}}, 0.5)]
-)
-def test_a_spec_without_gpus_takes_what_its_profile_needs(
-    asked: dict[str, Any], needed: float
-) -> None:
-    assert checked(**asked).gpus == needed
+def test_a_spec_without_gpus_takes_those_of_its_profile() -> None:
+    assert check().gpus == 0
+    assert check(profile="small").gpus == 1
+    assert check(resources={"gpus": 0.5}).gpus == 0.5
 
 
-def test_what_is_kept_enters_no_id_but_that_of_the_sweep() -> None:
-    """And that only if it is set: sweeps from before this key keep their ids."""
-    usual, explicit = checked(), checked(keep={"checkpoints": "none", "weights": True})
-    other = checked(keep={"checkpoints": "last", "weights": False, "snapshots": "all"})
-    assert usual == explicit
-    assert "keep" not in json.loads(usual.body)
-    assert json.loads(other.body)["keep"]["snapshots"] == "all"
-    assert [t.id for t in expand(usual).trials] == [t.id for t in expand(other).trials]
-    assert spec.with_overrides(other, seeds=(1,)).keep == other.keep
+def test_keep_enters_only_the_id_of_the_sweep() -> None:
+    """It does so only if it is set: sweeps from before this key keep their ids."""
+    plain, explicit = check(), check(keep={"checkpoints": "none", "weights": True})
+    changed = check(keep={"checkpoints": "last", "weights": False, "snapshots": "all"})
+    assert plain == explicit
+    assert "keep" not in json.loads(plain.body)
+    assert json.loads(changed.body)["keep"]["snapshots"] == "all"
+    assert [t.id for t in expand(plain).trials] == [t.id for t in expand(changed).trials]
+    assert spec.with_overrides(changed, seeds=(1,)).keep == changed.keep
     for wrong in ({"checkpoints": "best"}, {"snapshots": True}, {"weight": True}):
         with pytest.raises(UserError, match=r"mine\.yaml: .*`keep"):
-            checked(keep=wrong)
+            check(keep=wrong)
