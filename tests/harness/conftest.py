@@ -16,23 +16,14 @@ from lcma.harness.launch.plan import make_plan, make_works, register_plan
 from lcma.harness.place import Place
 from lcma.harness.work.units import Work
 from lcma.sweeps import spec as specs
-from tests.db.conftest import (
-    SqliteTemplates,
-    current_postgres_url,
-    filled_url,
-    new_url,
-    postgres_templates,
-    sqlite_templates,
-)
+from lcma.sweeps.settings import merge as merged
+from tests.db.conftest import SqliteTemplates
+from tests.db.conftest import current_postgres_url as current_postgres_url
+from tests.db.conftest import filled_url as filled_url
+from tests.db.conftest import new_url as new_url
+from tests.db.conftest import postgres_templates as postgres_templates
+from tests.db.conftest import sqlite_templates as sqlite_templates
 from tests.harness.bucket import VARIABLE, BucketFileSystem
-
-__all__ = [
-    "current_postgres_url",
-    "filled_url",
-    "new_url",
-    "postgres_templates",
-    "sqlite_templates",
-]
 
 SMALL: dict[str, Any] = {
     "name": "small",
@@ -58,18 +49,6 @@ SMALL: dict[str, Any] = {
 }
 
 
-def merged(base: dict[str, Any], change: dict[str, Any]) -> dict[str, Any]:
-    """``base`` with the nested ``change`` laid over it."""
-    result = dict(base)
-    for key, value in change.items():
-        old = result.get(key)
-        if isinstance(old, dict) and isinstance(value, dict):
-            result[key] = merged(old, value)
-        else:
-            result[key] = value
-    return result
-
-
 @pytest.fixture
 def small_sweep() -> dict[str, Any]:
     """The small sweep as parsed YAML, free to change."""
@@ -85,9 +64,11 @@ def photos_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def prepare_few_photos(root: Path, nth: int) -> Path:
-    """photos8 of fewer images, since what is not training costs by the image: each n-th of the test
-    part, about as few of the holdout part, and of train as few as the bar with a
-    full covariance takes."""
+    """Prepare photos8 of few images: all work except training costs by the image.
+
+    It has every n-th image of the test part, about as few of the holdout part, and as few of train
+    as the bar with a full covariance takes.
+    """
     with pytest.MonkeyPatch.context() as patch:
         whole = packaged.grid_corners
         patch.setattr(packaged, "grid_corners", lambda *size: whole(*size)[::nth])
@@ -111,19 +92,19 @@ def place(tmp_path: Path, photos_root: Path, sqlite_templates: SqliteTemplates) 
 
 
 class LocalStore:
-    """A folder of this machine as a place for files, seen from behind."""
+    """A folder of this machine as a place for files; `behind` is the folder that holds them."""
 
     def __init__(self, folder: Path) -> None:
         self.runs: Path | str = folder
         self.behind = folder
 
     def leftovers(self) -> list[Path]:
-        """What killed writers have left."""
+        """Return the files that killed writers have left."""
         return sorted(self.behind.rglob(".*.tmp"))
 
 
 class Bucket:
-    """An object store as such a place. It can go away."""
+    """An object store as a place for files. It can become unreachable."""
 
     def __init__(self, folder: Path) -> None:
         self.root = folder
@@ -132,11 +113,11 @@ class Bucket:
         (folder / "objects" / "runs").mkdir(parents=True)
 
     def leftovers(self) -> list[Path]:
-        """Uploads that were not ended."""
+        """Return the uploads that did not end."""
         return sorted(self.root.glob("uploads/*"))
 
-    def off(self, told: str = "connection refused") -> None:
-        (self.root / "away").write_text(told)
+    def off(self, message: str = "connection refused") -> None:
+        (self.root / "away").write_text(message)
 
     def on(self) -> None:
         (self.root / "away").unlink()
@@ -146,12 +127,12 @@ class Bucket:
 def bucket(
     tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
 ) -> Bucket:
-    """An object store that every process of a test sees, those too that it starts."""
+    """An object store that the test's process and its children see."""
     package = tmp_path_factory.mktemp("package")
-    told = package / "bucket-1.dist-info"
-    told.mkdir()
-    (told / "METADATA").write_text("Metadata-Version: 2.1\nName: bucket\nVersion: 1\n")
-    (told / "entry_points.txt").write_text(
+    metadata = package / "bucket-1.dist-info"
+    metadata.mkdir()
+    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: bucket\nVersion: 1\n")
+    (metadata / "entry_points.txt").write_text(
         "[fsspec.specs]\nbucket = tests.harness.bucket.BucketFileSystem\n"
     )
     paths = [str(package), str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH", "")]
@@ -173,7 +154,7 @@ def files(request: pytest.FixtureRequest, tmp_path: Path) -> LocalStore | Bucket
 
 @pytest.fixture
 def registered(place: Place) -> Callable[..., tuple[db.Store, list[Work]]]:
-    """Register the small sweep, changed as said, and hand out its store and task graph."""
+    """Register the small sweep with a change; return its store and works."""
 
     def make(change: dict[str, Any] | None = None) -> tuple[db.Store, list[Work]]:
         spec = specs.check(merged(SMALL, change or {}), "test")

@@ -1,4 +1,4 @@
-"""A launch uses the CPUs that it was given, not all of its machine."""
+"""A launch uses only the CPUs that it was given."""
 
 import os
 import subprocess
@@ -9,14 +9,7 @@ import pytest
 
 from lcma.harness.cpus import count_cpus
 
-OWN = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-
-
-def write_files(root: Path, files: dict[str, str]) -> Path:
-    for name, text in files.items():
-        (root / name).parent.mkdir(parents=True, exist_ok=True)
-        (root / name).write_text(text)
-    return root
+ALL = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
 
 
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="Linux has affinities")
@@ -28,8 +21,8 @@ from lcma.harness.launch.plan import count_slots
 from lcma.sweeps.spec import Resources
 print(count_slots(Resources(), 1), count_slots(Resources(cpus=0.5), 1))
 """
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.split() == ["1", "2"]
+    printed = subprocess.check_output([sys.executable, "-c", code], text=True)
+    assert printed.split() == ["1", "2"]
 
 
 V2 = {"proc/self/cgroup": "0::/slurm/job_7/step_batch\n"}
@@ -40,17 +33,20 @@ V1 = {"proc/self/cgroup": "9:name=systemd:/\n4:cpuset:/\n3:cpu,cpuacct:/docker/7
 @pytest.mark.parametrize(
     ("files", "cpus"),
     [
-        ({}, OWN),
-        (V2 | {"sys/fs/cgroup/slurm/job_7/step_batch/cpu.max": "max 100000\n"}, OWN),
+        ({}, ALL),
+        (V2 | {"sys/fs/cgroup/slurm/job_7/step_batch/cpu.max": "max 100000\n"}, ALL),
         (V2 | {"sys/fs/cgroup/slurm/job_7/step_batch/cpu.max": "150000 100000\n"}, 1),
         (V2 | {"sys/fs/cgroup/slurm/job_7/cpu.max": "100000 100000\n"}, 1),  # a parent's
         (V2 | {"sys/fs/cgroup/cpu.max": "20000 100000\n"}, 1),  # the host's path, in a container
-        (V2 | {"sys/fs/cgroup/cpu.max": "99900000 100000\n"}, OWN),
-        (V1 | {f"{CPU}/docker/7/cpu.cfs_{k}_us": v for k, v in (("quota", "-1"), PERIOD)}, OWN),
+        (V2 | {"sys/fs/cgroup/cpu.max": "99900000 100000\n"}, ALL),
+        (V1 | {f"{CPU}/docker/7/cpu.cfs_{k}_us": v for k, v in (("quota", "-1"), PERIOD)}, ALL),
         (V1 | {f"{CPU}/cpu.cfs_{k}_us": v for k, v in (("quota", "100000"), PERIOD)}, 1),
     ],
 )
 def test_quotas_of_control_groups_are_kept(
     tmp_path: Path, files: dict[str, str], cpus: int
 ) -> None:
-    assert count_cpus(write_files(tmp_path, files)) == cpus
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    assert count_cpus(tmp_path) == cpus

@@ -1,10 +1,11 @@
-"""The instruments against definitions written out, and on maps whose answer is known."""
+"""Statistics of maps against definitions written out, and on maps whose answer is known."""
 
 import itertools
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
@@ -19,6 +20,7 @@ from lcma.harness.results.map_statistics import (
     make_kept_masks,
 )
 from lcma.models.factorization import make_tables, surviving_ids
+from lcma.models.layers import Squeeze
 from lcma.sweeps.factorizations import FIXED, is_word, words
 
 SHAPE = (3, 8, 8)
@@ -62,12 +64,12 @@ def test_mask_share_of_known_maps() -> None:
     st.floats(0.1, 10),
     arrays(np.float64, (2, 2, 3), elements=st.floats(-5, 5)),
 )
-def test_mask_share_knows_neither_scale_nor_what_a_window_has_in_common(
+def test_mask_share_ignores_the_scale_and_the_mean_of_each_window(
     values: Map, scale: float, common: Map
 ) -> None:
     share = compute_mask_share(values)
     moved = scale * values + common.repeat(2, axis=1).repeat(2, axis=2)
-    inside = values - np.asarray(values).mean()
+    inside = values - values.mean()
     if share is None or float(np.square(inside).sum()) < 1e-6:
         return
     assert 0 <= share <= 1 + 1e-12
@@ -75,19 +77,14 @@ def test_mask_share_knows_neither_scale_nor_what_a_window_has_in_common(
 
 
 def test_mask_share_by_chance_is_its_mean_where_positions_are_exchangeable() -> None:
-    shares = [compute_mask_share(noise(seed, (1, 4, 4))) for seed in range(4000)]
-    found = np.array(shares, dtype=float)
+    shares = np.array([compute_mask_share(noise(seed, (1, 4, 4))) for seed in range(4000)])
     expected = expected_mask_share((1, 4, 4))
     assert expected == 0.25
-    assert abs(found.mean() - expected) < 4 * found.std() / np.sqrt(len(found))
+    assert abs(shares.mean() - expected) < 4 * shares.std() / np.sqrt(4000)
 
 
 @pytest.mark.parametrize("split", [1, 2, 3])
 def test_the_squeezed_layout_is_that_of_the_flow_without_splits(split: int) -> None:
-    import torch
-
-    from lcma.models.layers import Squeeze
-
     moved = torch.from_numpy(noise())[None]
     for _ in range(split - 1):
         moved = Squeeze().reorder(moved)
@@ -95,48 +92,49 @@ def test_the_squeezed_layout_is_that_of_the_flow_without_splits(split: int) -> N
     assert np.array_equal(lay_out_map(noise(), split, "flat"), noise())
 
 
-def test_a_maps_statistics() -> None:
+def test_the_statistics_of_a_map() -> None:
     values = np.zeros((1, 2, 4))
     values[0, :, :2] = [[4.0, 1.0], [3.0, 0.0]]  # ranks two and three are 2 apart
     values[0, :, 2:] = [[5.0, 5.0], [5.0, 5.0]]  # all four tie
     errors = np.full(values.shape, 0.5)
-    found = compute_map_statistics(values, errors, 1, "squeezed")
-    assert found.tied == 0.5
-    assert found.rank_gap == 1.0, "the median of 2 and 0"
-    assert found.standard_error == 0.5
-    assert found.error_to_gap == 0.5
-    assert found.unresolved == 0.5, "2 is above twice 0.5 * sqrt(2), 0 is not"
+    statistics = compute_map_statistics(values, errors, 1, "squeezed")
+    assert statistics.tied == 0.5
+    assert statistics.rank_gap == 1.0, "the median of 2 and 0"
+    assert statistics.standard_error == 0.5
+    assert statistics.error_to_gap == 0.5
+    assert statistics.unresolved == 0.5, "2 is above twice 0.5 * sqrt(2), 0 is not"
     wide = compute_map_statistics(values, 1.5 * errors, 1, "squeezed")
     assert wide.unresolved == 1.0
 
 
 def test_unknown_errors_leave_gaps_as_they_are() -> None:
     errors = np.full(SHAPE, np.nan)
-    found = compute_map_statistics(noise(), errors, 1, "squeezed")
-    assert (found.standard_error, found.error_to_gap, found.unresolved) == (None, None, None)
-    assert found.rank_gap == compute_map_statistics(noise(), np.ones(SHAPE), 1, "flat").rank_gap > 0
+    unknown = compute_map_statistics(noise(), errors, 1, "squeezed")
+    assert (unknown.standard_error, unknown.error_to_gap, unknown.unresolved) == (None, None, None)
+    known = compute_map_statistics(noise(), np.ones(SHAPE), 1, "flat")
+    assert unknown.rank_gap == known.rank_gap > 0
 
 
-def of(name: str, maps: Any = (), halves: Any = ()) -> list[Any]:
-    found = make_tables(name, SHAPE, 2, seed=0, maps=maps)
-    return compute_table_statistics(name, found, SHAPE, maps=maps, halves=halves)
+def compute_statistics(name: str, maps: Any = (), halves: Any = ()) -> list[Any]:
+    """Return the statistics of both tables of a factorization."""
+    tables = make_tables(name, SHAPE, 2, seed=0, maps=maps)
+    return compute_table_statistics(name, tables, SHAPE, maps=maps, halves=halves)
 
 
 def test_the_checkerboards_are_themselves() -> None:
-    for one, other in (("even", "odd"), ("odd", "even")):
-        for split in of(f"checkerboard-{one}"):
-            own, others = getattr(split, f"iou_{one}"), getattr(split, f"iou_{other}")
-            assert (own, others) == (1.0, 0.0)
+    for name, overlaps in (("even", (1.0, 0.0)), ("odd", (0.0, 1.0))):
+        for split in compute_statistics(f"checkerboard-{name}"):
+            assert (split.iou_even, split.iou_odd) == overlaps
             assert (split.purity, split.channel_purity) == (1.0, 1.0)
             assert (split.tied, split.agreement, split.mask_share) == (None, None, None)
 
 
-def test_a_lattice_that_differs_by_channel_is_pure_in_each_channel_alone() -> None:
+def test_a_lattice_that_differs_by_channel_is_pure_only_in_each_channel() -> None:
     values = np.zeros(SHAPE)
     values[0, ::2] = 1  # rows, columns and diagonal: three patterns
     values[1, :, ::2] = 1
     values[2, ::2, ::2] = values[2, 1::2, 1::2] = 1
-    first = of("LL", [values, values])[0]
+    first = compute_statistics("LL", [values, values])[0]
     assert first.purity == pytest.approx(1 / 3)
     assert first.channel_purity == 1.0
     assert first.mask_share == pytest.approx(1)
@@ -144,39 +142,37 @@ def test_a_lattice_that_differs_by_channel_is_pure_in_each_channel_alone() -> No
 
 def test_agreement_of_halves_is_the_overlap_of_their_own_tables() -> None:
     maps = [noise(1), noise(2)]
-    same = [(m, m) for m in maps]
-    assert [s.agreement for s in of("LH", maps, same)] == [1.0, 1.0]
-    other = [(m, noise(k + 5)) for k, m in enumerate(maps)]
-    expected = []
-    for half in zip(*other, strict=True):
-        found = make_tables("LH", SHAPE, 2, maps=half)
-        expected.append([set(ids.ravel()) for ids in surviving_ids(found, SHAPE)[1:]])
-    ious = [len(a & b) / len(a | b) for a, b in zip(*expected, strict=True)]
-    assert [s.agreement for s in of("LH", maps, other)] == pytest.approx(ious)
+    equal = [(m, m) for m in maps]
+    assert [split.agreement for split in compute_statistics("LH", maps, equal)] == [1.0, 1.0]
+    unequal = [(m, noise(k + 5)) for k, m in enumerate(maps)]
+    kept = []
+    for half in zip(*unequal, strict=True):
+        tables = make_tables("LH", SHAPE, 2, maps=half)
+        kept.append([set(ids.ravel()) for ids in surviving_ids(tables, SHAPE)[1:]])
+    ious = [len(a & b) / len(a | b) for a, b in zip(*kept, strict=True)]
+    statistics = compute_statistics("LH", maps, unequal)
+    assert [split.agreement for split in statistics] == pytest.approx(ious)
     assert ious[1] < ious[0] < 0.6
 
 
 def test_a_half_without_images_agrees_with_nothing() -> None:
     maps = [noise(1), noise(2)]
     halves = [(m, np.full(SHAPE, np.nan)) for m in maps]
-    assert [s.agreement for s in of("LH", maps, halves)] == [None, None]
+    assert [split.agreement for split in compute_statistics("LH", maps, halves)] == [None, None]
 
 
 def test_ties_are_those_of_the_windows_that_the_split_sees() -> None:
     tied = np.round(noise(4))
-    found = of("LL", [tied, tied])
-    assert 0 < found[0].tied < 1
-    everywhere = of("LL", [np.zeros(SHAPE), np.zeros(SHAPE)])
-    assert [s.tied for s in everywhere] == [1.0, 1.0]
-    assert [s.mask_share for s in everywhere] == [None, None]
+    assert 0 < compute_statistics("LL", [tied, tied])[0].tied < 1
+    everywhere = compute_statistics("LL", [np.zeros(SHAPE), np.zeros(SHAPE)])
+    assert [(split.tied, split.mask_share) for split in everywhere] == [(1.0, None)] * 2
 
 
 @pytest.mark.parametrize("name", [n for n in (*FIXED, *words(2)) if n != "none"])
 def test_kept_masks_are_what_the_flow_keeps(name: str) -> None:
     maps = [noise(1), noise(2)] if is_word(name) else ()
-    found = make_tables(name, SHAPE, 2, seed=0, maps=maps)
-    masks = make_kept_masks(found, SHAPE)
-    assert [int(m.sum()) for m in masks] == [96, 48]
-    assert not (masks[1] & ~masks[0]).any(), "what is there later was there before"
-    for mask, ids in zip(masks, surviving_ids(found, SHAPE)[1:], strict=True):
+    tables = make_tables(name, SHAPE, 2, seed=0, maps=maps)
+    masks = make_kept_masks(tables, SHAPE)
+    assert [int(mask.sum()) for mask in masks] == [96, 48]
+    for mask, ids in zip(masks, surviving_ids(tables, SHAPE)[1:], strict=True):
         assert set(np.flatnonzero(mask)) == set(ids.ravel())

@@ -8,9 +8,7 @@ import pytest
 from lcma.harness.terminal import Console, read_user_name
 
 
-def test_a_status_prints_lines_where_there_is_no_terminal(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_without_a_terminal_a_status_prints_lines(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("lcma.harness.terminal.LINE_SECONDS", 0.1)
     out = io.StringIO()
     console = Console(file=out)

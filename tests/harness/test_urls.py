@@ -26,7 +26,7 @@ URLS = [
 
 
 @pytest.mark.parametrize(("url", "shown", "hidden"), URLS)
-def test_what_is_shown_of_a_url(url: str, shown: str, hidden: tuple[str, ...]) -> None:
+def test_a_url_is_shown_without_its_secrets(url: str, shown: str, hidden: tuple[str, ...]) -> None:
     assert hide_secrets(url) == shown
     assert set(hidden) <= set(list_secrets(url))
     assert not any(secret in shown.split("://", 1)[1] for secret in hidden if len(secret) > 1)

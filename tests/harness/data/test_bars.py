@@ -223,11 +223,11 @@ def test_codec_bars_are_the_bytes_of_lossless_files(
 
 def test_one_image_or_one_photograph_has_no_standard_error(tmp_path: Path) -> None:
     train = draw_correlated(40, 0, (3, 2, 2))
-    one = compute_bars(make_prepared_set(tmp_path / "one", train, train[:1]))
+    single = compute_bars(make_prepared_set(tmp_path / "single", train, train[:1]))
     same = compute_bars(make_prepared_set(tmp_path / "same", train, train[:9], np.zeros(9)))
-    for bar in (*one, *same):
+    for bar in (*single, *same):
         assert bar.standard_error is None
-    assert one[0].bits_per_dim is not None
+    assert single[0].bits_per_dim is not None
 
 
 def test_codecs_compress_evenly_spaced_images_of_a_large_part(

@@ -29,16 +29,17 @@ def lite0() -> features.Features:
     return load_lite0()
 
 
-def two_sets() -> tuple[Tensor, Tensor]:
-    state = np.random.RandomState(0)
-    first = torch.from_numpy(state.normal(0, 1, (40, 16)))
-    return first, torch.from_numpy(state.normal(0.3, 1.2, (40, 16)))
+def draw_features() -> tuple[Tensor, Tensor]:
+    """Return the features of two sets of 40 images."""
+    random = np.random.RandomState(0)
+    first = torch.from_numpy(random.normal(0, 1, (40, 16)))
+    return first, torch.from_numpy(random.normal(0.3, 1.2, (40, 16)))
 
 
 def test_the_distances_are_those_of_torchmetrics() -> None:
     """By `poly_mmd` and `_compute_fid` of torchmetrics 1.9.0."""
-    assert kernel_distance(*two_sets()).value == pytest.approx(0.6232319480587263, rel=1e-12)
-    assert frechet_distance(*two_sets()).value == pytest.approx(8.16829794515742, rel=1e-9)
+    assert kernel_distance(*draw_features()).value == pytest.approx(0.6232319480587263, rel=1e-12)
+    assert frechet_distance(*draw_features()).value == pytest.approx(8.16829794515742, rel=1e-9)
 
 
 @pytest.mark.parametrize(
@@ -56,14 +57,14 @@ def test_the_features_of_a_picture_never_change(
 
 def test_the_error_of_a_distance_is_that_of_ten_parts() -> None:
     """A part has every tenth image. With fewer than two images a part there is no error."""
-    first, second = two_sets()
+    first, second = draw_features()
     parts = [kernel_distance(first[k:40:10], second[k:40:10]).value for k in range(10)]
     distance = kernel_distance(first, second)
     assert distance.standard_error == pytest.approx(np.std(parts, ddof=1) / np.sqrt(10))
     assert np.isnan(kernel_distance(first[:19], second).standard_error)
 
 
-def test_features_are_of_any_size_and_of_grey_images(lite0) -> None:
+def test_images_may_be_grey_or_of_any_size(lite0) -> None:
     before = torch.get_rng_state()
     x = torch.randint(0, 256, (3, 1, 8, 8), generator=torch.Generator().manual_seed(0))
     vectors = lite0(x.byte())
@@ -74,21 +75,17 @@ def test_features_are_of_any_size_and_of_grey_images(lite0) -> None:
 
 
 def test_protocols_that_differ_have_other_names() -> None:
-    other = LITE0.model_copy(update={"sha256": "0" * 64})
     protocols = [
         SampleProtocol(),
         SampleProtocol(sampling=Sampling(samples=40)),
         SampleProtocol(sampling=Sampling(seed=1)),
         SampleProtocol(extractor=LITE0),
-        SampleProtocol(extractor=other),
+        SampleProtocol(extractor=LITE0.model_copy(update={"sha256": "0" * 64})),
         SampleProtocol(extractor=LITE0.model_copy(update={"size": 96})),
         SampleProtocol(extractor=LITE0, sampling=Sampling(temperature=0.7)),
     ]
-    assert (
-        len({protocol.name for protocol in protocols})
-        == len({protocol.body for protocol in protocols})
-        == 7
-    )
+    assert len({protocol.name for protocol in protocols}) == 7
+    assert len({protocol.body for protocol in protocols}) == 7
     assert protocols[0].name == "plain"
     assert LITE0.sha256 in protocols[3].body
 
@@ -141,6 +138,6 @@ def test_another_file_is_refused_and_no_code_of_it_is_run(
         torch.save(content, path)
     with pytest.raises(UserError, match=r"another network|not a file of PyTorch weights"):
         load_inception(path, hashlib.sha256(path.read_bytes()).hexdigest())
-    assert [one.name for one in tmp_path.iterdir()] == ["weights.pth"]
+    assert [path.name for path in tmp_path.iterdir()] == ["weights.pth"]
     with pytest.raises(UserError, match="cannot read the weights"):
         load_inception(Path("missing.pth"), "0" * 64)

@@ -23,9 +23,10 @@ MODEL = catalog.recipe("realnvp", "photos8", "tiny").model
 
 
 def measure(flow: models.Flow, prepared: data.PreparedSet, sampling: Sampling | None = None):
-    """`swd` of a flow's samples."""
-    measure = SampleMeasure("swd", sampling)
-    return take_measures([measure], TrainedFlow(flow, MODEL, prepared, 0, CPU))
+    """Return the measurements of `swd` of a flow's samples, by name."""
+    trained = TrainedFlow(flow, MODEL, prepared, 0, CPU)
+    measurements = take_measures([SampleMeasure("swd", sampling)], trained)
+    return {measurement.name: measurement for measurement in measurements}
 
 
 @pytest.fixture(autouse=True)
@@ -36,9 +37,8 @@ def _forget_controls(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def prepared(few_photos_root: Path, tmp_path: Path) -> data.PreparedSet:
     """A copy of a small photos8, without controls that another test measured."""
-    shutil.copytree(
-        few_photos_root, tmp_path / "data", ignore=shutil.ignore_patterns(CONTROLS_FILE)
-    )
+    without_controls = shutil.ignore_patterns(CONTROLS_FILE)
+    shutil.copytree(few_photos_root, tmp_path / "data", ignore=without_controls)
     return data.load("photos8", tmp_path / "data")
 
 
@@ -66,29 +66,20 @@ def test_samples_that_overflow_are_counted(prepared) -> None:
     with torch.no_grad():
         for parameter in broken.parameters():
             parameter.fill_(50.0)
-    by_name = {measurement.name: measurement for measurement in measure(broken, prepared)}
-    counts = prepared.manifest.counts
-    assert (
-        by_name["swd_overflow"].value
-        == by_name["swd_overflow"].images
-        == max(counts.test, counts.holdout)
-    )
-    assert by_name["swd"].value > by_name["swd_noise_20"].value
+    measurements = measure(broken, prepared)
+    counts, overflow = prepared.manifest.counts, measurements["swd_overflow"]
+    assert overflow.value == overflow.images == max(counts.test, counts.holdout)
+    assert measurements["swd"].value > measurements["swd_noise_20"].value
 
 
 def test_each_part_has_its_value_and_the_controls_are_stored(flow, prepared) -> None:
     measurements = measure(flow, prepared)
-    by_name = {measurement.name: measurement for measurement in measurements}
-    assert {*by_name} == {
-        "swd",
-        "holdout_swd",
-        "swd_overflow",
-        *(f"swd_{control}" for control in CONTROLS),
-    }
+    controls = {f"swd_{control}" for control in CONTROLS}
+    assert {*measurements} == {"swd", "holdout_swd", "swd_overflow", *controls}
     counts = prepared.manifest.counts
-    assert by_name["swd"].images == min(500, counts.test)
-    assert by_name["holdout_swd"].images == min(500, counts.holdout)
-    assert by_name["swd"].value != by_name["holdout_swd"].value
+    assert measurements["swd"].images == min(500, counts.test)
+    assert measurements["holdout_swd"].images == min(500, counts.holdout)
+    assert measurements["swd"].value != measurements["holdout_swd"].value
     path = prepared.folder / CONTROLS_FILE
     content = path.read_bytes()
     assert measure(flow, prepared) == measurements
@@ -102,8 +93,8 @@ def test_each_part_has_its_value_and_the_controls_are_stored(flow, prepared) -> 
         measure(flow, prepared)
     del changed["seal"]
     path.write_text(json.dumps({**changed, "seal": hash_fields(changed)}), encoding="utf-8")
-    again = {measurement.name: measurement for measurement in measure(flow, prepared)}
-    assert (again["swd_null"].value, again["swd_null"].standard_error) == (1.5, 0.25)
+    null = measure(flow, prepared)["swd_null"]
+    assert (null.value, null.standard_error) == (1.5, 0.25)
 
 
 @pytest.mark.parametrize("content", [b"{}", b'{"digest": "0", "controls": {}}'])
@@ -118,10 +109,6 @@ def test_a_file_of_other_controls_is_replaced(flow, prepared, content: bytes) ->
 
 
 def test_other_numbers_of_samples_have_other_controls(flow, prepared) -> None:
-    few, many = (measure(flow, prepared, sampling) for sampling in (Sampling(samples=20), None))
-    by_name = [
-        {measurement.name: measurement for measurement in measurements}
-        for measurements in (few, many)
-    ]
-    assert by_name[0]["swd_null"].images == 20
-    assert by_name[0]["swd_null"].value != by_name[1]["swd_null"].value
+    few = measure(flow, prepared, Sampling(samples=20))["swd_null"]
+    assert few.images == 20
+    assert few.value != measure(flow, prepared)["swd_null"].value

@@ -1,6 +1,7 @@
-"""The sliced Wasserstein distance: known values, what it ignores, and what it detects."""
+"""The sliced Wasserstein distance: known values, invariances, and what it detects."""
 
 import math
+from functools import partial
 
 import numpy as np
 import pytest
@@ -11,17 +12,15 @@ from torch import Tensor
 from lcma.harness.measure.controls import sample_gaussian
 from lcma.harness.measure.wasserstein import Distance, count_levels, sliced_wasserstein
 
-
-def distance(images: Tensor, real: Tensor, seed: int = 0) -> Distance:
-    return sliced_wasserstein(images, real, seed=seed)
+distance = partial(sliced_wasserstein, seed=0)
 
 
-def flat_images(levels: Tensor, side: int = 5) -> Tensor:
-    """Return images (N, 1, side, side), each of one level."""
+def make_flat_images(levels: Tensor, side: int = 5) -> Tensor:
+    """Return images (N, 1, side, side), each of one brightness."""
     return levels.float().view(-1, 1, 1, 1).expand(-1, 1, side, side)
 
 
-def mean_of_flat(dimensions: int) -> float:
+def compute_flat_factor(dimensions: int) -> float:
     """Return the mean of |sum of a random unit vector|, by which a flat patch is multiplied."""
     ratio = math.lgamma(dimensions / 2) - math.lgamma((dimensions + 1) / 2)
     return math.sqrt(dimensions / math.pi) * math.exp(ratio)
@@ -30,35 +29,34 @@ def mean_of_flat(dimensions: int) -> float:
 @pytest.fixture(scope="module")
 def crops() -> tuple[Tensor, Tensor]:
     """Two sets of 16 x 16 crops of the same photographs, (120, 3, 16, 16) each."""
-    state = np.random.RandomState(0)
-    pictures = []
-    for picture in (photographs.astronaut(), photographs.coffee(), photographs.chelsea()):
-        small = picture[: picture.shape[0] // 2 * 2, : picture.shape[1] // 2 * 2]
+    random = np.random.RandomState(0)
+    crops = []
+    for photograph in (photographs.astronaut(), photographs.coffee(), photographs.chelsea()):
+        small = photograph[: photograph.shape[0] // 2 * 2, : photograph.shape[1] // 2 * 2]
         small = small.reshape(len(small) // 2, 2, -1, 2, 3).mean((1, 3)).round()
         for _ in range(80):
-            y, x = (state.randint(side - 16) for side in small.shape[:2])
-            pictures.append(small[y : y + 16, x : x + 16].transpose(2, 0, 1))
-    order = state.permutation(len(pictures))[:240]
-    both = torch.from_numpy(np.stack(pictures)[order])
+            y, x = (random.randint(side - 16) for side in small.shape[:2])
+            crops.append(small[y : y + 16, x : x + 16].transpose(2, 0, 1))
+    both = torch.from_numpy(random.permutation(crops))
     return both[:120], both[120:]
 
 
 def test_two_shifted_sets_of_numbers_have_the_distance_of_their_shift() -> None:
     levels = torch.linspace(10, 200, 60, dtype=torch.float64)
-    shifted = distance(flat_images(levels + 20), flat_images(levels))
-    expected = 1000 * 20 / float(levels.std(correction=0)) * mean_of_flat(25)
+    shifted = distance(make_flat_images(levels + 20), make_flat_images(levels))
+    expected = 1000 * 20 / float(levels.std(correction=0)) * compute_flat_factor(25)
     assert shifted.value == pytest.approx(expected, rel=0.1)  # 512 directions: within 3 %
 
 
 def test_both_sets_are_normalized_by_the_moments_of_the_real_one() -> None:
-    """By its own moments each of these sets would be the other."""
+    """Normalized by its own moments, each of these sets would equal the other."""
     levels = torch.linspace(40, 160, 50, dtype=torch.float64)
-    real = flat_images(levels)
+    real = make_flat_images(levels)
     half, double = ((levels - 100) * by + 100 for by in (0.5, 2.0))
     deviation = float(levels.std(correction=0))
-    expected = 1000 * float((levels - 100).abs().mean()) / deviation * mean_of_flat(25)
-    assert distance(flat_images(double), real).value == pytest.approx(expected, rel=0.1)
-    assert distance(flat_images(half), real).value == pytest.approx(expected / 2, rel=0.1)
+    expected = 1000 * float((levels - 100).abs().mean()) / deviation * compute_flat_factor(25)
+    assert distance(make_flat_images(double), real).value == pytest.approx(expected, rel=0.1)
+    assert distance(make_flat_images(half), real).value == pytest.approx(expected / 2, rel=0.1)
 
 
 @pytest.mark.parametrize("side", [8, 16, 32])
@@ -72,7 +70,7 @@ def test_the_order_of_a_set_does_not_matter(side: int) -> None:
         assert distance(x.flip(3)[order], x).value == pytest.approx(other, rel=1e-4)
 
 
-def test_levels_and_scale_of_both_do_not_matter(crops) -> None:
+def test_brightness_and_contrast_of_both_sets_do_not_matter(crops) -> None:
     first, second = crops
     expected = distance(first, second).value
     assert distance(first + 30, second + 30).value == pytest.approx(expected, rel=1e-3)
@@ -103,6 +101,6 @@ def test_sets_of_other_shapes_are_refused(shapes) -> None:
 
 
 def test_constant_real_images_give_a_number() -> None:
-    flat = flat_images(torch.full((30,), 128.0), 8)
+    flat = make_flat_images(torch.full((30,), 128.0), 8)
     assert distance(flat, flat) == Distance(0.0, 0.0)
     assert math.isfinite(distance(flat + 1, flat).value)

@@ -3,12 +3,14 @@
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from torch import Tensor
 
 from lcma.harness.train.batches import Images
 from lcma.harness.train.checkpoint import CheckpointFolder
@@ -17,9 +19,31 @@ from lcma.models import Flow, build, build_nms
 from lcma.sweeps.recipe import Model, Optimization, Training
 
 CPU = torch.device("cpu")
+SHORT: dict[str, dict[str, int]] = {
+    "realnvp": {"checkerboard_couplings": 1, "channel_couplings": 1, "last_couplings": 1},
+    "glow": {"steps": 1},
+    "iresnet": {"blocks": 1},
+    "resflow": {"blocks": 1},
+}
+"""A layer of each kind in each scale: a step costs by the layer."""
 
 
-def model(norm: str = "batch", *, splits: int = 1) -> Model:
+def copy_weights(trainer: Trainer) -> dict[str, Tensor]:
+    """Return copies of weights, averages and moments."""
+    tensors = {f"flow {k}": v for k, v in trainer.flow.state_dict().items()}
+    tensors |= {f"average {k}": v for k, v in trainer.evaluated.state_dict().items()}
+    for index, moments in trainer.optimizer.state_dict()["state"].items():
+        tensors |= {f"{kind} {index}": value for kind, value in moments.items()}
+    return {name: tensor.clone() for name, tensor in tensors.items()}
+
+
+def list_unequal(first: dict[str, Tensor], second: dict[str, Tensor]) -> list[str]:
+    """Return the names of tensors that differ in a bit."""
+    assert first.keys() == second.keys()
+    return [name for name in first if not torch.equal(first[name], second[name])]
+
+
+def make_model(norm: str = "batch", *, splits: int = 1) -> Model:
     return Model.model_validate(
         {
             "flow": "realnvp",
@@ -29,26 +53,26 @@ def model(norm: str = "batch", *, splits: int = 1) -> Model:
             "architecture": {
                 "width": 4,
                 "blocks": 1,
-                "checkerboard_couplings": 1,
-                "channel_couplings": 1,
-                "last_couplings": 1,
                 "flow_norm": norm,
                 "net_norm": "batch" if norm == "batch" else "none",
+                **SHORT["realnvp"],
             },
         }
     )
 
 
-def pixels(count: int, seed: int = 0) -> np.ndarray[Any, np.dtype[np.uint8]]:
-    """Smooth-ish images, so that there is something to learn."""
-    state = np.random.RandomState(seed)
-    base = state.randint(40, 200, (count, 1, 1, 1))
-    return np.clip(base + state.normal(0, 15, (count, 1, 8, 8)), 0, 255).astype(np.uint8)
+def make_pixels(
+    count: int, seed: int = 0, channels: int = 1
+) -> np.ndarray[Any, np.dtype[np.uint8]]:
+    """Return fairly smooth images, so that there is something to learn."""
+    random = np.random.RandomState(seed)
+    base = random.randint(40, 200, (count, channels, 1, 1))
+    return np.clip(base + random.normal(0, 15, (count, channels, 8, 8)), 0, 255).astype(np.uint8)
 
 
 @dataclass
 class Run:
-    """A trainer in a folder, with what it told its caller."""
+    """A trainer in a folder, with the metrics and the progress that it reported."""
 
     trainer: Trainer
     folder: CheckpointFolder
@@ -58,7 +82,7 @@ class Run:
     def go(
         self, until: int, *, stop_at: int | None = None, checkpoint_seconds: float | None = None
     ) -> bool:
-        """Train from the newest checkpoint; whether the run came to its end.
+        """Train from the newest checkpoint; return True if the run came to its end.
 
         ``stop_at`` is the step before which the caller asks it to stop.
         """
@@ -76,7 +100,7 @@ class Run:
         return True
 
     def _metric(self, name: str, step: int, value: float) -> None:
-        assert self.metrics.setdefault((name, step), value) == value, "told otherwise before"
+        assert self.metrics.setdefault((name, step), value) == value, "not as reported before"
 
 
 @dataclass(frozen=True)
@@ -86,22 +110,22 @@ class Workshop:
     place: Path
 
     def flow(self, norm: str = "batch", *, seed: int = 0, splits: int = 1) -> Flow:
-        return build(model(norm, splits=splits), "checkerboard-even", seed=seed)
+        return build(make_model(norm, splits=splits), "checkerboard-even", seed=seed)
 
     def nms(self, norm: str = "actnorm", *, splits: int = 2) -> Flow:
-        return build_nms(model(norm, splits=splits), seed=0)
+        return build_nms(make_model(norm, splits=splits), seed=0)
 
     def images(self, count: int = 40, seed: int = 0) -> Images:
-        return Images(pixels(count, seed), CPU)
+        return Images(make_pixels(count, seed), CPU)
 
     def folder(self, name: str, *, newest: int = 2) -> CheckpointFolder:
         return CheckpointFolder(self.place / name, newest=newest)
 
     def pretraining(self, name: str, *, norm: str = "actnorm", **optimization: Any) -> Run:
-        asked = {"learning_rate": 1e-3, "batch": 8, "warmup": 5} | optimization
+        settings = {"learning_rate": 1e-3, "batch": 8, "warmup": 5}
         trainer = Trainer(
             flow=self.nms(norm),
-            optimization=Optimization.model_validate(asked),
+            optimization=Optimization.model_validate(settings | optimization),
             seed=4,
             images=self.images(),
         )
@@ -110,21 +134,16 @@ class Workshop:
     def training(
         self, name: str, *, flow: Flow | None = None, training: Any = None, **optimization: Any
     ) -> Run:
-        """With an average, flips, clipping, L2 and a choice by the holdout part."""
-        asked = {"learning_rate": 3e-3, "batch": 8, "flips": True, "clip": 1.0, "l2": 1e-4}
-        wanted = {
-            "steps": 40,
-            "ema": 0.9,
-            "select": "best",
-            "holdout_every": 10,
-            "schedule": "cosine",
-        }
+        """Return a run with an average, flips, clipping, L2 and a choice by the holdout part."""
+        settings = {"learning_rate": 3e-3, "batch": 8, "flips": True, "clip": 1.0, "l2": 1e-4}
+        choice = {"select": "best", "holdout_every": 10}
+        defaults = {"steps": 40, "ema": 0.9, "schedule": "cosine", **choice}
         trainer = Trainer(
             flow=self.flow() if flow is None else flow,
-            optimization=Optimization.model_validate(asked | optimization),
+            optimization=Optimization.model_validate(settings | optimization),
             seed=4,
             images=self.images(),
-            training=Training.model_validate(wanted | (training or {})),
+            training=Training.model_validate(defaults | (training or {})),
             holdout=self.images(20, seed=1),
         )
         return Run(trainer, self.folder(name))
@@ -151,17 +170,15 @@ def workshop(tmp_path: Path) -> Workshop:
 
 @pytest.fixture(scope="session")
 def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Run]:
-    """A run of 40 steps by kind, left alone."""
-    found: dict[str, Run] = {}
+    """A function that returns an uninterrupted run of 40 steps of a kind."""
     workshop = Workshop(tmp_path_factory.mktemp("undisturbed"))
 
-    def run(kind: str) -> Run:
-        if kind not in found:
-            made: Run = getattr(workshop, kind)(kind)
-            with pytest.MonkeyPatch.context() as patch:  # however slow the machine is
-                patch.setattr("lcma.harness.train.trainer._MIN_PAUSE", math.inf)
-                assert made.go(40)
-            found[kind] = made
-        return found[kind]
+    @cache
+    def train(kind: str) -> Run:
+        run: Run = getattr(workshop, kind)(kind)
+        with pytest.MonkeyPatch.context() as patch:  # however slow the machine is
+            patch.setattr("lcma.harness.train.trainer._MIN_PAUSE", math.inf)
+            assert run.go(40)
+        return run
 
-    return run
+    return train

@@ -18,20 +18,20 @@ def make_optimization(**changes: Any) -> Optimization:
     return Optimization.model_validate({"learning_rate": 1e-3, "batch": 4} | changes)
 
 
-def images(count: int = 200, size: int = 6) -> Tensor:
-    drawn = np.random.RandomState(0).randint(1, 256, (count, 2, size, size))
-    return torch.from_numpy(drawn.astype(np.uint8))
+def make_images() -> Tensor:
+    pixels = np.random.RandomState(0).randint(1, 256, (200, 2, 6, 6))
+    return torch.from_numpy(pixels.astype(np.uint8))
 
 
-def draw(optimization: Optimization, x: Tensor, seed: int = 0) -> Tensor:
+def augment_images(optimization: Optimization, x: Tensor, seed: int = 0) -> Tensor:
     return augment(x, optimization, torch.Generator().manual_seed(seed))
 
 
 @pytest.mark.parametrize("fill", MODES)
 @pytest.mark.parametrize("limit", [1, 3])
 def test_every_image_is_one_of_its_shifts(fill: str, limit: int) -> None:
-    x = images()
-    shifted = draw(make_optimization(shift=limit, shift_fill=fill), x)
+    x = make_images()
+    shifted = augment_images(make_optimization(shift=limit, shift_fill=fill), x)
     assert shifted.dtype == torch.uint8
     seen = set()
     for before, after in zip(x.numpy(), shifted.numpy(), strict=True):
@@ -48,11 +48,11 @@ def test_every_image_is_one_of_its_shifts(fill: str, limit: int) -> None:
 
 
 def test_the_same_generator_gives_the_same_images() -> None:
-    optimization, x = make_optimization(shift=2, flips=True), images()
-    assert torch.equal(draw(optimization, x), draw(optimization, x))
-    assert not torch.equal(draw(optimization, x), draw(optimization, x, seed=1))
+    optimization, x = make_optimization(shift=2, flips=True), make_images()
+    assert torch.equal(augment_images(optimization, x), augment_images(optimization, x))
+    assert not torch.equal(augment_images(optimization, x), augment_images(optimization, x, seed=1))
 
 
 def test_without_augmentation_images_stay_as_they_are() -> None:
-    x = images()
-    assert draw(make_optimization(), x) is x
+    x = make_images()
+    assert augment_images(make_optimization(), x) is x

@@ -19,29 +19,29 @@ seeds = st.integers(0, 2**31 - 1)
 DEVICES = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
 
 
-def laid_out(order: BatchOrder, steps: int) -> np.ndarray[Any, np.dtype[np.int64]]:
+def concatenate(order: BatchOrder, steps: int) -> np.ndarray[Any, np.dtype[np.int64]]:
     return np.concatenate([order.indices(step) for step in range(steps)])
 
 
 @given(counts, batches, seeds)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_every_epoch_is_a_permutation(count: int, batch: int, seed: int) -> None:
     """Batches may be larger than the set, and may straddle epochs."""
     epochs = 3
     steps = -(-epochs * count // batch)
-    order = laid_out(BatchOrder(count, batch, seed), steps)
+    order = concatenate(BatchOrder(count, batch, seed), steps)
     assert len(order) == steps * batch
     for epoch in range(epochs):
         assert sorted(order[epoch * count : (epoch + 1) * count]) == list(range(count))
 
 
 @given(counts, batches, batches, seeds)
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_the_batch_size_only_cuts_one_order(count: int, a: int, b: int, seed: int) -> None:
-    first = laid_out(BatchOrder(count, a, seed), 3)
-    other = laid_out(BatchOrder(count, b, seed), 3)
-    both = min(len(first), len(other))
-    assert np.array_equal(first[:both], other[:both])
+    first = concatenate(BatchOrder(count, a, seed), 3)
+    second = concatenate(BatchOrder(count, b, seed), 3)
+    length = min(len(first), len(second))
+    assert np.array_equal(first[:length], second[:length])
 
 
 def test_seeds_and_epochs_differ() -> None:
@@ -65,11 +65,11 @@ def test_images_are_gathered_as_they_are(
     source = np.load(tmp_path / "a.npy", mmap_mode="r") if kind == "memory map" else array
     images = Images(source, torch.device(device))
     assert len(images) == 9
-    found = images.gather(np.array([8, 0, 0, 3]))
-    assert found.dtype == getattr(torch, dtype)
-    assert found.device.type == torch.device(device).type
-    assert np.array_equal(found.cpu().numpy(), array[[8, 0, 0, 3]])
-    found.zero_()
+    batch = images.gather(np.array([8, 0, 0, 3]))
+    assert batch.dtype == getattr(torch, dtype)
+    assert batch.device.type == torch.device(device).type
+    assert np.array_equal(batch.cpu().numpy(), array[[8, 0, 0, 3]])
+    batch.zero_()
     assert np.array_equal(images.gather(np.array([8])).cpu().numpy(), array[[8]]), "a copy"
 
 
@@ -78,25 +78,23 @@ def test_images_are_gathered_as_they_are(
 def test_a_reader_gives_the_batches_of_its_order_from_any_step(
     device: str, share: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Sent ahead or not; in order, again, or from the step of a resumed run."""
+    """In order, again, or from the step of a resumed run."""
     monkeypatch.setattr(batching, "RESIDENT_SHARE", share)
     array = np.random.RandomState(0).randint(0, 256, (50, 1, 4, 4)).astype(np.uint8)
     order = BatchOrder(50, 8, 3)
     read_batch = make_batch_reader(Images(array, torch.device(device)), order)
     for step in (*range(20), 20, 20, 3, 4, 40, 41, 0):
-        found = read_batch(step).cpu().numpy()
-        assert np.array_equal(found, array[order.indices(step)]), step
+        assert np.array_equal(read_batch(step).cpu(), array[order.indices(step)]), step
 
 
 def test_every_purpose_and_counter_has_its_own_seed() -> None:
-    asked = [
-        (s, p, *c) for s in (0, 1) for p in ("step", "order") for c in ((), (0,), (1,), (0, 1))
-    ]
-    assert len({derive_seed(*a) for a in asked}) == len(asked)
+    counters = ((), (0,), (1,), (0, 1))
+    keys = [(seed, p, *c) for seed in (0, 1) for p in ("step", "order") for c in counters]
+    assert len({derive_seed(*key) for key in keys}) == len(keys)
     assert derive_seed(1, "step", 11) != derive_seed(1, "step", 1, 1)
 
 
 def test_derived_seeds_never_change() -> None:
-    """Every noise draw and every order hangs on them."""
+    """Every noise draw and every order depends on them."""
     assert derive_seed(0, "step", 0) == 6_028_582_006_816_865_203
     assert derive_seed(7, "evaluate", 1, 100) == 7_884_620_559_800_347_829

@@ -15,12 +15,11 @@ from lcma.harness.storage import LocalFolder, StorageError, UnreachableError
 from lcma.harness.train.checkpoint import CheckpointFolder
 from tests.faults.moments import in_child
 from tests.harness.bucket import BucketFileSystem
+from tests.harness.train.conftest import CPU
 from tests.hostile.layouts import code_pickle
 
-CPU = torch.device("cpu")
 
-
-def state(step: int) -> dict[str, Any]:
+def make_state(step: int) -> dict[str, Any]:
     return {"step": step, "w": torch.arange(1000.0) + step, "inner": {"betas": (0.9, 0.99)}}
 
 
@@ -36,91 +35,82 @@ def behind(files) -> Path:
     return files.behind / "run"
 
 
-def steps(folder: CheckpointFolder) -> list[int]:
+def list_steps(folder: CheckpointFolder) -> list[int]:
     return [checkpoint.step for checkpoint in folder.list()]
 
 
-def newest(folder: CheckpointFolder, at_most: int = 10**9) -> int | None:
-    loaded = folder.load(at_most=at_most, device=CPU)
-    if loaded is None:
+def load_newest(folder: CheckpointFolder, at_most: int = 10**9) -> int | None:
+    """Load the newest checkpoint, check its content, and return its step."""
+    checkpoint = folder.load(at_most=at_most, device=CPU)
+    if checkpoint is None:
         return None
-    step, state_dict = loaded
-    assert state_dict["step"] == step
-    assert torch.equal(state_dict["w"], state(step)["w"])
-    assert state_dict["inner"] == {"betas": (0.9, 0.99)}
+    step, state = checkpoint
+    torch.testing.assert_close(state, make_state(step), rtol=0, atol=0)
     return step
 
 
 def test_a_missing_folder_holds_nothing(folder: CheckpointFolder) -> None:
     assert folder.list() == []
-    assert newest(folder) is None
+    assert load_newest(folder) is None
     folder.clear()
 
 
 def test_the_two_newest_and_the_kept_ones_stay(folder: CheckpointFolder) -> None:
     for step in (10, 20, 30, 40, 50):
-        name = folder.save(step, state(step), keep=step in (20, 30)).name
+        name = folder.save(step, make_state(step), keep=step in (20, 30)).name
         assert name in {checkpoint.name for checkpoint in folder.list()}
-    assert [(f.step, f.kept) for f in folder.list()] == [
-        (20, True),
-        (30, True),
-        (40, False),
-        (50, False),
-    ]
-    assert newest(folder) == 50
-    assert newest(folder, 49) == 40
-    assert newest(folder, 30) == 30
-    assert newest(folder, 19) is None
+    kept = [(checkpoint.step, checkpoint.kept) for checkpoint in folder.list()]
+    assert kept == [(20, True), (30, True), (40, False), (50, False)]
+    assert load_newest(folder) == 50
+    assert load_newest(folder, 49) == 40
+    assert load_newest(folder, 30) == 30
+    assert load_newest(folder, 19) is None
     folder.clear()
     assert folder.list() == []
 
 
 def test_saving_again_changes_nothing(folder: CheckpointFolder) -> None:
-    assert folder.save(10, state(10)) == folder.save(10, state(10))
-    assert steps(folder) == [10]
+    assert folder.save(10, make_state(10)) == folder.save(10, make_state(10))
+    assert list_steps(folder) == [10]
 
 
 def test_the_name_carries_the_digest(folder: CheckpointFolder, behind: Path) -> None:
-    path = behind / folder.save(70, state(70)).name
+    path = behind / folder.save(70, make_state(70)).name
     digest = hashlib.sha256(path.read_bytes()).hexdigest()[:16]
     assert path.name == f"step-000000070.{digest}.pt"
     assert folder.list()[0].digest == digest
-
-
-def flipped(content: bytes, at: float) -> bytes:
-    changed = bytearray(content)
-    changed[int(at * len(content))] ^= 1
-    return bytes(changed)
 
 
 @pytest.mark.parametrize("share", [0.0, 0.5, 0.999])
 def test_a_damaged_checkpoint_is_skipped(
     folder: CheckpointFolder, behind: Path, share: float
 ) -> None:
-    folder.save(10, state(10))
-    path = behind / folder.save(20, state(20)).name
+    folder.save(10, make_state(10))
+    path = behind / folder.save(20, make_state(20)).name
     content = path.read_bytes()
-    for damaged in (content[: int(share * len(content))], flipped(content, share)):
+    position = int(share * len(content))
+    flipped = content[:position] + bytes([content[position] ^ 1]) + content[position + 1 :]
+    for damaged in (content[:position], flipped):
         path.write_bytes(damaged)
-        assert newest(folder) == 10
+        assert load_newest(folder) == 10
     (behind / folder.list()[0].name).write_bytes(b"")
-    assert newest(folder) is None
+    assert load_newest(folder) is None
 
 
 def test_other_files_are_ignored(folder: CheckpointFolder, behind: Path) -> None:
-    path = behind / folder.save(10, state(10)).name
+    path = behind / folder.save(10, make_state(10)).name
     others = [
         "weights.safetensors",
         ".77.20.tmp",
         "step-20.pt",
-        path.name + ".tmp",
-        "x" + path.name,
+        f"{path.name}.tmp",
+        f"x{path.name}",
     ]
     for name in others:
         (behind / name).write_bytes(path.read_bytes())
-    assert steps(folder) == [10]
-    folder.save(30, state(30))
-    folder.save(40, state(40))
+    assert list_steps(folder) == [10]
+    folder.save(30, make_state(30))
+    folder.save(40, make_state(40))
     assert all((behind / name).exists() for name in others)
 
 
@@ -128,7 +118,7 @@ def test_a_checkpoint_below_the_newest_is_kept(folder: CheckpointFolder) -> None
     """A short run during or after a longer run of the same training."""
     for step in (800, 900, 300, 400, 500):
         folder.save(step, {"step": step})
-    assert [f.step for f in folder.list()] == [400, 500, 800, 900]
+    assert list_steps(folder) == [400, 500, 800, 900]
 
 
 def test_a_checkpoint_of_another_format_is_skipped(
@@ -147,17 +137,17 @@ def test_an_interrupted_save_leaves_nothing_that_looks_finished(
     folder: CheckpointFolder, files, killed: bool
 ) -> None:
     """The kernel kills the writer, or the write fails as on a full disk."""
-    folder.save(10, state(10))
+    folder.save(10, make_state(10))
 
-    def interrupted() -> None:
+    def save() -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, resource.RLIM_INFINITY))
         signal.signal(signal.SIGXFSZ, signal.SIG_DFL if killed else signal.SIG_IGN)
         with pytest.raises(StorageError, match=r"^cannot write in .* \(File too large\).*: "):
             folder.save(20, {"step": 20, "w": torch.zeros(100_000)})
 
-    assert os.waitstatus_to_exitcode(in_child(interrupted)) == (-signal.SIGXFSZ if killed else 0)
-    assert steps(folder) == [10]
-    assert newest(folder) == 10
+    assert os.waitstatus_to_exitcode(in_child(save)) == (-signal.SIGXFSZ if killed else 0)
+    assert list_steps(folder) == [10]
+    assert load_newest(folder) == 10
     if isinstance(files.runs, Path):
         assert len(files.leftovers()) == killed, "a write that fails removes its file"
     folder.clear()
@@ -167,7 +157,7 @@ def test_an_interrupted_save_leaves_nothing_that_looks_finished(
 def test_a_hostile_pickle_does_not_run(
     folder: CheckpointFolder, behind: Path, tmp_path: Path
 ) -> None:
-    """Even under a name with the right digest. The checkpoint before it is used."""
+    """Even if its name has the right digest. The checkpoint before it is used."""
     folder.save(5, {"step": 5})
     trap = tmp_path / "trap"
     raw = code_pickle(trap)
@@ -187,12 +177,12 @@ def test_killed_at_any_moment_a_save_leaves_the_new_one_or_the_old(
     folder: CheckpointFolder, files, when: str
 ) -> None:
     for step in (10, 20):
-        folder.save(step, state(step))
+        folder.save(step, make_state(step))
     for owner, name, before, after in LOCAL if isinstance(files.runs, Path) else REMOTE:
         step += 10
-        old = newest(folder)
+        old = load_newest(folder)
 
-        def dying(owner: Any = owner, name: str = name, step: int = step) -> None:
+        def save_and_die(owner: Any = owner, name: str = name, step: int = step) -> None:
             real = getattr(owner, name)
 
             def call(*arguments: Any, **options: Any) -> None:
@@ -201,11 +191,11 @@ def test_killed_at_any_moment_a_save_leaves_the_new_one_or_the_old(
                 os.kill(os.getpid(), signal.SIGKILL)
 
             setattr(owner, name, call)
-            folder.save(step, state(step))
+            folder.save(step, make_state(step))
 
-        assert in_child(dying) == signal.SIGKILL
+        assert in_child(save_and_die) == signal.SIGKILL
         remaining = before if when == "before" else after
-        assert newest(folder) == (step if remaining == "new" else old), name
+        assert load_newest(folder) == (step if remaining == "new" else old), name
         assert folder.skipped == []
 
 
@@ -215,57 +205,57 @@ def test_an_upload_that_is_killed_leaves_nothing_that_looks_finished(
 ) -> None:
     """Neither in the bucket nor on the host's disk."""
     folder = CheckpointFolder(storage.open_folder(bucket.runs).subfolder("run"))
-    folder.save(10, state(10))
-    temporary = tmp_path / "own"
+    folder.save(10, make_state(10))
+    temporary = tmp_path / "temporary"
     temporary.mkdir()
     monkeypatch.setattr("tempfile.tempdir", str(temporary))
     parts = iter(range(1, part))
 
-    def dying(self: BucketFileSystem) -> None:
+    def die(self: BucketFileSystem) -> None:
         if next(parts, None) is None:
             os.kill(os.getpid(), signal.SIGKILL)
 
     def upload() -> None:
-        monkeypatch.setattr(BucketFileSystem, "_reach", dying)  # only in the child
-        folder.save(20, state(20))
+        monkeypatch.setattr(BucketFileSystem, "_reach", die)  # only in the child
+        folder.save(20, make_state(20))
 
     assert in_child(upload) == signal.SIGKILL
     assert len(bucket.leftovers()) == 1
-    assert steps(folder) == [10]
-    assert newest(folder) == 10
+    assert list_steps(folder) == [10]
+    assert load_newest(folder) == 10
     assert list(temporary.iterdir()) == []
 
 
 def test_an_unreachable_store_is_no_damage(bucket) -> None:
-    """No checkpoint is skipped because its place cannot be read now."""
+    """A checkpoint that cannot be read now is not skipped."""
     folder = CheckpointFolder(storage.open_folder(bucket.runs).subfolder("run"))
-    folder.save(10, state(10))
+    folder.save(10, make_state(10))
     bucket.off()
     with pytest.raises(UnreachableError, match=r"cannot read bucket://runs/of/mine/run .*refused"):
         folder.load(at_most=10, device=CPU)
     with pytest.raises(UnreachableError):
-        folder.save(20, state(20))
+        folder.save(20, make_state(20))
     bucket.on()
-    assert newest(folder) == 10
-    folder.save(20, state(20))
-    assert newest(folder) == 20
+    assert load_newest(folder) == 10
+    folder.save(20, make_state(20))
+    assert load_newest(folder) == 20
 
 
-def test_what_another_process_wrote_is_seen(bucket) -> None:
-    """Although the bucket remembers its last listing."""
+def test_a_checkpoint_of_another_process_is_seen(bucket) -> None:
+    """Although the bucket caches its last listing."""
     first, second = (
         CheckpointFolder(storage.open_folder(bucket.runs).subfolder("run")) for _ in range(2)
     )
-    first.save(10, state(10))
-    assert newest(first) == newest(second) == 10
-    second.save(20, state(20))
-    assert newest(first) == 20
+    first.save(10, make_state(10))
+    assert load_newest(first) == load_newest(second) == 10
+    second.save(20, make_state(20))
+    assert load_newest(first) == 20
 
 
 def test_an_error_of_the_state_is_not_one_of_the_place(folder: CheckpointFolder) -> None:
-    with pytest.raises(Exception, match=r"pickle|local object") as caught:
+    with pytest.raises(Exception, match=r"pickle|local object") as error:
         folder.save(10, {"step": lambda: 10})
-    assert not isinstance(caught.value, StorageError)
+    assert not isinstance(error.value, StorageError)
     assert folder.folder.files() == []
 
 

@@ -52,13 +52,11 @@ def naive_maps(
     for _ in range(SPLITS):
         c, h, w = ids.shape
         values: dict[int, float] = {}
-        precision = None
         if statistic == "precision":
             remaining = ids.ravel().tolist()
-            covariance = np.cov(rows[:, remaining].T, bias=True) + shrinkage * np.eye(
-                len(remaining)
-            )
-            inverse = np.linalg.solve(covariance, np.eye(len(remaining)))
+            identity = np.eye(len(remaining))
+            covariance = np.cov(rows[:, remaining].T, bias=True) + shrinkage * identity
+            inverse = np.linalg.solve(covariance, identity)
             precision = {d: 1 / inverse[k, k] for k, d in enumerate(remaining)}
         stays = np.zeros((2 * c, h // 2, w // 2), dtype=int)
         for channel, r, q in itertools.product(range(c), range(h // 2), range(w // 2)):
@@ -70,7 +68,6 @@ def naive_maps(
                 elif statistic == "detail":
                     values[d] = float(np.mean((rows[:, d] - means) ** 2))
                 else:
-                    assert precision is not None
                     values[d] = float(precision[d])
             order = sorted(range(4), key=lambda p, four=four: (-values[four[p]], p))
             chosen = sorted(order[:2] if half == "low" else order[2:])
@@ -100,7 +97,7 @@ def test_maps_and_tables_are_those_of_loops_over_pixels(prepared: Any, rule: str
     assert maps[1].measured.scalar == pytest.approx(float(maps[1].measured.values.sum()), rel=1e-6)
 
 
-def test_where_a_dimension_has_left_its_map_has_the_last_value(prepared: Any) -> None:
+def test_the_map_of_a_dimension_that_has_left_has_its_last_value(prepared: Any) -> None:
     for first, second in measure_by_rule(prepared).values():
         gone = np.setdiff1d(np.arange(32), second.ids)
         assert len(gone) == 16
@@ -108,23 +105,21 @@ def test_where_a_dimension_has_left_its_map_has_the_last_value(prepared: Any) ->
         assert np.array_equal(before[gone], after[gone])
 
 
-def test_halves_are_the_maps_of_alternating_images(prepared: Any, tmp_path: Path) -> None:
+def test_halves_are_the_maps_of_alternating_images(prepared: Any) -> None:
     images = np.array(prepared.part("train").images)
     by_rule = measure_by_rule(prepared)
     for half in (0, 1):
         rows = images[half::2].reshape(-1, 32).astype(np.float64)
         for rule in ("variance-high", "detail-low"):
-            for data_map, (values, _) in zip(
-                by_rule[rule], naive_maps(rule, rows, 0.0), strict=True
-            ):
+            expected = naive_maps(rule, rows, 0.0)
+            for data_map, (values, _) in zip(by_rule[rule], expected, strict=True):
                 flat = data_map.measured.halves[half].ravel()
                 assert all(flat[d] == pytest.approx(v, rel=1e-5) for d, v in values.items())
 
 
 def test_fewer_images_than_dimensions_are_enough(tmp_path: Path) -> None:
-    few = make_prepared_set(
-        tmp_path, make_images(20), make_images(4), holdout=make_images(10, seed=1)
-    )
+    holdout = make_images(10, seed=1)
+    few = make_prepared_set(tmp_path, make_images(20), make_images(4), holdout=holdout)
     for maps in measure_by_rule(few).values():
         assert all(np.isfinite(data_map.measured.values).all() for data_map in maps)
         assert all((data_map.measured.values > 0).all() for data_map in maps)

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 import torch
 
-from lcma import models
 from lcma.harness import data
 from lcma.harness.data.bars import ensure_bars
 from lcma.harness.environment import read_environment
@@ -19,12 +18,13 @@ from lcma.harness.train.contribution import measure_maps
 from lcma.harness.train.evaluate import evaluate
 from lcma.harness.train.protocol import PLAIN
 from lcma.harness.train.trainer import Hooks, StoppedError, Trainer
+from lcma.models import Likelihood, build, build_nms
 from lcma.sweeps import catalog
 from lcma.sweeps.architectures import REGISTERED
 from lcma.sweeps.recipe import Recipe
 from lcma.sweeps.settings import merge
+from tests.harness.train.conftest import CPU, SHORT, copy_weights, list_unequal
 
-CPU = torch.device("cpu")
 FLOWS = tuple(catalog.flows())
 
 
@@ -33,42 +33,22 @@ def prepared(photos_root: Path) -> data.PreparedSet:
     return data.load("photos8", photos_root)
 
 
-SHORT: dict[str, dict[str, int]] = {
-    "realnvp": {"checkerboard_couplings": 1, "channel_couplings": 1, "last_couplings": 1},
-    "glow": {"steps": 1},
-    "iresnet": {"blocks": 1},
-    "resflow": {"blocks": 1},
-}
-"""A layer of each kind in each scale: a step costs by the layer."""
-
-
 def make_recipe(flow: str, *, short: bool = False, **training: Any) -> Recipe:
     change = {"training": training, "model": {"architecture": SHORT[flow] if short else {}}}
     return catalog.recipe(flow, "photos8", "tiny", change)
 
 
 def make_trainer(recipe: Recipe, prepared: data.PreparedSet, *, split: bool = True) -> Trainer:
-    flow = (
-        models.build(recipe.model, "random-local", seed=1)
-        if split
-        else models.build_nms(recipe.model, seed=1)
-    )
+    model = recipe.model
     return Trainer(
-        flow=flow,
+        flow=build(model, "random-local", seed=1) if split else build_nms(model, seed=1),
         optimization=recipe.optimization,
         seed=1,
         images=Images(prepared.part("train").images, CPU),
         training=recipe.training if split else None,
         holdout=Images(prepared.part("holdout").images[:40], CPU),
-        repeats=REGISTERED[recipe.model.flow].stacks,
+        repeats=REGISTERED[model.flow].stacks,
     )
-
-
-def weights(trainer: Trainer) -> dict[str, torch.Tensor]:
-    tensors = {f"flow {k}": v for k, v in trainer.flow.state_dict().items()}
-    if trainer.average is not None:
-        tensors |= {f"average {k}": v for k, v in trainer.evaluated.state_dict().items()}
-    return tensors
 
 
 SHIPPED: dict[str, dict[str, Any]] = {
@@ -133,30 +113,26 @@ PINNED = {
 processor (its maker, or maker, family and model)."""
 
 
-def processor() -> str:
-    """Return maker, family and model; libraries of linear algebra choose their sums by these."""
-    return read_environment("cpu").device.partition(" ")[2]
-
-
 @pytest.mark.parametrize(
     ("flow", "recorded"), [*((flow, False) for flow in FLOWS), ("realnvp", True), ("glow", True)]
 )
 def test_a_step_ends_in_the_bits_that_it_always_had(flow: str, recorded: bool) -> None:
     """Other processors sum in another order, so nothing is pinned there."""
-    versions_here = torch.__version__.partition("+")[0], torch.backends.cpu.get_cpu_capability()
-    pinned_here = [
+    release, vectors = torch.__version__.partition("+")[0], torch.backends.cpu.get_cpu_capability()
+    # Maker, family and model, by which libraries of linear algebra choose the order of sums.
+    processor = read_environment("cpu").device.partition(" ")[2]
+    digests = [
         pinned[flow]
         for (*versions, maker), pinned in PINNED.items()
-        if tuple(versions) == versions_here and processor().startswith(maker)
+        if versions == [release, vectors] and processor.startswith(maker)
     ]
-    if not pinned_here:
-        release, vectors = versions_here
-        pytest.skip(f"no bits are pinned for PyTorch {release} on {vectors} of {processor()}")
+    if not digests:
+        pytest.skip(f"no bits are pinned for PyTorch {release} on {vectors} of {processor}")
     change = merge(SHIPPED[flow], {"training": {"schedule": "constant", "ema": 0.9}})
     recipe = catalog.recipe(flow, "photos8", "tiny", change)
     pixels = np.random.RandomState(0).randint(0, 256, (64, 3, 8, 8)).astype(np.uint8)
     trainer = Trainer(
-        flow=models.build(recipe.model, "random-local", seed=1),
+        flow=build(recipe.model, "random-local", seed=1),
         optimization=recipe.optimization,
         seed=1,
         images=Images(pixels, CPU),
@@ -169,9 +145,10 @@ def test_a_step_ends_in_the_bits_that_it_always_had(flow: str, recorded: bool) -
     for _ in range(3):
         trainer.make_step()
     digest = hashlib.sha256()
-    for tensor in weights(trainer).values():
-        digest.update(tensor.contiguous().numpy().tobytes())
-    assert digest.hexdigest()[:16] == pinned_here[0]
+    for flow in (trainer.flow, trainer.evaluated):
+        for tensor in flow.state_dict().values():
+            digest.update(tensor.contiguous().numpy().tobytes())
+    assert digest.hexdigest()[:16] == digests[0]
 
 
 @pytest.mark.parametrize("split", [True, False])
@@ -183,12 +160,11 @@ def test_a_recorded_step_has_the_bits_of_others(
     plain, recorded = (make_trainer(recipe, prepared, split=split) for _ in range(2))
     passes = 0
     for trainer in (plain, recorded):
-        assert trainer.repeated is not None
         trainer.repeated.unrecorded = 100 if trainer is plain else 1
         trainer.start()
     forward = recorded.flow.forward
 
-    def counted(*arguments: Any) -> models.Likelihood:
+    def counted(*arguments: Any) -> Likelihood:
         nonlocal passes
         passes += 1
         return forward(*arguments)
@@ -197,8 +173,7 @@ def test_a_recorded_step_has_the_bits_of_others(
     losses = [[trainer.make_step() for _ in range(5)] for trainer in (plain, recorded)]
     assert passes == 4
     assert losses[0] == losses[1]
-    trainer, other = weights(plain), weights(recorded)
-    assert [k for k in trainer if not torch.equal(trainer[k], other[k])] == []
+    assert list_unequal(copy_weights(plain), copy_weights(recorded)) == []
 
 
 @pytest.mark.slow_on("iresnet")
@@ -222,11 +197,7 @@ def test_a_resumed_training_ends_with_the_same_bits(
     assert resumed.resume(folder, 20) == 10
     resumed.run(20, folder, Hooks())
 
-    one, other = weights(alone), weights(resumed)
-    assert one.keys() == other.keys()
-    assert [k for k in one if not torch.equal(one[k], other[k])] == []
-    assert alone.best is not None
-    assert resumed.best is not None
+    assert list_unequal(copy_weights(alone), copy_weights(resumed)) == []
     assert alone.best["holdout_bits_per_dim"] == resumed.best["holdout_bits_per_dim"]
     test = Images(prepared.part("test").images[:50], CPU)
     bits = [evaluate(t.evaluated, test, PLAIN).bits_per_dim.value for t in (alone, resumed)]
@@ -235,7 +206,7 @@ def test_a_resumed_training_ends_with_the_same_bits(
 
 @pytest.fixture
 def few_probes(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Ten probes an image instead of 167, which is enough for these tests."""
+    """Ten probes an image instead of 167, which are enough for these tests."""
     monkeypatch.setattr(contribution, "MAX_IMAGES", 600)
 
 
@@ -243,29 +214,28 @@ def few_probes(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_an_evaluation_and_its_maps_leave_no_trace(
     flow: str, prepared: data.PreparedSet, few_probes: None
 ) -> None:
-    """And the maps sum to the scalar for every score."""
+    """The maps sum to the scalar for every score."""
     recipe = make_recipe(flow, short=True, steps=20)
     trainer = make_trainer(recipe, prepared, split=False)
     trainer.start()
     for _ in range(3):
         trainer.make_step()
-    before = {k: v.clone() for k, v in trainer.flow.state_dict().items()}
+    before = copy_weights(trainer)
     images = Images(prepared.part("test").images[:60], CPU)
-    first = [evaluate(trainer.flow, images, PLAIN).bits_per_dim.value for _ in range(2)]
+    bits = [evaluate(trainer.flow, images, PLAIN).bits_per_dim.value for _ in range(2)]
     measured, again = (measure_maps(trainer.flow, images) for _ in range(2))
-    assert first[0] == first[1]
+    assert bits[0] == bits[1]
     assert all(np.array_equal(a.values, b.values) for a, b in zip(measured, again, strict=True))
-    after = trainer.flow.state_dict()
-    assert [k for k in before if not torch.equal(before[k], after[k])] == []
+    assert list_unequal(before, copy_weights(trainer)) == []
     assert trainer.flow.training
 
     scores = {m.score for m in measured}
     conventions = ("", "/sorted", "/uniform") if flow == "glow" else ("",)
     assert scores == {s + c for s in ("cumulative", "normalized", "total") for c in conventions}
     assert len(measured) == len(scores) * recipe.model.splits
-    for item in measured:
-        size = float(np.abs(item.values).sum(dtype=np.float64))
-        assert abs(float(item.values.sum(dtype=np.float64)) - item.scalar) < 1e-5 * size
+    for measured_map in measured:
+        values = measured_map.values.astype(np.float64)
+        assert abs(values.sum() - measured_map.scalar) < 1e-5 * np.abs(values).sum()
 
 
 @pytest.mark.parametrize(
@@ -281,7 +251,6 @@ def test_a_few_hundred_steps_beat_independent_gaussians(
     trainer.resume(folder, steps)
     trainer.run(steps, folder, Hooks())
     test = prepared.part("test")
-    found = evaluate(trainer.evaluated, Images(test.images, CPU), PLAIN).bits_per_dim.value
+    bits = evaluate(trainer.evaluated, Images(test.images, CPU), PLAIN).bits_per_dim.value
     gaussian = next(bar for bar in ensure_bars(prepared) if bar.name == "gaussian")
-    assert gaussian.bits_per_dim is not None
-    assert found < gaussian.bits_per_dim
+    assert bits < gaussian.bits_per_dim

@@ -16,17 +16,11 @@ from lcma.harness.train.trainer import Trainer
 from lcma.models.coupling import CouplingNet
 from lcma.models.glow import GlowNet
 from lcma.sweeps import architectures, catalog
+from tests.harness.train.conftest import CPU, SHORT
 
-CPU = torch.device("cpu")
-SMALL: dict[str, dict[str, int]] = {
-    "realnvp": {
-        "width": 4,
-        "blocks": 0,
-        "checkerboard_couplings": 1,
-        "channel_couplings": 1,
-        "last_couplings": 1,
-    },
-    "glow": {"steps": 1, "width": 8},
+SMALL = {
+    "realnvp": SHORT["realnvp"] | {"width": 4, "blocks": 0},
+    "glow": SHORT["glow"] | {"width": 8},
 }
 FLOWS = [f for f in catalog.flows() if architectures.REGISTERED[f].coupling_nets]
 
@@ -39,7 +33,7 @@ def prepared(photos_root: Path) -> data.PreparedSet:
 def make_trainer(
     flow: str, prepared: data.PreparedSet, *, compiler: Any = "aot_eager", **optimization: object
 ) -> Trainer:
-    """Small enough to compile; with an average and a holdout part."""
+    """Return a trainer of a flow that is small enough to compile."""
     override = {
         "model": {"splits": 1, "architecture": SMALL[flow]},
         "optimization": {"stacked": False} | optimization,
@@ -58,44 +52,44 @@ def make_trainer(
     )
 
 
-def nets(flow: nn.Module) -> list[nn.Module]:
+def list_nets(flow: nn.Module) -> list[nn.Module]:
     return [m for m in flow.modules() if isinstance(m, CouplingNet | GlowNet)]
 
 
-def gradients(trainer: Trainer) -> dict[str, Tensor]:
+def read_gradients(trainer: Trainer) -> dict[str, Tensor]:
     return {n: p.grad for n, p in trainer.flow.named_parameters() if p.grad is not None}
 
 
 @pytest.mark.parametrize("flow", FLOWS)
 def test_only_convolutions_of_nets_are_in_bfloat16(flow: str, prepared: data.PreparedSet) -> None:
-    """And what leaves a net, every layer and the likelihood is float32."""
+    """The outputs of nets, every layer and the likelihood are float32."""
     trainer = make_trainer(flow, prepared, autocast="bfloat16")
     assert trainer.repeated is None
     trainer.start()
-    inside = {id(m) for net in nets(trainer.flow) for m in net.modules()} - {
-        id(net) for net in nets(trainer.flow)
-    }
-    found: dict[bool, set[torch.dtype]] = {True: set(), False: set()}
+    nets = list_nets(trainer.flow)
+    inside = {module for net in nets for module in net.modules()} - {*nets}
+    dtypes: dict[bool, set[torch.dtype]] = {True: set(), False: set()}
 
-    def look(module: nn.Module, _: object, out: object) -> None:
-        for t in out if isinstance(out, tuple) else (out,):
-            if isinstance(t, Tensor):
-                found[id(module) in inside].add(t.dtype)
+    def record(module: nn.Module, _: object, outputs: object) -> None:
+        for output in outputs if isinstance(outputs, tuple) else (outputs,):
+            if isinstance(output, Tensor):
+                dtypes[module in inside].add(output.dtype)
 
     for module in trainer.flow.modules():
-        module.register_forward_hook(look)
+        module.register_forward_hook(record)
     trainer.make_step()
-    assert {gradient.dtype for gradient in gradients(trainer).values()} == {torch.float32}
-    assert torch.bfloat16 in found[True]
-    assert found[False] == {torch.float32}
-    found[True].clear()
+    assert {gradient.dtype for gradient in read_gradients(trainer).values()} == {torch.float32}
+    assert torch.bfloat16 in dtypes[True]
+    assert dtypes[False] == {torch.float32}
+    dtypes[True].clear()
     evaluate(trainer.flow, trainer.images, PLAIN)
-    assert found[True] == {torch.float32}
+    assert dtypes[True] == {torch.float32}
 
 
 @pytest.mark.parametrize("flow", FLOWS)
-def test_an_evaluation_after_it_is_exact(flow: str, prepared: data.PreparedSet) -> None:
-    """The same bits as those of a flow that knows no bfloat16."""
+def test_an_evaluation_after_training_in_bfloat16_has_the_bits_of_another_flow(
+    flow: str, prepared: data.PreparedSet
+) -> None:
     trainer = make_trainer(flow, prepared, autocast="bfloat16")
     trainer.start()
     for _ in range(3):
@@ -116,18 +110,17 @@ def loss_after_three_steps(trainer: Trainer) -> float:
 @pytest.mark.parametrize("flow", FLOWS)
 def test_bfloat16_changes_a_step_by_its_rounding(flow: str, prepared: data.PreparedSet) -> None:
     plain = loss_after_three_steps(make_trainer(flow, prepared))
-    found = loss_after_three_steps(make_trainer(flow, prepared, autocast="bfloat16"))
-    assert found != plain
-    assert found == pytest.approx(plain, rel=0.01)
+    rounded = loss_after_three_steps(make_trainer(flow, prepared, autocast="bfloat16"))
+    assert rounded != plain
+    assert rounded == pytest.approx(plain, rel=0.01)
 
 
 @pytest.mark.parametrize("flow", FLOWS)
 def test_every_coupling_net_is_compiled(flow: str, prepared: data.PreparedSet) -> None:
-    """Only in training, and with the gradients of the plain nets. A backend of the test counts the
-    graphs' runs, and runs them unchanged."""
+    """Only in training, and with the gradients of the plain nets."""
     runs = 0
 
-    def counting(graph: torch.fx.GraphModule, _: list[Tensor]) -> object:
+    def count_runs(graph: torch.fx.GraphModule, _: list[Tensor]) -> object:
         def run(*arguments: Tensor) -> object:
             nonlocal runs
             runs += 1
@@ -136,16 +129,16 @@ def test_every_coupling_net_is_compiled(flow: str, prepared: data.PreparedSet) -
         return run
 
     torch._dynamo.reset()
-    trainer, plain = (
-        make_trainer(flow, prepared, compile=True, compiler=counting),
-        make_trainer(flow, prepared),
-    )
+    compiled = make_trainer(flow, prepared, compile=True, compiler=count_runs)
+    plain = make_trainer(flow, prepared)
     losses = []
-    for one in (trainer, plain):
-        one.start()
-        losses.append(float(one.make_step()))
-    assert runs == len(nets(trainer.flow))
+    for trainer in (compiled, plain):
+        trainer.start()
+        losses.append(float(trainer.make_step()))
+    assert runs == len(list_nets(compiled.flow))
     assert losses[0] == pytest.approx(losses[1], rel=1e-4)
-    torch.testing.assert_close(gradients(trainer), gradients(plain), rtol=1e-3, atol=1e-5)
-    evaluate(trainer.flow, trainer.images, PLAIN)
-    assert runs == len(nets(trainer.flow))
+    torch.testing.assert_close(
+        read_gradients(compiled), read_gradients(plain), rtol=1e-3, atol=1e-5
+    )
+    evaluate(compiled.flow, compiled.images, PLAIN)
+    assert runs == len(list_nets(compiled.flow))

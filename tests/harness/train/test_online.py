@@ -27,15 +27,16 @@ from lcma.models.factorization import table_from_mask
 from lcma.models.split import Split
 from lcma.sweeps import catalog
 from lcma.sweeps.recipe import OnlineOptions, Recipe
-from tests.harness.train.test_stack import COUPLINGS, CPU, PIXELS, list_unequal, weights
+from tests.harness.train.conftest import CPU, SHORT, copy_weights, list_unequal
+from tests.harness.train.test_stack import PIXELS
 from tests.models.test_contributions import dense_jacobian, latents_of
 
 SHAPE = (2, 4, 4)
-values_of = arrays(np.float64, SHAPE, elements=st.sampled_from([-1.5, 0.0, 0.25, 2.0]))
+window_values = arrays(np.float64, SHAPE, elements=st.sampled_from([-1.5, 0.0, 0.25, 2.0]))
 
 
-@given(values_of, st.integers(0, 2**32 - 1), st.sampled_from([0.01, 0.25, 0.5, 1.0]))
-@settings(max_examples=80, deadline=None)
+@given(window_values, st.integers(0, 2**32 - 1), st.sampled_from([0.01, 0.25, 0.5, 1.0]))
+@settings(max_examples=80)
 def test_the_windows_that_gain_most_change(
     values: NDArray[np.float64], seed: int, share: float
 ) -> None:
@@ -64,9 +65,8 @@ def test_the_windows_that_gain_most_change(
 
 
 def make_recipe(flow: str = "realnvp", *, steps: int = 60, **online: Any) -> Recipe:
-    architecture = {"realnvp": COUPLINGS, "glow": {"steps": 1}}[flow]
     override = {
-        "model": {"splits": 2, "architecture": architecture},
+        "model": {"splits": 2, "architecture": SHORT[flow]},
         "optimization": {"batch": 8, "stacked": True},
         "training": {"steps": steps, "ema": 0.9},
         "maps": {"online": {"every": 10, "share": 0.3, "freeze": 0.1, **online}},
@@ -88,12 +88,12 @@ def make_trainer(recipe: Recipe, seed: int = 0, *, online: bool = True) -> Train
     )
 
 
-def tables_of(flow: Flow) -> list[NDArray[np.int64]]:
+def list_tables(flow: Flow) -> list[NDArray[np.int64]]:
     return [layer.table.permutation for layer in flow.layers if isinstance(layer, Split)]
 
 
 @pytest.mark.parametrize("flow", ["realnvp", "glow"])
-def test_what_is_accumulated_is_the_contribution_of_every_dimension(flow: str) -> None:
+def test_the_contribution_of_every_dimension_is_accumulated(flow: str) -> None:
     network = models.build(make_recipe(flow).model, "checkerboard-even", seed=0).double()
     images = torch.from_numpy(PIXELS[:6]).double()
     network.initialize(images, torch.Generator().manual_seed(0))
@@ -119,7 +119,7 @@ def test_what_is_accumulated_is_the_contribution_of_every_dimension(flow: str) -
 
 
 def check_dense(flow: Flow) -> None:
-    """The log-determinant of the whole flow against that of its dense Jacobian."""
+    """Compare the log-determinant of the whole flow with that of its dense Jacobian."""
     flow.double().eval()
     images = torch.from_numpy(PIXELS[:1]).double()
     first = list(flow.layers)
@@ -141,7 +141,7 @@ def test_at_every_step_the_flow_is_a_flow(flow: str, stacked: bool) -> None:
     trainers = [make_trainer(recipe, seed) for seed in range(4 if stacked else 1)]
     for trainer in trainers:
         trainer.start()
-    before = tables_of(trainers[0].flow)
+    before = list_tables(trainers[0].flow)
     stack = Stack(trainers) if stacked else None
     for step in range(1, 21):
         if stack is not None:
@@ -157,76 +157,62 @@ def test_at_every_step_the_flow_is_a_flow(flow: str, stacked: bool) -> None:
             check_dense(copied)
     if stack is not None:
         stack.dissolve()
-    after = tables_of(trainers[0].flow)
+    after = list_tables(trainers[0].flow)
     assert not np.array_equal(before[0], after[0])
     assert not np.array_equal(before[1], after[1])
     assert all(sorted(table) == list(range(len(table))) for table in after)
 
 
 def test_splits_take_turns_and_the_end_is_frozen(tmp_path: Path) -> None:
-    recipe = make_recipe(steps=80, freeze=0.5)
-    trainer = make_trainer(recipe)
-    shares: dict[int, tuple[str, float]] = {}
+    trainer = make_trainer(make_recipe(steps=80, freeze=0.5))
+    changes: list[tuple[int, int, float]] = []
+    tables: list[list[NDArray[np.int64]]] = []
 
-    def note(name: str, step: int, value: float) -> None:
-        if name.startswith("changed_windows"):
-            shares[step] = (name, value)
+    def record(name: str, step: int, share: float) -> None:
+        kind, _, split = name.rpartition("_")
+        if kind == "changed_windows":
+            changes.append((step, int(split), share))
 
-    folder = CheckpointFolder(tmp_path)
-    trainer.resume(folder, at_most=60)
-    tables = []
-
-    def watch(step: int) -> None:
-        tables.append(tables_of(trainer.flow))
-
-    trainer.run(60, folder, Hooks(metric=note, progress=watch))
-    assert [(step, name) for step, (name, _) in shares.items()] == [
-        (10, "changed_windows_1"),
-        (20, "changed_windows_2"),
-        (30, "changed_windows_1"),
-        (40, "changed_windows_2"),
-    ]
-    assert all(0 <= share <= 0.3 for _, share in shares.values())
-    assert shares[10][1] > 0
+    hooks = Hooks(metric=record, progress=lambda step: tables.append(list_tables(trainer.flow)))
+    trainer.start()
+    trainer.run(60, CheckpointFolder(tmp_path), hooks)
+    assert [(step, split) for step, split, _ in changes] == [(10, 1), (20, 2), (30, 1), (40, 2)]
+    assert all(0 <= share <= 0.3 for *_, share in changes)
+    assert changes[0][2] > 0
     for k in (1, 3, 5):
         assert np.array_equal(tables[k - 1][0], tables[k][0]), "one split at a time"
     assert all(np.array_equal(a, b) for a, b in zip(tables[3], tables[-1], strict=True))
-    for split, history in enumerate(read_history(history_file(trainer)), start=1):
-        curve = f"changed_windows_{split}"
-        changes = [
-            (step, share) for step, (name, share) in shares.items() if name == curve and share
-        ]
-        assert list(zip(history.steps, history.shares, strict=True)) == [(0, None), *changes]
+    for split, history in enumerate(read_history(save_history(trainer)), start=1):
+        expected = [(step, share) for step, changed, share in changes if changed == split and share]
+        assert list(zip(history.steps, history.shares, strict=True)) == [(0, None), *expected]
         assert np.array_equal(table_from_mask(history.kept[-1]).permutation, tables[-1][split - 1])
 
 
-def test_a_share_of_steps_or_windows_is_a_whole_number_where_it_should_be(tmp_path: Path) -> None:
+def test_a_share_of_steps_or_windows_is_rounded_before_it_is_cut(tmp_path: Path) -> None:
     """(1 - 0.9) * 100 is 9.999999999999998, and 0.29 * 100 is 28.999999999999996."""
-    trainer, seen = make_trainer(make_recipe(steps=100, freeze=0.9)), list[tuple[str, int]]()
-    note = Hooks(metric=lambda name, step, _: seen.append((name, step)))
-    trainer.run(11, CheckpointFolder(tmp_path), note)
-    assert ("changed_windows_1", 10) in seen
+    trainer = make_trainer(make_recipe(steps=100, freeze=0.9))
+    metrics: list[tuple[str, int]] = []
+    hooks = Hooks(metric=lambda name, step, _: metrics.append((name, step)))
+    trainer.run(11, CheckpointFolder(tmp_path), hooks)
+    assert ("changed_windows_1", 10) in metrics
     kept = np.tile(np.array([[True, True], [False, False]]), (1, 10, 10))
     values = np.where(kept, 0.0, 1.0)
     assert improve_windows(kept, values, 0.29)[1] == 29
 
 
 def test_a_map_is_the_mean_since_the_last_change_at_its_split_or_before() -> None:
-    trainer = make_trainer(make_recipe())
-    tables = trainer.online
-    assert tables is not None
+    tables = make_trainer(make_recipe()).online
     ones = [torch.ones(3, 8, 8), torch.ones(6, 4, 4)]
     tables.add(ones, 8)
-    tables.add([2 * one for one in ones], 8)
+    tables.add([2 * values for values in ones], 8)
     assert tables.state()["images"] == [16, 16]
     assert float(tables.state()["sums"][1][0, 0, 0]) == 3.0
     assert tables.change(5) is None
     rising = torch.arange(192.0).view(3, 8, 8)
     tables.add([rising, ones[1]], 8)
-    changed = tables.change(10)
-    assert changed is not None
-    assert changed[0] == 1
-    assert changed[1] > 0
+    split, share = tables.change(10)
+    assert split == 1
+    assert share > 0
     assert tables.state()["images"] == [0, 0], "what comes later is of another wiring"
     tables.add(ones, 8)
     tables.add([ones[0], torch.arange(96.0).view(6, 4, 4)], 8)
@@ -235,16 +221,18 @@ def test_a_map_is_the_mean_since_the_last_change_at_its_split_or_before() -> Non
 
 
 def train_members(
-    place: Path, seeds: Sequence[int], until: int, *, fixed: bool = False
+    root: Path, seeds: Sequence[int], until: int, *, fixed: bool = False
 ) -> dict[int, Trainer]:
-    """Members of a stack by seed that go on from the checkpoints there; with one whose tables do
-    not change (9)."""
+    """Return the members of a stack by seed, resumed from the checkpoints below a folder.
+
+    ``fixed`` adds a member, of seed 9, whose tables do not change.
+    """
     trainers = {seed: make_trainer(make_recipe(), seed) for seed in seeds}
     if fixed:
         trainers[9] = make_trainer(make_recipe(), 9, online=False)
     members = []
     for seed, trainer in trainers.items():
-        folder = CheckpointFolder(place / str(seed))
+        folder = CheckpointFolder(root / str(seed))
         trainer.resume(folder, at_most=until)
         members.append(Member(trainer, folder, Hooks()))
     train_stack(members, until, lambda index, error: None)
@@ -253,7 +241,7 @@ def train_members(
 
 @pytest.fixture(scope="module")
 def company(tmp_path_factory: pytest.TempPathFactory) -> dict[int, Trainer]:
-    """Members by seed, whose tables change at steps 10 and 20, with one whose tables do not (9)."""
+    """Members by seed, whose tables change at steps 10 and 20, and 9, whose tables do not."""
     return train_members(tmp_path_factory.mktemp("company"), range(3), 22, fixed=True)
 
 
@@ -264,18 +252,18 @@ def test_members_of_a_stack_have_the_bits_of_any_other_company(
     train_members(tmp_path / "parts", range(2), 14)
     parts = train_members(tmp_path / "parts", range(2), 22)
     for seed, part in parts.items():
-        assert list_unequal(weights(part), weights(company[seed])) == []
-        assert history_file(part) == history_file(company[seed])
+        assert list_unequal(copy_weights(part), copy_weights(company[seed])) == []
+        assert save_history(part) == save_history(company[seed])
     fixed = train_members(tmp_path / "fixed", (), 22, fixed=True)
-    assert list_unequal(weights(fixed[9]), weights(company[9])) == []
+    assert list_unequal(copy_weights(fixed[9]), copy_weights(company[9])) == []
 
 
 def test_tables_are_found_and_changed_by_recorded_steps_too(
     company: dict[int, Trainer], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(recorder, "UNRECORDED_STEPS", 3)
-    for seed, one in train_members(tmp_path, range(2), 22).items():
-        torch.testing.assert_close(one.state(), company[seed].state(), rtol=0, atol=0)
+    for seed, trainer in train_members(tmp_path, range(2), 22).items():
+        torch.testing.assert_close(trainer.state(), company[seed].state(), rtol=0, atol=0)
 
 
 def test_the_average_starts_again_at_a_change() -> None:
@@ -283,38 +271,32 @@ def test_the_average_starts_again_at_a_change() -> None:
     trainer.start()
     for _ in range(10):
         trainer.losses.append(trainer.make_step())
-    assert not torch.equal(*(next(f.parameters()) for f in (trainer.flow, trainer.evaluated)))
+    flow, average = trainer.flow.state_dict(), trainer.evaluated.state_dict()
+    assert list_unequal(flow, average)
     trainer.check(60, CheckpointFolder(Path("nowhere")), Hooks())
-    for one, other in zip(
-        trainer.flow.state_dict().values(), trainer.evaluated.state_dict().values(), strict=True
-    ):
-        assert torch.equal(one, other)
+    assert list_unequal(flow, average) == []
 
 
 # The history of tables
 
 
-def history_file(trainer: Trainer) -> bytes:
-    assert trainer.online is not None
+def save_history(trainer: Trainer) -> bytes:
     return safetensors.torch.save(trainer.online.history)
 
 
-def test_the_history_has_the_start_and_every_look_that_changed_something() -> None:
-    """Against a sequence by hand: what shall stay is what contributes."""
+def test_the_history_has_the_start_and_every_change() -> None:
+    """Dimensions contribute only if they shall stay at the next change."""
     trainer = make_trainer(make_recipe(share=1.0, steps=100))
-    tables = trainer.online
-    assert tables is not None
-    even = [np.indices(shape).sum(0)[None] % 2 == 0 for shape in ((8, 8), (4, 4))]
-    start = [np.repeat(one, count, axis=0) for one, count in zip(even, (3, 6), strict=True)]
+    start = [np.indices(shape)[1:].sum(0) % 2 == 0 for shape in ((3, 8, 8), (6, 4, 4))]
     top = np.broadcast_to(np.arange(8)[:, None] % 2 == 0, (3, 8, 8))
     but_one, other = top.copy(), start[1].copy()
     but_one[1, 4:6, 6:8] = [[0, 0], [1, 1]]
     other[5, 0:2, 2:4] = [[1, 0], [1, 0]]
-    recipe = [(top, start[1]), (top, start[1]), (but_one, start[1]), (but_one, other)]
-    for step, wanted in enumerate([*recipe, recipe[-1], recipe[-1]], start=1):
-        tables.add([torch.from_numpy(one * 10.0**step) for one in wanted], 1)
-        tables.change(10 * step)
-    first, second = read_history(history_file(trainer))
+    masks = [(top, start[1]), (top, start[1]), (but_one, start[1]), *[(but_one, other)] * 3]
+    for step, pair in enumerate(masks, start=1):
+        trainer.online.add([torch.from_numpy(kept * 10.0**step) for kept in pair], 1)
+        trainer.online.change(10 * step)
+    first, second = read_history(save_history(trainer))
     assert (first.steps, second.steps) == ([0, 10, 30], [0, 40])
     assert np.array_equal(first.kept, [start[0], top, but_one])
     assert np.array_equal(second.kept, [start[1], other])
@@ -344,7 +326,7 @@ STEPS = torch.tensor([0, 10])
         {"steps_1": STEPS, "kept_1": BITS.repeat(1, 1, 2, 1)},
     ],
 )
-def test_other_files_are_refused(content: Any) -> None:
+def test_a_file_that_is_no_history_is_refused(content: Any) -> None:
     raw = content if isinstance(content, bytes) else safetensors.torch.save(content)
     with pytest.raises(ValueError, match="no history of tables"):
         read_history(raw)

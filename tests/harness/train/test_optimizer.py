@@ -24,37 +24,34 @@ actions = st.lists(
 """Steps, each with the parameters that have no gradient, and what happens between them."""
 
 
-def _sides(dtype: torch.dtype) -> list[tuple[list[nn.Parameter], torch.optim.Optimizer]]:
+def make_sides(dtype: torch.dtype) -> list[tuple[list[nn.Parameter], torch.optim.Optimizer]]:
+    """Return equal parameters twice, for our optimizer and for PyTorch's."""
     settings = Optimization(batch=1, learning_rate=0.1, betas=(0.9, 0.99), optimizer="adamax")
     sides = []
     for ours in (True, False):
         torch.manual_seed(0)
         parameters = [nn.Parameter(torch.randn(shape, dtype=dtype)) for shape in SHAPES]
-        made = make_optimizer(parameters, settings)
-        assert type(made) is Adamax
+        optimizer = make_optimizer(parameters, settings)
+        assert type(optimizer) is Adamax
         if not ours:
-            made = torch.optim.Adamax(parameters, lr=0.1, betas=(0.9, 0.99), foreach=True)
-        sides.append((parameters, made))
+            optimizer = torch.optim.Adamax(parameters, lr=0.1, betas=(0.9, 0.99), foreach=True)
+        sides.append((parameters, optimizer))
     return sides
 
 
-def _state(parameters: list[nn.Parameter], optimizer: torch.optim.Optimizer) -> list[Any]:
-    state: list[Any] = [p.detach() for p in parameters]
-    for p in parameters:
-        kept = optimizer.state.get(p) or {}
-        state.append({name: kept[name] for name in sorted(kept)})
-    return state
+def read_state(parameters: list[nn.Parameter], optimizer: torch.optim.Optimizer) -> list[Any]:
+    return [(p.detach(), dict(optimizer.state.get(p) or {})) for p in parameters]
 
 
 @pytest.mark.slow_on("float64")
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
 @settings(max_examples=40)
-@given(done=actions)
+@given(actions=actions)
 def test_every_step_has_the_bits_of_pytorchs(
-    dtype: torch.dtype, done: list[tuple[str, frozenset[int]]]
+    dtype: torch.dtype, actions: list[tuple[str, frozenset[int]]]
 ) -> None:
-    sides = _sides(dtype)
-    for number, (kind, without) in enumerate(done):
+    sides = make_sides(dtype)
+    for number, (kind, without) in enumerate(actions):
         for parameters, optimizer in sides:
             optimizer.param_groups[0]["lr"] = 0.1 / (1 + number)
             if kind == "step":
@@ -65,14 +62,14 @@ def test_every_step_has_the_bits_of_pytorchs(
                 optimizer.step()
             elif kind == "restore":
                 restore_optimizer(optimizer, copy.deepcopy(optimizer.state_dict()))
-            else:  # as a stack does that is dissolved
+            else:  # as a dissolved stack does
                 for moments in optimizer.state.values():
                     moments.update({name: value.clone() for name, value in moments.items()})
-        ours, theirs = (_state(*side) for side in sides)
+        ours, theirs = (read_state(*side) for side in sides)
         torch.testing.assert_close(ours, theirs, rtol=0, atol=0)
 
 
-def test_a_closure_is_not_left_out_without_a_word() -> None:
-    (_, optimizer), _ = _sides(torch.float32)
+def test_a_closure_is_refused() -> None:
+    (_, optimizer), _ = make_sides(torch.float32)
     with pytest.raises(TypeError, match="calls no closure"):
         optimizer.step(lambda: 0.0)

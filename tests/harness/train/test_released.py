@@ -1,6 +1,6 @@
-"""The `paper` recipes against the released code: parameters, schedules and starts.
+"""The `paper` recipes against the released code: parameters, schedules and starting values.
 
-Figures are worked out here from the shapes and rules of that code: real_nvp_utils.py and
+Numbers are computed here from the shapes and rules of that code: real_nvp_utils.py and
 real_nvp_multiscale_dataset.py of tensorflow/models (research/real_nvp); model.py, tfops.py,
 optim.py and train.py of openai/glow; CIFAR_main.py, models/ and scripts/dens_est_cifar.sh of
 jhjacobsen/invertible-resnet; train_img.py and lib/ of rtqichen/residual-flows.
@@ -26,12 +26,12 @@ from lcma.sweeps.recipe import Recipe
 
 
 def conv(kernel: int, inputs: int, outputs: int, vectors: int) -> int:
-    """Count a kernel and so many vectors of outputs, such as biases and learned magnitudes."""
+    """Count a kernel and vectors of outputs, such as biases and learned magnitudes."""
     return kernel**2 * inputs * outputs + vectors * outputs
 
 
 def realnvp_net(inputs: int, width: int, blocks: int, *, mask: bool) -> int:
-    """`resnet` for so many channels that are given and changed, with `bn_in` before it."""
+    """Count `resnet` of a coupling, which has as many inputs as outputs, and `bn_in` before it."""
     skip = conv(1, width, width, 2)
     block = width + conv(3, width, width, 0) + width + conv(3, width, width, 2) + skip
     stem = inputs + conv(3, 2 * inputs + mask, width, 1) + skip
@@ -39,7 +39,7 @@ def realnvp_net(inputs: int, width: int, blocks: int, *, mask: bool) -> int:
 
 
 def realnvp(scales: int, width: int, blocks: int) -> int:
-    """`rec_masked_conv_coupling`; each coupling has a scale."""
+    """Count `rec_masked_conv_coupling`; each coupling has a scale."""
     total, channels = 0, 3
     for last in [False] * (scales - 1) + [True]:
         total += (3 + last) * (realnvp_net(channels, width, blocks, mask=True) + 1)
@@ -50,10 +50,10 @@ def realnvp(scales: int, width: int, blocks: int) -> int:
 
 
 def glow(levels: int, steps: int) -> int:
-    """`revnet2d`, `split2d` and `prior`, all edge channels included, with the dense 1x1 weight.
+    """Count `revnet2d`, `split2d` and `prior` with all edge channels and the dense 1x1 weight.
 
-    The last prior's kernel sees zeros but for its edge channel; what it has for them never
-    changes, and is left out.
+    The last prior's kernel sees only zeros and its edge channel. The weights for the zeros never
+    change, and are left out.
     """
     total, channels, width = 0, 3, 512
     for level in range(levels):
@@ -72,16 +72,16 @@ def residual_net(channels: int) -> int:
 
 
 def iresnet() -> int:
-    """16 blocks a scale with an actnorm each, half of the channels leaving, and the prior."""
+    """Count 16 blocks a scale with an actnorm each, half of the channels leaving, and the prior."""
     blocks = sum(16 * (residual_net(c) + 2 * c) for c in (12, 24, 48))
     return blocks + 2 * 3072
 
 
 def resflow(blocks: int, channels: tuple[int, ...], dimensions: int) -> int:
-    """Of so many channels a scale, the dense blocks on what stays to the end.
+    """Count blocks of these channels in each scale, and dense blocks on the last dimensions.
 
-    Each LipSwish has a parameter; the very first block has one LipSwish less. The parameters of
-    the distribution of terms, which get no gradient, are left out.
+    Each LipSwish has a parameter; the very first block lacks one LipSwish. The parameters of the
+    distribution of terms get no gradient, and are left out.
     """
     convolutional = sum(blocks * (residual_net(c) + 3 + 2 * c) for c in channels) - 1
     net = conv(1, dimensions, 128, 1) + conv(1, 128, 128, 1) + conv(1, 128, dimensions, 1)
@@ -115,7 +115,7 @@ def test_a_paper_model_has_the_parameters_of_the_released_one(
     millions: float,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(NormedMap, "iterate", lambda *_: 0)  # which costs without data too
+    monkeypatch.setattr(NormedMap, "iterate", lambda *_: 0)  # it takes time even without data
     with torch.device("meta"):
         built = build(catalog.recipe(flow, dataset, "paper").model, factorization, seed=0)
     assert sum(p.numel() for p in built.parameters() if p.requires_grad) == count
@@ -123,7 +123,7 @@ def test_a_paper_model_has_the_parameters_of_the_released_one(
 
 
 def glow_rate(step: int) -> float:
-    """train.py counts images with the batch of 32x32 at every size: 64 on each of 8 GPUs."""
+    """train.py counts images by the batch for 32x32 at every size: 64 on each of 8 GPUs."""
     return 0.001 * min(1.0, step * 512 / (50_000 * 10))
 
 
@@ -145,7 +145,7 @@ SCHEDULES: dict[tuple[str, str], tuple[str, tuple[float, float], Callable[[int],
 
 
 def make_trainer(recipe: Recipe) -> Trainer:
-    """With the recipe's optimization, but a small batch and a small model of the same flow."""
+    """Return a trainer with the recipe's optimization, a small batch and a small model."""
     sizes: dict[str, Any] = {"width": 4}
     sizes |= {"steps": 1} if recipe.model.flow == "glow" else {"blocks": 1}
     flow = recipe.model.flow
@@ -185,13 +185,11 @@ def test_realnvp_starts_as_released() -> None:
     convs = [m for m in flow.modules() if isinstance(m, NormalizedConv)]
     assert {c.direction.shape[-1] for c in convs} == {1, 3}
     for layer in convs:
-        bound = math.sqrt(2 / layer.direction.shape[1])
-        largest = float(layer.direction.detach().abs().max())
-        assert 0.95 * bound < largest <= bound
-        spread = float(layer.direction.detach().std())
-        assert spread == pytest.approx(bound / math.sqrt(3), rel=0.15)
+        direction, kernel = layer.direction.detach(), layer.direction.shape[-1]
+        bound = math.sqrt(2 / direction.shape[1])
+        assert 0.95 * bound < float(direction.abs().max()) <= bound
+        assert float(direction.std()) == pytest.approx(bound / math.sqrt(3), rel=0.15)
         assert layer.bias is None or not layer.bias.detach().any()
-        kernel = layer.direction.shape[-1]
         magnitude = kernel / math.sqrt(6) if layer.magnitude.requires_grad else 1.0
         assert torch.allclose(layer.magnitude, torch.tensor(magnitude))
     scales = {(type(x), float(x.scale.detach())) for x in flow.layers if hasattr(x, "scale")}

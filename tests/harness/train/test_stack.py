@@ -1,4 +1,4 @@
-"""Stacks: a member's bits do not depend on the others, and members that end early."""
+"""Stacks: a member's bits do not depend on the others, and members may end early."""
 
 import copy
 from collections.abc import Sequence
@@ -29,51 +29,38 @@ from lcma.harness.train.trainer import (
 )
 from lcma.sweeps import catalog
 from lcma.sweeps.recipe import Recipe
+from tests.harness.train.conftest import CPU, SHORT, copy_weights, list_unequal
 
-CPU = torch.device("cpu")
 PIXELS = np.random.RandomState(0).randint(0, 256, (80, 3, 8, 8)).astype(np.uint8)
 RULES = ("checkerboard-even", "random-local", "channel", "random", "rows", "random-lattice")
 
-COUPLINGS = {"checkerboard_couplings": 1, "channel_couplings": 1, "last_couplings": 1}
-SMALLEST = {"realnvp": COUPLINGS, "glow": {"steps": 1}}
-RECIPES: dict[str, tuple[str, dict[str, Any]]] = {
-    "realnvp": ("realnvp", {}),
+RECIPES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
+    "realnvp": ({}, {}),
     "realnvp, batch norm, l2, flips": (
-        "realnvp",
-        {
-            "model": {"architecture": {"flow_norm": "batch", "net_norm": "batch"}},
-            "optimization": {"l2": 0.0001, "flips": True, "optimizer": "adamax"},
-        },
+        {"flow_norm": "batch", "net_norm": "batch"},
+        {"l2": 0.0001, "flips": True, "optimizer": "adamax"},
     ),
-    "realnvp, additive, released": (
-        "realnvp",
-        {"model": {"architecture": {"scale": "additive", "start": "released"}}},
-    ),
-    "glow": ("glow", {}),
+    "realnvp, additive, released": ({"scale": "additive", "start": "released"}, {}),
+    "glow": ({}, {}),
     "glow, dense, place, exp": (
-        "glow",
         {
-            "model": {
-                "architecture": {
-                    "conv1x1": "dense",
-                    "learned_top": True,
-                    "top": "place",
-                    "scale": "exp",
-                    "net_actnorm": False,
-                }
-            },
-            "optimization": {"clip": 50, "shift": 2, "optimizer": "adam"},
+            "conv1x1": "dense",
+            "learned_top": True,
+            "top": "place",
+            "scale": "exp",
+            "net_actnorm": False,
         },
+        {"clip": 50, "shift": 2, "optimizer": "adam"},
     ),
 }
+"""Settings of the architecture and of the optimization."""
 
 
 def make_recipe(name: str = "realnvp", **training: Any) -> Recipe:
-    flow, settings = RECIPES[name]
-    architecture = settings.get("model", {}).get("architecture", {})
+    flow, (architecture, optimization) = name.partition(",")[0], RECIPES[name]
     override = {
-        "model": {"splits": 1, "architecture": {**SMALLEST[flow], **architecture}},
-        "optimization": {"batch": 8, **settings.get("optimization", {}), "stacked": True},
+        "model": {"splits": 1, "architecture": {**SHORT[flow], **architecture}},
+        "optimization": {"batch": 8, **optimization, "stacked": True},
         "training": {"steps": 40, "ema": 0.9, **training},
     }
     return catalog.recipe(flow, "photos8", "tiny", override)
@@ -94,14 +81,6 @@ def make_trainer(recipe: Recipe, number: int, *, started: bool = True) -> Traine
     return trainer
 
 
-def weights(trainer: Trainer) -> dict[str, Tensor]:
-    tensors = {f"flow {k}": v for k, v in trainer.flow.state_dict().items()}
-    tensors |= {f"average {k}": v for k, v in trainer.evaluated.state_dict().items()}
-    for index, moments in trainer.optimizer.state_dict()["state"].items():
-        tensors |= {f"{kind} {index}": value for kind, value in moments.items()}
-    return {name: tensor.clone() for name, tensor in tensors.items()}
-
-
 def step_stack(
     recipe: Recipe, numbers: Sequence[int], steps: int = 3
 ) -> dict[int, dict[str, Tensor]]:
@@ -112,12 +91,7 @@ def step_stack(
     for _ in range(steps):
         formed[0].step()
     formed[0].dissolve()
-    return {number: weights(trainer) for number, trainer in trainers.items()}
-
-
-def list_unequal(first: dict[str, Tensor], second: dict[str, Tensor]) -> list[str]:
-    assert first.keys() == second.keys()
-    return [name for name in first if not torch.equal(first[name], second[name])]
+    return {number: copy_weights(trainer) for number, trainer in trainers.items()}
 
 
 @pytest.mark.parametrize("name", RECIPES)
@@ -136,11 +110,7 @@ def test_a_recorded_step_has_the_bits_of_others(
     monkeypatch.setattr(Stack, "_gradient", counted)
     monkeypatch.setattr(recorder, "UNRECORDED_STEPS", 1)
     repeated = step_stack(recipe, range(4), steps=5)
-    assert [
-        (n, list_unequal(repeated[n], expected[n]))
-        for n in repeated
-        if list_unequal(repeated[n], expected[n])
-    ] == []
+    assert [n for n in range(4) if list_unequal(repeated[n], expected[n])] == []
     assert computed == [0, 1, 1, 2]
     assert not caplog.text
 
@@ -152,9 +122,7 @@ def test_the_bits_of_a_member_do_not_depend_on_its_company(name: str) -> None:
     six = step_stack(recipe, range(6))
     for numbers in ([2], [1, 2, 3, 4], [5, 2, 0, 4, 1]):
         fewer = step_stack(recipe, numbers)
-        assert [
-            (n, list_unequal(fewer[n], six[n])) for n in numbers if list_unequal(fewer[n], six[n])
-        ] == []
+        assert [n for n in numbers if list_unequal(fewer[n], six[n])] == []
 
 
 @pytest.mark.slow
@@ -191,7 +159,7 @@ def test_a_stack_computes_what_a_trainer_alone_does(name: str) -> None:
         torch.testing.assert_close(together[number].losses, trainer.losses, rtol=1e-4, atol=1e-4)
         assert together[number].step == trainer.step == 2
         assert together[number].images_seen == trainer.images_seen
-        ours, theirs = weights(together[number]), weights(trainer)
+        ours, theirs = copy_weights(together[number]), copy_weights(trainer)
         for key, tensor in ours.items():
             # Adam divides a gradient by its own size: where it is zero except for rounding, the
             # first steps are noise of the learning rate, and so is the second gradient a little.
@@ -201,10 +169,10 @@ def test_a_stack_computes_what_a_trainer_alone_does(name: str) -> None:
 
 @dataclass
 class Watched:
-    """A member with its curve, and how it ended."""
+    """A member with its curve, and the step and error of each of its endings."""
 
     member: Member
-    left: list[tuple[int, Exception | None]] = field(default_factory=list)
+    endings: list[tuple[int, Exception | None]] = field(default_factory=list)
     curve: dict[int, float] = field(default_factory=dict)
 
     @property
@@ -218,12 +186,10 @@ def make_members(
     """Return members that resume from the checkpoints below a folder. Hooks are by number."""
     members = []
     for number in numbers:
-        trainer, folder = (
-            make_trainer(recipe, number, started=False),
-            CheckpointFolder(tmp_path / str(number)),
-        )
+        trainer = make_trainer(recipe, number, started=False)
+        folder = CheckpointFolder(tmp_path / str(number))
         trainer.resume(folder, recipe.training.steps)
-        callbacks = {name: given[number] for name, given in hooks.items() if number in given}
+        callbacks = {name: hook[number] for name, hook in hooks.items() if number in hook}
         watched = Watched(Member(trainer, folder, Hooks()))
         watched.member.hooks = Hooks(
             metric=lambda name, step, value, watched=watched: watched.curve.update({step: value}),
@@ -234,20 +200,22 @@ def make_members(
 
 
 def train(members: Sequence[Watched], until: int) -> None:
-    def leave(index: int, why: Exception | None) -> None:
-        members[index].left.append((members[index].trainer.step, why))
+    def end(index: int, error: Exception | None) -> None:
+        members[index].endings.append((members[index].trainer.step, error))
 
-    train_stack([watched.member for watched in members], until, leave)
+    train_stack([watched.member for watched in members], until, end)
+
+
+def are_equal(first: Watched, second: Watched) -> bool:
+    return list_unequal(copy_weights(first.trainer), copy_weights(second.trainer)) == []
 
 
 @pytest.mark.integration
 def test_a_member_that_leaves_changes_nothing_for_the_others(tmp_path: Path) -> None:
     recipe = make_recipe(select="best", holdout_every=10)
-    compared = range(2, 6)
-    left_alone = make_members(tmp_path / "undisturbed", recipe, compared)
-    train(left_alone, 30)
-    assert [member.left for member in left_alone] == [[(30, None)]] * 4
-    undisturbed = dict(zip(compared, left_alone, strict=True))
+    undisturbed = make_members(tmp_path / "undisturbed", recipe, range(2, 6))
+    train(undisturbed, 30)
+    assert [member.endings for member in undisturbed] == [[(30, None)]] * 4
 
     full = StorageError("the disk is full")
     unsaved: list[StorageError] = []
@@ -265,34 +233,25 @@ def test_a_member_that_leaves_changes_nothing_for_the_others(tmp_path: Path) -> 
         save_last={4: fail},
     )
     members[3].member.folder.save = fail  # type: ignore[method-assign]
-    poisoned = members[0].trainer
-    first = next(poisoned.flow.parameters())
     with torch.no_grad():
-        first.fill_(float("nan"))
+        next(members[0].trainer.flow.parameters()).fill_(torch.nan)
     train(members, 30)
 
-    (step, why), *rest = members[0].left
-    assert (step, type(why), rest) == (10, DivergedError, [])
-    assert "not finite at step 1;" in str(why)
-    assert [(step, type(why)) for step, why in members[1].left] == [(10, StoppedError)]
-    assert [(step, type(why)) for step, why in members[2].left] == [(20, OutOfTimeError)]
-    assert members[3].left == [(30, full)]
+    assert "not finite at step 1;" in str(members[0].endings[0][1])
+    ended_early = [[(step, type(error)) for step, error in m.endings] for m in members[:3]]
+    assert ended_early == [[(10, DivergedError)], [(10, StoppedError)], [(20, OutOfTimeError)]]
+    assert [member.endings for member in members[3:]] == [[(30, full)], [(30, full)], [(30, None)]]
     assert unsaved == [full] * 2
-    assert members[4].left == [(30, full)]
-    assert members[5].left == [(30, None)]
-    for number in (3, 4, 5):
-        assert (
-            list_unequal(weights(members[number].trainer), weights(undisturbed[number].trainer))
-            == []
-        )
-        assert members[number].curve == undisturbed[number].curve
-        assert members[number].trainer.best is not None
+    for member, expected in zip(members[3:], undisturbed[1:], strict=True):
+        assert are_equal(member, expected)
+        assert member.curve == expected.curve
+        assert member.trainer.best is not None
 
     # A member that ended resumes in another stack, and ends with the same bits.
-    again = make_members(tmp_path / "with trouble", recipe, [2])
-    assert again[0].trainer.step == 20
-    train(again, 30)
-    assert list_unequal(weights(again[0].trainer), weights(undisturbed[2].trainer)) == []
+    (resumed,) = make_members(tmp_path / "with trouble", recipe, [2])
+    assert resumed.trainer.step == 20
+    train([resumed], 30)
+    assert are_equal(resumed, undisturbed[0])
 
 
 def test_members_begin_at_one_step(tmp_path: Path) -> None:
@@ -312,8 +271,9 @@ def test_a_checkpoint_of_a_member_holds_no_other(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_member_is_evaluated_as_it_stands_while_the_stack_goes_on(tmp_path: Path) -> None:
-    """An evaluation between steps has the bits that its weights give later."""
+def test_an_evaluation_between_steps_has_the_bits_that_its_weights_give_later(
+    tmp_path: Path,
+) -> None:
     seen: dict[int, tuple[float, Trainer]] = {}
 
     def evaluate_first(step: int) -> None:
@@ -346,7 +306,7 @@ def test_where_bits_differ_fours_are_run(
     members = make_members(tmp_path, make_recipe(), range(6))
     train(members, 4)
     for number, item in enumerate(members):
-        assert list_unequal(weights(item.trainer), expected[number]) == []
+        assert list_unequal(copy_weights(item.trainer), expected[number]) == []
 
 
 def test_a_stack_notices_that_bits_differ(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -378,17 +338,19 @@ def test_a_member_that_diverges_does_not_split_its_stack(
     assert not caplog.text
 
 
-def test_images_of_another_size_are_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_equal_bits_are_tried_again_for_images_of_another_size(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """Convolutions have weights of one shape for all sizes, and other sums."""
     tried = []
+    model = make_recipe().model
     monkeypatch.setattr(stacks, "_EQUAL_TO_FOURS", {})
     monkeypatch.setattr(Stack, "is_equal_to_fours", lambda self: tried.append(self) or True)
     for size in (8, 16, 8):
-        larger = make_recipe().model_copy(
-            update={"model": make_recipe().model.model_copy(update={"size": size})}
-        )
+        resized = model.model_copy(update={"size": size})
+        recipe = make_recipe().model_copy(update={"model": resized})
         pixels = np.zeros((20, 3, size, size), np.uint8)
         monkeypatch.setattr("tests.harness.train.test_stack.PIXELS", pixels)
-        (formed,) = form_stacks([make_trainer(larger, number) for number in range(5)])
+        (formed,) = form_stacks([make_trainer(recipe, number) for number in range(5)])
         formed.dissolve()
     assert [stack.trainers[0].flow.shape[1] for stack in tried] == [8, 16]

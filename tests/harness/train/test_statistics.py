@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from lcma.harness.averages import RunningMean, clustered_mean
+from lcma.harness.averages import Floats, RunningMean, clustered_mean
 
-values_of = st.integers(2, 30).flatmap(
+rows_of_three = st.integers(2, 30).flatmap(
     lambda n: arrays(np.float64, (n, 3), elements=st.floats(-100, 100, width=32))
 )
 
@@ -27,19 +27,17 @@ def naive_clustered(values: list[float], groups: list[int]) -> float:
     return math.sqrt(g / (g - 1) * sum(s * s for s in sums.values())) / len(values)
 
 
-def cuts(data: st.DataObject, n: int) -> list[tuple[int, int]]:
-    """Consecutive batches of n rows."""
-    inner = data.draw(st.sets(st.integers(1, n - 1), max_size=4)) if n > 1 else set()
+def draw_cuts(data: st.DataObject, n: int) -> list[tuple[int, int]]:
+    """Cut n rows into consecutive batches."""
+    inner = data.draw(st.sets(st.integers(1, n - 1), max_size=4))
     return list(itertools.pairwise([0, *sorted(inner), n]))
 
 
-@given(st.data(), values_of)
-@settings(max_examples=50, deadline=None)
-def test_rows_in_batches_have_numpys_mean_and_error(
-    data: st.DataObject, rows: np.ndarray[Any, np.dtype[np.float64]]
-) -> None:
+@given(st.data(), rows_of_three)
+@settings(max_examples=50)
+def test_rows_in_batches_have_numpys_mean_and_error(data: st.DataObject, rows: Floats) -> None:
     running = RunningMean(3, None)
-    for start, end in cuts(data, len(rows)):
+    for start, end in draw_cuts(data, len(rows)):
         running.add(rows[start:end], None)
     assert running.count == len(rows)
     assert running.clusters is None
@@ -48,15 +46,13 @@ def test_rows_in_batches_have_numpys_mean_and_error(
     np.testing.assert_allclose(running.standard_error, expected, rtol=1e-6, atol=1e-5)
 
 
-@given(st.data(), values_of)
-@settings(max_examples=50, deadline=None)
-def test_clustered_errors_follow_the_formula(
-    data: st.DataObject, rows: np.ndarray[Any, np.dtype[np.float64]]
-) -> None:
+@given(st.data(), rows_of_three)
+@settings(max_examples=50)
+def test_clustered_errors_follow_the_formula(data: st.DataObject, rows: Floats) -> None:
     n = len(rows)
     groups = data.draw(arrays(np.int32, n, elements=st.sampled_from([0, 1, 2, 7])))
     running = RunningMean(3, 8)
-    for start, end in cuts(data, n):
+    for start, end in draw_cuts(data, n):
         running.add(rows[start:end], groups[start:end])
     distinct = len(set(groups.tolist()))
     assert running.clusters == distinct
