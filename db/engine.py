@@ -70,14 +70,14 @@ def take_rows(
     rows: Iterable[tuple[Any, ...]], limit: int | None
 ) -> tuple[list[tuple[Any, ...]], bool]:
     """Return rows up to a limit and `MOST_BYTES`, and whether there are more; all for None."""
-    taken: list[tuple[Any, ...]] = []
-    left = MOST_BYTES
+    result: list[tuple[Any, ...]] = []
+    bytes_left = MOST_BYTES
     for row in rows:
-        if limit is not None and (len(taken) == limit or left <= 0):
-            return taken, True
-        taken.append(row)
-        left -= sum(len(value) if isinstance(value, str | bytes) else 8 for value in row)
-    return taken, False
+        if limit is not None and (len(result) == limit or bytes_left <= 0):
+            return result, True
+        result.append(row)
+        bytes_left -= sum(len(value) if isinstance(value, str | bytes) else 8 for value in row)
+    return result, False
 
 
 class Database(ABC):

@@ -315,8 +315,8 @@ class RowChecks:
         if self.connection.dialect.name == "sqlite":
             query = query.where(_is_typed(table))
         self.progress(table.name, done, total)
-        found = self.connection.execute(query, execution_options={"yield_per": ROWS})
-        for rows in found.mappings().partitions():
+        result = self.connection.execute(query, execution_options={"yield_per": ROWS})
+        for rows in result.mappings().partitions():
             for row in rows:
                 yield _join_key(row[key.name] for key in _keys(table)), dict(row)
             done += len(rows)

@@ -399,8 +399,8 @@ def claim_job(
     _BEGIN_ATTEMPT.run(connection, attempt)
     if continues is not None:
         for table in (metrics, artifacts):
-            left = sa.update(table).where(table.c.attempt_id == continues)
-            connection.execute(left.values(attempt_id=attempt_id))
+            query = sa.update(table).where(table.c.attempt_id == continues)
+            connection.execute(query.values(attempt_id=attempt_id))
     move_job(
         connection,
         job,

@@ -332,8 +332,8 @@ class _Merge:
     def _take_plans(
         self, table: sa.Table, start: int, connection: sa.Connection, write: bool
     ) -> list[_Gains]:
-        found = self.connection.execute(_select_rows(table, None, sizes=False), {"start": start})
-        theirs = [dict(row) for row in found.mappings()]
+        result = self.connection.execute(_select_rows(table, None, sizes=False), {"start": start})
+        theirs = [dict(row) for row in result.mappings()]
         first = next(iter(table.primary_key.columns))
         ours = _read(connection, first, {row[first.name] for row in theirs})
         gain = self._compare(table, theirs, ours)
@@ -358,18 +358,18 @@ class _Merge:
         """Return the columns in which their row is fuller than ours of the same key."""
         changes: Row = {}
         for column in table.columns:
-            own, other = our[column.name], their[column.name]
-            if own == other or (isinstance(other, bytes) and own == len(other)):
+            ours, theirs = our[column.name], their[column.name]
+            if ours == theirs or (isinstance(theirs, bytes) and ours == len(theirs)):
                 continue  # of bytes, `_read` gave the number
             if not column.info.get("local"):
                 key = ", ".join(f"{name} {their[name]}" for name in _keys(table))
                 raise UserError(
                     f"{self.source.name} and {self.target.name} have two rows of {table.name} "
-                    f"{key}: its {column.name} is {_show(other)} there and {_show(own)} here; "
+                    f"{key}: its {column.name} is {_show(theirs)} there and {_show(ours)} here; "
                     "nothing was merged. One of them was changed: go back to a copy of it"
                 )
-            if _is_fuller(other, own):
-                changes[column.name] = other
+            if _is_fuller(theirs, ours):
+                changes[column.name] = theirs
         return changes
 
     def _take_jobs(
@@ -393,7 +393,7 @@ class _Merge:
         ended = [row for row in ended if row["id"] not in running]
         attempt_gain = self._compare(attempts, ended, ours)
         fresh = {row["id"] for row in attempt_gain.new}
-        known = [row["id"] for row in ended if row["id"] not in fresh]
+        known_ids = [row["id"] for row in ended if row["id"] not in fresh]
         continued = {row["continues"] for row in (*ended, *ours)} - {None}
         gains = [_Gains(jobs, planned, equal=len(our_jobs)), attempt_gain]
         for table in MADE:
@@ -406,9 +406,9 @@ class _Merge:
             if table is measures:
                 gains.append(self._compare_measures(connection, rows))
             else:
-                our_rows = _read(connection, table.c.attempt_id, known, sizes=True)
+                our_rows = _read(connection, table.c.attempt_id, known_ids, sizes=True)
                 gains.append(self._compare(table, rows, our_rows))
-        gains.append(self._find_points(connection, (fresh | set(known)) - continued))
+        gains.append(self._find_points(connection, (fresh | set(known_ids)) - continued))
         if write and any(gain.new or gain.filled for gain in gains):
             for gain in gains:
                 gain.write(connection)
@@ -426,9 +426,9 @@ class _Merge:
         new: list[Row] = []
         if lacking:
             ours = _read(connection, metrics.c.attempt_id, lacking)
-            known = {_key(metrics, row) for row in ours}
+            our_keys = {_key(metrics, row) for row in ours}
             theirs = _read(self.connection, metrics.c.attempt_id, lacking)
-            new = [row for row in theirs if _key(metrics, row) not in known]
+            new = [row for row in theirs if _key(metrics, row) not in our_keys]
         return _Gains(metrics, new, equal=sum(their_counts.values()) - len(new))
 
     def _compare_measures(self, connection: sa.Connection, theirs: Sequence[Row]) -> _Gains:
@@ -472,13 +472,13 @@ def _read_extents(rows: Sequence[Row]) -> dict[Key, tuple[float, int]]:
     }
 
 
-def _is_fuller(other: Any, own: Any) -> bool:
+def _is_fuller(theirs: Any, ours: Any) -> bool:
     # Whether another value of a local column replaces ours.
-    if own is None or other is None:
-        return own is None
-    if isinstance(own, str) and isinstance(other, str):
-        return (len(other), other) > (len(own), own)
-    return bool(other < own)
+    if ours is None or theirs is None:
+        return ours is None
+    if isinstance(ours, str) and isinstance(theirs, str):
+        return (len(theirs), theirs) > (len(ours), ours)
+    return bool(theirs < ours)
 
 
 def _show(value: Any) -> str:

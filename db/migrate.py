@@ -98,48 +98,48 @@ def ensure(database: Database) -> None:
         UserError: It is not ours, is damaged, has a version that this code does not know, or has an
             older one and jobs that run. The database is left as it was.
     """
-    found = database.identify()
-    require_known(database, found)
-    if found.revision != current_version():
+    state = database.identify()
+    require_known(database, state)
+    if state.revision != current_version():
         upgrade(database)
 
 
-def require(database: Database, found: DatabaseState) -> None:
+def require(database: Database, state: DatabaseState) -> None:
     """Raise UserError where nothing was found."""
-    if not found.exists:
+    if not state.exists:
         raise UserError(
             f"there are no results at {database.name}: make some with `lcma launch demo`"
         )
 
 
-def require_current(database: Database, found: DatabaseState) -> None:
+def require_current(database: Database, state: DatabaseState) -> None:
     """Raise UserError where nothing was found, or another version than the current one."""
-    require(database, found)
-    require_known(database, found)
-    if found.revision != current_version():
+    require(database, state)
+    require_known(database, state)
+    if state.revision != current_version():
         raise UserError(
-            f"{database.name} has schema {found.revision}, and this version of lcma reads "
+            f"{database.name} has schema {state.revision}, and this version of lcma reads "
             f"{current_version()}: run `lcma db upgrade` on it, or on a copy of it"
         )
 
 
-def require_known(database: Database, found: DatabaseState, *, of_views: bool = True) -> None:
-    """Raise UserError for a version that this code can neither read nor upgrade, or for relations
-    that are not those of the version; `of_views` says whether views count."""
-    if found.revision is not None:
-        of_tables = found.revision.rpartition("-")[0]
-        older = of_tables in OLDER and database.engine == "SQLite"
-        if not older and of_tables != _tables_version():
+def require_known(database: Database, state: DatabaseState, *, check_views: bool = True) -> None:
+    """Raise UserError for a version that this code can neither read nor upgrade, and for tables,
+    or views if they are checked, that differ from those of the version."""
+    if state.revision is not None:
+        tables_version = state.revision.rpartition("-")[0]
+        is_older = tables_version in OLDER and database.engine == "SQLite"
+        if not is_older and tables_version != _tables_version():
             raise UserError(
-                f"{database.name} has schema {found.revision}, which this version of lcma does not "
+                f"{database.name} has schema {state.revision}, which this version of lcma does not "
                 f"know (it has {current_version()}): use the version that made it, or commit "
                 f"{LAST_READER}, the last that reads the schemas before 0003"
             )
-        definitions = {} if older else _table_definitions(database.engine)
-        _require_tables(database, found.relations or {}, definitions)
-    for name in find_other_views(database, found) if of_views else ():
+        definitions = {} if is_older else _table_definitions(database.engine)
+        _require_tables(database, state.relations or {}, definitions)
+    for name in find_other_views(database, state) if check_views else ():
         raise UserError(
-            f"{database.name} has another view {name} than its schema {found.revision}, or none: "
+            f"{database.name} has another view {name} than its schema {state.revision}, or none: "
             "`lcma db upgrade` makes its views anew"
         )
 
@@ -156,17 +156,17 @@ def _require_tables(
                 f"{current_version()}: {remedy}"
             )
     kinds = ("table", "materialized view") if definitions else ()
-    taken = {f"{kind} {view}" for kind in kinds for view in views.tables}
+    forbidden = {f"{kind} {view}" for kind in kinds for view in views.tables}
     for name in relations:
-        if name.startswith("trigger ") or name in taken:
+        if name.startswith("trigger ") or name in forbidden:
             raise UserError(f"{database.name} has a {name}, which lcma did not make: {remedy}")
 
 
-def find_other_views(database: Database, found: DatabaseState) -> tuple[str, ...]:
+def find_other_views(database: Database, state: DatabaseState) -> tuple[str, ...]:
     """Return the views that are missing or are others in a database of the current version."""
-    if found.revision != current_version():
+    if state.revision != current_version():
         return ()
-    relations, definitions = found.relations or {}, _view_definitions(database.engine)
+    relations, definitions = state.relations or {}, _view_definitions(database.engine)
     return tuple(
         name
         for name, definition in definitions.items()
@@ -189,8 +189,8 @@ def _table_definitions(engine: str) -> dict[str, str]:
 def _view_definitions(engine: str) -> dict[str, str]:
     if engine != "SQLite":
         return {name: " ".join(view.columns.keys()) for name, view in views.tables.items()}
-    found = {name: f"CREATE VIEW {name} AS {select}" for name, select in render_views("sqlite")}
-    return {name: _squeeze(definition) for name, definition in found.items()}
+    rendered = render_views("sqlite")
+    return {name: _squeeze(f"CREATE VIEW {name} AS {select}") for name, select in rendered}
 
 
 def _squeeze(definition: str) -> str:
@@ -251,9 +251,9 @@ def _write_quantiles(connection: sa.Connection) -> None:
 
 
 def _drop_views(connection: sa.Connection) -> None:
-    there = set(sa.inspect(connection).get_view_names())
+    present = set(sa.inspect(connection).get_view_names())
     for name in (*OLDER_VIEWS, *reversed(views.tables)):  # later ones refer to earlier ones
-        if name in there:
+        if name in present:
             connection.exec_driver_sql(f"DROP VIEW {name}")
 
 

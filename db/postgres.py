@@ -389,9 +389,9 @@ class PostgresDatabase(Database):
             value = re.sub(r"\\(.)", r"\1", escaped)
             actual = connection.execute(sa.select(sa.func.current_setting(name, True))).scalar()
             # Set for this transaction, to learn how the server writes it.
-            wanted = connection.execute(sa.select(sa.func.set_config(name, value, True))).scalar()
-            if actual != wanted:
-                lost.append(f"{name} is {actual or 'not set'} and not {wanted}")
+            intended = connection.execute(sa.select(sa.func.set_config(name, value, True))).scalar()
+            if actual != intended:
+                lost.append(f"{name} is {actual or 'not set'} and not {intended}")
         if lost:
             raise UserError(f"the database {self.name}: {', '.join(lost)}; {POOLER}")
 
@@ -451,8 +451,8 @@ def _as_sqlite(value: Any) -> Any:
     if isinstance(value, bool):
         return int(value)
     if isinstance(value, Decimal):
-        whole = value.is_finite() and int(value.as_tuple().exponent) >= 0
-        return int(value) if whole else float(value)
+        is_whole = value.is_finite() and int(value.as_tuple().exponent) >= 0
+        return int(value) if is_whole else float(value)
     if isinstance(value, memoryview | bytearray):
         return bytes(value)
     if value is None or isinstance(value, int | float | str | bytes):

@@ -231,7 +231,7 @@ def _drop_others(connection: sa.Connection, sweep_ids: Sequence[str]) -> None:
         measure_kinds.c.name.in_(sa.select(measures.c.name)),
         measure_kinds.c.name.in_([kind.name for kind in SHIPPED]),
     )
-    for table, kept in (
+    for table, condition in (
         (events, sa.false()),
         (artifacts, sa.false()),
         (sweep_trials, sa.and_(sweep_trials.c.trial_id.in_(of_jobs), selected)),
@@ -239,7 +239,7 @@ def _drop_others(connection: sa.Connection, sweep_ids: Sequence[str]) -> None:
         (bars, bars.c.data_digest.in_(sa.select(jobs.c.data_digest))),
         (measure_kinds, kinds),
     ):
-        connection.execute(sa.delete(table).where(sa.not_(kept)))
+        connection.execute(sa.delete(table).where(sa.not_(condition)))
 
 
 def _drop_maps(connection: sa.Connection, read: Collection[MapKey]) -> None:

@@ -50,32 +50,32 @@ def find_relations(name: str | None = None) -> tuple[Relation, ...]:
     Raises:
         UserError: No view or table has this name.
     """
-    known = {table.name: table for table in (*views.tables.values(), *metadata.sorted_tables)}
+    relations = {table.name: table for table in (*views.tables.values(), *metadata.sorted_tables)}
     if name is None:
-        return tuple(map(describe_relation, known.values()))
-    if name not in known:
+        return tuple(map(describe_relation, relations.values()))
+    if name not in relations:
         raise UserError(
             f"there is no view or table '{' '.join(name.split())}' in the schema: "
-            + suggest(name, known, "there are")
+            + suggest(name, relations, "there are")
         )
-    return (describe_relation(known[name]),)
+    return (describe_relation(relations[name]),)
 
 
 def explain_name(message: str) -> str:
     """Return the advice for an engine's message about a query, such as the likely name."""
-    found = UNKNOWN_NAME.search(message)
-    if found is None:
+    match = UNKNOWN_NAME.search(message)
+    if match is None:
         return "check its SQL"
     relations = (*views.tables.values(), *metadata.sorted_tables)
-    known = [table.name for table in relations]
-    if found["kind"] == "column":
-        owners = [table.name for table in relations if found["name"].lower() in table.columns]
+    names = [table.name for table in relations]
+    if match["kind"] == "column":
+        owners = [table.name for table in relations if match["name"].lower() in table.columns]
         if owners:
             others = f" and {len(owners) - 3} more" if len(owners) > 3 else ""
             return f"it is a column of {', '.join(owners[:3])}{others}"
-        known = [column.name for table in relations for column in table.columns]
-    hint = suggest(found["name"], dict.fromkeys(known))
-    likely = hint.endswith("?") and len(found["name"]) > 3  # three letters resemble many names
+        names = [column.name for table in relations for column in table.columns]
+    hint = suggest(match["name"], dict.fromkeys(names))
+    likely = hint.endswith("?") and len(match["name"]) > 3  # three letters resemble many names
     return hint if likely else "`lcma sql --schema` lists views, tables and columns"
 
 

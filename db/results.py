@@ -204,9 +204,9 @@ def choose_current(connection: sa.Connection, job_ids: Collection[str]) -> dict[
 def write_measure_kinds(connection: sa.Connection, kinds: Iterable[MeasureKind]) -> None:
     """Store kinds of measures. Raises UserError as `require_same_measures` does."""
     rows = {kind.name: kind for kind in kinds}
-    known = read_measure_kinds(connection)
-    require_same_measures(known, rows.values())
-    new = [asdict(kind) for name, kind in rows.items() if known.get(name) != kind]
+    stored = read_measure_kinds(connection)
+    require_same_measures(stored, rows.values())
+    new = [asdict(kind) for name, kind in rows.items() if stored.get(name) != kind]
     if new:
         insert_or_replace(connection, measure_kinds, new)
 

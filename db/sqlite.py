@@ -390,10 +390,10 @@ class SqliteDatabase(Database):
                 for (fault,) in connection.execute("PRAGMA integrity_check"):
                     if fault != "ok":
                         yield _join_lines(fault)
-                for table, row, other, _ in connection.execute("PRAGMA foreign_key_check"):
+                for table, row, parent, _ in connection.execute("PRAGMA foreign_key_check"):
                     if table not in OPTUNA_TABLES:
                         where = "a row" if row is None else f"row {row}"
-                        yield f"{where} of {table} refers to a missing row of {other}"
+                        yield f"{where} of {table} refers to a missing row of {parent}"
         except sqlite3.Error as error:
             problem = self.translate(error)
             if not isinstance(problem, Damaged):

@@ -219,15 +219,15 @@ def build_conditions(
     Raises:
         UserError: A column is unknown, or a value is of another type than the column's.
     """
-    for name, wanted in where.items():
+    for name, choice in where.items():
         if name not in columns:
             hint = suggest(name, columns, "choose among")
             raise UserError(f"{relation} has no column '{name}': {hint}")
         column = columns[name]
-        if isinstance(wanted, Collection) and not isinstance(wanted, str | bytes):
-            values = [_as_python(value) for value in wanted]
+        if isinstance(choice, Collection) and not isinstance(choice, str | bytes):
+            values = [_as_python(value) for value in choice]
         else:
-            values = [_as_python(wanted)]
+            values = [_as_python(choice)]
         if len(values) > MOST_VALUES:
             raise UserError(
                 f"{len(values)} values for the column '{name}' of {relation} are too many: "
@@ -235,11 +235,11 @@ def build_conditions(
             )
         for value in values:
             _require_comparable(relation, column, value)
-        whole = isinstance(column.type, sa.Integer)
+        is_integer = isinstance(column.type, sa.Integer)
         # A server refuses to compare a column of four bytes with a number that needs eight.
-        compared = sa.type_coerce(column, sa.BigInteger) if whole else column
-        known = compared.in_([value for value in values if value is not None])
-        yield sa.or_(known, column.is_(None)) if None in values else known
+        compared = sa.type_coerce(column, sa.BigInteger) if is_integer else column
+        condition = compared.in_([value for value in values if value is not None])
+        yield sa.or_(condition, column.is_(None)) if None in values else condition
 
 
 def _require_comparable(relation: str, column: sa.Column[Any], value: Any) -> None:

@@ -595,9 +595,9 @@ class Store:
         Returns:
             How many jobs were put back.
         """
-        more: dict[str, Any] = {"detail": why, "by": by, "step": 0}
+        changes: dict[str, Any] = {"detail": why, "by": by, "step": 0}
         with self._writing(now) as (connection, clock):
-            return move_jobs(connection, among(jobs.c.id, job_ids), "rerun", clock, **more)
+            return move_jobs(connection, among(jobs.c.id, job_ids), "rerun", clock, **changes)
 
     def give_up(self, job_id: str, *, token: int, why: str, now: float | None = None) -> bool:
         """Fail a pending job, unless it was claimed since this was decided.
@@ -676,8 +676,8 @@ class Store:
             for table in tables:
                 row = encode_table(table, claim.attempt_id)
                 connection.execute(sa.insert(index_tables), row)
-            left = {"attempt_id": claim.attempt_id, "created": clock}
-            rows = [row_of(artifact) | left for artifact in artifacts]
+            origin = {"attempt_id": claim.attempt_id, "created": clock}
+            rows = [row_of(artifact) | origin for artifact in artifacts]
             insert_or_replace(connection, schema.artifacts, rows)
             insert_metrics(connection, claim.attempt_id, metrics)
             columns: dict[str, Any] = {}
@@ -997,8 +997,8 @@ class Store:
         if set(states) != set(STATES):
             which.append(jobs.c.state.in_(states))
         if prefix is not None:
-            named = jobs.c.id, jobs.c.trial_id, jobs.c.pretraining_id
-            starts = (sa.func.substr(column, 1, len(prefix)) == prefix for column in named)
+            columns = jobs.c.id, jobs.c.trial_id, jobs.c.pretraining_id
+            starts = (sa.func.substr(column, 1, len(prefix)) == prefix for column in columns)
             which.append(sa.or_(*starts))
         which += [] if data_digest is None else [jobs.c.data_digest == data_digest]
         which += [] if sweep_id is None else [in_sweep(sweep_id)]
@@ -1015,8 +1015,8 @@ class Store:
         lists = [(column, values) for column, values in keys if values is not None]
         query = _FACTS.where(*which)
         # A query for each column: an OR over columns of two tables uses no index.
-        found = (self.rows(query, *pair) for pair in lists) if lists else [self.rows(query)]
-        facts = (JobFacts(**row._mapping) for rows in found for row in rows)
+        results = (self.rows(query, *pair) for pair in lists) if lists else [self.rows(query)]
+        facts = (JobFacts(**row._mapping) for rows in results for row in rows)
         return sorted(facts, key=_ORDER_KEYS[order])
 
     def job_ids(self, sweep_id: str) -> list[str]:
@@ -1239,18 +1239,18 @@ class Store:
             sweep_ids: The sweeps.
             dry_run: Delete nothing; return what would be deleted.
         """
-        named = sweep_trials.c.sweep_id.in_(sorted(sweep_ids))
+        is_member = sweep_trials.c.sweep_id.in_(sorted(sweep_ids))
         members = sa.select(sweep_trials.c.trial_id)
         with self._writer.connect() as connection, connection.begin() as transaction:
             lock(connection, "register")
-            trial_ids = set(connection.execute(members.where(named)).scalars())
+            trial_ids = set(connection.execute(members.where(is_member)).scalars())
             # Nobody begins another of these trials before the transaction ends.
-            own = among(jobs.c.trial_id, trial_ids)
-            query = sa.select(jobs.c.trial_id, jobs.c.token).where(own).order_by(jobs.c.id)
+            condition = among(jobs.c.trial_id, trial_ids)
+            query = sa.select(jobs.c.trial_id, jobs.c.token).where(condition).order_by(jobs.c.id)
             locked = connection.execute(query.with_for_update())
             unbegun = trial_ids - {row.trial_id for row in locked if row.token > 0}
             planned = among(sweep_trials.c.trial_id, unbegun)
-            connection.execute(sa.delete(sweep_trials).where(named, planned))
+            connection.execute(sa.delete(sweep_trials).where(is_member, planned))
             query = sa.select(trials.c.id, trials.c.pretraining_id).where(
                 among(trials.c.id, unbegun), trials.c.id.not_in(members)
             )
@@ -1333,9 +1333,9 @@ def _launched_for(sweep_id: str | None) -> sa.ColumnElement[bool]:
     launches = sa.select(events.c.owner).where(
         events.c.event == "launch", events.c.owner.is_not(None)
     )
-    known = jobs.c.owner.in_(launches.where(events.c.sweep_id == sweep_id))
-    unknown = sa.and_(jobs.c.owner.not_in(launches), in_sweep(sweep_id))
-    return sa.or_(known, unknown)
+    by_launch = jobs.c.owner.in_(launches.where(events.c.sweep_id == sweep_id))
+    unlaunched = sa.and_(jobs.c.owner.not_in(launches), in_sweep(sweep_id))
+    return sa.or_(by_launch, unlaunched)
 
 
 def _check_subject(
@@ -1350,8 +1350,8 @@ def _check_subject(
     if result is not None and outcome != "done":
         raise ValueError(f"job {job.id} cannot have a result where it is not done")
     of_trial: list[Result | IndexTable] = [*tables, *filter(None, [result])]
-    for made in of_trial:
-        if (made.trial_id, made.data_digest) != (job.trial_id, job.data_digest):
+    for part in of_trial:
+        if (part.trial_id, part.data_digest) != (job.trial_id, job.data_digest):
             raise ValueError(f"the result or a table is not of the trial and data of job {job.id}")
     for item in maps:
         if (item.pretraining_id, item.data_digest, item.budget) != (

@@ -109,9 +109,9 @@ def find_cache_folder(subfolder: str = "") -> Path | None:
 
 
 def _list_cache_roots() -> Iterator[Path]:
-    named, cache = os.environ.get(CACHE_VARIABLE), os.environ.get("XDG_CACHE_HOME")
-    if named:
-        yield Path(named)
+    folder, cache = os.environ.get(CACHE_VARIABLE), os.environ.get("XDG_CACHE_HOME")
+    if folder:
+        yield Path(folder)
         return
     with suppress(RuntimeError):  # no home
         yield (Path(cache) if cache else Path.home() / ".cache") / "lcma"

@@ -231,7 +231,7 @@ def _sha256(content: bytes) -> str:
 
 def _describe_data(row: Mapping[str, Any]) -> dict[str, Any]:
     name = known_sets.set_name(row["name"], row["variant"])
-    known = known_sets.shipped().get(name)
+    facts = known_sets.shipped().get(name)
     source = None
     with suppress(ValueError, KeyError, TypeError, RecursionError):
         source = json.loads(row["manifest"])["source"]["verdict"]
@@ -240,5 +240,5 @@ def _describe_data(row: Mapping[str, Any]) -> dict[str, Any]:
         "digest": row["digest"],
         "images": {part: row[part] for part in ("train", "holdout", "test")},
         "source": source,
-        "licence": "a set of somebody's own" if known is None else known.licence,
+        "licence": "a set of somebody's own" if facts is None else facts.licence,
     }

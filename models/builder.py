@@ -147,8 +147,8 @@ def _check_parts(
             raise UserError(f"{where}: a {type(layer).__name__} is no Layer of models.layers")
     ends = [layer for layer in layers if layer.ends_block]
     if len(ends) != model.splits or any(isinstance(e, Split) == (tables is None) for e in ends):
-        wanted = "PassAll" if tables is None else "Split"
-        raise UserError(f"{where}: give one {wanted} for each of the {model.splits} splits")
+        layer_name = "PassAll" if tables is None else "Split"
+        raise UserError(f"{where}: give one {layer_name} for each of the {model.splits} splits")
     return layers, prior
 
 

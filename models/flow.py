@@ -177,9 +177,9 @@ class Flow(nn.Module):
         scalars: list[Tensor] = []
 
         def to_input_layout(stayed: Tensor, left: Tensor) -> Tensor:
-            full = left.clone()
-            full[:, ids.flatten()] = stayed.flatten(1)
-            return full.view(-1, *self.shape)
+            result = left.clone()
+            result[:, ids.flatten()] = stayed.flatten(1)
+            return result.view(-1, *self.shape)
 
         for layer in self.layers:
             if layer.ends_block:

@@ -240,8 +240,8 @@ REGISTERED: Mapping[str, FlowFacts] = MappingProxyType(_REGISTER)
 
 def register(facts: FlowFacts) -> None:
     """Register a flow. Raises ValueError if its name is taken."""
-    if (known := _REGISTER.get(facts.name)) is not None:
-        owner = f"registered by {known.plugin} too" if known.plugin else "lcma's own"
+    if (other := _REGISTER.get(facts.name)) is not None:
+        owner = f"registered by {other.plugin} too" if other.plugin else "lcma's own"
         raise ValueError(f"the flow {facts.name!r} is {owner}: choose another name")
     _REGISTER[facts.name] = facts
 

@@ -88,9 +88,9 @@ def recipe(
     by_size = entry.sizes.get(facts.size)
     by_set = entry.datasets.get(dataset, entry.datasets.get(facts.dataset))
     if by_size is None and by_set is None:
-        known = ", ".join(entry.datasets) or ", ".join(f"size {size}" for size in entry.sizes)
+        choices = ", ".join(entry.datasets) or ", ".join(f"size {size}" for size in entry.sizes)
         raise ImpossibleError(
-            f"the profile {profile} of {flow} has no recipe for {dataset} (only for {known}); "
+            f"the profile {profile} of {flow} has no recipe for {dataset} (only for {choices}); "
             f"use another profile"
         )
     merged: dict[str, Any] = {}

@@ -204,7 +204,7 @@ class Expansion:
                 budgets.setdefault(key, set()).add(trial.budget)
                 if trial.pretraining.form in ("squeezed", "flat"):
                     budgets[key].update(b for b in self.passed_budgets if b < trial.budget)
-        return {key: (one, tuple(sorted(budgets[key]))) for key, one in pretrainings.items()}
+        return {key: (p, tuple(sorted(budgets[key]))) for key, p in pretrainings.items()}
 
     @property
     def unshared(self) -> tuple[int, int]:

@@ -114,8 +114,8 @@ def find_options(record: type) -> dict[str, tuple[type, Option]]:
     """
     options: dict[str, tuple[type, Option]] = {}
     for name, hint in get_type_hints(record, include_extras=True).items():
-        whole, option = get_args(hint)
-        types = [whole, *get_args(whole)]
+        hinted, option = get_args(hint)
+        types = [hinted, *get_args(hinted)]
         simple = [kind for kind in (bool, int, float) if kind in types and str not in types]
         text = list if option.repeated else str
         options[name] = (simple[0] if simple else text), option
@@ -149,8 +149,8 @@ def check_options(record: type, options: Mapping[str, Any]) -> Any:
             valid = math.isfinite(value) and least <= value <= most and above < value
         if not valid:
             shown = f"{value:g}" if type(value) is float else repr(value)
-            wanted = _describe_values(kind, option)
-            raise UserError(f"{find_flag(name, option)} {shown}: give {wanted}")
+            expected = _describe_values(kind, option)
+            raise UserError(f"{find_flag(name, option)} {shown}: give {expected}")
     return {name: value for name, value in options.items() if value is not None}
 
 

@@ -296,8 +296,8 @@ def load(plugins: Iterable[Plugin]) -> None:
 
 def loaded(versions: Iterable[str] | None = None) -> tuple[Plugin, ...]:
     """Return the loaded plug-ins in the order of loading: those of some versions, or all."""
-    wanted = None if versions is None else set(versions)
-    return tuple(p for p in _LOADED.values() if wanted is None or p.version in wanted)
+    chosen = None if versions is None else set(versions)
+    return tuple(p for p in _LOADED.values() if chosen is None or p.version in chosen)
 
 
 def unload() -> None:
@@ -363,11 +363,11 @@ def _register_plugin(key: str, plugin: Plugin, declarations: list[Declaration]) 
         _unregister(declaration)
     try:
         for declaration in declarations:
-            named = replace(declaration, plugin=plugin.name, version=plugin.version)
-            _register(named)
-            added.append(named)
-            if isinstance(named, FlowFacts):
-                _check_flow(named)
+            item = replace(declaration, plugin=plugin.name, version=plugin.version)
+            _register(item)
+            added.append(item)
+            if isinstance(item, FlowFacts):
+                _check_flow(item)
     except Exception as error:
         for declaration in added:
             _unregister(declaration)
@@ -377,7 +377,7 @@ def _register_plugin(key: str, plugin: Plugin, declarations: list[Declaration]) 
         text = str(error) if known else describe_error(error)
         text = text if plugin.name in text else f"plug-in {key}: {text}"
         raise UserError(text) from error
-    provides = tuple(f"{_REGISTERS[type(one)][0]} {one.name}" for one in added)
+    provides = tuple(f"{_REGISTERS[type(item)][0]} {item.name}" for item in added)
     _LOADED[key] = replace(plugin, provides=provides)
     return _LOADED[key]
 
@@ -412,7 +412,7 @@ def _find_registered(key: str) -> list[Declaration]:
         measures.plugin_measures(),
     )
     name = _LOADED[key].name
-    return [one for register in registers for one in register if one.plugin == name]
+    return [item for register in registers for item in register if item.plugin == name]
 
 
 def _drop(key: str) -> None:

@@ -28,8 +28,8 @@ MAX_TIMES = 1000
 
 
 def _check_times(value: Any) -> Any:
-    whole = isinstance(value, int) and not isinstance(value, bool)
-    if not whole or not 0 <= value <= MAX_TIMES:
+    is_whole = isinstance(value, int) and not isinstance(value, bool)
+    if not is_whole or not 0 <= value <= MAX_TIMES:
         raise ValueError(f"give a number of times from 0 to {MAX_TIMES}, not {value!r}")
     return value
 

@@ -91,8 +91,8 @@ def clean(
     freed = f"{'would free' if dry_run else 'freed'} {format_size(total[1])} in {printable(name)}"
     console.print(Text(freed), soft_wrap=True)
     if unknown[0]:
-        kept = (
+        line = (
             f"kept: {format_count(unknown[0], 'file')} ({format_size(unknown[1])}) of runs that "
             "this database does not know"
         )
-        console.print(Text(kept), soft_wrap=True)
+        console.print(Text(line), soft_wrap=True)

@@ -173,8 +173,8 @@ def verify(
     from lcma.harness.text import to_json
 
     root = find_place(None, None, data).data
-    known = [k.name for k in lcma.harness.data.list_sets(root) if (root / k.name).exists()]
-    names = [name] if name else known
+    sets = lcma.harness.data.list_sets(root)
+    names = [name] if name else [known.name for known in sets if (root / known.name).exists()]
     if not names:
         raise UserError(
             f"no data set is prepared in {root}: `lcma data list` shows what can be prepared"

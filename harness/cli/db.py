@@ -58,7 +58,7 @@ def upgrade(
         raise UserError(
             f"there are no results at {database.name} to upgrade: `lcma db init` makes a database"
         )
-    migrate.require_known(database, identity, of_views=False)
+    migrate.require_known(database, identity, check_views=False)
     others = migrate.find_other_views(database, identity)
     upgraded = migrate.upgrade(database, force=force, anew=bool(others))
     if upgraded.before != upgraded.after:

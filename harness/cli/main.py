@@ -143,11 +143,11 @@ def _collect_rarely() -> None:
     Most commands make fewer objects and keep nearly all of them: collecting took a quarter of
     their time.
     """
-    usual = gc.get_threshold()
+    threshold = gc.get_threshold()
 
     def restore_threshold(*_: object) -> None:
         gc.callbacks.remove(restore_threshold)
-        gc.set_threshold(*usual)
+        gc.set_threshold(*threshold)
 
     gc.callbacks.append(restore_threshold)
     gc.set_threshold(1_000_000)

@@ -192,7 +192,7 @@ def choose_sweep(store: "Store", name: str | None) -> "StoredSweep":
     if others:
         line = (
             f"{len(others) + 1} sweeps are named {chosen.name}: this is the one launched last; "
-            f"choose another by its id: {', '.join(f'--sweep {one.id[:8]}' for one in others)}"
+            f"choose another by its id: {', '.join(f'--sweep {sweep.id[:8]}' for sweep in others)}"
         )
         print_error(printable(line))
     return chosen

@@ -147,7 +147,7 @@ def print_unmeasured(
 
 def _commands_to_prepare(plan: Plan, where: Place, data_root: Path | None) -> list[str]:
     """Return the commands that prepare the data sets that the plan lacks."""
-    needing_path = {known.name for known in data.list_sets(where.data) if known.needs_path}
+    needing_path = {data_set.name for data_set in data.list_sets(where.data) if data_set.needs_path}
     return [
         format_command(
             *("data", "prepare", name, *(["--from", "PATH"] if name in needing_path else [])),

@@ -65,8 +65,8 @@ def stop(
         commands = [relaunch_command(store, sweeps[-1], db)] if sweeps else []
     if json:
         ids = None if sweeps is None else [sweep.id for sweep in sweeps]
-        named = {"sweeps": ids} if job_ids is None else {"jobs": job_ids}
-        print(to_json({**named, "held": stopped.held, "taken": stopped.taken, "next": commands}))
+        scope = {"sweeps": ids} if job_ids is None else {"jobs": job_ids}
+        print(to_json({**scope, "held": stopped.held, "taken": stopped.taken, "next": commands}))
         return
     line = describe_stopped(stopped, name, seconds, jobs=job_ids is not None)
     console.print(Text(line), soft_wrap=True)

@@ -164,17 +164,17 @@ class _Moments:
 
 def _compute_moments(prepared: PreparedSet, meter: _Meter) -> _Moments:
     n, D = _count(prepared, "train"), math.prod(prepared.manifest.shape)
-    full = _can_be_full(n, D)
+    is_full = _can_be_full(n, D)
     total = np.zeros(D)
     for rows in _read_rows(prepared, "train"):
         total += rows.sum(0)
         meter.add("mean", len(rows))
     mean = total / n
-    scatter = np.zeros((D, D) if full else D)
+    scatter = np.zeros((D, D) if is_full else D)
     for rows in _read_rows(prepared, "train"):
         rows -= mean
-        scatter += rows.T @ rows if full else np.square(rows).sum(0)
-        meter.add("covariance" if full else "variance", len(rows))
+        scatter += rows.T @ rows if is_full else np.square(rows).sum(0)
+        meter.add("covariance" if is_full else "variance", len(rows))
     return _Moments(n, mean, scatter / n)
 
 

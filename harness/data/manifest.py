@@ -116,9 +116,9 @@ class Manifest(_Frozen):
         if self.expected is None or self.expected == self.counts:
             return ""
         different = [
-            f"{self.counts[part]} of {wanted} {part}"
-            for part, wanted in self.expected.items()
-            if self.counts[part] != wanted
+            f"{self.counts[part]} of {count} {part}"
+            for part, count in self.expected.items()
+            if self.counts[part] != count
         ]
         return f"{', '.join(different)} images of the published set"
 

@@ -88,10 +88,10 @@ def prepare(
 def _find(name: str, root: Path, source: Path | None, options: SourceOptions) -> PreparableSet:
     is_own = options.size is not None or options.grey_to_rgb
     if not is_own:
-        known = [data_set.name for data_set in list_sets(root)]
-        if source is None or name in known or not can_be_own(name):
+        names = [data_set.name for data_set in list_sets(root)]
+        if source is None or name in names or not can_be_own(name):
             return find_set(name, root)
-        near = suggest(name, known, "")
+        near = suggest(name, names, "")
         command = shlex.join(["lcma", "data", "prepare", name, "--from", str(source)])
         raise UserError(
             f"unknown data set {name!r}: {near + ' ' if near.endswith('?') else ''}images of your "

@@ -170,11 +170,11 @@ def load(name: str, root: Path) -> PreparedSet:
         UserError: If the set is unknown, not prepared below ``root``, or does not match its
             manifest.
     """
-    known = [data_set.name for data_set in list_sets(root)]
-    if name not in known:
-        hint = suggest(name, known, "")
+    names = [data_set.name for data_set in list_sets(root)]
+    if name not in names:
+        hint = suggest(name, names, "")
         if not hint.endswith("?"):
-            prepared_names = ", ".join(other for other in known if (root / other).exists())
+            prepared_names = ", ".join(known for known in names if (root / known).exists())
             hint = f"prepared in {root}: {prepared_names or 'none'}"
         raise UserError(
             f"unknown data set {name!r}: {hint} (lcma data list shows those that can be prepared, "

@@ -111,7 +111,7 @@ def choose_tasks(
         return WINDOW - waiting - len(chosen), True
 
     slots = {work.need: count_slots(work) for work in jobs.kinds}
-    most = {need: max(0, int(min(left, places))) for need, (left, _) in slots.items()}
+    most = {need: max(0, int(min(free, places))) for need, (free, _) in slots.items()}
     ready: dict[Need, list[Work]] = {need: [] for need in most}
     rank: dict[str, int] = {}
     for work in jobs.iterate_ready():
@@ -129,11 +129,11 @@ def choose_tasks(
         need = stack[0].need
         if chosen and chosen[-1][0].need != need:  # that task may have taken its slots
             slots[need] = count_slots(stack[0])
-        left, waits = slots[need]
+        free, waits = slots[need]
         is_full = len(stack) == jobs.candidates.get(stack[0].job_id, ALONE).most
-        if len(chosen) < places and left > 0 and (is_full or not waits):
+        if len(chosen) < places and free > 0 and (is_full or not waits):
             chosen.append(stack)
-            slots[need] = left - 1, waits
+            slots[need] = free - 1, waits
     return chosen
 
 

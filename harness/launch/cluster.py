@@ -237,10 +237,10 @@ class RayExecutor(Executor):
         """Return the names and addresses of the machines that may run a task, and of this one."""
         alive = self._nodes()
         here = socket.gethostname()
-        more = (
+        here_too = (
             [] if here in {n["NodeManagerHostname"] for n in alive} else [f"{here} (this machine)"]
         )
-        return sorted({*map(_name_host, alive), *more})
+        return sorted({*map(_name_host, alive), *here_too})
 
     def total(self, resource: str) -> float:
         """Return the total amount of a resource of all nodes, such as 'CPU'."""
@@ -293,9 +293,9 @@ class RayExecutor(Executor):
                 ray.cancel(ref)
 
     def submit(self, works: Sequence[Work]) -> None:
-        work, more = works[0], f" and {len(works) - 1} more" if len(works) > 1 else ""
+        work, others = works[0], f" and {len(works) - 1} more" if len(works) > 1 else ""
         content = _run_on_node, (self._question, works)
-        self._works[self._start_task(self._need_of(work), work.title + more, content)] = works
+        self._works[self._start_task(self._need_of(work), work.title + others, content)] = works
 
     def run_each(
         self, body: Callable[..., Value], calls: Sequence[tuple[str, tuple[Any, ...]]]

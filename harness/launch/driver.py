@@ -267,13 +267,13 @@ class Launch:
         began = time.monotonic()
         if not self._unread and began - self._refreshed >= REFRESH_SECONDS:
             self._unread, self._refreshed = self._order.list_unfinished(), began
-        some = self._unread if self._first else self._unread[-SLICE:]
+        unread = self._unread if self._first else self._unread[-SLICE:]
         # Before the changes: a job that ends after this query is among them.
         running = self.store.job_facts(states=["running"], order="started")
         news = self.store.changed_jobs(None if self._first else self._event - OVERLAP)
         # The event of a reported failure may be older than OVERLAP.
-        more = [*some, *(job_id for job_id in self._reported_failures if job_id not in news.jobs)]
-        jobs = news.jobs | (self.store.jobs(more) if more else {})
+        ids = [*unread, *(job_id for job_id in self._reported_failures if job_id not in news.jobs)]
+        jobs = news.jobs | (self.store.jobs(ids) if ids else {})
         for job in jobs.values():
             if job.id in self._candidates:
                 self._candidates[job.id] = self._candidates[job.id]._replace(step=job.step)
@@ -296,7 +296,7 @@ class Launch:
             self._limit = self.policy.find_reached_limit(self.store, self._owner)
             self._limit_read = began
         # `lcma forget` has removed the jobs that the database lacks.
-        ended: dict[str, ReportEnding] = {i: "cancelled" for i in some if i not in jobs}
+        ended: dict[str, ReportEnding] = {i: "cancelled" for i in unread if i not in jobs}
         ended |= {j.id: ending for j in jobs.values() if (ending := _find_ending(j)) is not None}
         state = _JobsState(
             ended,
@@ -307,13 +307,13 @@ class Launch:
             stop,
         )
         put_back = news.put_back | self._note_retries(jobs)
-        self._grow({*filter(self._is_unfinished, put_back), *some})
+        self._grow({*filter(self._is_unfinished, put_back), *unread})
         if self._first:  # these ended before the launch, and are not shown
             for job_id, ending in state.ended.items():
                 self._note_end(Report(job_id, ending))
             self._note_held(state, now)
         self._event, self._first = news.last, False
-        del self._unread[len(self._unread) - len(some) :]
+        del self._unread[len(self._unread) - len(unread) :]
         return state
 
     def _note_lack(self) -> None:
@@ -336,11 +336,11 @@ class Launch:
         """Show that other launches hold jobs, and when they go on here if one was killed."""
         held = [job for job in state.running if job.owner != self._owner]
         if held:
-            left = max(0.0, max(state.leases.get(job.job_id, now) for job in held) - now)
+            seconds = max(0.0, max(state.leases.get(job.job_id, now) for job in held) - now)
             jobs = format_count(len(held), "running job")
             self.display.note(
                 f"another launch holds {jobs}: if it was killed, what it held goes on here from "
-                f"the last checkpoint when its lease ends, in {left:.0f} s"
+                f"the last checkpoint when its lease ends, in {seconds:.0f} s"
             )
             self._lost_tokens |= {job.job_id: job.token for job in held}
 
@@ -609,14 +609,14 @@ class Launch:
 
     def _find_hopeless(self, job_id: str) -> str:
         """Fail a job for which no node has enough memory, and return why; '' if one may have."""
-        original, more = self.works[job_id], self._grown[job_id]
-        if more == original or self.executor.lack(original) is not None:
+        original, grown = self.works[job_id], self._grown[job_id]
+        if grown == original or self.executor.lack(original) is not None:
             return ""  # a node may still come that can run even the original work
-        lack, job = self.executor.lack(more), self.store.jobs([job_id]).get(job_id)
+        lack, job = self.executor.lack(grown), self.store.jobs([job_id]).get(job_id)
         if lack is None or job is None or job.state != "pending":
             return ""
         why = f"after it ran out of memory {lack}"
-        if self.executor.lack(more, aside=True) is None:  # a later launch may have that machine
+        if self.executor.lack(grown, aside=True) is None:  # a later launch may have that machine
             return f"{why}: only a host that is set aside has it"
         return why if self.store.give_up(job_id, token=job.token, why=why) else ""
 

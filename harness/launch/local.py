@@ -134,8 +134,8 @@ def _choose_context() -> BaseContext:
     path = [entry for entry in sys.path if not entry.endswith(_RAY_FOLDER)]
     if _server_start is None:
         _server_start = os.getpid(), variables, path
-    pid, same, former = _server_start
-    if (os.getpid(), variables, path[: len(former)]) != (pid, same, former):
+    pid, same, server_path = _server_start
+    if (os.getpid(), variables, path[: len(server_path)]) != (pid, same, server_path):
         return get_context("spawn")
     context = get_context("forkserver")
     context.set_forkserver_preload([_PRELOADED])

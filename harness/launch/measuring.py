@@ -89,23 +89,23 @@ def measure_trials(
     options = options or {}
     measures = {name: make_measure(name, **options) for name in names}
     failed = {name: dict[str, str]() for name in names}
-    left = list[tuple[str, JobFacts]]()
+    pairs = list[tuple[str, JobFacts]]()
     for name, measure in measures.items():
         for trial in trials:
             if find_measured(store, trial, measure) is None:
                 try:
                     require_measurable(store, place, trial, measure)
-                    left.append((name, trial))
+                    pairs.append((name, trial))
                 except UserError as error:
                     failed[name][trial.job_id] = _describe_trial_error(error)
         if len(failed[name]) == len(trials):
             raise UserError("; ".join(_describe_failures(failed[name], trials)))
-    calls = [(place, trial, plugins.loaded(), name, options) for name, trial in left]
+    calls = [(place, trial, plugins.loaded(), name, options) for name, trial in pairs]
     with ExitStack() as block:
-        if ray is None or not left:
+        if ray is None or not pairs:
             answers = _measure_here(calls, report)
         else:
-            unmeasured = [trial for _, trial in left]
+            unmeasured = [trial for _, trial in pairs]
             if gpus is None:
                 gpus = float(any(was_on_gpu(store, trial) for trial in unmeasured))
             recipes = [weights.load_recipe(store, trial) for trial in unmeasured]
@@ -117,19 +117,19 @@ def measure_trials(
                 place,
                 {known_sets.set_name(t.dataset, t.variant): t.data_digest for t in unmeasured},
             )
-            titles = (f"measure {name} of trial {trial.trial_id}" for name, trial in left)
+            titles = (f"measure {name} of trial {trial.trial_id}" for name, trial in pairs)
             arguments = ((*call, workers.owner) for call in calls)
             from lcma.harness.launch.cluster import RayExecutor
 
             assert isinstance(workers.executor, RayExecutor)
             answers = workers.executor.run_each(_measure, [*zip(titles, arguments, strict=True)])
         for done, (name, job_id, reason) in enumerate(answers, start=1):
-            report(f"measuring {name}, trials", done, len(left))
+            report(f"measuring {name}, trials", done, len(pairs))
             if reason:
                 failed[name][job_id] = reason
     measured = {
         name: [
-            Measured(trial, result, new=(name, trial) in left)
+            Measured(trial, result, new=(name, trial) in pairs)
             for trial in trials
             if trial.job_id not in failed[name] and (result := find_measured(store, trial, measure))
         ]
@@ -164,7 +164,7 @@ def _measure(
     name: str,
     options: dict[str, Any],
     owner: str,
-    seen: Callable[[int, int], None] = lambda count, total: None,
+    report_share: Callable[[int, int], None] = lambda count, total: None,
 ) -> tuple[str, str, str]:
     """Measure a trial, here or on a node; return the measure, the job, and '' or an error."""
     plugins.load(needed)
@@ -172,7 +172,7 @@ def _measure(
     with db.connect(place.db, create=False) as store:
         require_same_measures(store.measure_kinds(), list_measures())
         try:
-            measure_trial(store, place, trial, measure, owner=owner, progress=seen)
+            measure_trial(store, place, trial, measure, owner=owner, progress=report_share)
         except UserError as error:
             return name, trial.job_id, _describe_trial_error(error)
     return name, trial.job_id, ""

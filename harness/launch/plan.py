@@ -227,7 +227,7 @@ def make_plan(spec: Spec, place: Place, store: Store | None) -> Plan:
 
 def preparable_sets(place: Place) -> list[str]:
     """Return the names of the data sets that are prepared here or can be."""
-    return [known.name for known in data.list_sets(place.data)]
+    return [data_set.name for data_set in data.list_sets(place.data)]
 
 
 def plan_expansion(expansion: Expansion, place: Place, store: Store | None) -> Plan:
@@ -344,7 +344,7 @@ def register_plan(
     spec = plan.spec
     sweep = db.Sweep(id=content_id("sweep", {"spec": spec.body}), name=spec.name, spec=spec.body)
     jobs = [step.job for step in plan.steps]
-    whole = replace(
+    registration = replace(
         make_registration(plan.expansion.trials, prepared.values(), jobs),
         sweeps=(sweep,),
         members=tuple(
@@ -359,11 +359,11 @@ def register_plan(
         ),
     )
     noted, done = time.monotonic(), 0
-    for part in whole.slices(SLICE):
+    for part in registration.slices(SLICE):
         store.register(part)
         done += len(part.trials) + len(part.members) + len(part.jobs)
         if time.monotonic() - noted >= NOTE_SECONDS:
-            rows = len(whole.trials) + len(whole.members) + len(whole.jobs)
+            rows = len(registration.trials) + len(registration.members) + len(registration.jobs)
             note(f"registered {100 * done // rows} % of {len(jobs)} jobs")
             noted = time.monotonic()
     return sweep.id
@@ -439,13 +439,13 @@ def require_valid(plan: Plan, *, skip_invalid: bool) -> None:
     if not invalid:
         return
     first = invalid[0]
-    what = f"{first.cell.flow} {first.cell.dataset} {first.cell.factorization}: {first.note}"
+    cell = f"{first.cell.flow} {first.cell.dataset} {first.cell.factorization}: {first.note}"
     if len(invalid) == len(plan.cells):
-        raise UserError(f"{plan.spec.name}: no cell can be run; the first is {what}")
+        raise UserError(f"{plan.spec.name}: no cell can be run; the first is {cell}")
     if not skip_invalid:
         raise UserError(
             f"{plan.spec.name}: {len(invalid)} of {len(plan.cells)} cells cannot be run; the first "
-            f"is {what}; launch the rest with --skip-invalid"
+            f"is {cell}; launch the rest with --skip-invalid"
         )
 
 

@@ -55,8 +55,8 @@ def _rehearse(trial: Trial, notes: dict[str, list[str]]) -> None:
             images = torch.from_numpy(noise.randint(0, 256, (2, *shape))).to(flow.dtype)
             flow.initialize(images, torch.Generator().manual_seed(0))
             if trial.recipe.optimization.l2 and not flow.shrunk_parameters():
-                what = "nothing that `optimization.l2` shrinks"
-                raise UserError(f"the flow {model.flow} has {what}: leave it out")
+                reason = "nothing that `optimization.l2` shrinks"
+                raise UserError(f"the flow {model.flow} has {reason}: leave it out")
     except (UserError, KeyboardInterrupt):
         raise
     except BaseException as error:

@@ -229,8 +229,8 @@ class _Outcome:
 
 
 def _read_environment(store: Store, job_id: str) -> dict[str, Any]:
-    made = read_environment_of(store, job_id)
-    return {name: made[name] for name in ENVIRONMENT if made}
+    environment = read_environment_of(store, job_id)
+    return {name: environment[name] for name in ENVIRONMENT if environment}
 
 
 def choose_reproducible(

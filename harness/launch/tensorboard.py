@@ -151,5 +151,5 @@ def _frame(**event: Any) -> bytes:
 def _name(job: JobFacts) -> str:
     """Return a name such as `realnvp-photos16/LLL-100-seed0-1a2b3c4d`."""
     budget = () if job.budget is None else (job.budget,)
-    what = job.factorization_or_kind, *budget, f"seed{job.seed}", job.job_id[:8]
-    return f"{make_file_name(job.flow, job.dataset)}/{make_file_name(*what)}"
+    parts = job.factorization_or_kind, *budget, f"seed{job.seed}", job.job_id[:8]
+    return f"{make_file_name(job.flow, job.dataset)}/{make_file_name(*parts)}"

@@ -57,15 +57,15 @@ def resolve_resources(
 def missing_data(spec: Spec, place: Place) -> list[str]:
     """Return the data sets to prepare. Raises UserError for one that needs the user's files."""
     missing = []
-    for known in lcma.harness.data.list_sets(place.data):
-        if known.name not in spec.matrix.dataset:
+    for data_set in lcma.harness.data.list_sets(place.data):
+        if data_set.name not in spec.matrix.dataset:
             continue
-        if known.needs_path or (place.data / known.name).exists():
-            lcma.harness.data.load(known.name, place.data)
+        if data_set.needs_path or (place.data / data_set.name).exists():
+            lcma.harness.data.load(data_set.name, place.data)
         else:
-            if known.extra is not None:
-                require_extra(known.extra)
-            missing.append(known.name)
+            if data_set.extra is not None:
+                require_extra(data_set.extra)
+            missing.append(data_set.name)
     return missing
 
 

@@ -209,9 +209,9 @@ def read_board(
     if rule not in {cell.factorization for cell in cells}:
         against = factorizations.normalize(rule) + at + budget
     lost = list_lost_trials(store, sweep_id)
-    for name, wanted in where.items():
+    for name, value in where.items():
         if name in LOST_TRIAL_COLUMNS:
-            values = wanted if isinstance(wanted, tuple) else (wanted,)
+            values = value if isinstance(value, tuple) else (value,)
             lost = [trial for trial in lost if getattr(trial, name) in values]
     board = make_board(
         cells,
@@ -232,8 +232,8 @@ def read_board(
             for group in board.groups
             for row in group.rows
         }
-        listed = printable(", ".join(sorted(names)))
-        raise UserError(f"no results of {printable(against)} here; there are {listed}")
+        labels = printable(", ".join(sorted(names)))
+        raise UserError(f"no results of {printable(against)} here; there are {labels}")
     return board
 
 
@@ -367,10 +367,10 @@ def _add_settings(groups: Sequence[Group]) -> Iterator[Group]:
     """Yield the groups with the settings in which those of one flow, set and profile differ."""
     kind_of = attrgetter("dataset", "variant", "flow", "profile")
     alike: defaultdict[tuple[str, ...], list[dict[str, Any]]] = defaultdict(list)
-    known = [settings.flatten(parse_object(group.recipe or "")) for group in groups]
-    for group, flat in zip(groups, known, strict=True):
+    recipes = [settings.flatten(parse_object(group.recipe or "")) for group in groups]
+    for group, flat in zip(groups, recipes, strict=True):
         alike[kind_of(group)] += [flat] if group.recipe else []
-    for group, flat in zip(groups, known, strict=True):
+    for group, flat in zip(groups, recipes, strict=True):
         others = alike[kind_of(group)]
         differing = (
             f"{key}={flat[key]}"
@@ -404,9 +404,9 @@ def filter_board(board: Board, names: Sequence[str]) -> Board:
         if any(map(wanted, group.rows))
     ]
     if board.groups and not groups:
-        known = sorted({row.label for group in board.groups for row in group.rows})
+        labels = sorted({row.label for group in board.groups for row in group.rows})
         raise UserError(
-            f"no results of {', '.join(sorted(requested))} here: there are {', '.join(known)}"
+            f"no results of {', '.join(sorted(requested))} here: there are {', '.join(labels)}"
         )
     return replace(board, groups=tuple(groups))
 

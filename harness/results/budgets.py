@@ -395,12 +395,12 @@ def measure_stability(by_seed: Maps, factorization: str) -> list[Stability]:
         for budget, maps in budgets.items():
             if budget <= longest and len(maps) == len(reference):
                 kept = _make_masks(maps, factorization)
-                for k, (one, other) in enumerate(zip(maps, reference, strict=True)):
+                for k, (this, last) in enumerate(zip(maps, reference, strict=True)):
                     shared = overlap(kept[k], kept_last[k]) if kept and kept_last else None
                     # A later map of `self` has values only where the earlier splits left some.
                     where = kept[k - 1] & kept_last[k - 1] if k and factorization == "self" else ...
-                    correlation = rank_correlation(one.values[where], other.values[where])
-                    share, tied = one.statistics.mask_share, one.statistics.tied
+                    correlation = rank_correlation(this.values[where], last.values[where])
+                    share, tied = this.statistics.mask_share, this.statistics.tied
                     numbers[budget, k + 1].append((correlation, shared, share, tied))
     return [
         Stability(

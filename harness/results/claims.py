@@ -226,9 +226,9 @@ def find_printed(group: Group) -> float | None:
         numbers = [
             published.find_numbers(group.flow, name, [rule]) for rule in ("low", "conventional")
         ]
-        for low, own in itertools.product(*numbers):
-            if low.where == own.where:
-                return round(low.bits_per_dim - own.bits_per_dim, 4)
+        for low, conventional in itertools.product(*numbers):
+            if low.where == conventional.where:
+                return round(low.bits_per_dim - conventional.bits_per_dim, 4)
     return None
 
 

@@ -148,15 +148,15 @@ def choose_trainings(
         if names and name is not None and means_jobs(store, name):
             ids = [job.job_id for job in find_jobs(store, name)]
             jobs = store.job_facts(ids, with_curves=True)
-            what, hint = name, f"`lcma logs {name}` says what was done"
+            source, hint = name, f"`lcma logs {name}` says what was done"
         else:
             chosen = find_sweep(store, name)
             jobs = store.job_facts(sweep_id=chosen.id, with_curves=True)
             jobs = [job for job in jobs if pretrainings or job.kind != PRETRAINING]
             newest = "last launched " if name is None else ""
-            what, hint = f"the {newest}sweep {chosen.name}", "`lcma status` shows how far it is"
+            source, hint = f"the {newest}sweep {chosen.name}", "`lcma status` shows how far it is"
         if not jobs:
-            raise UserError(f"no curve yet of {printable(what)}: {hint}")
+            raise UserError(f"no curve yet of {printable(source)}: {hint}")
         trainings |= {job.job_id: job for job in jobs}
     return list(trainings.values())
 
@@ -180,15 +180,15 @@ def filter_trainings(
     chosen_ids = {job.job_id for job in chosen}
     bases = {(job.recipe_id, job.data_digest, conventional.get(job.recipe_id)) for job in chosen}
     read_rule = attrgetter("recipe_id", "data_digest", "factorization")
-    kept = [job for job in candidates if job.job_id in chosen_ids or read_rule(job) in bases]
+    trainings = [job for job in candidates if job.job_id in chosen_ids or read_rule(job) in bases]
     if budget is None:
-        return kept
-    trials = (job for job in kept if job.kind != PRETRAINING)
+        return trainings
+    trials = (job for job in trainings if job.kind != PRETRAINING)
     budgets = {trial.budget for trial in trials if trial.budget is not None}
     if budget not in budgets:
-        known: list[object] = [*sorted(budgets)] or ["none"]
-        raise make_absence_error("curves", "--budget ", budget, known, sweep=sweep)
-    return [job for job in kept if job.budget in (budget, None) or job.kind == PRETRAINING]
+        choices: list[object] = [*sorted(budgets)] or ["none"]
+        raise make_absence_error("curves", "--budget ", budget, choices, sweep=sweep)
+    return [job for job in trainings if job.budget in (budget, None) or job.kind == PRETRAINING]
 
 
 # The curves of chosen trainings, as pictures show them
@@ -288,10 +288,10 @@ def _read_panels(
 ) -> tuple[CurvePanel, ...]:
     panels = []
     for name in sorted({curve.name for curve in curves}):  # holdout before train
-        named = {curve.job_id: curve for curve in curves if curve.name == name}
-        every = max(1, math.ceil(max(curve.points for curve in named.values()) / MAX_POINTS))
-        points = store.points([curve.key for curve in named.values()], every=every)
-        by_job = {job_id: points.get(curve.key, []) for job_id, curve in named.items()}
+        job_curves = {curve.job_id: curve for curve in curves if curve.name == name}
+        every = max(1, math.ceil(max(curve.points for curve in job_curves.values()) / MAX_POINTS))
+        points = store.points([curve.key for curve in job_curves.values()], every=every)
+        by_job = {job_id: points.get(curve.key, []) for job_id, curve in job_curves.items()}
         averaged = [_average(line, _join_segments(jobs, by_job)) for line, jobs in lines.items()]
         if any(seed.points for line in averaged for seed in line.seeds):
             differences = _subtract_conventional(averaged) if name.endswith(_BITS) else ()

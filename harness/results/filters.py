@@ -72,8 +72,8 @@ def parse_filters(
             try:
                 parsed = kind(text)
             except ValueError:
-                wanted = "a whole number" if kind is int else "a number"
-                raise UserError(f"{printable(argument)}: {name} is {wanted}") from None
+                expected = "a whole number" if kind is int else "a number"
+                raise UserError(f"{printable(argument)}: {name} is {expected}") from None
         is_rule = name == "factorization" and parsed is not None
         stored = _list_stored_names(text, argument) if is_rule else (parsed,)
         filters[name] = (*filters.get(name, ()), *stored)
@@ -104,8 +104,8 @@ def complete_ids(store: Store, sweep_id: str | None, filters: Filters) -> dict[s
     """Return the filters with each shortened id replaced by the ids that start with it."""
 
     def complete(name: str, start: Value) -> list[Value]:
-        known = store.result_values(name, sweep_id=sweep_id) if start else []
-        return [value for value in known if str(value).startswith(str(start))] or [start]
+        stored = store.result_values(name, sweep_id=sweep_id) if start else []
+        return [value for value in stored if str(value).startswith(str(start))] or [start]
 
     return {
         name: tuple(value for start in values for value in complete(name, start))

@@ -85,14 +85,14 @@ def find_jobs(store: Store, start: str) -> list[JobFacts]:
     """
     matches = store.job_facts(prefix=start) if start and start.isprintable() else []
     ids = {i for job in matches for i in (job.job_id, job.subject) if i.startswith(start)}
-    wanted = _choose_id(ids, start, "trials, pretrainings and jobs")
-    if wanted is None:
+    chosen = _choose_id(ids, start, "trials, pretrainings and jobs")
+    if chosen is None:
         raise UserError(
             f"no trial, pretraining or job starts with {printable(start)!r}: `lcma status` "
             "shows the ids of running and failed jobs, and the table `jobs`, read with `lcma sql`, "
             "has all"
         )
-    return [job for job in matches if wanted in (job.job_id, job.subject)]
+    return [job for job in matches if chosen in (job.job_id, job.subject)]
 
 
 def _choose_id(ids: Collection[str], start: str, what: str) -> str | None:
@@ -142,15 +142,15 @@ def find_sweeps(store: Store, name: str | None) -> list[Sweep]:
         raise UserError("the database has no sweep yet: start one with `lcma launch demo`")
     if name is None:
         return sweeps[-1:]
-    named = [sweep for sweep in sweeps if sweep.name == name]
-    if not named:
+    matches = [sweep for sweep in sweeps if sweep.name == name]
+    if not matches:
         ids = {sweep.id for sweep in sweeps if name and sweep.id.startswith(name)}
-        wanted = _choose_id(ids, name, "sweeps")
-        named = [sweep for sweep in sweeps if sweep.id == wanted]
-    if not named:
+        chosen = _choose_id(ids, name, "sweeps")
+        matches = [sweep for sweep in sweeps if sweep.id == chosen]
+    if not matches:
         hint = printable(suggest(name, sorted({s.name for s in sweeps}), "it has"))
         raise UserError(f"no sweep {printable(name)!r} in the database: {hint}")
-    return named
+    return matches
 
 
 def find_sweep(store: Store, name: str | None) -> Sweep:
@@ -208,8 +208,8 @@ def require_results(
     if not wanted or has_results(store, sweep_id, **wanted):
         return
     for name, values in wanted.items():
-        several = isinstance(values, Collection) and not isinstance(values, str)
-        values = list(values) if several else [values]
+        is_list = isinstance(values, Collection) and not isinstance(values, str)
+        values = list(values) if is_list else [values]
         known = store.result_values(name, sweep_id=sweep_id)
         if not known:
             return
@@ -226,13 +226,13 @@ def make_absence_error(
 
     ``option`` is what a user types before such a value, ``sweep`` the only sweep that was searched.
     """
-    wanted, *names = ("null" if v is None else printable(v) for v in (value, *known))
+    missing, *names = ("null" if v is None else printable(v) for v in (value, *known))
     more = len(names) - MAX_LISTED
     hint = f"there are {', '.join(names[:MAX_LISTED])}" + f" and {more} more" * (more > 0)
     if isinstance(value, str):  # a number is not taken for a misspelled other number
         near = suggest(value, map(str, known))
         hint = printable(near) if near.endswith("?") else hint
-    where, other = "", ""
+    where, advice = "", ""
     if sweep is not None:
-        where, other = f" in the sweep {printable(sweep)}", f"; {OTHER_SWEEP}"
-    return UserError(f"no {what} with {option}{wanted}{where}: {hint}{other}")
+        where, advice = f" in the sweep {printable(sweep)}", f"; {OTHER_SWEEP}"
+    return UserError(f"no {what} with {option}{missing}{where}: {hint}{advice}")

@@ -265,9 +265,9 @@ def make_all_tables(
     shape, splits, values = image_shape(maps), len(maps), [m.values for m in maps]
     names = [name for name in factorizations.FIXED if name != "none"]
     names += [rule.name for rule in factorizations.RULES.values() if rule.fits(splits)]
-    named = {name: make_tables(name, shape, splits, seed=seed, maps=values) for name in names}
+    tables = {name: make_tables(name, shape, splits, seed=seed, maps=values) for name in names}
     words = {f"{WORDS[x]} ({x * splits})": make_word_tables(x, maps) for x in letters}
-    return named | words
+    return tables | words
 
 
 def make_word_tables(letter: str, maps: Sequence[ContributionMap]) -> list[SplitTable]:
@@ -301,12 +301,12 @@ def iou_by_chance(split: int) -> float:
     return kept_share / (2 - kept_share)
 
 
-def rank_correlation(one: NDArray[np.floating], other: NDArray[np.floating]) -> float | None:
+def rank_correlation(first: NDArray[np.floating], second: NDArray[np.floating]) -> float | None:
     """Return Spearman's correlation, or None where one of both arrays does not vary."""
-    if not (one.size and np.ptp(one) and np.ptp(other)):
+    if not (first.size and np.ptp(first) and np.ptp(second)):
         return None
     ranks = []  # ties get their mean rank, as by scipy's `rankdata`, which is slow to import
-    for values in (one, other):
+    for values in (first, second):
         _, places, counts = np.unique(values, return_inverse=True, return_counts=True)
         ranks.append((np.cumsum(counts) - (counts - 1) / 2)[places.ravel()])
     return float(np.corrcoef(np.column_stack(ranks), rowvar=False)[1, 0])

@@ -68,7 +68,7 @@ def compute_power(cells: Iterable[Cell], histories: Mapping[str, Store]) -> tupl
         if cell.trial is not None:
             planned.setdefault((cell.flow, cell.dataset, cell.overlay), []).append(cell.trial)
     flows = {flow for flow, *_ in planned}
-    known = [
+    spreads = [
         spread
         for name, store in histories.items()
         for spread in sorted(_read_spreads(name, store, flows), key=lambda s: -s.freedom)
@@ -76,7 +76,7 @@ def compute_power(cells: Iterable[Cell], histories: Mapping[str, Store]) -> tupl
     powers = []
     for key, trials in planned.items():
         power = Power(*key, len({trial.seed for trial in trials}))
-        if nearest := _find_nearest(trials[0], known):
+        if nearest := _find_nearest(trials[0], spreads):
             deviation = nearest.deviation
             shown = find_detectable(power.seeds, deviation) if power.seeds >= MIN_SEEDS else None
             needed = seeds_needed(SMALL, deviation)

@@ -272,8 +272,8 @@ class Verdict:
     def on_published(self) -> bool:
         """True if this is a verdict on the published numbers."""
         groups = [cells.group for cells in self.members]
-        whole = all(group.published_recipe and group.whole for group in groups)
-        return self.cleared is True and whole
+        is_whole = all(group.published_recipe and group.whole for group in groups)
+        return self.cleared is True and is_whole
 
 
 @dataclass(frozen=True)

@@ -431,7 +431,7 @@ def summarize_low(board: Board, holdout: Mapping[str, Group]) -> str | None:
 
     None where fewer than two groups compare it.
     """
-    judged = [(found[0], group) for group in board.groups if (found := judge_low(group, holdout))]
+    judged = [(low[0], group) for group in board.groups if (low := judge_low(group, holdout))]
     if len(judged) < 2:
         return None
     parts = []
@@ -473,14 +473,14 @@ def render_overview(board: Board, holdout: Mapping[str, Group]) -> RenderableTyp
     widest = max(ends, default=0.0) or 1.0
     rows = []
     for number, (group, low) in enumerate(lows, 1):
-        own = next((row.mean for row in group.rows if row.reference), None)
+        own_mean = next((row.mean for row in group.rows if row.reference), None)
         line: tuple[Any, ...] = (None,) * 4
         if low is not None and (pair := low.difference) is not None:
             few = "†" * has_few_images(group)
             words = (low.than_reference, format_chosen_budget(group, low), few)
             standing = " ".join(filter(None, words))
             line = (pair.n, format_pair(pair), _draw_interval(pair, widest), standing)
-        rows.append((number, name_setting(group), group.steps, own, *line))
+        rows.append((number, name_setting(group), group.steps, own_mean, *line))
     parts: list[RenderableType] = []
     if (summary := summarize_low(board, holdout)) is not None:
         parts += [Text(f"low {summary}"), Text()]

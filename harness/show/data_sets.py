@@ -22,13 +22,13 @@ def read_data_sets(root: Path) -> list[dict[str, Any]]:
     ``problem`` says why a set that exists cannot be used.
     """
     rows = []
-    for known in data.list_sets(root):
+    for entry in data.list_sets(root):
         facts = ("name", "description", "needs_path", "command", "own", "filtered")
-        row: dict[str, Any] = {name: getattr(known, name) for name in facts} | {"prepared": False}
+        row: dict[str, Any] = {name: getattr(entry, name) for name in facts} | {"prepared": False}
         try:
-            manifest = data.load(known.name, root).manifest
+            manifest = data.load(entry.name, root).manifest
         except UserError as error:
-            if (root / known.name).exists():
+            if (root / entry.name).exists():
                 row["problem"] = str(error)
         else:
             row |= {"prepared": True, "skipped": len(manifest.skipped)} | dict(
@@ -67,14 +67,14 @@ def describe_data_sets(rows: Sequence[dict[str, Any]]) -> list[str]:
     if any(row["prepared"] for row in rows):
         lines.append("")
     lines += [f"{row['name']}: {row['problem']}" for row in rows if "problem" in row]
-    left = [row for row in rows if not row["prepared"] and "problem" not in row]
+    preparable = [row for row in rows if not row["prepared"] and "problem" not in row]
     # Sets that need no files are for demos, where the box-filtered forms are the useful ones.
-    shown = [row for row in left if not (row["filtered"] and row["needs_path"])]
+    shown = [row for row in preparable if not (row["filtered"] and row["needs_path"])]
     if shown:
         width = max(len(row["command"]) for row in shown)
         lines.append("Can be prepared:")
         lines += [f"  {row['command']:<{width}}  # {row['description']}" for row in shown]
-    if len(shown) < len(left):
+    if len(shown) < len(preparable):
         lines += [
             "Each also has box-filtered forms, smaller by two or four, such as cifar10-16.",
             "Your own images: lcma data prepare NAME --from FOLDER --size S",
@@ -107,8 +107,8 @@ def describe_set(
             "a few hundred show more"
         )
     if manifest.skipped:
-        some = ", ".join(manifest.skipped[:3]) + ", ..." * (len(manifest.skipped) > 3)
-        lines.append(f"skipped: {format_count(len(manifest.skipped), 'file')}, {some}")
+        files = ", ".join(manifest.skipped[:3]) + ", ..." * (len(manifest.skipped) > 3)
+        lines.append(f"skipped: {format_count(len(manifest.skipped), 'file')}, {files}")
     lines += [
         f"source: {source.layout}, {source.verdict}",
         f"read by: {source.reader}",

@@ -172,9 +172,9 @@ def _make_panels(images: Iterable[Any], names: Sequence[str]) -> list[Panel]:
 
 def tabulate_maps(sheets: Sequence[MapSheet]) -> list[Table]:
     """Return a table of statistics of the maps, and one of the tables of low."""
-    named: dict[str, list[str]] = defaultdict(list)
+    ids_by_heading: dict[str, list[str]] = defaultdict(list)
     for sheet in sheets:
-        named[sheet.set.heading].append(sheet.set.id)
+        ids_by_heading[sheet.set.heading].append(sheet.set.id)
     units = {sheet.set.unit for sheet in sheets}
     rows = [
         split | {"maps": "" if k else sheet.set.id}
@@ -195,7 +195,7 @@ def tabulate_maps(sheets: Sequence[MapSheet]) -> list[Table]:
             _column("unresolved", "unresolved", "{:.1%}"),
             _column("tied", "tied", "{:.1%}"),
             under=f"Maps, in {units.pop()}" if len(units) == 1 else "Maps",
-            notes=tuple(f"{', '.join(ids)}: {heading}" for heading, ids in named.items()),
+            notes=tuple(f"{', '.join(ids)}: {heading}" for heading, ids in ids_by_heading.items()),
         ),
         tabulate(
             [(row["low"] or {}) | {name: row[name] for name in ("maps", "split")} for row in rows],

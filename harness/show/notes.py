@@ -95,10 +95,10 @@ def list_sample_notes(measure: str, controls: Mapping[str, Measurement]) -> Iter
             f"{overflow.value:,.0f} of {overflow.images or 0:,} samples overflowed; overflowing "
             "values are drawn black or white."
         )
-    known = _find_controls(measure, controls)
-    if known:
-        texts = [f"{images} {_describe(known[name])}" for name, images in CONTROLS.items()]
-        yield f"Controls of {measure} on {known['null'].images or 0:,} images: {'; '.join(texts)}."
+    values = _find_controls(measure, controls)
+    if values:
+        texts = [f"{images} {_describe(values[name])}" for name, images in CONTROLS.items()]
+        yield f"Controls of {measure} on {values['null'].images or 0:,} images: {'; '.join(texts)}."
     if failed := find_failed_controls(measure, controls):
         yield (
             f"!: {measure} fails its controls on this data set, so it may not rank samples as "
@@ -108,18 +108,18 @@ def list_sample_notes(measure: str, controls: Mapping[str, Measurement]) -> Iter
 
 def find_failed_controls(measure: str, controls: Mapping[str, Measurement]) -> list[str]:
     """Return the pairs of controls that a measure of samples does not rank as it must."""
-    known = _find_controls(measure, controls)
+    values = _find_controls(measure, controls)
     return [
         f"{CONTROLS[worse]} are no worse than {CONTROLS[better]}"
         for better, worse in CONTROL_ORDERS
-        if known and not known[better].value < known[worse].value
+        if values and not values[better].value < values[worse].value
     ]
 
 
 def _find_controls(measure: str, controls: Mapping[str, Measurement]) -> dict[str, Measurement]:
     """Return the controls by short name; empty unless all are known."""
-    known = {c: value for c in CONTROLS if (value := controls.get(name_control(measure, c)))}
-    return known if len(known) == len(CONTROLS) else {}
+    values = {c: value for c in CONTROLS if (value := controls.get(name_control(measure, c)))}
+    return values if len(values) == len(CONTROLS) else {}
 
 
 def _describe(value: Measurement) -> str:

@@ -87,7 +87,7 @@ def reproduction_as_dict(reproduction: Reproduction) -> dict[str, Any]:
         *("equal", "largest_difference", "tolerance", "device", "threads"),
         *("outcome", "same_environment", "spread", "uncompared"),
     )
-    made = ("made", "made_again", "maps_made", "maps_made_again")
+    environments = ("made", "made_again", "maps_made", "maps_made_again")
     return {
         "trial": trial_as_dict(reproduction.trial),
         **{name: getattr(reproduction, name) for name in plain},
@@ -98,5 +98,5 @@ def reproduction_as_dict(reproduction: Reproduction) -> dict[str, Any]:
         if reproduction.largest.difference
         else None,
         "measures": _list_measures(reproduction),
-        **{name: dict(getattr(reproduction, name)) for name in made},
+        **{name: dict(getattr(reproduction, name)) for name in environments},
     }

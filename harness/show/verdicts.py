@@ -247,9 +247,9 @@ def describe_verdict(verdict: Verdict) -> str:
         text += f" {printable(group.measure)} fails a control on this data set."
     if verdict.printed is not None:
         text += f" The paper prints {verdict.printed:+.2f}"
-        other = "models" if group.whole else "images"
-        other = f" for other {other}, so this is no verdict on that number."
-        text += "." if verdict.on_published else other
+        note = "models" if group.whole else "images"
+        note = f" for other {note}, so this is no verdict on that number."
+        text += "." if verdict.on_published else note
     return text
 
 

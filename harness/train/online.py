@@ -82,8 +82,8 @@ class OnlineTables:
         bits = torch.from_numpy(np.packbits(kept, axis=-1))
         for name, value in (("steps", torch.tensor(step)), ("kept", bits)):
             key = f"{name}_{number}"
-            former = [self.history[key]] if key in self.history else []
-            self.history[key] = torch.cat([*former, value[None]])
+            earlier = [self.history[key]] if key in self.history else []
+            self.history[key] = torch.cat([*earlier, value[None]])
 
 
 def _read_kept(split: Split) -> NDArray[np.bool_]:

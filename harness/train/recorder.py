@@ -149,13 +149,13 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         return f"tensor_{self._count}"
 
 
-def _are_same(one: Tensor, other: Tensor) -> bool:
+def _are_same(first: Tensor, second: Tensor) -> bool:
     """Return whether two tensors are the same view of the same memory."""
     return (
-        one.data_ptr() == other.data_ptr()
-        and one.dtype == other.dtype
-        and one.shape == other.shape
-        and one.stride() == other.stride()
+        first.data_ptr() == second.data_ptr()
+        and first.dtype == second.dtype
+        and first.shape == second.shape
+        and first.stride() == second.stride()
     )
 
 
@@ -273,6 +273,6 @@ class RepeatedStep:
             logger.warning("a recorded step %s; steps are computed as before", why)
 
 
-def are_equal(one: Tensor, other: Tensor) -> bool:
+def are_equal(first: Tensor, second: Tensor) -> bool:
     """Return whether all values are equal. NaN is equal to NaN, for trainings that diverge."""
-    return torch.allclose(one, other, rtol=0, atol=0, equal_nan=True)
+    return torch.allclose(first, second, rtol=0, atol=0, equal_nan=True)

@@ -137,10 +137,10 @@ class Study:
             if not missing and all(t.state.is_finished() for t in trials):
                 missing = tune.parallel
             for _ in range(missing):
-                taken = {t.params[BUDGET] for t in trials if t.number not in reopened}
-                if len(taken) >= tune.trial_count:
+                tried = {t.params[BUDGET] for t in trials if t.number not in reopened}
+                if len(tried) >= tune.trial_count:
                     break
-                new = self._suggest(trials, taken)
+                new = self._suggest(trials, tried)
                 with kill_point("ask"):
                     self.study.add_trial(new)
                 trials = self.trials()
@@ -150,7 +150,7 @@ class Study:
                 if t.state == TrialState.RUNNING
             ]
 
-    def _suggest(self, trials: Sequence[FrozenTrial], taken: Collection[int]) -> FrozenTrial:
+    def _suggest(self, trials: Sequence[FrozenTrial], tried: Collection[int]) -> FrozenTrial:
         """Return a running trial with the budget to try next.
 
         Budget 0 and the longest one come first. Then TPE, seeded by the study and the trial's
@@ -172,7 +172,7 @@ class Study:
                 )
             )
         point = inner.ask(space).params[BUDGET]
-        left = [index for index, budget in enumerate(points) if budget not in taken]
+        left = [index for index, budget in enumerate(points) if budget not in tried]
         ends = [index for index in left if index in (0, len(points) - 1)]
         chosen = (ends or sorted(left, key=lambda index: abs(index - point)))[0]
         distributions: dict[str, BaseDistribution] = {BUDGET: IntDistribution(0, points[-1])}

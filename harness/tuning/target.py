@@ -97,7 +97,7 @@ def make_target(spec: Spec, where: str, preparable: list[str]) -> StudyTarget:
                 "so that there is no pretraining to tune: give a word over L and H, such as low"
             )
     cells = {p: tuple(cell for cell in tuned.cells if cell.budget == p) for p in tune.budgets}
-    budgets = {p: Expansion(spec, some, tune.budgets) for p, some in cells.items()}
+    budgets = {p: Expansion(spec, group, tune.budgets) for p, group in cells.items()}
     return StudyTarget(spec, tune, baseline, budgets)
 
 

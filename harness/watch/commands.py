@@ -41,9 +41,9 @@ def format_command(
         plugins: Files of plug-ins that the command needs. They are added unless the environment
             names them all.
     """
-    named = os.environ.get(PLUGINS_VARIABLE, "").split(os.pathsep)
+    paths = os.environ.get(PLUGINS_VARIABLE, "").split(os.pathsep)
     variable = ""
-    if not set(plugins) <= {str(resolve_path(Path(path))) for path in named}:
+    if not set(plugins) <= {str(resolve_path(Path(path))) for path in paths}:
         variable = f"{PLUGINS_VARIABLE}={shlex.quote(os.pathsep.join(plugins))} "
     options = []
     if db is not None:
@@ -62,7 +62,7 @@ def format_measure_command(
     """Return the command that takes a measure of the kept weights of trials."""
     recipes = sorted({trial.recipe_id for trial in trials})
     where = [word for recipe in recipes for word in ("--where", f"recipe_id={recipe}")]
-    names = {known.plugin for known in plugin_measures() if known.name == measure}
+    names = {kind.plugin for kind in plugin_measures() if kind.name == measure}
     files = [plugin.path for plugin in plugins.loaded() if plugin.path and plugin.name in names]
     return format_command("measure", measure, *where, db=db, runs=runs, plugins=files)
 
@@ -114,8 +114,8 @@ def relaunch_command(store: Store, sweep: Sweep, db: str | None) -> str:
 
 def _read_last_arguments(store: Store, sweep_id: str, user: str, host: str) -> str:
     # Only this user's: a merged database may contain commands of others, which must not be run.
-    own = {"sweep_id": sweep_id, "launched_by": user, "host": host}
-    newest = sa.select(launches.c.arguments).filter_by(**own).order_by(launches.c.started.desc())
+    launch = {"sweep_id": sweep_id, "launched_by": user, "host": host}
+    newest = sa.select(launches.c.arguments).filter_by(**launch).order_by(launches.c.started.desc())
     return next((str(row.arguments or "") for row in store.rows(newest.limit(1))), "")
 
 
@@ -133,16 +133,16 @@ def relaunch_commands(store: Store, job_ids: Collection[str], db: str | None) ->
 
     If a job is in no sweep, the last command has a comment that names one such job.
     """
-    left = set(job_ids)
-    jobs_by_sweep = _group_by_sweep(store, left)
+    remaining = set(job_ids)
+    jobs_by_sweep = _group_by_sweep(store, remaining)
     sweeps = sorted(store.sweeps(), key=lambda sweep: (sweep.created or 0.0, sweep.id))
     commands = []
     for sweep in reversed(sweeps):
-        if left & jobs_by_sweep[sweep.id]:
-            left -= jobs_by_sweep[sweep.id]
+        if remaining & jobs_by_sweep[sweep.id]:
+            remaining -= jobs_by_sweep[sweep.id]
             commands.append(relaunch_command(store, sweep, db))
-    if left:
-        job = printable(min(left))[:8]
+    if remaining:
+        job = printable(min(remaining))[:8]
         commands.append(f"{format_command('launch', 'SWEEP', db=db)}  # a sweep with job {job}")
     return commands
 

@@ -86,15 +86,15 @@ def _check_connections(store: db.Store, workers: tuple[int, str]) -> list[CheckR
     connections = store.database.connections()
     if connections is None:
         return []
-    (limit, used), (wanted, where) = connections, workers
+    (limit, used), (count, where) = connections, workers
     # A worker holds a connection for a moment every few seconds, and tries again if none is free.
     # The driver and a command that a user types hold one each.
     supported = WORKERS_PER_CONNECTION * max(0, limit - used - 2)
     text = (
         f"{limit} at most, {used} in use: enough for {supported} workers at once "
-        f"(raise max_connections or use PgBouncer for more); {where} may run {wanted}"
+        f"(raise max_connections or use PgBouncer for more); {where} may run {count}"
     )
-    verdict: Literal["good", "note"] = "good" if supported >= wanted else "note"
+    verdict: Literal["good", "note"] = "good" if supported >= count else "note"
     return [CheckResult("connections", verdict, text)]
 
 
@@ -128,15 +128,15 @@ def _check_runs_url(runs: str) -> CheckResult:
 
 def _check_data_sets(place: Place) -> list[CheckResult]:
     results = []
-    for known in data.list_sets(place.data):
-        if not (place.data / known.name).exists():
+    for data_set in data.list_sets(place.data):
+        if not (place.data / data_set.name).exists():
             continue
         try:
-            data.load(known.name, place.data).verify()
+            data.load(data_set.name, place.data).verify()
         except UserError as error:
             results.append(CheckResult("data set", "bad", str(error)))
         else:
-            results.append(CheckResult("data set", "good", f"{known.name} is intact"))
+            results.append(CheckResult("data set", "good", f"{data_set.name} is intact"))
     none = "none prepared; launches prepare those that need no files"
     return results or [CheckResult("data set", "note", none)]
 

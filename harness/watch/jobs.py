@@ -90,14 +90,14 @@ def describe_step(job: JobFacts) -> str:
 
 def describe_progress(job: JobFacts, now: float) -> str:
     """Return step, host and lease of a running job in one line."""
-    left = lease_seconds_left(job, now)
+    seconds_left = lease_seconds_left(job, now)
     if lease_is_over(job, now):
-        lease = f"lease over since {format_duration(-left)}"
+        lease = f"lease over since {format_duration(-seconds_left)}"
     elif job.lease_until is not None and lease_is_ahead(job, now):
         seconds = format_duration(job.lease_until - job.updated)
         lease = f"lease by a clock that is ahead: taken over if not renewed for {seconds}"
     else:
-        lease = f"lease {format_duration(left)} left"
+        lease = f"lease {format_duration(seconds_left)} left"
     return printable(f"{describe_step(job)}{format_host(job.host)}, {lease}")
 
 
@@ -111,6 +111,6 @@ def describe_rerun(rerun: Rerun) -> str:
     ended = rerun.state in ("failed", "diverged")
     state = "rerun" if ended or rerun.state == "running" else "to be rerun"
     reason = f" ({rerun.why})" if rerun.why else ""
-    made, until = format_time(rerun.made), "" if ended else " until then"
-    stays = f"its result of {made} stays" if rerun.kind == "trial" else f"its maps of {made} stay"
+    date, until = format_time(rerun.made), "" if ended else " until then"
+    stays = f"its result of {date} stays" if rerun.kind == "trial" else f"its maps of {date} stay"
     return printable(f"{state}, asked for by {rerun.by or 'somebody'}{reason}; {stays}{until}")

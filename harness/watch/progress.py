@@ -78,8 +78,8 @@ class TimeLeft:
         before = sum(self._steps_made.values())
         for job in running:
             first = self._first_steps.setdefault(job.job_id, job.first_step or 0)
-            made = max(job.step - first, self._steps_made.get(job.job_id, 0))
-            self._steps_made[job.job_id] = made
+            steps = max(job.step - first, self._steps_made.get(job.job_id, 0))
+            self._steps_made[job.job_id] = steps
             what = "training" if job.kind == "trial" else "pretraining"
             self._keys[job.job_id] = what, job.flow, job.dataset
         if sum(self._steps_made.values()) > before:
@@ -99,12 +99,12 @@ class TimeLeft:
         )
         if self._started is None or not tasks:
             return None
-        left = max(0.0, sum(self._costs.values()) - spent)
+        cost_left = max(0.0, sum(self._costs.values()) - spent)
         if ended and spent and not self._is_own:
             # Only the time up to the last step: a start or an evaluation makes no steps, but does
             # not make them slower.
-            return (self._last_progress - self._started) * left / spent
-        return left / tasks if self._is_known else None
+            return (self._last_progress - self._started) * cost_left / spent
+        return cost_left / tasks if self._is_known else None
 
 
 class Bars:
@@ -178,16 +178,16 @@ class Bars:
         self, ended: int, total: int, running: Sequence[JobFacts], left: Sequence[str]
     ) -> None:
         now = time.monotonic()
-        named = running[:MAX_NAMED_JOBS]
-        news = ended, total, len(running), *map(_summarize_progress, named)
+        shown = running[:MAX_NAMED_JOBS]
+        news = ended, total, len(running), *map(_summarize_progress, shown)
         if news == self._news and now < self._silent_until:
             return
         self._news, self._silent_until = news, now + SILENT_SECONDS
         self._next_line = now + LINE_SECONDS
         parts = [", ".join([f"{ended}/{total} jobs", *left])]
-        parts += [", ".join([job_title(j), describe_step(j), *_describe_bits(j)]) for j in named]
-        if len(running) > len(named):
-            parts.append(f"{len(running) - len(named)} more run")
+        parts += [", ".join([job_title(j), describe_step(j), *_describe_bits(j)]) for j in shown]
+        if len(running) > len(shown):
+            parts.append(f"{len(running) - len(shown)} more run")
         self.note("; ".join(parts))
 
     def _describe_left(self, ended: int, running: Sequence[JobFacts]) -> list[str]:

@@ -49,21 +49,21 @@ def choose_reruns(
     """
     if not (starts or where or sweep_id):
         raise UserError("nothing to rerun is named: give ids of trials, or --sweep NAME")
-    named = {job.job_id: job for start in starts for job in find_jobs(store, start)}
+    named_jobs = {job.job_id: job for start in starts for job in find_jobs(store, start)}
     if where or sweep_id:
         require_results(store, sweep_id, where)
         frame = store.view("results", sweep_id=sweep_id, **where)
         keys = set(zip(frame.trial_id, frame.data_digest, strict=True))
-        jobs = named or _by_id(store.job_facts(trial_ids={trial_id for trial_id, _ in keys}))
-        named = {i: job for i, job in jobs.items() if (job.trial_id, job.data_digest) in keys}
-    pretrainings = [job for job in named.values() if job.kind == "pretraining"]
+        jobs = named_jobs or _by_id(store.job_facts(trial_ids={trial_id for trial_id, _ in keys}))
+        named_jobs = {i: job for i, job in jobs.items() if (job.trial_id, job.data_digest) in keys}
+    pretrainings = [job for job in named_jobs.values() if job.kind == "pretraining"]
     segments = _read_related(store, pretrainings, "pretraining")
     readers = _read_related(store, segments.values(), "trial")
-    jobs = {**readers, **segments, **named}
+    jobs = {**readers, **segments, **named_jobs}
     done = [job for job in jobs.values() if job.state == "done"]
     return RerunChoice(
-        named=tuple(job for job in done if job.job_id in named),
-        more=tuple(job for job in done if job.job_id not in named),
+        named=tuple(job for job in done if job.job_id in named_jobs),
+        more=tuple(job for job in done if job.job_id not in named_jobs),
         undone=tuple(job for job in jobs.values() if job.state != "done"),
     )
 
@@ -166,8 +166,8 @@ def choose_lost_jobs(
         sweep_jobs = set(store.job_ids(sweep_id))
         jobs = [job for job in jobs if job.job_id in sweep_jobs]
     if ids:
-        named = {job_id for start in ids for job_id in _find_with_segments(store, start)}
-        jobs = [job for job in jobs if job.job_id in named]
+        named_ids = {job_id for start in ids for job_id in _find_with_segments(store, start)}
+        jobs = [job for job in jobs if job.job_id in named_ids]
     return RerunChoice(tuple(jobs), ())
 
 

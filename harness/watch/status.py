@@ -139,7 +139,7 @@ def read_status(store: Store, sweep: Sweep | None = None) -> Status:
         return tuple(job for job in jobs if job_ids is None or job.job_id in job_ids)
 
     sweeps = [sweep] if sweep is not None else store.sweeps()
-    names = {known.id: known.name for known in sweeps}
+    names = {stored.id: stored.name for stored in sweeps}
     running = list_jobs(["running"], "started")
     under_way: list[Sweep | None] = []
     former: dict[str, tuple[str, int]] = {}
@@ -245,7 +245,7 @@ def read_rates(store: Store, sweep_id: str | None = None, *, now: float | None =
     reached = sa.case((jobs.c.state == "done", jobs.c.steps), else_=jobs.c.step)
     # Grouped by training: a segment of a pretraining goes on from the one before, so the steps of
     # segments must not be added.
-    left = (
+    unfinished = (
         sa.select((sa.func.max(jobs.c.steps) - sa.func.max(reached)).label("steps"))
         .where(jobs.c.state.in_(("pending", "running", "done")), selected)
         .group_by(sa.func.coalesce(jobs.c.pretraining_id, jobs.c.trial_id), jobs.c.data_digest)
@@ -263,7 +263,7 @@ def read_rates(store: Store, sweep_id: str | None = None, *, now: float | None =
         .join_from(jobs, attempts, attempts.c.id == jobs.c.attempt_id)
         .where(jobs.c.state == "running", leases.is_held(jobs.c.lease_until, clock), selected)
     )
-    ((steps_left,),) = store.rows(sa.select(sa.func.sum(left.c.steps)))
+    ((steps_left,),) = store.rows(sa.select(sa.func.sum(unfinished.c.steps)))
     return Rates(
         trials=sum((event, kind) == ("done", "trial") for _, event, kind in recent),
         seconds=clock - min((time for time, _, _ in recent), default=clock),
@@ -375,10 +375,10 @@ def _render_progress(progress: SweepProgress) -> Text:
     done, lost, total = states["done"], states["failed"] + states["diverged"], sum(states.values())
     facts = [f"{lost} lost"] if lost else []
     if states["running"]:
-        left = rates.seconds_left
-        facts += [f"about {format_duration(left)} left"] if left and left >= 1 else []
+        seconds = rates.seconds_left
+        facts += [f"about {format_duration(seconds)} left"] if seconds and seconds >= 1 else []
         host = hosts[0] if len(hosts) == 1 else format_count(len(hosts), "host")
-        speed = f"{rates.steps_per_second:.2g} steps/s " if left else ""
+        speed = f"{rates.steps_per_second:.2g} steps/s " if seconds else ""
         facts.append(f"{speed}on {host}")
     elif states["pending"]:
         facts.append("nothing runs")

@@ -400,6 +400,6 @@ class RunningAttempt:
         )
 
     def _cost(self) -> db.Cost:
-        seen = self.trainer.images_seen if self.trainer else 0
-        rate = seen / self.trained_seconds if seen and self.trained_seconds else None
+        images = self.trainer.images_seen if self.trainer else 0
+        rate = images / self.trained_seconds if images and self.trained_seconds else None
         return self.stopwatch.cost(rate, self.trainer.timer.wait_share if self.trainer else None)

@@ -92,10 +92,10 @@ def _make_trainer(
 def _make_pretraining_ending(
     attempt: RunningAttempt, trainer: Trainer, maps: tuple[db.ContributionMap, ...]
 ) -> Ending:
-    kept, keep = trainer.snapshot, attempt.work.keep.snapshots
+    snapshot, keep = trainer.snapshot, attempt.work.keep.snapshots
     artifacts: tuple[db.Artifact, ...] = ()
-    if kept is not None and keep != "none":
-        artifacts = (attempt.make_artifact("checkpoint", kept),)
+    if snapshot is not None and keep != "none":
+        artifacts = (attempt.make_artifact("checkpoint", snapshot),)
     return replace(
         attempt.make_ending("done"),
         maps=maps,

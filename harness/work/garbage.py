@@ -112,8 +112,8 @@ def find_garbage(
             waste += _find_in_run(store, folder, inside, owners, known, only)
     if any(item.what == "unnamed" for item in waste):
         # An attempt that has ended by now may have named its files after `known` was read.
-        named = _read_paths(store)
-        waste = [item for item in waste if item.what != "unnamed" or item.path not in named]
+        paths = _read_paths(store)
+        waste = [item for item in waste if item.what != "unnamed" or item.path not in paths]
     before = None if only.older is None else time.time() - only.older * DAY
     return Survey(tuple(item for item in waste if _is_older(item.file, before)), tuple(unknown))
 
@@ -205,16 +205,16 @@ def _find_in_run(
         superfluous += find_superfluous_checkpoints(kept, first.kind, keep)
         waste += (("lost", checkpoint.name) for checkpoint in superfluous)
     writers = {name: w for name in by_name if (w := Writer.named_by(name)) is not None}
-    named = {name for name in writers if f"{folder}/{name}" in known.named}
-    if writers.keys() - named:
+    recorded = {name for name in writers if f"{folder}/{name}" in known.named}
+    if writers.keys() - recorded:
         ended = {
             Writer.of(attempt.token, attempt.owner)
             for attempt in store.attempts([job.id for job in owners])
             if attempt.ended is not None
         }
-        waste += (("unnamed", n) for n, w in writers.items() if n not in named and w in ended)
+        waste += (("unnamed", n) for n, w in writers.items() if n not in recorded and w in ended)
     if only.weights:
-        waste += (("named", name) for name in sorted(named))
+        waste += (("named", name) for name in sorted(recorded))
     return [Waste(what, folder, by_name[name], first) for what, name in waste]
 
 

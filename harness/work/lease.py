@@ -259,7 +259,7 @@ def find_missing(store: Store, claim: Claim, points: Sequence[Metric]) -> list[M
     had acknowledged.
     """
     stored = store.points({(claim.attempt_id, point.name) for point in points})
-    known = {
+    stored_points = {
         (name, step, repr(value)) for (_, name), curve in stored.items() for step, value in curve
     }
-    return [p for p in points if (p.name, p.step, repr(float(p.value))) not in known]
+    return [p for p in points if (p.name, p.step, repr(float(p.value))) not in stored_points]

@@ -98,9 +98,9 @@ class Log(logging.Handler):
             return
         if record.levelno < logging.WARNING and record.name != logger.name:
             return
-        whole = f"{self._text}{self.format(record).rstrip()}\n"
-        self._text = whole[-LONGEST:]
-        self._cut |= len(whole) > LONGEST
+        text = f"{self._text}{self.format(record).rstrip()}\n"
+        self._text = text[-LONGEST:]
+        self._cut |= len(text) > LONGEST
 
     @property
     def text(self) -> str:

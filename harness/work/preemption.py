@@ -28,7 +28,7 @@ def expect_notice(is_ending: Callable[[], bool] | None = None) -> Iterator[None]
     _notice.clear()
     handles = threading.current_thread() is threading.main_thread()
     if handles:
-        former = signal.signal(signal.SIGTERM, lambda number, frame: _notice.set())
+        handler = signal.signal(signal.SIGTERM, lambda number, frame: _notice.set())
     ended = threading.Event()
 
     def watch(is_ending: Callable[[], bool]) -> None:
@@ -43,4 +43,4 @@ def expect_notice(is_ending: Callable[[], bool] | None = None) -> Iterator[None]
     finally:
         ended.set()
         if handles:
-            signal.signal(signal.SIGTERM, former)
+            signal.signal(signal.SIGTERM, handler)

@@ -156,8 +156,8 @@ def make_policy(work: Work, *, killed: bool = False) -> Policy:
     failures = work.terms.failures
     remedy = hopeless = ""
     if killed:
-        more = grow_work(work, Starved(killed=1)).terms.memory_gb
-        remedy = "as it was" if more is None else f"with {more:g} GB of memory"
+        memory = grow_work(work, Starved(killed=1)).terms.memory_gb
+        remedy = "as it was" if memory is None else f"with {memory:g} GB of memory"
     elif work.device == "cpu":
         hopeless = "it ran on a CPU, which has no more memory to give"
     elif work.gpus >= 1:

@@ -156,8 +156,8 @@ class _AttemptGroup:
     def _wait_to_start(
         self, action: Callable[[], T], on_failure: Callable[[], None] = lambda: None
     ) -> T:
-        left = max(0.0, self._start_until - time.monotonic())
-        return wait_out(action, seconds=left, on_failure=on_failure)
+        seconds = max(0.0, self._start_until - time.monotonic())
+        return wait_out(action, seconds=seconds, on_failure=on_failure)
 
     def _resume(self, attempt: RunningAttempt, error: BaseException | None = None) -> None:
         """Let an attempt go on, or raise an error in it, until it pauses or has ended."""
@@ -200,8 +200,8 @@ class _AttemptGroup:
             logger.exception("the stack of %d failed", len(attempts))
             devices.note_failure(error)
             if len(attempts) > 1 and not devices.is_device_failure(error):
-                what = "memory ran out" if ran_out_of_memory(error) else "an error was raised"
+                cause = "memory ran out" if ran_out_of_memory(error) else "an error was raised"
                 why = f"{describe_error(error)}{locate_failure(error)}"
-                error = CrowdedError(f"{what} in a stack of {len(attempts)}: {why}")
+                error = CrowdedError(f"{cause} in a stack of {len(attempts)}: {why}")
             for attempt in tuple(inside):
                 self._resume(attempt, error)

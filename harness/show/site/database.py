@@ -100,7 +100,7 @@ def make_database(
             ),
             "data_licences": (
                 ("name", "licence"),
-                [(name, known.licence) for name, known in known_sets.shipped().items()],
+                [(name, data_set.licence) for name, data_set in known_sets.shipped().items()],
             ),
             "site_facts": (("name", "value"), facts.items()),
         }

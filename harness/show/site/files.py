@@ -58,10 +58,10 @@ def write_site(
         )
     database = make_database(store, sweep_id=sweep_id, measure=measure, step=step)
     step("writing pages")
-    made = {name: make() for name, make in ASSETS.items()} | make_page_files(database)
-    for name, content in {MARK: b"made by `lcma export --format html`\n", **made}.items():
+    contents = {name: make() for name, make in ASSETS.items()} | make_page_files(database)
+    for name, content in {MARK: b"made by `lcma export --format html`\n", **contents}.items():
         write_file(out / name, content)
-    return len(made)
+    return len(contents)
 
 
 def make_page_files(database: SiteDatabase, *, live: bool = False) -> dict[str, bytes]:

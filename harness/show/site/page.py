@@ -138,8 +138,8 @@ def _make_answer(database: SiteDatabase) -> dict[str, Any]:
     ``place`` returns the position of a difference, from 0 to 100, on the scale of all settings.
     """
     groups = database.board.groups
-    made = (_make_setting(k, group, database.holdout) for k, group in enumerate(groups, start=1))
-    settings = [setting for setting in made if setting is not None]
+    results = (_make_setting(k, group, database.holdout) for k, group in enumerate(groups, start=1))
+    settings = [setting for setting in results if setting is not None]
     ends = [0.0]
     for setting in settings:
         pair = setting["pair"]
