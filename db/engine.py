@@ -11,10 +11,10 @@ import sqlalchemy as sa
 from sqlalchemy import event
 from sqlalchemy.util import LRUCache
 
-from lcma.db.schema import VERSION_TABLE, only_optuna
+from lcma.db.schema import VERSION_TABLE, has_only_optuna
 from lcma.sweeps.errors import UserError
 
-MOST_BYTES = 64 * 2**20
+MAX_BYTES = 64 * 2**20
 """The size at which a query with a limit of rows stops, after the row that exceeds it."""
 
 
@@ -50,7 +50,7 @@ def find_revision(place: str, names: Collection[str], versions: Sequence[object]
     if len(versions) == 1 and isinstance(versions[0], str):
         return DatabaseState(exists=True, revision=versions[0])
     others = set(names) - {VERSION_TABLE}
-    if versions or (others and not only_optuna(others)):
+    if versions or (others and not has_only_optuna(others)):
         raise UserError(
             f"{place} has tables of lcma, but does not say of which schema: go back to a copy of it"
         )
@@ -69,9 +69,9 @@ class QueryResult:
 def take_rows(
     rows: Iterable[tuple[Any, ...]], limit: int | None
 ) -> tuple[list[tuple[Any, ...]], bool]:
-    """Return rows up to a limit and `MOST_BYTES`, and whether there are more; all for None."""
+    """Return rows up to a limit and `MAX_BYTES`, and whether there are more; all for None."""
     result: list[tuple[Any, ...]] = []
-    bytes_left = MOST_BYTES
+    bytes_left = MAX_BYTES
     for row in rows:
         if limit is not None and (len(result) == limit or bytes_left <= 0):
             return result, True

@@ -59,27 +59,30 @@ TRANSITIONS: Mapping[tuple[State, Event], State] = {
 """All transitions of a job, except those that `lcma.db.merge` derives. Any other event leaves it as
 it is."""
 
-HOLDER = ("owner", "host", "pid", "lease_until")
+HOLDER_COLUMNS = ("owner", "host", "pid", "lease_until")
 """The columns that say who runs a job, null unless it runs."""
 
-JOB = tuple(field.name for field in fields(Job))
+JOB_COLUMNS = tuple(field.name for field in fields(Job))
 
-MOVED = ("state", "step", "token", "attempt_id", "done_attempt_id", *HOLDER, "updated")
+TRANSITION_COLUMNS = (
+    *("state", "step", "token", "attempt_id", "done_attempt_id", "updated"),
+    *HOLDER_COLUMNS,
+)
 """The columns that a transition may change."""
 
-REPORT = ("message", "log", "last_step", *(field.name for field in fields(Cost)))
+REPORT_COLUMNS = ("message", "log", "last_step", *(field.name for field in fields(Cost)))
 """The columns of an attempt's report."""
 
 # Heartbeats keep these columns up to date, but not `cpu_seconds`, which come only with the report.
-HEARTBEAT_COST = ("seconds", "gpu_seconds", "peak_memory", "mean_memory", "gpu_utilization")
-HEARTBEAT = (*HEARTBEAT_COST, "bits_per_dim", "log")
+COST_COLUMNS = ("seconds", "gpu_seconds", "peak_memory", "mean_memory", "gpu_utilization")
+HEARTBEAT_COLUMNS = (*COST_COLUMNS, "bits_per_dim", "log")
 
 # An attempt may find out late from which step it goes on.
 _FIRST_STEP = sa.func.coalesce(sa.bindparam("began_at", type_=sa.Integer), attempts.c.first_step)
 
 _retry = events.alias("asked")
 
-SINCE_RETRY = events.c.id > (
+IS_SINCE_RETRY = events.c.id > (
     sa.select(sa.func.coalesce(sa.func.max(_retry.c.id), 0))
     .where(_retry.c.job_id == events.c.job_id, _retry.c.event == "retry")
     .correlate(events)
@@ -90,7 +93,7 @@ attempts have no events, so they do not count."""
 
 _READ_JOB = Statement(
     lambda _: (
-        sa.select(*(jobs.c[name] for name in JOB))
+        sa.select(*(jobs.c[name] for name in JOB_COLUMNS))
         .where(jobs.c.id == sa.bindparam("id"))
         .with_for_update()
     )
@@ -134,7 +137,7 @@ _MOVE_JOB = Statement(
         jobs.c.state == sa.bindparam("old_state"),
         jobs.c.token == sa.bindparam("old_token"),
     ),
-    columns=MOVED,
+    columns=TRANSITION_COLUMNS,
 )
 _END_ATTEMPT = Statement(
     lambda _: sa.update(attempts).where(attempts.c.id == sa.bindparam("attempt")),
@@ -146,7 +149,7 @@ _REPORT_AND_END = Statement(
         .where(attempts.c.id == sa.bindparam("attempt"))
         .values(first_step=_FIRST_STEP)
     ),
-    columns=("ended", "outcome", *REPORT),
+    columns=("ended", "outcome", *REPORT_COLUMNS),
 )
 _EXTEND_LEASE = Statement(
     lambda _: sa.update(jobs).where(jobs.c.id == sa.bindparam("job")),
@@ -162,7 +165,7 @@ _WRITE_PROGRESS = Statement(
                 name: sa.func.coalesce(
                     sa.bindparam(f"now_{name}", type_=attempts.c[name].type), attempts.c[name]
                 )
-                for name in HEARTBEAT
+                for name in HEARTBEAT_COLUMNS
             },
         )
     ),
@@ -207,7 +210,7 @@ def add_event(
 def read_job(connection: sa.Connection, job_id: str) -> Job | None:
     """Read a job; in a writer's transaction, nobody else changes it until the end."""
     row = _READ_JOB.first(connection, {"id": job_id})
-    return None if row is None else Job(**dict(zip(JOB, row, strict=True)))
+    return None if row is None else Job(**dict(zip(JOB_COLUMNS, row, strict=True)))
 
 
 def move_job(
@@ -241,7 +244,7 @@ def move_job(
     if state is None:
         return None
     if job.state == "running":
-        columns |= dict.fromkeys(HOLDER)
+        columns |= dict.fromkeys(HOLDER_COLUMNS)
         end = {"attempt": job.attempt_id, "ended": now, "outcome": event}
         if report is None:
             _END_ATTEMPT.run(connection, end)
@@ -249,7 +252,7 @@ def move_job(
             _REPORT_AND_END.run(connection, {**end, **report})
     moved = replace(job, **columns, state=state, updated=now)
     was = {"job": job.id, "old_state": job.state, "old_token": job.token}
-    values = {name: getattr(moved, name) for name in MOVED}
+    values = {name: getattr(moved, name) for name in TRANSITION_COLUMNS}
     if _MOVE_JOB.run(connection, was | values) == 0:
         return None
     add_event(
@@ -278,7 +281,7 @@ def _accept(connection: sa.Connection, job: Job, now: float) -> Job:
     # Mark a job as done whose result a merge brought.
     accepted = replace(job, state="done", step=job.steps, attempt_id=job.done_attempt_id)
     was = {"job": job.id, "old_state": job.state, "old_token": job.token}
-    _MOVE_JOB.run(connection, was | {name: getattr(accepted, name) for name in MOVED})
+    _MOVE_JOB.run(connection, was | {name: getattr(accepted, name) for name in TRANSITION_COLUMNS})
     add_event(connection, "merge", now, job_id=job.id, attempt_id=job.done_attempt_id)
     return accepted
 
@@ -320,7 +323,7 @@ def _decide(
         return False, f"given up: {words}"
     former = connection.execute(
         sa.select(sa.func.count()).where(
-            events.c.job_id == job.id, events.c.event == outcome, SINCE_RETRY
+            events.c.job_id == job.id, events.c.event == outcome, IS_SINCE_RETRY
         )
     ).scalar_one()
     if times is not None and former >= times:
@@ -489,7 +492,7 @@ def extend_leases(
     query = sa.select(jobs, ending.label("ending")).where(jobs.c.id.in_(by_job))
     good: dict[str, tuple[Heartbeat, str]] = {}
     for row in connection.execute(query.order_by(jobs.c.id).with_for_update(of=jobs)):
-        job = Job(**{name: row._mapping[name] for name in JOB})
+        job = Job(**{name: row._mapping[name] for name in JOB_COLUMNS})
         if _is_claimed(job, by_job[job.id].claim):
             stop = "" if job.stopped_by is None else f"stopped by {job.stopped_by}"
             good[job.id] = by_job[job.id], stop or row.ending or ""
@@ -503,7 +506,7 @@ def extend_leases(
                 "last_step": beat.step,
                 "message": escape_text(beat.message),
                 "began_at": beat.first_step,
-                **{f"now_{name}": getattr(beat.cost, name, None) for name in HEARTBEAT_COST},
+                **{f"now_{name}": getattr(beat.cost, name, None) for name in COST_COLUMNS},
                 "now_bits_per_dim": beat.bits_per_dim,
                 "now_log": None if beat.log is None else escape_text(beat.log),
             }

@@ -45,16 +45,16 @@ from lcma.db.schema import (
 from lcma.db.statements import TEXTS, among, append_rows, escape_text, insert_missing, lock
 from lcma.sweeps.errors import UserError
 
-PLANS = (
+PLAN_TABLES = (
     *(recipes, data_sets, bars, environments, protocols, measure_kinds, sweeps, launches),
     *(pretrainings, trials, sweep_trials),
 )
 """Tables whose rows no attempt made, each after those that it refers to."""
 
-MADE = (contribution_maps, index_tables, measures, artifacts)
+RESULT_TABLES = (contribution_maps, index_tables, measures, artifacts)
 """Tables whose rows attempts made, except points of curves."""
 
-ADDED_BY_WORKERS = (environments, launches, protocols, measure_kinds)
+WORKER_TABLES = (environments, launches, protocols, measure_kinds)
 """Tables to which a worker may add the same row during a merge."""
 
 TRIALS, SEGMENTS = 500, 16
@@ -69,7 +69,7 @@ RETRY_PAUSES = (0.1, 0.3, 1.0, 3.0)
 Row = dict[str, Any]
 Key = tuple[Any, ...]
 
-DERIVED = ("state", "step", "token", "attempt_id", "done_attempt_id")
+DERIVED_COLUMNS = ("state", "step", "token", "attempt_id", "done_attempt_id")
 """The columns of a job that follow from its attempts, unless it runs."""
 
 
@@ -212,7 +212,7 @@ class _Gains:
     equal: int = 0
 
     def write(self, connection: sa.Connection) -> None:
-        if self.table in ADDED_BY_WORKERS:
+        if self.table in WORKER_TABLES:
             insert_missing(connection, self.table, self.new)
         else:
             append_rows(connection, self.table, self.new)
@@ -276,7 +276,7 @@ class _Merge:
             ) from error
 
     def _list_portions(self) -> Iterator[_Portion]:
-        for table in PLANS:
+        for table in PLAN_TABLES:
             count = sa.select(sa.func.count()).select_from(table)
             total = self.connection.execute(count).scalar_one()
             for start in range(0, total, ROWS):
@@ -396,7 +396,7 @@ class _Merge:
         known_ids = [row["id"] for row in ended if row["id"] not in fresh]
         continued = {row["continues"] for row in (*ended, *ours)} - {None}
         gains = [_Gains(jobs, planned, equal=len(our_jobs)), attempt_gain]
-        for table in MADE:
+        for table in RESULT_TABLES:
             rows = [
                 row
                 for row in _read(self.connection, table.c.attempt_id, made_by)
@@ -517,7 +517,7 @@ def _derive_states(
     for job_id, their in their_jobs.items():
         stored, done = our_jobs.get(job_id), current[job_id]
         before = _plan_job(their, now) if stored is None else dict(stored._mapping)
-        job = {name: before[name] for name in DERIVED} | {"done_attempt_id": done}
+        job = {name: before[name] for name in DERIVED_COLUMNS} | {"done_attempt_id": done}
         if job["state"] != "running":
             tries = by_job.get(job_id, [])
             job["token"] = max(job["token"], len(tries))
@@ -533,7 +533,7 @@ def _derive_states(
                 claims = [row for row in tries if row["protocol"] is None]
                 latest = max(claims, key=lambda row: (row["ended"], row["id"]), default=None)
                 job["attempt_id"] = None if latest is None else latest["id"]
-        if any(job[name] != before[name] for name in DERIVED):
+        if any(job[name] != before[name] for name in DERIVED_COLUMNS):
             rows.append({"the_id": job_id, **job, "updated": now})
     if rows:
         update = sa.update(jobs).where(jobs.c.id == sa.bindparam("the_id"))

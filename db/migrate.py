@@ -33,7 +33,7 @@ from lcma.sweeps.measures import SHIPPED
 if TYPE_CHECKING:
     from alembic.config import Config
 
-OLDER = frozenset({"0001-d87c89b3", "0002-0c0cfb25"})
+OLDER_REVISIONS = frozenset({"0001-d87c89b3", "0002-0c0cfb25"})
 """Revisions of files, with the digest of their tables, that the migrations bring to this one:
 those of published results, and of what is being trained for them."""
 
@@ -47,10 +47,10 @@ OLDER_VIEWS = (
 )
 """Views that there are no more, in an order in which they can be dropped."""
 
-MOST_FREEDOM = 1000
+MAX_FREEDOM = 1000
 """The degrees of freedom up to which `t_quantiles` goes."""
 
-_one_at_a_time = threading.Lock()
+_lock = threading.Lock()
 """Alembic keeps its running environment in module globals."""
 
 _version = sa.table(VERSION_TABLE, sa.column("version_num", sa.Text))
@@ -128,7 +128,7 @@ def require_known(database: Database, state: DatabaseState, *, check_views: bool
     or views if they are checked, that differ from those of the version."""
     if state.revision is not None:
         tables_version = state.revision.rpartition("-")[0]
-        is_older = tables_version in OLDER and database.engine == "SQLite"
+        is_older = tables_version in OLDER_REVISIONS and database.engine == "SQLite"
         if not is_older and tables_version != _tables_version():
             raise UserError(
                 f"{database.name} has schema {state.revision}, which this version of lcma does not "
@@ -245,7 +245,7 @@ def _write_quantiles(connection: sa.Connection) -> None:
     from scipy.special import stdtrit
 
     if connection.execute(sa.select(t_quantiles.c.freedom).limit(1)).first() is None:
-        values = stdtrit(range(1, MOST_FREEDOM + 1), 0.975).tolist()
+        values = stdtrit(range(1, MAX_FREEDOM + 1), 0.975).tolist()
         rows = [{"freedom": n, "quantile": value} for n, value in enumerate(values, start=1)]
         append_rows(connection, t_quantiles, rows)
 
@@ -279,7 +279,7 @@ def _migrating(database: Database) -> "Iterator[tuple[sa.Connection, Config]]":
         "script_location",
         str(importlib.resources.files("lcma.db") / "migrations").replace("%", "%%"),
     )
-    with _one_at_a_time, database.migrating() as connection:
+    with _lock, database.migrating() as connection:
         config.attributes["connection"] = connection
         yield connection, config
 

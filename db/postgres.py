@@ -28,7 +28,7 @@ from lcma.db.engine import (
     translate_errors,
 )
 from lcma.db.relations import explain_name
-from lcma.db.schema import VERSION_TABLE, only_optuna
+from lcma.db.schema import VERSION_TABLE, has_only_optuna
 from lcma.db.statements import Statement
 from lcma.sweeps.errors import UserError
 
@@ -84,7 +84,7 @@ SELECT (SELECT system_identifier FROM pg_catalog.pg_control_system()),
 """
 """The numbers of the server, the database and the schema, whatever their names are."""
 
-NOT_VALID = """
+INVALID_RELATIONS = """
 SELECT 'the constraint ' || n.conname || ' of ' || c.relname || ' is not validated'
 FROM pg_catalog.pg_constraint AS n JOIN pg_catalog.pg_class AS c ON c.oid = n.conrelid
 WHERE NOT n.convalidated AND c.relnamespace = current_schema()::regnamespace
@@ -97,20 +97,22 @@ ORDER BY 1
 """
 """Constraints and indices of the current schema that do not hold for all rows."""
 
-POOLER = (
+POOLER_ADVICE = (
     "let a pooler such as PgBouncer ignore `options`, and set on the server what they hold, as "
     "docs/postgresql.md shows"
 )
 """The remedy if a connection's settings do not reach the server."""
 
-OPTION = re.compile(r"(?:^|\s)(?:-c\s*|--)([\w.-]+)=((?:\\.|\S)*)")
+SETTING = re.compile(r"(?:^|\s)(?:-c\s*|--)([\w.-]+)=((?:\\.|\S)*)")
 """A setting in libpq's `options`."""
 
-AGAIN = "check that it runs there and that host and port are right: it may be back soon, try again"
+RETRY_ADVICE = (
+    "check that it runs there and that host and port are right: it may be back soon, try again"
+)
 
-CONNECTING: Sequence[tuple[str, type[UserError], str]] = (
-    ("closed the connection unexpectedly|SYSCALL|unexpected eof", Unavailable, AGAIN),
-    ("unsupported startup parameter", UserError, POOLER),
+CONNECTION_ERRORS: Sequence[tuple[str, type[UserError], str]] = (
+    ("closed the connection unexpectedly|SYSCALL|unexpected eof", Unavailable, RETRY_ADVICE),
+    ("unsupported startup parameter", UserError, POOLER_ADVICE),
     (
         "too many clients|remaining connection slots|too many connections|no more connections",
         Unavailable,
@@ -125,7 +127,7 @@ CONNECTING: Sequence[tuple[str, type[UserError], str]] = (
         "check the URL and what follows its ?, the password there, in PGPASSWORD or ~/.pgpass, "
         "that the database was made, as with `createdb`, and that its owner lets this user in",
     ),
-    ("", Unavailable, AGAIN),
+    ("", Unavailable, RETRY_ADVICE),
 )
 """By pattern of a failed connection's message the class of the error, and the remedy."""
 
@@ -133,7 +135,7 @@ CLOCK = Statement(
     lambda _: sa.select(sa.cast(sa.extract("epoch", sa.func.clock_timestamp()), sa.Double))
 )
 
-NO_SCHEMA = "the schema of its search_path does not exist: make it first"
+SCHEMA_ADVICE = "the schema of its search_path does not exist: make it first"
 
 ERRORS: Mapping[str | None, tuple[type[UserError], str]] = {
     "53100": (Unavailable, "its disk is full; nothing was changed: make room there"),
@@ -155,7 +157,7 @@ ERRORS: Mapping[str | None, tuple[type[UserError], str]] = {
     "58P01": (Damaged, "a file of it is missing: go back to a copy of it"),
     "XX001": (Damaged, "it is damaged: go back to a copy of it"),
     "XX002": (Damaged, "an index of it is damaged: REINDEX it, or go back to a copy of it"),
-    "3F000": (UserError, NO_SCHEMA),
+    "3F000": (UserError, SCHEMA_ADVICE),
 }
 """By code of the server the error for a failure of its state or by its owner, and the remedy."""
 
@@ -170,7 +172,7 @@ WRITE_CODES = frozenset({"25006", "0A000", "42P11"})
 
 TIMEOUT_CODE, SYNTAX_CODE = "57014", "42601"
 
-MOST_MILLISECONDS = 2**31 - 1
+MAX_MILLISECONDS = 2**31 - 1
 """The longest time limit that the server takes."""
 
 
@@ -193,7 +195,7 @@ class PostgresDatabase(Database):
             )
         super().__init__(parsed.render_as_string(hide_password=False), name)
         self._url = parsed
-        secrets = {str(parsed.password or ""), *_texts(parsed.query.get("password"))}
+        secrets = {str(parsed.password or ""), *_list_texts(parsed.query.get("password"))}
         self._secrets = tuple(sorted(secrets - {""}, key=len, reverse=True))
 
     @property
@@ -219,7 +221,7 @@ class PostgresDatabase(Database):
             self._require_settings(connection)
             schema = connection.exec_driver_sql("SELECT current_schema()").scalar_one()
             if schema is None:
-                raise UserError(f"the database {self.name}: {NO_SCHEMA}")
+                raise UserError(f"the database {self.name}: {SCHEMA_ADVICE}")
             rows = connection.exec_driver_sql(RELATIONS).all()
             names = {name for _, name, _ in rows}
             if VERSION_TABLE in names:
@@ -228,7 +230,7 @@ class PostgresDatabase(Database):
                 state = find_revision(self.name, names, versions.all())
                 relations = {f"{kind} {name}": columns or "" for kind, name, columns in rows}
                 return replace(state, relations=relations)
-        if names and not only_optuna(names):
+        if names and not has_only_optuna(names):
             raise UserError(
                 f"the schema {schema} of {self.name} holds tables of another program: give "
                 "another database, or a schema of its own with ?options=-csearch_path=SCHEMA"
@@ -242,13 +244,13 @@ class PostgresDatabase(Database):
     def reader(self) -> sa.Engine:
         from psycopg import IsolationLevel
 
-        return _beginning(self._engine, IsolationLevel.REPEATABLE_READ, True)
+        return _copy_engine(self._engine, IsolationLevel.REPEATABLE_READ, True)
 
     def writer(self) -> sa.Engine:
         from psycopg import IsolationLevel
 
         # A statement must see the rows that it waited for, so each has a snapshot of its own.
-        return _beginning(self._engine, IsolationLevel.READ_COMMITTED, None)
+        return _copy_engine(self._engine, IsolationLevel.READ_COMMITTED, None)
 
     @contextmanager
     def migrating(self) -> Iterator[sa.Connection]:
@@ -275,7 +277,7 @@ class PostgresDatabase(Database):
 
     def faults(self) -> Iterator[str]:
         with self.reader().connect() as connection:
-            yield from connection.exec_driver_sql(NOT_VALID).scalars().all()
+            yield from connection.exec_driver_sql(INVALID_RELATIONS).scalars().all()
 
     def clock(self, connection: sa.Connection) -> float:
         ((now,),) = CLOCK.all(connection, {})
@@ -314,7 +316,9 @@ class PostgresDatabase(Database):
                 "give it more time there"
             )
         if connecting:
-            kind, remedy = next((k, r) for pattern, k, r in CONNECTING if re.search(pattern, why))
+            kind, remedy = next(
+                (k, r) for pattern, k, r in CONNECTION_ERRORS if re.search(pattern, why)
+            )
             return kind(f"cannot open the database {self.name}: {why}; {remedy}")
         if error.sqlstate in ERRORS:
             kind, remedy = ERRORS[error.sqlstate]
@@ -333,7 +337,7 @@ class PostgresDatabase(Database):
         import psycopg
 
         with self.reader().connect() as connection:
-            milliseconds = min(max(1, timeout * 1000), MOST_MILLISECONDS)
+            milliseconds = min(max(1, timeout * 1000), MAX_MILLISECONDS)
             limited = sa.func.set_config("statement_timeout", f"{milliseconds:.0f}", True)
             connection.execute(sa.select(limited))
             raw: Any = connection.connection.driver_connection
@@ -346,7 +350,7 @@ class PostgresDatabase(Database):
                         answer = cursor.stream(sql)
                     else:
                         cursor.execute(sql)
-                        answer = _until(time.monotonic() + timeout, cursor)
+                        answer = _limit_time(time.monotonic() + timeout, cursor)
                     rows, truncated = take_rows(answer, limit)
                     columns = tuple(column.name for column in cursor.description or ())
             except psycopg.Error as error:
@@ -376,11 +380,11 @@ class PostgresDatabase(Database):
 
     def _options(self) -> str:
         # A role's time limit is meant for people's queries, so it is lifted; one in the URL holds.
-        options = _texts(self._url.query.get("options", ""))
+        options = _list_texts(self._url.query.get("options", ""))
         return " ".join(("-c statement_timeout=0", *options, f"-c lock_timeout={WAIT_SECONDS}s"))
 
     def _settings(self) -> dict[str, str]:
-        return {name.replace("-", "_"): value for name, value in OPTION.findall(self._options())}
+        return {name.replace("-", "_"): value for name, value in SETTING.findall(self._options())}
 
     def _require_settings(self, connection: sa.Connection) -> None:
         """Raise UserError for settings that did not reach the server: a pooler drops them."""
@@ -393,7 +397,7 @@ class PostgresDatabase(Database):
             if actual != intended:
                 lost.append(f"{name} is {actual or 'not set'} and not {intended}")
         if lost:
-            raise UserError(f"the database {self.name}: {', '.join(lost)}; {POOLER}")
+            raise UserError(f"the database {self.name}: {', '.join(lost)}; {POOLER_ADVICE}")
 
     @cached_property
     def _engine(self) -> sa.Engine:
@@ -414,7 +418,7 @@ class PostgresDatabase(Database):
         return translate_errors(engine, self)
 
 
-def _beginning(
+def _copy_engine(
     engine: sa.Engine, isolation: "psycopg.IsolationLevel", read_only: bool | None
 ) -> sa.Engine:
     copy = engine.execution_options()
@@ -427,7 +431,7 @@ def _beginning(
     return copy
 
 
-def _texts(value: str | Sequence[str] | None) -> tuple[str, ...]:
+def _list_texts(value: str | Sequence[str] | None) -> tuple[str, ...]:
     return tuple(filter(None, (value,) if isinstance(value, str) else value or ()))
 
 
@@ -438,7 +442,7 @@ def _shorten(error: BaseException) -> str:
     return text.removeprefix("connection failed: ").removeprefix("connection is bad: ").rstrip(".")
 
 
-def _until(deadline: float, rows: Iterable[tuple[Any, ...]]) -> Iterator[tuple[Any, ...]]:
+def _limit_time(deadline: float, rows: Iterable[tuple[Any, ...]]) -> Iterator[tuple[Any, ...]]:
     # The server's own limit holds for each batch of rows.
     for row in rows:
         yield row

@@ -32,7 +32,7 @@ def row_of(record: Any) -> dict[str, Any]:
 # What an attempt leaves
 
 
-GREATEST = 1e150
+MAX_VALUE = 1e150
 """The largest value of a measure, whose square is still finite."""
 
 
@@ -75,7 +75,7 @@ class Measurement:
     """A named number of a result; `lcma.sweeps.measures` says what each measure is.
 
     Raises:
-        ValueError: A number is not finite, or beyond `GREATEST`: such a run is `diverged`.
+        ValueError: A number is not finite, or beyond `MAX_VALUE`: such a run is `diverged`.
     """
 
     name: str
@@ -86,9 +86,9 @@ class Measurement:
 
     def __post_init__(self) -> None:
         for value in (self.value, self.standard_error):
-            if value is not None and not abs(value) <= GREATEST:
+            if value is not None and not abs(value) <= MAX_VALUE:
                 raise ValueError(
-                    f"{self.name} is {value}: a measure must be finite, at most {GREATEST:g}"
+                    f"{self.name} is {value}: a measure must be finite, at most {MAX_VALUE:g}"
                 )
 
 

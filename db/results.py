@@ -8,7 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
 
-from lcma.db.records import GREATEST, Measurement, Metric, Result, content_hash, row_of
+from lcma.db.records import MAX_VALUE, Measurement, Metric, Result, content_hash, row_of
 from lcma.db.schema import attempts, jobs, measure_kinds, measures, metrics, protocols
 from lcma.db.statements import Statement, among, insert, insert_or_replace
 from lcma.sweeps.errors import UserError
@@ -59,8 +59,8 @@ def find_artifact_damage(row: Mapping[str, Any]) -> str | None:
 
 def find_measure_damage(row: Mapping[str, Any]) -> str | None:
     """Return the fault in the numbers of a row of `measurements`, or None."""
-    if not abs(row["value"]) + abs(row["standard_error"] or 0.0) <= 2 * GREATEST:
-        return f"{row['name']} is not finite, or beyond {GREATEST:g}"
+    if not abs(row["value"]) + abs(row["standard_error"] or 0.0) <= 2 * MAX_VALUE:
+        return f"{row['name']} is not finite, or beyond {MAX_VALUE:g}"
     if hash_measure(row) != row["digest"]:
         return f"the numbers of {row['name']} do not match their digest"
     return None

@@ -47,7 +47,7 @@ REVISION = "0003"
 """The schema's revision."""
 
 
-def only_optuna(tables: Collection[str]) -> bool:
+def has_only_optuna(tables: Collection[str]) -> bool:
     """Return whether all tables are Optuna's, as if studies were made before results."""
     names = frozenset(tables)
     # Other programs may have tables called `trials` or `alembic_version`, but not these two.

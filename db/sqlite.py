@@ -32,7 +32,7 @@ from lcma.db.engine import (
     translating_errors,
 )
 from lcma.db.relations import explain_name
-from lcma.db.schema import OPTUNA_TABLES, VERSION_TABLE, only_optuna
+from lcma.db.schema import OPTUNA_TABLES, VERSION_TABLE, has_only_optuna
 from lcma.sweeps.errors import UserError
 
 APPLICATION_ID = 0x6C636D61
@@ -75,7 +75,7 @@ READ_PRAGMAS = frozenset(
 )
 """Pragmas that describe the schema and change nothing."""
 
-MOST_VALUE_BYTES = 100 * 2**20
+MAX_VALUE_BYTES = 100 * 2**20
 """Bytes of the longest value that a query may make."""
 
 CHECK_INSTRUCTIONS = 10_000
@@ -218,7 +218,7 @@ def _read_state(connection: sqlite3.Connection, path: Path) -> DatabaseState:
             " AND name NOT LIKE 'sqlite!_%' ESCAPE '!'"
         )
     }
-    new = not names or only_optuna(names)
+    new = not names or has_only_optuna(names)
     if application not in (0, APPLICATION_ID) or (VERSION_TABLE not in names and not new):
         raise UserError(f"{path} is a database of another program: give another path")
     if new:
@@ -472,7 +472,7 @@ class SqliteDatabase(Database):
         connection.text_factory = lambda raw: raw.decode("utf-8", errors="replace")
         connection.set_progress_handler(over.is_set, CHECK_INSTRUCTIONS)
         connection.set_authorizer(authorize)
-        connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, MOST_VALUE_BYTES)
+        connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, MAX_VALUE_BYTES)
         try:
             cursor = connection.execute(sql)
             rows, truncated = take_rows(takewhile(lambda _: not over.is_set(), cursor), limit)
@@ -484,7 +484,7 @@ class SqliteDatabase(Database):
                     "only SELECT is allowed here"
                 )
             elif getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_TOOBIG:
-                most = MOST_VALUE_BYTES // 2**20
+                most = MAX_VALUE_BYTES // 2**20
                 problem = UserError(
                     f"the query failed: {why}; a value may have {most} MiB: select less"
                 )

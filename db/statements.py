@@ -152,7 +152,7 @@ Scalar = str | int | float | np.generic | None
 Where = Mapping[str, "Scalar | Collection[Scalar]"]
 """By name of a column the value, or the values, that it may have; None is null."""
 
-MOST_VALUES = 30_000
+MAX_VALUES = 30_000
 """The values that a condition on one column takes; SQLite takes 32766 in a statement."""
 
 COMPARABLE: Mapping[type, tuple[tuple[type, ...], str]] = {
@@ -228,10 +228,10 @@ def build_conditions(
             values = [_as_python(value) for value in choice]
         else:
             values = [_as_python(choice)]
-        if len(values) > MOST_VALUES:
+        if len(values) > MAX_VALUES:
             raise UserError(
                 f"{len(values)} values for the column '{name}' of {relation} are too many: "
-                f"give at most {MOST_VALUES}"
+                f"give at most {MAX_VALUES}"
             )
         for value in values:
             _require_comparable(relation, column, value)

@@ -119,9 +119,9 @@ if TYPE_CHECKING:
 LOG_END = 100
 """Characters of the end of a log that `JobFacts` have."""
 
-FORMS = "sqlite:///PATH or postgresql://USER@HOST/DATABASE"
+URL_FORMS = "sqlite:///PATH or postgresql://USER@HOST/DATABASE"
 
-_MISTYPED = re.compile(r"(?:^|/)postgres(?:ql)?(?:\+\w+)?[:/].*:.*@")
+_MISTYPED_URL = re.compile(r"(?:^|/)postgres(?:ql)?(?:\+\w+)?[:/].*:.*@")
 """A server's URL with a password that lacks a character and would be taken for a path."""
 
 Order = Literal["subject", "started", "updated"]
@@ -182,18 +182,18 @@ def locate(url: str) -> Database:
         UserError: It means neither a file of SQLite nor a PostgreSQL server.
     """
     # A URL that cannot be read may hold a password, so it is not repeated.
-    unread = UserError(f"cannot read the database URL: give it as {FORMS}")
+    unread = UserError(f"cannot read the database URL: give it as {URL_FORMS}")
     if UNSTORABLE.search(url):
         raise unread
     if "://" not in url:
-        if _MISTYPED.search(url):
+        if _MISTYPED_URL.search(url):
             raise unread
         if url.endswith((".db", ".sqlite")):
             return SqliteDatabase(Path(url).expanduser().absolute())
         if "@" in url or ":" in url:
             raise unread
         raise UserError(
-            f"'{url}' is not a database: give {FORMS}, or a path ending in .db or .sqlite"
+            f"'{url}' is not a database: give {URL_FORMS}, or a path ending in .db or .sqlite"
         )
     try:
         parsed = sa.make_url(url)
@@ -210,7 +210,7 @@ def locate(url: str) -> Database:
         return PostgresDatabase(parsed)
     name = f"{parsed.drivername}://{parsed.host or ''}/{parsed.database or ''}"
     if parsed.drivername not in ("sqlite", "sqlite+pysqlite"):
-        raise UserError(f"the database {name} is not supported: give {FORMS}")
+        raise UserError(f"the database {name} is not supported: give {URL_FORMS}")
     if parsed.host or parsed.query or parsed.database in (None, "", ":memory:"):
         raise UserError(f"the database {name} does not name a file: give it as sqlite:///PATH")
     return SqliteDatabase(Path(str(parsed.database)).absolute())

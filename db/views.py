@@ -82,7 +82,7 @@ OF_ANY_JOB = Table(
 """Columns of views that have both trials and pretrainings."""
 
 
-def same(table: Table, names: str, *, null: bool = False) -> list[Column[Any]]:
+def copy_columns(table: Table, names: str, *, null: bool = False) -> list[Column[Any]]:
     """Return copies of a table's columns; with ``null`` nullable ones, as of an outer join."""
     columns = (table.c[name] for name in names.split())
     return [
@@ -91,10 +91,10 @@ def same(table: Table, names: str, *, null: bool = False) -> list[Column[Any]]:
     ]
 
 
-shared = partial(same, SHARED)
-of_any_job = partial(same, OF_ANY_JOB)
-map_options = partial(same, schema.trials, "map_options")
-sizes = partial(same, schema.recipes)
+shared = partial(copy_columns, SHARED)
+of_any_job = partial(copy_columns, OF_ANY_JOB)
+map_options = partial(copy_columns, schema.trials, "map_options")
+sizes = partial(copy_columns, schema.recipes)
 
 
 CURRENT = """jobs
@@ -115,7 +115,7 @@ ANY_SUBJECT = ", ".join(
     f"coalesce(flow_trials.{name}, pretrainings.{name}) AS {name}"
     for name in ("flow", "dataset", "variant")
 )
-WITH_ANY_SUBJECT = """LEFT JOIN flow_trials ON flow_trials.id = jobs.trial_id
+SUBJECT_JOINS = """LEFT JOIN flow_trials ON flow_trials.id = jobs.trial_id
 LEFT JOIN pretrainings ON pretrainings.id = jobs.pretraining_id
 JOIN recipes ON recipes.id = coalesce(flow_trials.recipe_id, pretrainings.recipe_id)"""
 """The trial or pretraining of a job."""
@@ -125,7 +125,7 @@ BOARD_ROW_KEYS = """each.dataset, each.flow, each.factorization, each.budget, ea
         each.precision, each.data_digest, each.recipe_id"""
 """The columns that the seeds of a row of `board` have in common."""
 
-IF_CONVENTIONAL = "CASE WHEN flow_trials.factorization = recipes.conventional THEN {} END"
+CONVENTIONAL_VALUE = "CASE WHEN flow_trials.factorization = recipes.conventional THEN {} END"
 """A value of results by the flow's own rule. A plug-in's rule may have several versions: then a row
 that is compared with it has no difference."""
 
@@ -150,10 +150,10 @@ OWN_ATTEMPTS = """(SELECT {what} FROM attempts AS a
         WHERE a.job_id = {job} AND a.protocol IS NULL) AS {name}"""
 """An aggregate over all attempts at a job, without evaluations."""
 
-TOTAL = """spent.{kind} + CASE WHEN spent.pretraining_id IS NULL THEN 0.0
+TOTAL_COST = """spent.{kind} + CASE WHEN spent.pretraining_id IS NULL THEN 0.0
         ELSE spent.pretraining_{kind} END AS total_{kind}"""
 
-START = """(SELECT min(first.first_step) FROM attempts AS first
+FIRST_STEP = """(SELECT min(first.first_step) FROM attempts AS first
             WHERE first.job_id = segment.id AND first.protocol IS NULL
               AND first.seconds IS NOT NULL)"""
 """The step from which a segment went on, by attempts that have reported."""
@@ -348,7 +348,7 @@ WHERE board.budget IS NOT NULL
 """,
     *shared("dataset flow rule factorization"),
     required("budget", Integer, "pretraining steps behind the maps"),
-    *same(board, "n mean deviation difference half_width"),
+    *copy_columns(board, "n mean deviation difference half_width"),
     optional(
         "pretraining_seconds",
         Double,
@@ -361,8 +361,9 @@ WHERE board.budget IS NOT NULL
         "share of the variance of the maps that the lattice explains, mean over seeds and splits "
         "(index_tables.mask_share); null when not known",
     ),
-    *same(schema.index_tables, "mask_share_by_chance"),
-    *same(board, "variant profile size splits steps map_options precision data_digest recipe_id"),
+    *copy_columns(schema.index_tables, "mask_share_by_chance"),
+    *copy_columns(board, "variant profile size splits steps map_options precision"),
+    *copy_columns(board, "data_digest recipe_id"),
     comment="How much pretraining it takes: the rows of board that use maps, with what these took "
     "and how much of a lattice they are.",
     order=BOARD_ORDER,
@@ -420,7 +421,7 @@ WHERE bits.attempt_id = jobs.done_attempt_id AND trained.id = bits.attempt_id
     optional("log_det", Double, "mean log-det on the test part, nats per image"),
     optional("log_prior", Double, "mean log-density of the latents there, nats per image"),
     optional("images", Integer, "number of test images"),
-    *same(schema.measures, "clusters"),
+    *copy_columns(schema.measures, "clusters"),
     optional(
         "bound_draws",
         Integer,
@@ -461,7 +462,7 @@ WHERE bits.attempt_id = jobs.done_attempt_id AND trained.id = bits.attempt_id
     *sizes("splits size"),
     *shared("step"),
     *sizes("steps"),
-    *same(schema.attempts, "images_per_second"),
+    *copy_columns(schema.attempts, "images_per_second"),
     optional(
         "data_wait",
         Double,
@@ -480,12 +481,12 @@ WHERE bits.attempt_id = jobs.done_attempt_id AND trained.id = bits.attempt_id
         Double,
         "wall-clock seconds of the attempt that made the result, null if it trained too",
     ),
-    *same(schema.attempts, "peak_memory threads"),
-    *same(schema.environments, "device cpu_capability driver torch code_version dirty"),
+    *copy_columns(schema.attempts, "peak_memory threads"),
+    *copy_columns(schema.environments, "device cpu_capability driver torch code_version dirty"),
     required("created", Double, "when the result was added, Unix seconds UTC"),
     *map_options(),
     *shared("trial_id recipe_id pretraining_id"),
-    *same(schema.attempts, "environment_id"),
+    *copy_columns(schema.attempts, "environment_id"),
     *shared("attempt_id"),
     comment="One readable row for each current result and protocol, with what the attempt that "
     "made it ran on. See measures for others.",
@@ -515,8 +516,8 @@ WHERE measurements.attempt_id = jobs.done_attempt_id AND trained.id = measuremen
     *shared("flow profile dataset variant data_digest rule factorization budget"),
     *map_options(),
     *shared("seed protocol precision measure"),
-    *same(schema.measures, "value standard_error images clusters"),
-    *same(schema.measure_kinds, "unit direction"),
+    *copy_columns(schema.measures, "value standard_error images clusters"),
+    *copy_columns(schema.measure_kinds, "unit direction"),
     *sizes("splits size"),
     *shared("step"),
     *sizes("steps"),
@@ -652,10 +653,10 @@ WHERE jobs.state IN ('diverged', 'failed')
     *of_any_job("rule factorization budget"),
     *map_options(),
     *of_any_job("seed"),
-    *same(schema.jobs, "state step steps"),
-    *same(schema.attempts, "outcome message owner host device devices stack_id", null=True),
-    *same(schema.attempts, "started ended", null=True),
-    *same(schema.jobs, "updated"),
+    *copy_columns(schema.jobs, "state step steps"),
+    *copy_columns(schema.attempts, "outcome message owner host device devices stack_id", null=True),
+    *copy_columns(schema.attempts, "started ended", null=True),
+    *copy_columns(schema.jobs, "updated"),
     optional(
         "decision",
         Text,
@@ -698,7 +699,7 @@ FROM (
     *shared("flow dataset variant profile rule factorization budget"),
     *map_options(),
     *shared("seed"),
-    *same(schema.jobs, "state"),
+    *copy_columns(schema.jobs, "state"),
     required("attempts", Integer, "attempts at the trial, without evaluations"),
     required(
         "unreported",
@@ -749,7 +750,7 @@ JOIN metrics ON metrics.attempt_id = coalesce(jobs.done_attempt_id, jobs.attempt
     *map_options(),
     *of_any_job("seed"),
     required("curve", Text, "what was measured, such as 'train_bits_per_dim'"),
-    *same(schema.metrics, "step value"),
+    *copy_columns(schema.metrics, "step value"),
     *sizes("splits size steps"),
     *shared("data_digest recipe_id"),
     *of_any_job("trial_id pretraining_id"),
@@ -789,16 +790,16 @@ LEFT JOIN contribution_maps AS map
     *shared("flow profile dataset variant data_digest rule factorization budget"),
     *map_options(),
     *shared("seed"),
-    *same(schema.index_tables, "split iou_even iou_odd purity channel_purity"),
-    *same(schema.index_tables, "mask_share mask_share_by_chance tied agreement"),
-    *same(
+    *copy_columns(schema.index_tables, "split iou_even iou_odd purity channel_purity"),
+    *copy_columns(schema.index_tables, "mask_share mask_share_by_chance tied agreement"),
+    *copy_columns(
         schema.contribution_maps,
         "standard_error rank_gap error_to_gap unresolved mean_log_det sum_error images",
         null=True,
     ),
     *sizes("splits size steps"),
     *shared("recipe_id pretraining_id trial_id"),
-    *same(schema.index_tables, "digest"),
+    *copy_columns(schema.index_tables, "digest"),
     optional("map_digest", Text, "sha256 of the map's values (contribution_maps.digest)"),
     comment="What each split of a trained trial lets leave, in numbers, and the map that decided "
     "it; null where none did. See index_tables and contribution_maps.",
@@ -860,7 +861,7 @@ def _pieces(*, postgresql: bool) -> dict[str, str]:
     options = "flow_trials.map_options"
     kinds = ("seconds", "cpu_seconds", "gpu_seconds")
     sums = {kind: total(f"a.{kind}") for kind in kinds}
-    chain = partial(CHAIN.format, start=START)
+    chain = partial(CHAIN.format, start=FIRST_STEP)
     before = [
         f"{chain(sum=sums[k], of='flow_trials', data='jobs')} AS pretraining_{k}" for k in kinds
     ]
@@ -869,14 +870,14 @@ def _pieces(*, postgresql: bool) -> dict[str, str]:
         **sums,
         "current": CURRENT,
         "any_subject": ANY_SUBJECT,
-        "with_any_subject": WITH_ANY_SUBJECT,
+        "with_any_subject": SUBJECT_JOINS,
         "rule": rule("flow_trials.factorization"),
         "rule_of_each": rule("each.factorization"),
         "rule_of_one": rule("one.factorization"),
         "other_rule": rule("other.factorization"),
         "told_by": BOARD_ROW_KEYS,
-        "own_value": IF_CONVENTIONAL.format("measurements.value"),
-        "own_options": IF_CONVENTIONAL.format("coalesce(flow_trials.map_options, '')"),
+        "own_value": CONVENTIONAL_VALUE.format("measurements.value"),
+        "own_options": CONVENTIONAL_VALUE.format("coalesce(flow_trials.map_options, '')"),
         "sum": shares(""),
         "squares": shares("", squared=True),
         "less_sum": shares("less_", "less"),
@@ -896,7 +897,7 @@ def _pieces(*, postgresql: bool) -> dict[str, str]:
         ),
         "mean_seconds": f"{total('each.seconds')} / count(*)",
         "chain_of_result": chain(sum=sums["seconds"], of="flow_trials", data="jobs"),
-        "both_totals": ", ".join(TOTAL.format(kind=kind) for kind in kinds),
+        "both_totals": ", ".join(TOTAL_COST.format(kind=kind) for kind in kinds),
         "pretraining_sums": ", ".join(before),
         "last_ended": ended("last"),
         "lost_ended": ended("lost_last"),

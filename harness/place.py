@@ -12,7 +12,7 @@ from lcma.sweeps.input_files import require_text
 REFERENCE = "reference"
 """Name of the reference database wherever a database is named; a file is `./reference`."""
 
-SHARD = ".sqlite.xz"
+SHARD_ENDING = ".sqlite.xz"
 """Ending of a compressed published database, which can be read wherever a database is named."""
 
 DB_VARIABLE, RUNS_VARIABLE, DATA_VARIABLE = "LCMA_DB", "LCMA_RUNS", "LCMA_DATA"
@@ -37,7 +37,7 @@ def name_database(db: str | None) -> str:
 
 def is_published_database(name: str) -> bool:
     """Return whether a name is that of a published database, which is never written."""
-    return name == REFERENCE or (name.endswith(SHARD) and "://" not in name)
+    return name == REFERENCE or (name.endswith(SHARD_ENDING) and "://" not in name)
 
 
 def find_place(

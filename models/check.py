@@ -22,7 +22,7 @@ INVERSE_TOLERANCE = 1e-4
 """Largest error of an inverse, relative to the largest value (at least 1). Inverses by iteration
 stay below it."""
 
-SIZES, MOST_SPLITS = (8, 16), 3
+SIZES, MAX_SPLITS = (8, 16), 3
 """Height and width of the images for which a flow is built, and its most splits."""
 
 _ROWS = 128
@@ -93,7 +93,7 @@ def _float64() -> Iterator[None]:
 
 
 def _make_small(model: Model) -> list[Model]:
-    splits = min(model.splits, MOST_SPLITS)
+    splits = min(model.splits, MAX_SPLITS)
     least, most = 2 << splits, min(model.size, max(SIZES))
     sizes = sorted(size for size in {*SIZES, model.size} if least <= size <= most)
     return [model.model_copy(update={"size": size, "splits": splits}) for size in sizes]

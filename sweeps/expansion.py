@@ -17,7 +17,7 @@ from lcma.sweeps.recipe import Recipe
 from lcma.sweeps.spec import Exclusion, Spec
 
 # A typing mistake can make millions of cells.
-CELLS_VARIABLE, MOST_CELLS = "LCMA_MAX_CELLS", 100_000
+CELLS_VARIABLE, MAX_CELLS = "LCMA_MAX_CELLS", 100_000
 """The variable that sets the most cells of a sweep, and its default."""
 
 
@@ -286,7 +286,7 @@ def _check_count(cells: int, spec: Spec) -> None:
         raise UserError(
             f"{CELLS_VARIABLE}={value!r} is not a number of cells: give one such as 500000"
         )
-    most = int(value or MOST_CELLS)
+    most = int(value or MAX_CELLS)
     if cells > most:
         raise UserError(
             f"{spec.name} has {cells:,} cells or more, and at most {most:,} are planned: give "
@@ -407,7 +407,7 @@ def _find_misfit(canonical: str, recipe: Recipe) -> str | None:
     if not factorizations.needs_maps(canonical):
         return None
     if canonical in factorizations.DATA_RULES:
-        most = factorizations.MOST_DATA_DIMENSIONS
+        most = factorizations.MAX_DATA_DIMENSIONS
         dimensions = recipe.model.channels * recipe.model.size**2
         if dimensions > most:
             return f"{canonical} is for images of at most {most} dimensions, not {dimensions}"

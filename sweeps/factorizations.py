@@ -49,7 +49,7 @@ WORDS, PATTERNS = "words", "patterns"
 PAIRS = ("ab", "ac", "ad", "bc", "bd", "cd")
 """The pairs of positions that a pattern can keep of each window a b over c d."""
 
-MOST_DATA_DIMENSIONS = 3072
+MAX_DATA_DIMENSIONS = 3072
 """Most dimensions for which the covariance of the data is measured."""
 
 _WORD = re.compile(r"[LH]+")

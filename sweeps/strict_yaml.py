@@ -12,7 +12,7 @@ from lcma.sweeps.input_files import UNSTORABLE, open_regular
 
 MAX_BYTES = 1_000_000
 
-_LONGEST_NUMBER = 1000
+_MAX_DIGITS = 1000
 _OCTAL = re.compile("[-+]?0[0-7_]+")
 _SEXAGESIMAL = re.compile(r"[-+]?[0-9][0-9_]*(:[0-5]?[0-9])+(\.[0-9_]*)?")
 
@@ -62,7 +62,7 @@ def _require_plain(node: yaml.ScalarNode) -> None:
     # Few people mean those bases. Python converts no integer of more than 4300 digits to text.
     text = node.value
     shown = text if len(text) <= 20 else f"{text[:20]}..."
-    if len(text) > _LONGEST_NUMBER:
+    if len(text) > _MAX_DIGITS:
         problem = f"{shown} has {len(text)} characters, too many for a number"
     elif _SEXAGESIMAL.fullmatch(text):
         problem = f"{shown} would be a number of base 60: write a decimal one, or quote a text"

@@ -21,13 +21,13 @@ from lcma.sweeps.measures import (
 from lcma.sweeps.sections import Section
 
 _MANTISSAS = (10, 15, 20, 30, 50, 70)
-_LARGEST = 10_000_000
+_MAX_BUDGET = 10_000_000
 
 
-def budget_grid(low: int = 0, high: int = _LARGEST) -> tuple[int, ...]:
+def budget_grid(low: int = 0, high: int = _MAX_BUDGET) -> tuple[int, ...]:
     """Return the budgets of the grid from low to high: 0, 10, 15, 20, 30, 50, 70, 100 ... steps."""
     budgets = [0, *(m * 10**exponent for exponent in range(7) for m in _MANTISSAS)]
-    return tuple(budget for budget in budgets if low <= budget <= min(high, _LARGEST))
+    return tuple(budget for budget in budgets if low <= budget <= min(high, _MAX_BUDGET))
 
 
 def check_budget(budget: int) -> int:

@@ -32,7 +32,7 @@ from lcma.sweeps.architectures import REGISTERED
 from lcma.sweeps.errors import UserError
 from lcma.sweeps.options import LaunchOptions, format_options
 
-STOPPED, AT_LIMIT, CLUSTER_LOST = 3, 4, 5
+STOPPED_CODE, LIMIT_CODE, CLUSTER_LOST_CODE = 3, 4, 5
 """The exit codes of launches that `lcma stop` or a limit of hours ended, or that lost Ray."""
 
 
@@ -64,7 +64,7 @@ def run_launch(command: LaunchCommand) -> None:
     console, options, pictures = Console(), command.options, command.pictures
     place = find_place(command.db, command.runs, command.data, write=True)
     typed = command.format(with_db=False)
-    with ending_early(console, command.format), Bars(console) as bars:
+    with reporting_early_end(console, command.format), Bars(console) as bars:
         report = launch_sweep(
             command.spec, place, options, bars, arguments=typed, pictures=pictures
         )
@@ -112,17 +112,17 @@ def run_launch(command: LaunchCommand) -> None:
 
 
 @contextmanager
-def ending_early(console: Console, format_again: Callable[[], str]) -> Iterator[None]:
+def reporting_early_end(console: Console, format_again: Callable[[], str]) -> Iterator[None]:
     """Exit with its code when a launch ends early, and print how to go on."""
     try:
         yield
     except LimitReachedError as error:
-        code, left = AT_LIMIT, format_count(error.left, "job")
+        code, left = LIMIT_CODE, format_count(error.left, "job")
         line = f"Ended in good order: {error.why}. What is left: {left}."
     except (LaunchStoppedError, ClusterLostError, LaunchInterrupted) as error:
-        code, why = CLUSTER_LOST, f": {error}"
+        code, why = CLUSTER_LOST_CODE, f": {error}"
         if isinstance(error, LaunchStoppedError):
-            code, why = STOPPED, f" by {error.request.by}"
+            code, why = STOPPED_CODE, f" by {error.request.by}"
         elif isinstance(error, LaunchInterrupted):
             code, why = 128 + error.number, ""
         jobs = format_count(error.released, "running job")
@@ -132,7 +132,7 @@ def ending_early(console: Console, format_again: Callable[[], str]) -> Iterator[
         return
     console.print(escape(line), highlight=False, soft_wrap=True)
     print_commands(console, [format_again()], "Go on with")
-    if code == CLUSTER_LOST:
+    if code == CLUSTER_LOST_CODE:
         sys.stdout.flush()
         os._exit(code)  # Ray's own end would wait for what is lost, and abort
     sys.exit(code)

@@ -233,7 +233,7 @@ def _describe_number(number: "Measurement") -> str:
 @contextmanager
 def _explaining_interruption() -> Iterator[None]:
     """Exit with the right code if the cluster is lost or a signal comes; print how to go on."""
-    from lcma.harness.cli.launching import CLUSTER_LOST
+    from lcma.harness.cli.launching import CLUSTER_LOST_CODE
     from lcma.harness.launch.executor import ClusterLostError
     from lcma.harness.launch.workers import LaunchInterrupted
     from lcma.harness.terminal import print_error
@@ -244,7 +244,7 @@ def _explaining_interruption() -> Iterator[None]:
     except ClusterLostError as error:
         print_error(f"{error}; {remedy}")
         sys.stdout.flush()
-        os._exit(CLUSTER_LOST)  # Ray's own exit would wait for the lost cluster, and abort
+        os._exit(CLUSTER_LOST_CODE)  # Ray's own exit would wait for the lost cluster, and abort
     except LaunchInterrupted as error:
         print_error(f"interrupted; {remedy}")
         sys.exit(128 + error.number)

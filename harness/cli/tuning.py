@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from rich.markup import escape
 
 from lcma.db import Store
-from lcma.harness.cli.launching import ending_early
+from lcma.harness.cli.launching import reporting_early_end
 from lcma.harness.cli.planning import print_unmeasured
 from lcma.harness.launch.plan import (
     check_compilable,
@@ -92,7 +92,7 @@ def run_study(command: TuneCommand) -> None:
     missing = missing_data(spec, place)
     check_writable(place)
     with (
-        ending_early(console, lambda: command.again),
+        reporting_early_end(console, lambda: command.again),
         Workers(resources, plan.threads, console.status, options) as workers,
     ):
         store, _ = workers.prepare(plan, place, missing)

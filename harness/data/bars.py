@@ -36,15 +36,15 @@ _FORMAT: Final = 2
 _NAMES: Final[tuple[BarName, ...]] = get_args(BarName)
 # With fewer images a covariance would be mostly noise, and with more dimensions slow.
 _IMAGES_A_DIMENSION: Final = 5
-_MOST_DIMENSIONS: Final = 3072
+_MAX_DIMENSIONS: Final = 3072
 _SHRINKAGES: Final = (0.0, 1e-6, 1e-5, 1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1)
 """Shares of the mean variance that may be added to each variance of a full covariance."""
 _CHUNK: Final = 4096
 _CHUNK_VALUES: Final = 2**24
 _CODEC_CHUNK: Final = 256
-_MOST_FILES: Final = 2_000
+_MAX_FILES: Final = 2_000
 """Most test images that a codec compresses: 10,000 would take a core a minute or more."""
-_MOST_IMAGES: Final[dict[PartName, int]] = {"train": 50_000, "holdout": 10_000, "test": 10_000}
+_MAX_IMAGES: Final[dict[PartName, int]] = {"train": 50_000, "holdout": 10_000, "test": 10_000}
 _CODECS: Final[dict[BarName, tuple[str, dict[str, Any]]]] = {
     "png": ("PNG", {"optimize": True}),
     "webp": ("WebP", {"lossless": True, "quality": 100, "method": 6}),
@@ -179,7 +179,7 @@ def _compute_moments(prepared: PreparedSet, meter: _Meter) -> _Moments:
 
 
 def _can_be_full(n: int, D: int) -> bool:
-    return n >= _IMAGES_A_DIMENSION * D and D <= _MOST_DIMENSIONS
+    return n >= _IMAGES_A_DIMENSION * D and D <= _MAX_DIMENSIONS
 
 
 def _read_rows(prepared: PreparedSet, part: PartName) -> Iterator[Floats]:
@@ -200,13 +200,13 @@ def _read_rows(prepared: PreparedSet, part: PartName) -> Iterator[Floats]:
 
 def _count(prepared: PreparedSet, part: PartName) -> int:
     """Return the number of images of a part that are read."""
-    return min(prepared.manifest.counts[part], _MOST_IMAGES[part])
+    return min(prepared.manifest.counts[part], _MAX_IMAGES[part])
 
 
 def _count_bar_images(prepared: PreparedSet, name: BarName) -> int:
     """Return the number of test images on which a bar is measured."""
     count = _count(prepared, "test")
-    return min(count, _MOST_FILES) if name in _CODECS else count
+    return min(count, _MAX_FILES) if name in _CODECS else count
 
 
 def _choose_indices(
@@ -337,7 +337,7 @@ def _decompose_covariance(moments: _Moments, noise: float) -> tuple[Floats, Floa
     if not _can_be_full(moments.n, D):
         raise _LeftOutError(
             f"n = {moments.n} training images of D = {D} dimensions, where the rule asks for "
-            f"n >= {_IMAGES_A_DIMENSION} D = {_IMAGES_A_DIMENSION * D} and D <= {_MOST_DIMENSIONS}"
+            f"n >= {_IMAGES_A_DIMENSION} D = {_IMAGES_A_DIMENSION * D} and D <= {_MAX_DIMENSIONS}"
         )
     covariance = moments.covariance + noise * np.eye(D)
     try:

@@ -22,7 +22,7 @@ from lcma.sweeps.recipe import MIN_STACK
 WINDOW = 64
 """Most tasks that wait in an executor for the machines that they may bring."""
 
-MOST = 12
+MAX_MEMBERS = 12
 """Most members of a stack."""
 
 
@@ -31,10 +31,10 @@ class Candidate(NamedTuple):
 
     shape: Hashable  # what the members of its stack have in common
     step: int = 0  # that it has reached
-    most: int = MOST  # members that its stack may have
+    most: int = MAX_MEMBERS  # members that its stack may have
 
 
-ALONE = Candidate(None, most=1)
+UNSTACKED = Candidate(None, most=1)
 """A job that is trained in no stack."""
 
 
@@ -115,14 +115,14 @@ def choose_tasks(
     ready: dict[Need, list[Work]] = {need: [] for need in most}
     rank: dict[str, int] = {}
     for work in jobs.iterate_ready():
-        if all(len(works) == MOST * most[need] for need, works in ready.items()):
+        if all(len(works) == MAX_MEMBERS * most[need] for need, works in ready.items()):
             break
-        if len(ready[work.need]) < MOST * most[work.need]:
+        if len(ready[work.need]) < MAX_MEMBERS * most[work.need]:
             rank[work.job_id] = len(rank)
             ready[work.need].append(work)
     stacks: list[list[Work]] = []
     for need, works in ready.items():
-        members = [jobs.candidates.get(work.job_id, ALONE) for work in works]
+        members = [jobs.candidates.get(work.job_id, UNSTACKED) for work in works]
         dealt = deal(members, most[need], full=slots[need][1])
         stacks += [[works[position] for position in stack] for stack in dealt]
     for stack in sorted(stacks, key=lambda stack: rank[stack[0].job_id]):
@@ -130,7 +130,7 @@ def choose_tasks(
         if chosen and chosen[-1][0].need != need:  # that task may have taken its slots
             slots[need] = count_slots(stack[0])
         free, waits = slots[need]
-        is_full = len(stack) == jobs.candidates.get(stack[0].job_id, ALONE).most
+        is_full = len(stack) == jobs.candidates.get(stack[0].job_id, UNSTACKED).most
         if len(chosen) < places and free > 0 and (is_full or not waits):
             chosen.append(stack)
             slots[need] = free - 1, waits
@@ -178,7 +178,7 @@ def deal(members: Sequence[Candidate], slots: int, *, full: bool = False) -> lis
         most valuable members. Members for which no slot is left are in none.
     """
     alike = defaultdict[tuple[Hashable, int], list[int]](list)
-    members = members[: MOST * slots]
+    members = members[: MAX_MEMBERS * slots]
     for position, member in enumerate(members):
         alike[member.shape, member.most].append(position)
     stacks: list[list[int]] = []

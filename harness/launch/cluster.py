@@ -70,7 +70,7 @@ NO_NODE_SECONDS = 120.0
 NODE_LABEL = "ray.io/node-id"
 """The label by which Ray names a node."""
 
-TOLD_TO_END = (1, 3, 4)
+FAULTLESS_DEATHS = (1, 3, 4)
 """Reasons (Ray's `NodeDeathInfo`) of a node's death that are no fault: its raylet got SIGTERM, or
 an autoscaler drained it because it was preempted or idle."""
 
@@ -78,7 +78,7 @@ MANUAL_TYPE = "node_"
 """Prefix of the types that Ray invents for nodes that were started by hand. An autoscaler's nodes
 have the types of its configuration."""
 
-BEGUN = "lcma-begun:"
+BEGIN_PREFIX = "lcma-begun:"
 """Prefix of a task's key in Ray's store, whose value is the node on which the task has begun."""
 
 
@@ -113,7 +113,7 @@ class RayExecutor(Executor):
         if address is None:
             _make_token()
         try:
-            with _on_loopback() if address is None else silencing_libraries():
+            with _listening_on_loopback() if address is None else silencing_libraries():
                 ray.init(
                     address=address or "local",  # and not what RAY_ADDRESS may name
                     num_cpus=None if address else count_cpus(),
@@ -485,7 +485,7 @@ def _start_thread(ask: Callable[[], Value]) -> Future[Value]:
 def _find_notice(node_id: str) -> str:
     """Return why Ray says that a dead node was told to end; '' if it was not."""
     for node in ray.nodes():  # type: ignore[no-untyped-call]  # Ray has no types for it
-        if node["NodeID"] == node_id and node.get("DeathReason") in TOLD_TO_END:
+        if node["NodeID"] == node_id and node.get("DeathReason") in FAULTLESS_DEATHS:
             return str(node.get("DeathReasonMessage") or "it was told to end").rstrip(".")
     draining = ray._private.state.state.get_draining_nodes()
     return "it was being drained" if node_id in draining else ""
@@ -510,7 +510,7 @@ def _read_node_types() -> Iterator[str]:
 
 def _pop_node(ref: Any) -> str:
     """Return the node on which a lost task had begun; '' if it had not begun or is not known."""
-    key = BEGUN + ref.task_id().hex()
+    key = BEGIN_PREFIX + ref.task_id().hex()
     node = internal_kv._internal_kv_get(key)
     internal_kv._internal_kv_del(key)
     return "" if node is None else node.decode()
@@ -540,7 +540,7 @@ def _set_variables(values: Mapping[str, str | None]) -> None:
 
 
 @contextlib.contextmanager
-def _on_loopback() -> Iterator[None]:
+def _listening_on_loopback() -> Iterator[None]:
     """Let a Ray that is started listen only on the loopback address, as it does on macOS."""
     before = ray_constants.ENABLE_RAY_CLUSTER
     ray_constants.ENABLE_RAY_CLUSTER = False
@@ -567,7 +567,7 @@ def _make_task(*, notes_node: bool) -> Callable[..., tuple[str, Any, str]]:
         from ray.experimental import internal_kv
 
         context = ray.get_runtime_context()
-        node, key = context.get_node_id(), f"{BEGUN}{context.get_task_id()}"
+        node, key = context.get_node_id(), f"{BEGIN_PREFIX}{context.get_task_id()}"
         with contextlib.ExitStack() as at_end:
             if notes_node:
                 internal_kv._internal_kv_put(key, node)
@@ -583,7 +583,7 @@ def _make_task(*, notes_node: bool) -> Callable[..., tuple[str, Any, str]]:
     return run
 
 
-_passed: set[str] = set()
+_checked_folders: set[str] = set()
 """The folders of the questions that this process has answered without a problem, one a launch."""
 
 
@@ -600,7 +600,7 @@ def _run_on_node(question: Question | None, works: Sequence[Work]) -> list[Repor
 
     if _is_ending_process:  # an earlier task's device failed, which Ray does not know
         return [Report(work.job_id, "elsewhere") for work in works]
-    if question is not None and question.folder not in _passed:
+    if question is not None and question.folder not in _checked_folders:
         try:
             answer = _start_thread(lambda: answer_question(question)).result(ASK_SECONDS)
         except TimeoutError:
@@ -608,7 +608,7 @@ def _run_on_node(question: Question | None, works: Sequence[Work]) -> list[Repor
         if answer.problem and not answer.passing:
             raise UserError(answer.problem)
         if not answer.problem:
-            _passed.add(question.folder)
+            _checked_folders.add(question.folder)
     reports = run_body(works, is_ending)
     if os.getppid() != raylet:
         os._exit(1)  # nobody is left to report to, or to end this process

@@ -20,7 +20,7 @@ from typing import Any, Protocol
 import sqlalchemy as sa
 
 from lcma.db import Job, JobFacts, StopRequest, Store, Unavailable
-from lcma.db.jobs import SINCE_RETRY
+from lcma.db.jobs import IS_SINCE_RETRY
 from lcma.db.leases import LeaseWatch
 from lcma.db.schema import attempts, events
 from lcma.harness.kill_points import kill_point
@@ -54,7 +54,7 @@ OVERLAP = 500
 NODES_SECONDS = 5.0
 """Interval between checks of what the nodes have."""
 
-TAKEN_SECONDS = 2.0
+CLAIMED_SECONDS = 2.0
 """Pause before the driver submits a job again that another launch had claimed."""
 
 LIMIT_SECONDS = 2.0
@@ -64,7 +64,7 @@ END_SECONDS = 60.0
 """Time that attempts get to end at a limit, as after an evaluation. Then they are killed and keep
 their last checkpoint."""
 
-UNKNOWN_SECONDS = 30.0
+LOST_SECONDS = 30.0
 """Pause before a task that was lost before its claim on an unknown host is submitted again."""
 
 MAX_CRASHES = 3
@@ -466,7 +466,7 @@ class Launch:
         elif report.ending == "preempted":
             self.display.note(f"{self.works[job_id].title}: preempted; it is run again")
         elif report.ending == "elsewhere":
-            self._not_before[job_id] = time.monotonic() + TAKEN_SECONDS
+            self._not_before[job_id] = time.monotonic() + CLAIMED_SECONDS
         elif (
             report.ending == "away"
             and self._unreachable_since is None
@@ -565,7 +565,7 @@ class Launch:
         if crash.host:
             hosts.set_aside(crash.host, why)
         else:
-            self._not_before[crash.job_id] = time.monotonic() + UNKNOWN_SECONDS
+            self._not_before[crash.job_id] = time.monotonic() + LOST_SECONDS
             title = self.works[crash.job_id].title
             self.display.note(f"{title}: {why}, on a host that is not known; it is run again")
 
@@ -664,7 +664,7 @@ def read_starved(store: Store, job_ids: Collection[str]) -> dict[str, Starved]:
     query = (
         sa.select(events.c.job_id, reported, sa.func.count() - reported)
         .join_from(events, attempts, attempts.c.id == events.c.attempt_id)
-        .where(events.c.event == "oom", SINCE_RETRY)
+        .where(events.c.event == "oom", IS_SINCE_RETRY)
         .group_by(events.c.job_id)
     )
     rows = store.rows(query, events.c.job_id, job_ids)

@@ -2,9 +2,9 @@
 
 - A failure before a trial is claimed is the host's fault, and never counts against the trial: the
   host lacks lcma, has other code, lacks the database's driver, or has a PyTorch for CPUs.
-- A device that fails in a trial is the host's fault, and so are `ROW` first steps that fail there
-  in a row. These trials run elsewhere. If they fail on another host too, it was their own fault,
-  and the first host gets trials again.
+- A device that fails in a trial is the host's fault, and so are `MAX_FAILURES` first steps in a row
+  that fail there. These trials run elsewhere. If they fail on another host too, it was their own
+  fault, and the first host gets trials again.
 """
 
 from collections import Counter
@@ -14,7 +14,7 @@ from lcma.harness.launch.executor import Executor
 from lcma.harness.text import format_count
 from lcma.sweeps.errors import UserError
 
-ROW = 3
+MAX_FAILURES = 3
 """First steps that fail in a row on a host before it gets no more trials."""
 
 
@@ -58,20 +58,20 @@ class Hosts:
         """Return whether another host could run the trials of this one."""
         return self._executor.count_machines() > (host not in self._aside)
 
-    def blame(self, host: str, subject: Hashable, why: str, times: int = ROW) -> None:
-        """Count failures of a job or recipe against a host; set it aside after `ROW` in a row."""
+    def blame(self, host: str, subject: Hashable, why: str, times: int = MAX_FAILURES) -> None:
+        """Count failures of a job or recipe against a host; set it aside if they are too many."""
         if host in self._aside:
             return
         blamed = self._blamed.setdefault(host, [])
         blamed += [subject] * times
-        if len(blamed) >= ROW:
+        if len(blamed) >= MAX_FAILURES:
             self.set_aside(host, why)
 
     def acquit(self, subject: Hashable) -> None:
         """Give trials again to hosts that were set aside for what fails on others too."""
         for host, blamed in self._blamed.items():
             left = [other for other in blamed if other != subject]
-            if len(left) < ROW <= len(blamed):
+            if len(left) < MAX_FAILURES <= len(blamed):
                 del self._aside[host]
                 self._executor.set_aside(self._aside)
                 self._note(f"host {host} gets trials again: what failed there fails on others too")
@@ -87,17 +87,18 @@ class Hosts:
         """Return whether a job that failed before its first step runs again without a penalty.
 
         It does not if it is at fault itself: a recipe that has not made a step anywhere failed on
-        two hosts, or the job failed on two hosts or `ROW` times on one.
+        two hosts, or the job failed on two hosts or `MAX_FAILURES` times on one.
         """
         begun = recipe in self._begun
         subject = job_id if begun else recipe
         failed_on = self._failed_on.setdefault(subject, Counter())
         failed_on[host] += 1
-        own_fault = len(failed_on) > 1 or (begun and failed_on[host] >= ROW)
+        own_fault = len(failed_on) > 1 or (begun and failed_on[host] >= MAX_FAILURES)
         if own_fault or not self.can_spare(host):
             self.acquit(subject)
             return False
         if not begun or failed_on[host] == 1:
-            reason = f"{ROW} trials in a row failed there at their first step, the last with {why}"
+            trials = f"{MAX_FAILURES} trials in a row"
+            reason = f"{trials} failed there at their first step, the last with {why}"
             self.blame(host, subject, reason, times=1)
         return True

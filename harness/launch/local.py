@@ -106,10 +106,13 @@ class LocalExecutor(Executor):
         )
 
 
-_PRELOADED = "lcma.harness.launch.preloaded"
+_PRELOADED_MODULE = "lcma.harness.launch.preloaded"
 """The module that imports what workers have imported when they start."""
 
-_LATE = ("LCMA_", "RAY_", "TUNE_", "CUBLAS_", "TORCHINDUCTOR_CACHE_", "COLUMNS", "PYTHONBREAKPOINT")
+_LATE_PREFIXES = (
+    *("LCMA_", "RAY_", "TUNE_", "CUBLAS_", "TORCHINDUCTOR_CACHE_"),
+    *("COLUMNS", "PYTHONBREAKPOINT"),
+)
 """Prefixes of variables that no module reads while it is imported."""
 
 _RAY_FOLDER = "/ray/thirdparty_files"
@@ -130,7 +133,7 @@ def _choose_context() -> BaseContext:
     if sys.platform != "linux":  # elsewhere libraries may not be used after a fork
         return get_context("spawn")
     # What a module reads while it is imported cannot be set afterwards.
-    variables = {k: v for k, v in os.environ.items() if not k.startswith(_LATE)}
+    variables = {k: v for k, v in os.environ.items() if not k.startswith(_LATE_PREFIXES)}
     path = [entry for entry in sys.path if not entry.endswith(_RAY_FOLDER)]
     if _server_start is None:
         _server_start = os.getpid(), variables, path
@@ -138,7 +141,7 @@ def _choose_context() -> BaseContext:
     if (os.getpid(), variables, path[: len(server_path)]) != (pid, same, server_path):
         return get_context("spawn")
     context = get_context("forkserver")
-    context.set_forkserver_preload([_PRELOADED])
+    context.set_forkserver_preload([_PRELOADED_MODULE])
     # The server is a `python -c`, which would prefer modules in the current folder.
     os.environ["PYTHONSAFEPATH"] = "1"
     try:

@@ -33,7 +33,7 @@ from lcma.sweeps.spec import Resources
 ReportFunction = Callable[[str, int, int], None]
 """Called with what is counted, how many are done, and how many there are."""
 
-_VARYING = re.compile(r"[0-9a-f]{8,}|\d+")
+_VARYING_PARTS = re.compile(r"[0-9a-f]{8,}|\d+")
 """Ids and numbers, in which reasons of one kind differ."""
 
 
@@ -194,7 +194,7 @@ def _describe_failures(reasons: Mapping[str, str], trials: Sequence[JobFacts]) -
         return [*reasons.values()]
     kinds = defaultdict[str, list[str]](list)
     for reason in reasons.values():
-        kinds[_VARYING.sub("", reason)].append(reason)
+        kinds[_VARYING_PARTS.sub("", reason)].append(reason)
     return [
         f"{len(alike)} of {format_count(len(trials), 'trial')} cannot be measured"
         f"{', the first since' if alike[1:] else ':'} {alike[0]}"

@@ -44,13 +44,16 @@ from lcma.sweeps.measures import BITS_PER_DIM, TIME_MEASURES, find_measure
 from lcma.sweeps.recipe import MapOptions
 from lcma.sweeps.spec import Keep
 
-DECISIVE = ("torch", "device", "cpu_capability", "driver", "threads")
+DECISIVE_FACTS = ("torch", "device", "cpu_capability", "driver", "threads")
 """Parts of an environment on which the bits of a training depend."""
 
-ENVIRONMENT = ("code_version", "dirty", *DECISIVE)
+ENVIRONMENT_FACTS = ("code_version", "dirty", *DECISIVE_FACTS)
 """Parts of an environment that are compared."""
 
-ROW = ("dataset", "variant", "recipe_id", "factorization", "budget", "map_options", "data_digest")
+ROW_COLUMNS = (
+    *("dataset", "variant", "data_digest", "recipe_id"),
+    *("factorization", "budget", "map_options"),
+)
 """Columns of `results` that are equal for results which differ only in their seeds."""
 
 
@@ -100,9 +103,9 @@ class Reproduction:
     device: str  # of the second training
     threads: int
     other_seeds: tuple[float, ...]  # bits/dim of the row's other seeds
-    made: Mapping[str, Any]  # environment of the stored training, by the names of `ENVIRONMENT`
+    made: Mapping[str, Any]  # facts of the stored training's environment
     made_again: Mapping[str, Any]
-    maps_made: Mapping[str, Any]  # environment of the maps that it read, empty without maps
+    maps_made: Mapping[str, Any]  # the same of the maps that it read, empty without maps
     maps_made_again: Mapping[str, Any]
     other_tables: tuple[int, ...]  # splits whose index tables differ: another model was trained
 
@@ -125,7 +128,9 @@ class Reproduction:
     def same_environment(self) -> bool:
         """True if the bits must be equal."""
         pairs = (self.made, self.made_again), (self.maps_made, self.maps_made_again)
-        return all(then.get(name) == now.get(name) for then, now in pairs for name in DECISIVE)
+        return all(
+            then.get(name) == now.get(name) for then, now in pairs for name in DECISIVE_FACTS
+        )
 
     @property
     def outcome(self) -> str:
@@ -186,7 +191,7 @@ def reproduce(
     comparisons = tuple(Comparison(stored.measures[n], again.measures[n]) for n in names)
     dimensions = math.prod(prepared.manifest.shape)
     largest = max(comparisons, key=lambda comparison: comparison.in_bits_per_dim(dimensions))
-    row = {name: getattr(facts, name) for name in ROW}
+    row = {name: getattr(facts, name) for name in ROW_COLUMNS}
     seeds = store.view("results", **row, protocol=PLAIN.name)
     return Reproduction(
         trial=facts,
@@ -230,7 +235,7 @@ class _Outcome:
 
 def _read_environment(store: Store, job_id: str) -> dict[str, Any]:
     environment = read_environment_of(store, job_id)
-    return {name: environment[name] for name in ENVIRONMENT if environment}
+    return {name: environment[name] for name in ENVIRONMENT_FACTS if environment}
 
 
 def choose_reproducible(

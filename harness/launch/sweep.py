@@ -45,7 +45,7 @@ from lcma.sweeps.errors import UserError
 from lcma.sweeps.expansion import count_cells
 from lcma.sweeps.options import LaunchOptions, choose_overrides
 
-LOST = ("failed", "diverged", "blocked", "cancelled")
+LOST_ENDINGS = ("failed", "diverged", "blocked", "cancelled")
 """The endings of jobs that leave no result."""
 
 
@@ -177,7 +177,7 @@ def launch_sweep(
                 lease_seconds=lease_seconds,
                 checkpoint_seconds=checkpoint_seconds,
             )
-    lost = sum(report.ending in LOST for report in ended.values())
+    lost = sum(report.ending in LOST_ENDINGS for report in ended.values())
     return LaunchReport(sweep_id, plan, ended, lost)
 
 

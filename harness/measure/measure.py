@@ -20,7 +20,7 @@ from lcma.sweeps.measures import PluginMeasure
 from lcma.sweeps.plugins import locate_failure
 from lcma.sweeps.recipe import Model
 
-EVALUATED: tuple[PartName, PartName] = ("test", "holdout")
+EVALUATED_PARTS: tuple[PartName, PartName] = ("test", "holdout")
 """Parts on which a measure is taken. The number of the first has the measure's own name."""
 
 
@@ -147,7 +147,7 @@ class DeclaredMeasure(Measure):
     def take(self, trained: TrainedFlow, on_images: OnImages) -> Sequence[db.Measurement]:
         measurements = []
         with evaluation_mode(trained.flow), torch.no_grad():
-            for kind, part in zip(self._declared.kinds, EVALUATED, strict=True):
+            for kind, part in zip(self._declared.kinds, EVALUATED_PARTS, strict=True):
                 images = np.array(trained.prepared.part(part).images)
                 x = torch.from_numpy(images).to(trained.device)
                 try:

@@ -15,7 +15,7 @@ from lcma.harness.data import PreparedSet
 from lcma.harness.data.manifest import CONTROLS_FILE, PartName, read_sealed, write_sealed
 from lcma.harness.measure.controls import choose_images, make_controls
 from lcma.harness.measure.features import Extractor, Features, frechet_distance, kernel_distance
-from lcma.harness.measure.measure import EVALUATED, Measure, TrainedFlow, make_measurement
+from lcma.harness.measure.measure import EVALUATED_PARTS, Measure, TrainedFlow, make_measurement
 from lcma.harness.measure.wasserstein import Distance, count_levels, sliced_wasserstein
 from lcma.harness.seeds import derive_seed
 from lcma.harness.train.evaluate import OnImages, evaluation_mode
@@ -174,7 +174,9 @@ class SampleMeasure(Measure):
     def take(self, trained: TrainedFlow, on_images: OnImages) -> Sequence[db.Measurement]:
         """Measure the distance from the test and the holdout part, overflow and controls."""
         prepared, device = trained.prepared, trained.device
-        counts = {p: min(self.sampling.samples, prepared.manifest.counts[p]) for p in EVALUATED}
+        counts = {
+            p: min(self.sampling.samples, prepared.manifest.counts[p]) for p in EVALUATED_PARTS
+        }
         samples, overflowed = draw_images(
             trained.flow, max(counts.values()), self.sampling, seed=trained.seed, device=device
         )

@@ -17,7 +17,7 @@ from torch import Tensor
 from lcma.harness.averages import Floats
 from lcma.harness.seeds import derive_seed
 
-SMALLEST = 8
+MIN_SIDE = 8
 """Least side of a level in pixels."""
 
 PATCHES = 128
@@ -48,7 +48,7 @@ def count_levels(side: int) -> int:
     """Return the number of levels of images with a side in pixels; 0 if they have no patch."""
     if side < patch_size(side):
         return 0
-    return 1 + (count_levels(side // 2) if side % 2 == 0 and side // 2 >= SMALLEST else 0)
+    return 1 + (count_levels(side // 2) if side % 2 == 0 and side // 2 >= MIN_SIDE else 0)
 
 
 def patch_size(side: int) -> int:

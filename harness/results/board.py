@@ -34,7 +34,7 @@ from lcma.sweeps.recipe import Recipe
 
 BITS = find_measure(BITS_PER_DIM)
 
-COMPARABLE = (
+COMPARABLE_FACTS = (
     "dataset",
     "variant",
     "data_digest",
@@ -138,7 +138,7 @@ class Group:
     @property
     def key(self) -> str:
         """The facts that identify a group, without its measure."""
-        return " ".join(getattr(self, name) for name in COMPARABLE)
+        return " ".join(getattr(self, name) for name in COMPARABLE_FACTS)
 
     @property
     def overrides(self) -> Mapping[str, Any] | None:
@@ -321,7 +321,7 @@ def make_board(
     lost_of: defaultdict[tuple[str, ...], list[JobFacts]] = defaultdict(list)
     for trial in lost:
         lost_of[_lost_key(trial)].append(trial)
-    comparable = attrgetter(*COMPARABLE)
+    comparable = attrgetter(*COMPARABLE_FACTS)
     groups = []
     for _, alike in groupby(sorted(cells, key=comparable), key=comparable):
         members = list(alike)
@@ -356,7 +356,7 @@ def make_board(
             -max(row.n for row in g.rows),
             g.profile,
             g.protocol != "plain",
-            *(str(getattr(g, name)) for name in COMPARABLE),
+            *(str(getattr(g, name)) for name in COMPARABLE_FACTS),
         )
     )
     states = Counter(trial.state for trial in lost)
@@ -521,7 +521,7 @@ def _make_group(
     if best.n:
         rows = [replace(row, best=row is best, near_best=_is_near(row, best)) for row in rows]
     return Group(
-        **{name: getattr(first, name) for name in (*COMPARABLE, "splits", "size", "steps")},
+        **{name: getattr(first, name) for name in (*COMPARABLE_FACTS, "splits", "size", "steps")},
         profile=", ".join(sorted({cell.profile for cell in cells})),
         images=min(_list_known("images", cells), default=None),
         clusters=min(_list_known("clusters", cells), default=None),

@@ -102,7 +102,7 @@ class Stability:
 class BudgetCurve:
     """A measure by budget, for one factorization, recipe and data set."""
 
-    key: Mapping[str, Any]  # `KEY`, and the factorization's "label"
+    key: Mapping[str, Any]  # `KEY_FACTS`, and the factorization's "label"
     rows: tuple[BudgetRow, ...]  # by budget
     conventional: BudgetRow | None
     smallest: SmallestBudget | None  # None where no margin is given in the measure's unit
@@ -153,7 +153,7 @@ def find_smallest_budget(
 
 # Curves from a database
 
-KEY = (
+KEY_FACTS = (
     *("flow", "dataset", "variant", "profile", "factorization", "map_options", "protocol"),
     *("precision", "steps", "data_digest", "recipe_id"),
 )
@@ -162,7 +162,7 @@ KEY = (
 _TABLE_FACTS = ("flow", "dataset", "variant", "data_digest", "recipe_id")
 _TRIAL_FACTS = (*_TABLE_FACTS, "factorization", "map_options", "budget")
 
-_read_key, _read_trial = attrgetter(*KEY), attrgetter(*_TRIAL_FACTS)
+_read_key, _read_trial = attrgetter(*KEY_FACTS), attrgetter(*_TRIAL_FACTS)
 _read_table = attrgetter(*_TABLE_FACTS, "protocol", "precision")
 
 
@@ -237,7 +237,7 @@ def read_budget_curves(
                 used |= {costs[trial][seed].pretraining_id for seed in cell.values}
         devices = {making.device for cell in members for making in cell.makings}
         curve = make_curve(rows, margin, "images" if len(devices) > 1 else cost, kind)
-        facts = dict(zip(KEY, key, strict=True))
+        facts = dict(zip(KEY_FACTS, key, strict=True))
         facts["label"] = factorization_label(facts["factorization"])
         used_ids = tuple(sorted(used))
         curves.append(replace(curve, key=facts, chosen_by=chosen_by, pretrainings=used_ids))

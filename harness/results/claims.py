@@ -13,7 +13,7 @@ from typing import Any
 
 import yaml
 
-from lcma.harness.results.board import COMPARABLE, MIN_SEEDS, BoardRow, Group
+from lcma.harness.results.board import COMPARABLE_FACTS, MIN_SEEDS, BoardRow, Group
 from lcma.harness.text import printable
 from lcma.sweeps import factorizations, known_sets, published
 from lcma.sweeps.measures import BITS_PER_DIM, SAMPLE_MEASURES
@@ -21,14 +21,17 @@ from lcma.sweeps.measures import BITS_PER_DIM, SAMPLE_MEASURES
 LOOKS = (6, 12, 24, 48)
 """Numbers of seeds at which claims are judged."""
 
-PLAN_WRITTEN = 1_795_976_789.0
+PLAN_TIME = 1_795_976_789.0
 """When the claims of the plan were written (commit bb1fc166), in Unix seconds."""
 
-CLAIMS_WRITTEN = 1_796_000_400.0
+CLAIMS_TIME = 1_796_000_400.0
 """When all other claims, and the rows that the paper's claims use, were fixed: 30 November 2026,
 01:00 UTC."""
 
-SCALE = (*COMPARABLE, "profile", "size", "splits", "steps", "settings", "budget", "whole")
+SCALE_FACTS = (
+    *COMPARABLE_FACTS,
+    *("profile", "size", "splits", "steps", "settings", "budget", "whole"),
+)
 """Facts that identify the models of a claim."""
 
 BUDGETS = ("longest", "shortest")
@@ -100,12 +103,12 @@ def _read_claim(key: str, row: Mapping[str, Any]) -> ClaimRow:
             for rules in row[name]:
                 fields[name] |= chain(*rules.split(" - "))
     fields["between"] = tuple(row.get("between", ()))
-    return ClaimRow(key, limit=EQUAL if row.get("margin") else 0.0, **fields)
+    return ClaimRow(key, limit=EQUAL_MARGIN if row.get("margin") else 0.0, **fields)
 
 
 _FILE = yaml.safe_load(Path(__file__).with_suffix(".yaml").read_text("utf-8"))
 
-EQUAL: float = _FILE["equal"]
+EQUAL_MARGIN: float = _FILE["equal"]
 """Bits/dim within which two rules count as equal."""
 
 CLAIMS = {key: _read_claim(key, row) for key, row in _FILE["claims"].items()}
@@ -131,8 +134,8 @@ class Cells:
 
     @property
     def facts(self) -> dict[str, Any]:
-        """The facts `SCALE`, which identify the models of these rows."""
-        facts = {name: getattr(self.group, name, None) for name in SCALE}
+        """The facts `SCALE_FACTS`, which identify the models of these rows."""
+        facts = {name: getattr(self.group, name, None) for name in SCALE_FACTS}
         return facts | {"budget": self.budget}
 
     def find(self, rule: str) -> BoardRow | None:
@@ -215,7 +218,7 @@ def format_text(claim: ClaimRow, measure: str, direction: str | None) -> str:
     if measure != BITS_PER_DIM and not claim.limit:
         better = f"{direction} {printable(measure)}"
         rises = f"{printable(measure)} {'falls' if direction == 'higher' else 'rises'}"
-    return claim.text.format(better=better, rises=rises, equal=EQUAL)
+    return claim.text.format(better=better, rises=rises, equal=EQUAL_MARGIN)
 
 
 def find_printed(group: Group) -> float | None:

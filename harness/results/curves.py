@@ -24,7 +24,7 @@ from lcma.harness.results.statistics import summarize
 from lcma.harness.text import printable, short_id
 from lcma.sweeps.errors import UserError
 
-LOST = ("diverged", "failed")
+LOST_STATES = ("diverged", "failed")
 """States of a training that ended without a result."""
 
 PRETRAINING = "pretraining"
@@ -35,10 +35,10 @@ MAX_LINES = 12
 MAX_POINTS = 600
 """Points of a curve that are shown at most; more are thinned out evenly."""
 
-LARGEST = 1e100
+MAX_VALUE = 1e100
 """A value is drawn only if its size is below this."""
 
-KEY = ("dataset", "flow", "profile", "variant", "recipe_id", "data_digest")
+KEY_FACTS = ("dataset", "flow", "profile", "variant", "recipe_id", "data_digest")
 """Facts that all curves of a picture share."""
 
 _BITS = "_bits_per_dim"
@@ -65,7 +65,7 @@ class SeedCurve:
     @property
     def lost(self) -> bool:
         """True if the training diverged or failed."""
-        return self.state in LOST
+        return self.state in LOST_STATES
 
 
 @dataclass(frozen=True)
@@ -110,7 +110,7 @@ class CurvePanel:
 class CurveChart:
     """One picture."""
 
-    key: Mapping[str, str]  # the facts `KEY`
+    key: Mapping[str, str]  # the facts `KEY_FACTS`
     steps: int
     panels: tuple[CurvePanel, ...]
     bars: Mapping[str, float]  # bits/dim on the test part of the simple baselines, by name
@@ -195,7 +195,7 @@ def filter_trainings(
 
 _ORDER = ("low", "high", "random-local", "random", "checkerboard-even", "checkerboard-odd")
 
-_read_key = attrgetter(*KEY)
+_read_key = attrgetter(*KEY_FACTS)
 
 
 def read_charts(
@@ -224,7 +224,7 @@ def read_charts(
         levels = {bar.name: bar.bits_per_dim for bar in bars.get(key[-1], ())}
         charts.append(
             CurveChart(
-                key=dict(zip(KEY, key, strict=True)),
+                key=dict(zip(KEY_FACTS, key, strict=True)),
                 steps=max(job.steps for job in jobs),
                 panels=panels,
                 bars={k: v for k, v in levels.items() if v is not None and math.isfinite(v)},
@@ -277,7 +277,7 @@ def _list_notes(lines: Mapping[CurveLine, Sequence[JobFacts]], every: int) -> It
         f"{line.name}, seed {job.seed} {job.state} at step {job.step} of {job.steps}"
         for line, jobs in lines.items()
         for job in jobs
-        if job.state in LOST
+        if job.state in LOST_STATES
     ]
     if lost:
         yield printable(f"Lost: {'; '.join(lost)}.")
@@ -314,7 +314,7 @@ def _join_segments(
                 step=max(job.step for job in members),
                 steps=max(job.steps for job in members),
                 points=tuple(
-                    (step, values[step]) for step in sorted(values) if abs(values[step]) < LARGEST
+                    (step, values[step]) for step in sorted(values) if abs(values[step]) < MAX_VALUE
                 ),
             )
 

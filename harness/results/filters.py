@@ -27,7 +27,7 @@ JOB_COLUMNS = (
 )
 """Columns that a job has before it has a result."""
 
-MANY_SPLITS = range(1, 17)
+SPLIT_COUNTS = range(1, 17)
 """Numbers of splits that a recipe may have; 16 need images of 2^17 pixels a side."""
 
 
@@ -94,8 +94,8 @@ def _list_stored_names(typed: str, argument: str) -> tuple[str, ...]:
         )
     synonyms = {
         "checkerboard": ("checkerboard-even",),
-        "low": tuple("L" * splits for splits in MANY_SPLITS),
-        "high": tuple("H" * splits for splits in MANY_SPLITS),
+        "low": tuple("L" * splits for splits in SPLIT_COUNTS),
+        "high": tuple("H" * splits for splits in SPLIT_COUNTS),
     }
     return tuple(dict.fromkeys((typed, *synonyms.get(name, (name,)))))
 
@@ -143,7 +143,7 @@ def filter_records(
         option = f"--{name} " if name in options else name_option(name)
         if name not in columns:
             raise UserError(f"{option}: {what} have no {name}, choose by {', '.join(columns)}")
-        matching = [record for record in kept if _has(record, name, values)]
+        matching = [record for record in kept if _matches(record, name, values)]
         if kept and not matching:
             present = {getattr(record, name) for record in kept}
             known = sorted(present, key=lambda value: (value is not None, value))
@@ -154,7 +154,7 @@ def filter_records(
     return kept
 
 
-def _has(record: Any, name: str, values: Sequence[Value]) -> bool:
+def _matches(record: Any, name: str, values: Sequence[Value]) -> bool:
     value = getattr(record, name)
     if name == "factorization" and record.kind == "pretraining":
         return True

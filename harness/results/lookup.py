@@ -13,7 +13,7 @@ from lcma.harness.text import printable
 from lcma.sweeps import catalog, factorizations
 from lcma.sweeps.errors import UserError, suggest
 
-WHOLE = ("official", "published counts")
+WHOLE_SET_VERDICTS = ("official", "published counts")
 """Verdicts of a data set's manifest that its files are those of a whole set: by their checksums, or
 by the number of images."""
 
@@ -25,7 +25,7 @@ def read_whole_sets(store: Store) -> set[str]:
     return {
         digest
         for digest, source in sources
-        if isinstance(source, dict) and source.get("verdict") in WHOLE
+        if isinstance(source, dict) and source.get("verdict") in WHOLE_SET_VERDICTS
     }
 
 

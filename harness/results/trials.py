@@ -142,7 +142,7 @@ def trial_as_dict(trial: JobFacts) -> dict[str, Any]:
 
 # The differences between two trials: facts, settings, environments, measures
 
-IDENTITY = (
+IDENTITY_COLUMNS = (
     *("flow", "dataset", "variant", "data_digest", "profile"),
     *("factorization", "budget", "map_options", "seed"),
 )
@@ -165,7 +165,7 @@ def compare_trials(
     results = [store.result(trial.subject, trial.data_digest, protocol) for trial in pair]
     measures = [{m.name: m.value for m in r.measures} if r else {} for r in results]
     sides = (
-        [{name: getattr(trial, name) for name in IDENTITY} for trial in pair],
+        [{name: getattr(trial, name) for name in IDENTITY_COLUMNS} for trial in pair],
         [settings.flatten(parse_object(recipes[trial.recipe_id].body)) for trial in pair],
         [_flatten(read_environment_of(store, trial.job_id)) for trial in pair],
         measures,

@@ -34,10 +34,10 @@ from lcma.harness.results.board import (
 from lcma.harness.results.claims import (
     BUDGETS,
     CLAIMS,
-    CLAIMS_WRITTEN,
+    CLAIMS_TIME,
     LOOKS,
     PLAN,
-    PLAN_WRITTEN,
+    PLAN_TIME,
     Cells,
     ClaimRow,
     Part,
@@ -369,7 +369,7 @@ def make_verdicts(
 
     ``holdout`` is what `read_holdout` returns, and ``efforts`` what `read_efforts` does.
     """
-    spent: _Spent = defaultdict(dict)
+    spent: _Efforts = defaultdict(dict)
     for effort in efforts:
         spent[_effort_key(effort)][effort.seed] = effort
     verdicts = _apply_claims(board, holdout or {})
@@ -540,27 +540,27 @@ def _decide(verdict: Verdict, below: float, above: float) -> tuple[Decision, str
     return "undecided", f"the interval contains {limit}", worst
 
 
-_Spent = defaultdict[tuple[Any, ...], dict[int, Any]]
+_Efforts = defaultdict[tuple[Any, ...], dict[int, Any]]
 """Rows of `read_efforts` by `_effort_key` and seed."""
 
 _effort_key = attrgetter("recipe_id", "data_digest", "factorization", "budget", "map_options")
 
 
-def _find_efforts(spent: _Spent, group: Group, row: BoardRow) -> Mapping[int, Any]:
+def _find_efforts(spent: _Efforts, group: Group, row: BoardRow) -> Mapping[int, Any]:
     """Return the trainings behind a row by seed."""
     key = row.factorization, row.budget, row.map_options
     return spent[group.recipe_id, group.data_digest, *key]
 
 
-def _is_confirmatory(verdict: Verdict, spent: _Spent) -> bool:
+def _is_confirmatory(verdict: Verdict, spent: _Efforts) -> bool:
     seeds = {effect.first + k for effect in verdict.comparisons for k in range(effect.test.n)}
     by_row = (_find_efforts(spent, cells.group, row) for cells, row in verdict.rows)
     starts = [efforts[seed].started for efforts in by_row for seed in seeds & efforts.keys()]
-    written = CLAIMS_WRITTEN if verdict.part is None else PLAN_WRITTEN
+    written = CLAIMS_TIME if verdict.part is None else PLAN_TIME
     return bool(starts) and min(starts) > written
 
 
-def _find_next(verdict: Verdict, spent: _Spent) -> NextLook | None:
+def _find_next(verdict: Verdict, spent: _Efforts) -> NextLook | None:
     """Return the next look that could decide; None where it is out of reach."""
     first, needed = verdict.comparison.first, verdict.look + 1
     if verdict.look and verdict.behind is None and verdict.test.deviation:
@@ -580,7 +580,7 @@ def _find_next(verdict: Verdict, spent: _Spent) -> NextLook | None:
 
 
 def _count_missing(
-    verdict: Verdict, seeds: Iterable[int], spent: _Spent
+    verdict: Verdict, seeds: Iterable[int], spent: _Efforts
 ) -> tuple[int, float | None]:
     """Return how many trainings are missing, and their core-hours with missing pretrainings."""
     # By the budget of a pretraining, or None for a training: known seconds, and what is missing.

@@ -13,7 +13,7 @@ from rich.text import Text
 
 from lcma.db import QueryResult
 from lcma.harness.results.board import (
-    COMPARABLE,
+    COMPARABLE_FACTS,
     MIN_SEEDS,
     Board,
     BoardRow,
@@ -133,7 +133,7 @@ COLUMNS = (
 )
 """Columns for people, without the printed numbers, which are added where there are any."""
 
-PRINTED = TableColumn(
+PRINTED_COLUMN = TableColumn(
     "published",
     "printed",
     right=True,
@@ -150,7 +150,7 @@ def group_table(group: Group, *, sources: bool = True) -> Table:
     measure = name_measure(group.measure)
     columns = [replace(c, heading=measure) if c.name == "mean" else c for c in COLUMNS]
     if any(row.published for row in group.rows):
-        columns.append(replace(PRINTED, of=partial(_format_published, sources=sources)))
+        columns.append(replace(PRINTED_COLUMN, of=partial(_format_published, sources=sources)))
     rows = sorted(group.rows, key=lambda row: _rank_row(row, group.direction))
     any_worse = any(row.n >= MIN_SEEDS and not row.near_best for row in rows)
     near = [i for i, row in enumerate(rows) if row.near_best and any_worse]
@@ -296,7 +296,7 @@ def board_as_latex(board: Board) -> str:
 # For programs
 
 _GROUP_COLUMNS = (
-    *COMPARABLE,
+    *COMPARABLE_FACTS,
     *("profile", "splits", "size", "steps", "images", "clusters", "standard_error", "reference"),
     *("settings", "against", "whole", "measure", "unit", "direction"),
 )

@@ -7,7 +7,7 @@ from rich.console import Group as Lines
 from rich.console import RenderableType
 from rich.text import Text
 
-from lcma.harness.results.board import COMPARABLE, MIN_SEEDS, Group, name_measure, name_unit
+from lcma.harness.results.board import COMPARABLE_FACTS, MIN_SEEDS, Group, name_measure, name_unit
 from lcma.harness.results.effects import Effect, Effects
 from lcma.harness.results.lookup import label_options
 from lcma.harness.show.board import format_titles
@@ -87,7 +87,7 @@ def effects_as_dict(effects: Sequence[Effects]) -> dict[str, Any]:
     return {"effects": list(map(_as_dict, effects))}
 
 
-_GROUP_FIELDS = (*COMPARABLE, "profile", "splits", "steps", "measure", "unit", "direction")
+_GROUP_FIELDS = (*COMPARABLE_FACTS, "profile", "splits", "steps", "measure", "unit", "direction")
 _FIELDS = ("budget", "map_options", "seeds", "interactions_share", "incomplete")
 
 

@@ -13,7 +13,7 @@ MEANINGS: Mapping[str, tuple[str, str]] = {
         for column in columns
         if column.meaning
     },
-    board.PRINTED.name: (board.PRINTED.title, board.PRINTED.meaning),
+    board.PRINTED_COLUMN.name: (board.PRINTED_COLUMN.title, board.PRINTED_COLUMN.meaning),
     "standard_error": (
         "standard error",
         "Standard error of one trial's number over the test images. It says nothing about seeds.",

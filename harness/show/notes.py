@@ -7,7 +7,7 @@ from lcma.harness.results.board import MIN_SEEDS, Group, name_unit
 from lcma.harness.text import format_number, printable
 from lcma.sweeps.measures import BITS_PER_DIM, CONTROL_ORDERS, CONTROLS, name_control, name_overflow
 
-PUBLISHED = frozenset({"cifar10", "imagenet32", "imagenet64", "celeba64"})
+PUBLISHED_SETS = frozenset({"cifar10", "imagenet32", "imagenet64", "celeba64"})
 """Data sets on which papers report bits/dim; their box-filtered forms are not among them."""
 
 
@@ -75,7 +75,7 @@ VARIANT_NOTES = {
 
 
 def _note_images(group: Group) -> Iterator[str]:
-    name, published = printable(group.dataset), group.dataset in PUBLISHED
+    name, published = printable(group.dataset), group.dataset in PUBLISHED_SETS
     about = VARIANT_NOTES.get(group.variant)
     if about and (group.variant != "u8" or group.dataset == "celeba64"):
         yield f"{name} ({group.variant}): {about}."

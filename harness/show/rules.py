@@ -56,13 +56,13 @@ class RuleFacts:
         return [rows[k : k + SIDE] for k in range(0, len(rows), SIDE)]
 
 
-ABOUT: dict[str, str] = yaml.safe_load(Path(__file__).with_suffix(".yaml").read_text("utf-8"))
+TEXTS: dict[str, str] = yaml.safe_load(Path(__file__).with_suffix(".yaml").read_text("utf-8"))
 """Two sentences on each rule; one pattern and one word stand for all."""
 
 
 def list_rules(more: Iterable[str] = ()) -> list[RuleFacts]:
     """Return the facts of every rule, and of ``more`` canonical words, patterns or other rules."""
-    names = dict.fromkeys([*ABOUT, *RULES, *more])
+    names = dict.fromkeys([*TEXTS, *RULES, *more])
     return [describe_rule(name) for name in names]
 
 
@@ -70,7 +70,7 @@ def list_rules(more: Iterable[str] = ()) -> list[RuleFacts]:
 def describe_rule(name: str) -> RuleFacts:
     """Return the facts of a rule. A rule that is not known here has no picture."""
     example = "HLL" if is_word(name) else "keep-ad-bc-cd" if is_pattern(name) else ""
-    about = ABOUT.get(name) or ABOUT.get(example, "A rule of a plug-in. Its file explains it.")
+    about = TEXTS.get(name) or TEXTS.get(example, "A rule of a plug-in. Its file explains it.")
     letter = {"low": "L", "online": "L", "high": "H"}.get(name)
     rule = name if letter is None else letter * SPLITS
     return RuleFacts(name, about, _draw(rule))

@@ -341,7 +341,7 @@ def _latex_row(cells: Sequence[str]) -> str:
 def table_as_json(table: Table) -> str:
     """Return {"columns": [...], "rows": [[...], ...], "truncated": ...}; bytes as hex digits."""
     names = [column.name for column in table.columns]
-    rows = [list(map(_exact, row)) for row in table.rows]
+    rows = [list(map(_make_exact, row)) for row in table.rows]
     return to_json({"columns": names, "rows": rows, "truncated": table.truncated})
 
 
@@ -354,7 +354,7 @@ def table_as_csv(table: Table) -> str:
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow([escape_csv(column.name) for column in table.columns])
     writer.writerows(
-        [escape_csv(v) if isinstance(v, str) else _exact(v) for v in row] for row in table.rows
+        [escape_csv(v) if isinstance(v, str) else _make_exact(v) for v in row] for row in table.rows
     )
     return out.getvalue()
 
@@ -366,7 +366,7 @@ def escape_csv(text: str) -> str:
     return f"'{shown}" if shown.startswith(FORMULA) else shown
 
 
-def _exact(value: Any) -> Any:
+def _make_exact(value: Any) -> Any:
     if isinstance(value, bytes):
         return value.hex()
     if isinstance(value, float) and not math.isfinite(value):

@@ -15,7 +15,7 @@ from lcma.harness.results.board import Group
 from lcma.harness.results.claims import (
     CLAIMS,
     LOOKS,
-    SCALE,
+    SCALE_FACTS,
     format_text,
     list_budgets,
     name_rule,
@@ -368,7 +368,7 @@ VALUES = (
             kind="number" if name in ("size", "splits", "steps", "budget", "whole") else "text",
             of=partial(_find_fact, name),
         )
-        for name in SCALE
+        for name in SCALE_FACTS
     ),
     *_numbers("n"),
     *_numbers("mean", "deviation", "standard_error", "low", "high", "half_width", of="test."),

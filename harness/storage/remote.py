@@ -29,10 +29,10 @@ from lcma.harness.storage.folder import (
 )
 from lcma.harness.urls import CHAIN, HIDDEN, hide_secrets, list_secrets
 
-MODIFIED = ("mtime", "LastModified", "last_modified", "modified", "updated", "created")
+TIME_KEYS = ("mtime", "LastModified", "last_modified", "modified", "updated", "created")
 """Keys under which file systems report when a file was written."""
 
-PERMANENT = ("Credential", "Forbidden", "Unauthorized", "NotImplemented", "ParamValid")
+PERMANENT_ERRORS = ("Credential", "Forbidden", "Unauthorized", "NotImplemented", "ParamValid")
 """Parts of the names of exceptions that do not pass by themselves."""
 
 
@@ -198,7 +198,7 @@ class RemoteFolder(Folder):
 
 def _is_permanent(error: Exception) -> bool:
     kind = type(error).__name__
-    return isinstance(error, PermissionError) or any(part in kind for part in PERMANENT)
+    return isinstance(error, PermissionError) or any(part in kind for part in PERMANENT_ERRORS)
 
 
 def _get_path(file: BinaryIO) -> str:
@@ -215,7 +215,7 @@ def _describe(error: Exception, hidden: tuple[str, ...]) -> str:
 
 
 def _read_time(entry: Mapping[str, Any]) -> float | None:
-    time = next((entry[key] for key in MODIFIED if entry.get(key) is not None), None)
+    time = next((entry[key] for key in TIME_KEYS if entry.get(key) is not None), None)
     if isinstance(time, str):
         try:
             time = datetime.fromisoformat(time)

@@ -43,7 +43,7 @@ def restore_optimizer(optimizer: torch.optim.Optimizer, state: dict[str, Any]) -
                 raise ValueError(f"a checkpoint's {name} does not fit its parameter")
 
 
-def _without_compiler(kind: type[_Kind]) -> type[_Kind]:
+def _unwrap_methods(kind: type[_Kind]) -> type[_Kind]:
     """Remove the compiler's wrappers from the methods of an optimizer.
 
     Their first call imports PyTorch's compiler, which takes as long as importing PyTorch.
@@ -53,12 +53,12 @@ def _without_compiler(kind: type[_Kind]) -> type[_Kind]:
     return kind
 
 
-@_without_compiler
+@_unwrap_methods
 class Adam(torch.optim.Adam):
     """PyTorch's."""
 
 
-@_without_compiler
+@_unwrap_methods
 class _PlainAdamax(torch.optim.Adamax):
     """PyTorch's."""
 

@@ -24,12 +24,12 @@ logger = logging.getLogger("lcma")
 Graph = Callable[..., list[Tensor]]
 """Recorded operations, as a function of their inputs."""
 
-_NOT_REPEATABLE = (torch.Tag.nondeterministic_seeded, torch.Tag.data_dependent_output)
+_UNREPEATABLE_TAGS = (torch.Tag.nondeterministic_seeded, torch.Tag.data_dependent_output)
 
 _FAULTS = (TypeError, SyntaxError, RuntimeError)
 """Errors of making or running a graph; a RuntimeError may also be a lack of memory."""
 
-_FASTER = {
+_FASTER_FUNCTIONS = {
     getattr(torch.ops.aten, function.__name__): function
     for function in (
         *(torch.add, torch.bmm, torch.cat, torch.clone, torch.convolution, torch.div, torch.exp),
@@ -114,14 +114,14 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         kwargs = dict(kwargs or {})
         if self._paused or operation.namespace == "profiler":
             return operation(*args, **kwargs)
-        if any(tag in operation.tags for tag in _NOT_REPEATABLE):
+        if any(tag in operation.tags for tag in _UNREPEATABLE_TAGS):
             self._refused = str(operation)
         nodes = fx.node.map_aggregate((args, kwargs), self._to_node)
         result = operation(*args, **kwargs)
         if operation.is_view and isinstance(result, Tensor) and _are_same(result, args[0]):
             self._nodes[result] = nodes[0][0]  # a view that changes nothing needs no call
         else:
-            function = _FASTER.get(operation.overloadpacket, operation)
+            function = _FASTER_FUNCTIONS.get(operation.overloadpacket, operation)
             self._keep(result, self._graph.create_node("call_function", function, *nodes))
         return result
 

@@ -36,13 +36,13 @@ from lcma.sweeps.spec import Keep
 What = Literal["checkpoints", "snapshots", "lost", "temporary", "unnamed", "named"]
 """The kinds of garbage."""
 
-_RECORDED = ("named", "snapshots", "lost")
+_RECORDED_KINDS = ("named", "snapshots", "lost")
 """The kinds of files that rows of the database may name."""
 
-_RESUMABLE = ("lost", "snapshots")
+_RESUMABLE_KINDS = ("lost", "snapshots")
 """The kinds of files that a job may go on from."""
 
-LISTING = 16
+MAX_LISTINGS = 16
 """Folders listed at once, since an object store is slow to list each."""
 
 PROBE_SECONDS = 3600.0
@@ -50,7 +50,7 @@ PROBE_SECONDS = 3600.0
 
 DAY = 86400.0
 
-ENDED = frozenset[State]({"done", "failed", "diverged"})
+ENDED_STATES = frozenset[State]({"done", "failed", "diverged"})
 
 
 @dataclass(frozen=True)
@@ -127,10 +127,10 @@ def remove_garbage(store: Store, runs: Path | str, survey: Survey) -> list[Waste
     place, removed = storage.open_folder(runs), list[Waste]()
     for name, group in groupby(survey.waste, key=lambda item: item.folder):
         folder, inside = place.subfolder(name), list(group)
-        may_resume = any(item.what in _RESUMABLE for item in inside)
+        may_resume = any(item.what in _RESUMABLE_KINDS for item in inside)
         if may_resume and not _is_unused(store, inside[0].owner):
-            inside = [item for item in inside if item.what not in _RESUMABLE]
-        paths = [item.path for item in inside if item.what in _RECORDED]
+            inside = [item for item in inside if item.what not in _RESUMABLE_KINDS]
+        paths = [item.path for item in inside if item.what in _RECORDED_KINDS]
         if paths:
             # Before the files, so that the next run finds those that a crash leaves behind.
             store.forget_artifacts(paths)
@@ -177,7 +177,7 @@ def _list_folders(runs: Path | str) -> dict[str, list[File]]:
     """List the files of each folder that is of a run or has a launch's test files."""
     place = storage.open_folder(runs)
     names = [n for n in place.folders() if first_run_name(n) or n.startswith(PROBE_FOLDER)]
-    with ThreadPoolExecutor(LISTING) as pool:
+    with ThreadPoolExecutor(MAX_LISTINGS) as pool:
         return dict(zip(names, pool.map(lambda n: place.subfolder(n).files(), names), strict=True))
 
 
@@ -199,7 +199,7 @@ def _find_in_run(
         what: What = "checkpoints" if first.kind == "trial" else "snapshots"
         superfluous = find_superfluous_checkpoints(checkpoints, first.kind, keep)
         waste += ((what, checkpoint.name) for checkpoint in superfluous)
-    elif only.lost and states <= ENDED:
+    elif only.lost and states <= ENDED_STATES:
         kept = [checkpoint for checkpoint in checkpoints if checkpoint.kept]
         superfluous = [checkpoint for checkpoint in checkpoints if not checkpoint.kept]
         superfluous += find_superfluous_checkpoints(kept, first.kind, keep)
@@ -239,7 +239,7 @@ def _is_unused(store: Store, owner: Job | None) -> bool:
         )
     else:
         jobs = store.job_facts([owner.id])
-    return {job.state for job in jobs} <= ENDED
+    return {job.state for job in jobs} <= ENDED_STATES
 
 
 def _read_keep(spec: str) -> Keep:

@@ -8,10 +8,10 @@ from contextvars import ContextVar
 from types import TracebackType
 from typing import Self
 
-LONGEST = 64 * 1024
+MAX_LENGTH = 64 * 1024
 """Characters that are kept of a log, from its end."""
 
-SHARE_SECONDS, LEAST_SHARE = 10.0, 0.02
+SHARE_SECONDS, MIN_SHARE = 10.0, 0.02
 """Least time and least share of the images between two lines on how many are done."""
 
 EVALUATING, MAPPING, SAMPLING = "evaluating", "making its map", "measuring its samples"
@@ -29,7 +29,7 @@ def make_share_log(what: str) -> Callable[[int, int], None]:
         nonlocal done, logged, since
         done += count
         now = time.monotonic()
-        if now - since >= SHARE_SECONDS and done - logged >= LEAST_SHARE * total:
+        if now - since >= SHARE_SECONDS and done - logged >= MIN_SHARE * total:
             logged, since = done, now
             logger.info("%s, %d of %d images", what, done, total)
 
@@ -99,8 +99,8 @@ class Log(logging.Handler):
         if record.levelno < logging.WARNING and record.name != logger.name:
             return
         text = f"{self._text}{self.format(record).rstrip()}\n"
-        self._text = text[-LONGEST:]
-        self._cut |= len(text) > LONGEST
+        self._text = text[-MAX_LENGTH:]
+        self._cut |= len(text) > MAX_LENGTH
 
     @property
     def text(self) -> str:

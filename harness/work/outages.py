@@ -9,7 +9,7 @@ from typing import TypeVar
 from lcma.db import Unavailable
 from lcma.harness.storage import UnreachableError
 
-SHORTEST, LONGEST = 0.1, 5.0
+MIN_PAUSE, MAX_PAUSE = 0.1, 5.0
 """Seconds of the first pause between two tries, and of the longest pause."""
 
 _random = secrets.SystemRandom()  # does not change the state of `random`, which may be seeded
@@ -30,7 +30,7 @@ def wait_out(
         seconds: Time after which the last error is raised; 0 for a single try.
         on_failure: Called after each such error.
     """
-    until, pause = time.monotonic() + seconds, SHORTEST
+    until, pause = time.monotonic() + seconds, MIN_PAUSE
     while True:
         try:
             return action()
@@ -40,4 +40,4 @@ def wait_out(
                 raise
         # Random, so that processes that lost the database together do not come back together.
         time.sleep(pause * _random.uniform(0.5, 1.0))
-        pause = min(2 * pause, LONGEST)
+        pause = min(2 * pause, MAX_PAUSE)

@@ -20,7 +20,7 @@ PROBE_FOLDER = "probe-"
 LEASE_SECONDS = 30.0
 """Time without a heartbeat after which a worker counts as dead."""
 
-FULL = "alone on a full GPU"
+FULL_GPU_REMEDY = "alone on a full GPU"
 """The remedy for a trial that ran out of the memory of its share of a GPU."""
 
 Need = tuple[int, float, float | None]
@@ -163,7 +163,7 @@ def make_policy(work: Work, *, killed: bool = False) -> Policy:
     elif work.gpus >= 1:
         hopeless = "it had a full GPU already"
     else:
-        remedy = FULL
+        remedy = FULL_GPU_REMEDY
     return Policy(
         oom=failures.oom,
         timeout=None if failures.timeout == "always" else failures.timeout,

@@ -186,7 +186,7 @@ LONG_ROWS = {
 
 
 def test_bytes_are_limited_as_rows_are(filled: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("lcma.db.engine.MOST_BYTES", 2**20)
+    monkeypatch.setattr("lcma.db.engine.MAX_BYTES", 2**20)
     for limit, rows in ((1000, 6), (6, 6), (5, 5), (None, 900)):
         answer = run_sql(filled.store.url, LONG_ROWS[engine_of(filled)], limit=limit)
         assert (len(answer.rows), answer.truncated) == (rows, limit is not None)

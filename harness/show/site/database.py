@@ -22,7 +22,7 @@ from lcma.db import Store, connect, publishing
 from lcma.db.migrate import current_version
 from lcma.db.schema import attempts, jobs, measures
 from lcma.harness.results.board import (
-    COMPARABLE,
+    COMPARABLE_FACTS,
     Board,
     Group,
     find_ranked_measure,
@@ -34,7 +34,7 @@ from lcma.harness.results.verdicts import Verdicts, read_verdicts
 from lcma.harness.show.board import board_table
 from lcma.harness.show.budgets import budget_table
 from lcma.harness.show.meanings import MEANINGS, explain_measure
-from lcma.harness.show.rules import ABOUT, SIDE, list_rules
+from lcma.harness.show.rules import SIDE, TEXTS, list_rules
 from lcma.harness.show.tables import Table, flag_as_stored
 from lcma.harness.show.verdicts import verdict_table
 from lcma.harness.text import format_time
@@ -165,7 +165,7 @@ def name_rule(factorization: str | None) -> str | None:
 def _make_row_key(group: Group, row: Any) -> str:
     """Return a short key for a row of a group, the same in every database that has it."""
     names = ("factorization", "budget", "map_options", "name")
-    facts = [*(getattr(group, name) for name in COMPARABLE), group.measure]
+    facts = [*(getattr(group, name) for name in COMPARABLE_FACTS), group.measure]
     facts += [getattr(row, name, None) for name in names]
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:10]
 
@@ -181,7 +181,7 @@ def _list_rules(board: Board) -> Rows:
     rules = enumerate(list_rules(sorted(names)))
     return (
         ("rule", "about", "picture", "side", "listed", "place"),
-        [(rule.name, rule.about, rule.picture, SIDE, rule.name in ABOUT, k) for k, rule in rules],
+        [(rule.name, rule.about, rule.picture, SIDE, rule.name in TEXTS, k) for k, rule in rules],
     )
 
 

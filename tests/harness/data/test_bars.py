@@ -178,7 +178,7 @@ def test_values_that_are_not_finite_are_refused(tmp_path: Path, part: str, value
 def test_a_full_covariance_needs_enough_images_and_not_too_many_dimensions(
     tmp_path: Path, n: int, most: int, is_full: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(bars_module, "_MOST_DIMENSIONS", most)
+    monkeypatch.setattr(bars_module, "_MAX_DIMENSIONS", most)
     train = np.arange(n * 12, dtype=np.uint8).reshape(n, 3, 2, 2)
     bars = compute_by_name(make_prepared_set(tmp_path, train, train[:2]))
     assert bars["gaussian"].bits_per_dim is not None
@@ -235,7 +235,7 @@ def test_codecs_compress_evenly_spaced_images_of_a_large_part(
 ) -> None:
     images = draw_correlated(60, 0, (3, 4, 4))
     prepared = make_prepared_set(tmp_path / "all", images[:40], images[:9], np.arange(9) // 3)
-    monkeypatch.setattr(bars_module, "_MOST_FILES", 3)
+    monkeypatch.setattr(bars_module, "_MAX_FILES", 3)
     bars = compute_by_name(prepared)
     third = make_prepared_set(tmp_path / "third", images[:40], images[[0, 3, 6]], np.arange(3))
     expected = compute_by_name(third)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from lcma.db import Kind, PlannedJob
 from lcma.harness.launch import choice
-from lcma.harness.launch.choice import ALONE, MOST, Candidate, Jobs, Order, choose_tasks
+from lcma.harness.launch.choice import MAX_MEMBERS, UNSTACKED, Candidate, Jobs, Order, choose_tasks
 from lcma.harness.place import Place
 from lcma.harness.work.units import Work
 
@@ -95,12 +95,12 @@ class Cluster:
         if self.cap is not None and tasks:
             assert len(self.tasks) + len({*self.elsewhere.values()}) + len(tasks) <= self.cap
         free = max(self.slots or 0, 1) - len(self.tasks)
-        full = [len(task) == self.candidates.get(task[0], ALONE).most for task in chosen]
+        full = [len(task) == self.candidates.get(task[0], UNSTACKED).most for task in chosen]
         assert full.count(False) <= max(free, 0), "only full stacks wait for a slot"
         ahead = WINDOW + len(self.started) - len(self.tasks) if self.grows else 0
         assert len(tasks) <= max(free, ahead, 0)
         for task in chosen:
-            alike = {self.candidates.get(job_id, ALONE)._replace(step=0) for job_id in task}
+            alike = {self.candidates.get(job_id, UNSTACKED)._replace(step=0) for job_id in task}
             assert len(alike) == 1
             assert len(task) <= alike.pop().most
             assert len({self.work_of[job_id].need for job_id in task}) == 1
@@ -123,7 +123,10 @@ def clusters(draw: st.DrawFn) -> Cluster:
     works: list[Work] = []
     candidates: dict[str, Candidate] = {}
     groups = st.tuples(
-        st.booleans(), st.sampled_from("ab"), st.sampled_from([2, MOST]), st.sampled_from([1, 2])
+        st.booleans(),
+        st.sampled_from("ab"),
+        st.sampled_from([2, MAX_MEMBERS]),
+        st.sampled_from([1, 2]),
     )
     grouped = st.sampled_from(draw(st.lists(groups, min_size=1, max_size=3)))
 
@@ -192,5 +195,5 @@ def test_no_half_stack_starts_while_members_of_its_shape_are_left(
     cluster = Cluster(works, candidates, slots, cap, grows, {})
     sizes = [len(task) for task in cluster.choose(cluster.read())]
     left = count - sum(sizes)
-    assert left == max(0, count - MOST * min(slots, cap or slots))
-    assert not left or set(sizes) == {MOST}
+    assert left == max(0, count - MAX_MEMBERS * min(slots, cap or slots))
+    assert not left or set(sizes) == {MAX_MEMBERS}

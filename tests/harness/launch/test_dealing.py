@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from lcma import db
-from lcma.harness.launch.choice import MOST, Candidate, deal, find_shapes
+from lcma.harness.launch.choice import MAX_MEMBERS, Candidate, deal, find_shapes
 from lcma.harness.launch.driver import Launch
 from lcma.harness.launch.executor import Executor, Finished, Lost
 from lcma.harness.launch.policy import LaunchPolicy
@@ -62,7 +62,11 @@ class Slots(Inline):
     """Tasks that end at the next look; stacks of more than ``fits`` are lost with ``how``."""
 
     def __init__(
-        self, slots: int | None, fits: int = MOST, how: Lost | str = "crowded", poison: int = -1
+        self,
+        slots: int | None,
+        fits: int = MAX_MEMBERS,
+        how: Lost | str = "crowded",
+        poison: int = -1,
     ) -> None:
         super().__init__()
         self.slots, self.fits, self.how, self.poison = slots, fits, how, poison

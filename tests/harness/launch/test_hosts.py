@@ -121,7 +121,7 @@ def test_a_launch_without_a_host_ends_in_a_line_and_loses_no_trial(
 def test_a_worker_that_dies_before_the_claim_where_nobody_knows_never_counts(
     trial: tuple[db.Store, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("lcma.harness.launch.driver.UNKNOWN_SECONDS", 0.01)
+    monkeypatch.setattr("lcma.harness.launch.driver.LOST_SECONDS", 0.01)
     store, work = trial
 
     def lose(job_id: str) -> Finished:

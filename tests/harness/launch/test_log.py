@@ -7,7 +7,7 @@ import warnings
 import pytest
 
 from lcma.harness.work import log
-from lcma.harness.work.log import LONGEST, Log, logger
+from lcma.harness.work.log import MAX_LENGTH, Log, logger
 from lcma.harness.work.worker import run_work
 
 
@@ -65,26 +65,26 @@ def test_warnings_of_libraries_and_the_traceback_of_a_crash_are_in_the_log(
     assert "Traceback" in text
 
 
-@pytest.mark.parametrize("longer", [-1, 0, 1, LONGEST])
+@pytest.mark.parametrize("longer", [-1, 0, 1, MAX_LENGTH])
 def test_of_a_line_longer_than_the_log_the_end_is_kept(longer: int) -> None:
     with Log() as log:
         logger.warning("first")
-        logger.error("x" * (LONGEST + longer) + " and its end")
+        logger.error("x" * (MAX_LENGTH + longer) + " and its end")
         assert log.text.endswith("xxx and its end")
         logger.info("the last")
     assert log.text.startswith("... earlier lines were cut off\nxxx")
     assert "xxx and its end\n" in log.text
     assert log.text.endswith("lcma: the last")
-    assert len(log.text) <= LONGEST + 40
+    assert len(log.text) <= MAX_LENGTH + 40
 
 
 def test_of_a_long_log_the_last_lines_are_kept() -> None:
     with Log() as log:
         for number in range(5000):
             logger.info("line %d of many that are all alike but for their number", number)
-        logger.info("x" * (2 * LONGEST))
+        logger.info("x" * (2 * MAX_LENGTH))
         logger.info("the end")
-    assert len(log.text) <= LONGEST + 40
+    assert len(log.text) <= MAX_LENGTH + 40
     assert log.text.startswith("... earlier lines were cut off\n")
     assert log.text.endswith("lcma: the end")
     logger.info("after the block")

@@ -157,7 +157,7 @@ def test_however_often_drivers_are_killed_an_oom_gets_exactly_one_more_attempt(
 def test_two_launches_at_once_retry_an_oom_once(
     one_trial: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("lcma.harness.launch.driver.TAKEN_SECONDS", 0.05)
+    monkeypatch.setattr("lcma.harness.launch.driver.CLAIMED_SECONDS", 0.05)
     store, work = one_trial(f"sqlite:///{tmp_path / 'oom.db'}")
     executors = [Small(store, lambda work: False, killed=False) for _ in range(2)]
     launches = [

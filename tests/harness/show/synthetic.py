@@ -7,7 +7,7 @@ import numpy as np
 
 from lcma.db import Bar
 from lcma.harness.results.board import Board
-from lcma.harness.results.lookup import WHOLE
+from lcma.harness.results.lookup import WHOLE_SET_VERDICTS
 from lcma.sweeps.recipe import Recipe
 from tests.harness.show.frames import board_of
 
@@ -69,7 +69,7 @@ def board(
     numbered = [row | {"attempt_id": f"{i:05}"} for i, row in enumerate(found)]
     digests = {row["data_digest"] for row in found}
     bars = {} if bar is None else {d: [_bar(d, bar)] for d in digests}
-    return board_of(numbered, digests if files in WHOLE else (), bars=bars, **more)
+    return board_of(numbered, digests if files in WHOLE_SET_VERDICTS else (), bars=bars, **more)
 
 
 def bodies(*recipes: Recipe) -> dict[str, str]:

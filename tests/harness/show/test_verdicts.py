@@ -317,8 +317,8 @@ def test_a_verdict_is_confirmatory_where_all_trainings_began_after_the_claim():
         (one,) = make_verdicts(made, efforts=efforts).all
         return one.confirmatory
 
-    assert judged([claims.CLAIMS_WRITTEN + 1] * 6 + [0.0]), "the seventh seed does not count yet"
-    assert not judged([claims.CLAIMS_WRITTEN + 1] * 5 + [claims.CLAIMS_WRITTEN - 1])
+    assert judged([claims.CLAIMS_TIME + 1] * 6 + [0.0]), "the seventh seed does not count yet"
+    assert not judged([claims.CLAIMS_TIME + 1] * 5 + [claims.CLAIMS_TIME - 1])
     assert not make_verdicts(made).all[0].confirmatory, "nothing is known of its trainings"
 
 
