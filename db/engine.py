@@ -112,7 +112,7 @@ class Database(ABC):
 
     @abstractmethod
     def identity(self) -> tuple[object, ...]:
-        """Return a key that two URLs of one place share, whatever paths or names they use."""
+        """Return a key that all URLs of a place share, whatever paths or names they use."""
 
     @abstractmethod
     def reader(self) -> sa.Engine:
@@ -148,7 +148,7 @@ class Database(ABC):
         """Copy the database as last committed, while others write; return the copy's path.
 
         Args:
-            out: A path where nothing is yet; None for one beside the database.
+            out: A path where nothing is yet; None for a path beside the database.
 
         Raises:
             UserError: A copy cannot be made so; the error gives the command that makes one.

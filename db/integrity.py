@@ -167,13 +167,13 @@ GROUP BY jobs.id""",
     ),
     (
         "measurements",
-        "its exact protocol is one of the name {}",
+        "its exact protocol has the name {}",
         "SELECT m.attempt_id, m.protocol, m.name, p.name FROM measurements AS m"
         " JOIN protocols AS p ON p.id = m.protocol_id WHERE p.name <> m.protocol",
     ),
     (
         "measurements",
-        "it was measured by an attempt at job {}, and trained by one at another",
+        "an attempt at job {} measured it, and an attempt at another job trained it",
         "SELECT m.attempt_id, m.protocol, m.name, a.job_id FROM measurements AS m"
         " JOIN attempts AS a ON a.id = m.measured_by JOIN attempts AS trained"
         " ON trained.id = m.attempt_id WHERE a.job_id <> trained.job_id",

@@ -4,8 +4,8 @@
 clocks of workers may differ from it.
 
 A file has no clock of its own (`Database.one_host`), so `now` is the clock of the process that
-asks. A clock that is set wrong must neither take a job from a worker that lives nor keep one for a
-worker that is dead. So a process takes over a job only if it has watched the lease stand still for
+asks. A clock that is set wrong must neither take a job from a live worker nor keep it for a dead
+worker. So a process takes over a job only if it has watched the lease stand still for
 as long as the lease was (`LeaseWatch`), or knows that the worker's process is dead.
 """
 

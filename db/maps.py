@@ -99,7 +99,7 @@ def _map_fields(row: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def overlap(first: NDArray[np.bool_], second: NDArray[np.bool_]) -> float:
-    """Return the intersection over union of two masks of one shape: 0 to 1, 1 if both are empty."""
+    """Return the intersection over union of masks of one shape, 0 to 1; 1 where both are empty."""
     union = int(np.logical_or(first, second).sum())
     return float(np.logical_and(first, second).sum() / union) if union else 1.0
 

@@ -2,8 +2,8 @@
 
 Evidence is a set that only grows. A row has a key made of its content, the same in every database,
 so a merge inserts the missing rows, table by table, and then derives the states of jobs. A column
-that the schema marks as local may differ between two rows of one key: the fuller value stays, so
-the order of merges does not matter.
+that the schema marks as local may differ between two rows with the same key: the fuller value
+stays, so the order of merges does not matter.
 """
 
 import time
@@ -121,17 +121,17 @@ def merge(
         progress: As in `check_integrity`.
 
     Raises:
-        UserError: Both are one database; the source is missing, damaged, unsound, or of another
-            schema than this code's; the target is not ours or of a newer schema; or they have
-            different rows of one key. Then the target is as it was. Or the target fails during the
-            merge: the portions written before are whole, and merging again goes on.
+        UserError: Both are the same database; the source is missing, damaged, unsound, or of
+            another schema than this code's; the target is not ours or of a newer schema; or they
+            have different rows with the same key. Then the target is as it was. Or the target fails
+            during the merge: the portions written before are whole, and merging again goes on.
     """
     migrate.require_current(source, source.identify())
     state = target.identify()
     migrate.require_known(target, state)
     if source.identity() == target.identity():
         raise UserError(
-            f"{source.name} and {target.name} are one database: give another one to merge from"
+            f"{source.name} and {target.name} are the same database: name another to merge from"
         )
     with source.reader().connect() as connection:
         _require_sound(source, connection, progress)
@@ -168,7 +168,7 @@ def _require_sound(source: Database, connection: sa.Connection, progress: Report
             )
 
 
-# Rows of one key
+# Rows with the same key
 
 
 def _keys(table: sa.Table) -> list[str]:
@@ -272,7 +272,7 @@ class _Merge:
             if not written:
                 raise
             raise UserError(
-                f"{error}; what was merged before that is whole: merge again to go on"
+                f"{error}; the rows merged before that are whole: merge again to go on"
             ) from error
 
     def _list_portions(self) -> Iterator[_Portion]:
@@ -432,9 +432,9 @@ class _Merge:
         return _Gains(metrics, new, equal=sum(their_counts.values()) - len(new))
 
     def _compare_measures(self, connection: sa.Connection, theirs: Sequence[Row]) -> _Gains:
-        """Compare measures: of two evaluations of one measure, the better one stays.
+        """Compare measures: of two evaluations of a measure, the better one stays.
 
-        It is the one with the larger K-sample bound, otherwise the one that came first.
+        It has the larger K-sample bound, or else came first.
         """
         ours = _read(connection, measures.c.attempt_id, {row["attempt_id"] for row in theirs})
         our_extents, their_extents = _read_extents(ours), _read_extents(theirs)

@@ -1,9 +1,8 @@
 """Making and upgrading databases, with Alembic, in one transaction under a lock.
 
-The version of a database is its revision with a digest of its tables and one of its views, such as
-`0001-3f2a9c12-77e0b1aa`, so that one made while a revision was not yet released is told from one of
-today. Alembic sees the revision alone. Views are made anew at every
-upgrade.
+The version of a database is its revision, a digest of its tables and a digest of its views, such as
+`0001-3f2a9c12-77e0b1aa`. So a database that was made before a revision was released differs from
+one of today. Alembic sees only the revision. Every upgrade makes the views anew.
 """
 
 import hashlib
@@ -34,18 +33,18 @@ if TYPE_CHECKING:
     from alembic.config import Config
 
 OLDER_REVISIONS = frozenset({"0001-d87c89b3", "0002-0c0cfb25"})
-"""Revisions of files, with the digest of their tables, that the migrations bring to this one:
-those of published results, and of what is being trained for them."""
+"""Revisions of files, with the digest of their tables, from which migrations lead to this version:
+those of published results, and of trainings for them that still run."""
 
 LAST_READER = "65bc00dc"
-"""The last commit that reads databases of an older schema, on a server too."""
+"""The last commit that reads databases of an older schema, also on a server."""
 
 OLDER_VIEWS = (
     *("drift", "lost_time", "result_revisions", "stale_leases", "sweep_costs", "sweep_results"),
     *("table_statistics", "map_statistics", "snapshots", "against_paper", "budget_curve"),
     *("leaderboard", "seed_statistics", "trial_measures", "trial_results"),
 )
-"""Views that there are no more, in an order in which they can be dropped."""
+"""Views of older versions, in an order in which they can be dropped."""
 
 MAX_FREEDOM = 1000
 """The degrees of freedom up to which `t_quantiles` goes."""

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     import psycopg
 
 DRIVERS = ("postgresql", "postgresql+psycopg", "postgres")
-"""The beginnings of a URL; there is one driver."""
+"""The beginnings of a URL, all for the same driver."""
 
 MIGRATION_LOCK, TURN_LOCK = 0x6C636D61, 0x7475726E
 """Keys of advisory locks ("lcma", "turn")."""
@@ -343,7 +343,7 @@ class PostgresDatabase(Database):
             raw: Any = connection.connection.driver_connection
             try:
                 # Both ways use the protocol that takes only one statement: after a COMMIT, a second
-                # one could write. A cursor on the server takes no EXPLAIN.
+                # statement could write. A cursor on the server takes no EXPLAIN.
                 explained = sql.lower().startswith("explain")
                 with raw.cursor() if explained else raw.cursor("query") as cursor:
                     if explained:

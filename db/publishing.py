@@ -312,7 +312,7 @@ def _thin_curves(connection: sa.Connection) -> None:
 
 def _describe(database: SqliteDatabase, unfinished: int, progress: ReportFunction) -> Published:
     for finding in check_integrity(database, progress).findings:
-        raise RuntimeError(f"what was published has a fault: {finding}")
+        raise RuntimeError(f"the published database has a fault: {finding}")
     with database.reader().connect() as connection:
 
         def read(query: sa.Select[Any]) -> list[dict[str, Any]]:

@@ -97,7 +97,7 @@ class Result:
     """Measures of a trained trial by one protocol.
 
     Raises:
-        ValueError: Two measures have one name.
+        ValueError: Two measures have the same name.
     """
 
     trial_id: str
@@ -630,7 +630,7 @@ class JobFacts:
     job_id: str
     kind: Kind
     trial_id: str | None
-    pretraining_id: str | None  # the segment's, or the one whose maps the trial reads
+    pretraining_id: str | None  # of the segment, or of the maps that the trial reads
     data_digest: str
     flow: str
     dataset: str

@@ -80,7 +80,7 @@ def insert_measures(
     protocol |= {"body": result.protocol_body}
     protocol_id = hash_protocol(protocol)
     _ADD_PROTOCOL.run(connection, protocol | {"id": protocol_id})
-    # A plug-in's measure may be unknown here: this process may deliver another one's result.
+    # A plug-in's measure may be unknown here: this process may deliver another's result.
     unknown = {measure.name for measure in result.measures}
     unknown -= {kind.name for kind in list_measures()}
     if unknown:

@@ -447,8 +447,8 @@ contribution_maps = Table(
     required(
         "values",
         LargeBinary,
-        "mean score of each dimension, in nats but for the data; (C, H, W), C order; a keyword, to "
-        "be quoted",
+        "mean score of each dimension, in nats except for the data; (C, H, W), C order; a keyword, "
+        "to be quoted",
     ),
     thinned("standard_errors", "standard errors of the values, laid out alike"),
     required("digest", Text, "sha256 of `values`"),
@@ -469,7 +469,7 @@ contribution_maps = Table(
     ),
     required("mask_share_by_chance", Double, "what mask_share is on average for a map with none"),
     optional("standard_error", Double, f"root mean square of standard_errors, nats; {_NULL}"),
-    required("rank_gap", Double, "median over windows of the second value less the third, nats"),
+    required("rank_gap", Double, "median over windows of the second value minus the third, nats"),
     optional("error_to_gap", Double, f"standard_error / rank_gap; {_NULL}"),
     optional(
         "unresolved",

@@ -194,7 +194,8 @@ def _enter_wal_mode(connection: sqlite3.Connection) -> None:
 
 def _open_to_identify(path: Path) -> sqlite3.Connection:
     # In WAL mode SQLite makes files beside the database. A connection that cannot write leaves them
-    # there. One that can write removes them, but would also move an existing log into the file.
+    # there. A connection that can write removes them, but would also move an existing log into the
+    # file.
     beside = (path.with_name(path.name + ending) for ending in ("-wal", "-journal"))
     if not any(map(os.path.lexists, beside)):
         return open_reader(path)
@@ -245,7 +246,7 @@ def _find_network_file_system(folder: Path) -> str | None:
         # ID parent major:minor root MOUNT-POINT options [tags] - KIND source options
         before, _, after = line.partition(" - ")
         point = before.split(" ")[4].encode("latin-1", "replace").decode("unicode_escape")
-        # Of two mounts at one point, the later one hides the other.
+        # Of two mounts at the same point, the later hides the earlier.
         if (depth := above.get(point, -2)) >= deepest:
             deepest, kind = depth, after.split(" ")[0]
     return kind if kind.removeprefix("fuse.") in NETWORK_FILE_SYSTEMS else None
@@ -431,7 +432,7 @@ class SqliteDatabase(Database):
 
     def query(self, sql: str, limit: int | None, timeout: float) -> QueryResult:
         # In a thread of its own, which is abandoned at the timeout: SQLite cannot be stopped during
-        # one call of a function, such as a search in a long text.
+        # a call of a function, such as a search in a long text.
         over = Event()
         answer: Future[QueryResult] = Future()
 

@@ -386,7 +386,7 @@ class Store:
         return environment.id
 
     def sweeps(self) -> list[Sweep]:
-        """Return all sweeps, the last launched one last.
+        """Return all sweeps in the order of their last launches.
 
         A launch that finds nothing left to run is not stored, and does not count.
         """
@@ -916,7 +916,7 @@ class Store:
 
         Args:
             curves: The curves, each by its attempt and its name.
-            every: 1 for all points, 2 for each second one, and so on, from the first on. The last
+            every: 1 for all points, 2 for every second, and so on, from the first on. The last
                 point of a curve is always included.
             after: The step after which to begin.
 
@@ -1078,7 +1078,7 @@ class Store:
         return {row.id: Rerun(*row) for row in self.rows(query)}
 
     def changed_jobs(self, after: int | None = None) -> News:
-        """Return the number of the last event, and the jobs that changed after one.
+        """Return the number of the last event, and the jobs that changed after an event.
 
         On a server, events of overlapping transactions may appear in another order than that of
         their numbers: ask again from a somewhat lower number.
@@ -1363,7 +1363,7 @@ def _check_subject(
 
 
 def _forget_shorter(connection: sa.Connection, job: Job) -> None:
-    # Once every segment of a pretraining is done, the longest one's checkpoint is enough.
+    # Once every segment of a pretraining is done, the checkpoint of the longest is enough.
     segments = connection.execute(
         sa.select(jobs.c.id, jobs.c.state)
         .where(jobs.c.pretraining_id == job.pretraining_id, jobs.c.data_digest == job.data_digest)

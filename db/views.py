@@ -323,9 +323,9 @@ END
     required("other_trial_id", Text, "the other trial"),
     *shared("attempt_id"),
     required("other_attempt_id", Text, "the attempt that trained the other"),
-    comment="Numbers that differ in the factorization alone, paired by seed: one recipe, data set, "
+    comment="Numbers that differ only in the factorization, paired by seed: one recipe, data set, "
     "protocol, precision and measure; budget and options of the map too, where both use maps of a "
-    "pretraining. Also those of one factorization that differ in the budget alone. Each pair is "
+    "pretraining. Also those of one factorization that differ only in the budget. Each pair is "
     "there both ways round.",
     order="dataset variant flow profile protocol measure factorization budget other_factorization "
     "other_budget seed attempt_id other_attempt_id",

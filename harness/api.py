@@ -306,7 +306,7 @@ def budgets(
         by: The measure that budgets are compared by.
         sweep: The name or id of a sweep; by default all results.
         factorization: Only this one, under any of its names.
-        margin: How much worse than the longest budget a sufficient one may be, in the unit of
+        margin: How much worse than the longest budget a sufficient budget may be, in the unit of
             ``by``; 0.01 bits/dim by default.
         cost: The cost of the Pareto front: device seconds or training images.
         **where: By column of the view `results` (flow, dataset, profile, ...) the value, or a

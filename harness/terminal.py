@@ -103,7 +103,7 @@ def reporting_progress(console: Console | None = None) -> "Iterator[ReportFuncti
 
         def report(part: str, done: int, total: int | None) -> None:
             nonlocal next_line, last_part
-            if part != last_part:  # the speed of the last part says nothing about this one's
+            if part != last_part:  # the speed of the last part says nothing about this part
                 last_part = part
                 bar.reset(bar_id, description=rich.markup.escape(part), total=total)
             bar.update(bar_id, completed=done, total=total)

@@ -34,7 +34,7 @@ _REMEDY = "correct it, see docs/extending.md#a-flow"
 def check_flow(model: Model, factorization: str, *, seed: int = 0) -> list[str]:
     """Compare each layer's log-determinant with its dense Jacobian, and its inverse with its input.
 
-    The flow is built in float64, for 8x8 images or else 16x16 ones, with at most three splits, and
+    The flow is built in float64, for images of 8x8 or else 16x16, with at most three splits, and
     initialized on noise.
 
     Args:

@@ -2,7 +2,7 @@
 
 The weight W of a map is divided by max(1, sigma / c), where sigma is its spectral norm, so that the
 norm is at most c (Behrmann et al. 2019, section 2.1; Chen et al. 2019, appendix D). The norm is
-that of the operator on feature maps of one size, not that of the reshaped kernel.
+that of the operator on feature maps of a given size, not that of the reshaped kernel.
 """
 
 import math

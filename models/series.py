@@ -50,7 +50,7 @@ def roulette_weights(exact: int, further: int, mean: float) -> tuple[float, ...]
 
 
 _HOST_GENERATORS = WeakKeyDictionary[torch.Generator, torch.Generator]()
-"""For each generator of a GPU, one on the host with the same seed."""
+"""For each generator of a GPU, a generator on the host with the same seed."""
 
 
 def draw_poisson(mean: float, generator: torch.Generator | None) -> int:

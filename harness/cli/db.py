@@ -231,8 +231,8 @@ def publish(
         key = condition.partition("=")[0].strip()
         if key not in publishing.KEYS:
             raise UserError(
-                f"--where {condition!r}: select what to publish by what is known before a trial "
-                f"runs: {', '.join(publishing.KEYS)}"
+                f"--where {condition!r}: select trials by what is known before they run: "
+                f"{', '.join(publishing.KEYS)}"
             )
     filters = parse_filters(where or ())
     store = connect(find_place(db, None, None).db, create=False)

@@ -238,7 +238,7 @@ def _explaining_interruption() -> Iterator[None]:
     from lcma.harness.launch.workers import LaunchInterrupted
     from lcma.harness.terminal import print_error
 
-    remedy = "what was measured is stored; run the same command to go on"
+    remedy = "the measures so far are stored; run the same command to go on"
     try:
         yield
     except ClusterLostError as error:

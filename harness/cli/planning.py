@@ -92,7 +92,7 @@ def _print_plan(
             can_tune = True
         except UserError as error:
             search = f"nothing: {error}"
-        say(f"This is the plan of its matrix alone. `lcma tune` searches {search}")
+        say(f"This plan is only of its matrix. `lcma tune` searches {search}")
     if plan.lost:
         again = format_command("launch", *typed, "--retry", db=target, data=data)
         lost, them = format_count(plan.lost, "cell"), "it" if plan.lost == 1 else "them"

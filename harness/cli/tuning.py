@@ -69,7 +69,7 @@ class TuneCommand:
 
 
 def run_study(command: TuneCommand) -> None:
-    """Check, tune and report. What can be refused is refused before anything is changed."""
+    """Check, tune and report. Checks come before any change."""
     console = Console(stderr=command.json)
     place = find_place(command.db, command.runs, command.data, write=True)
     options = command.options

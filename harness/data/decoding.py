@@ -1,7 +1,8 @@
 """Decoding of image files: formats that are accepted, converted and refused.
 
 Pillow decodes them, and other threads can run meanwhile. It gives the same pixels as torchvision's
-decoders, which are going to be removed, and one of which ends the process at a damaged PNG (0.29).
+decoders, which are going to be removed, and whose PNG decoder ends the process at a damaged file
+(0.29).
 """
 
 import contextlib

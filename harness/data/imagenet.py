@@ -210,7 +210,7 @@ class ImageNetPng(Source):
             return folders
         if not path.is_dir():
             raise UserError(
-                f"{path} is no folder: give the one above train_{s}x{s} with --from PATH"
+                f"{path} is no folder: give the folder above train_{s}x{s} with --from PATH"
             )
         other = 96 - s
         if (path / f"train_{other}x{other}").is_dir():

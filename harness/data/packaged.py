@@ -221,7 +221,7 @@ _KNOWN_DIGITS: Final = "09f66e6debdee2cd2b5ae59e0d6abbb73fc2b0e0185d2e1957e9ebb5
 _DIGITS_LIMIT: Final = 2**20
 _REMEDY: Final = "pip install --force-reinstall scikit-learn"
 _COUNT: Final = 1797
-# Parts are blocks of the file, since neighbours in it are often by one writer.
+# Parts are blocks of the file, since neighbours in it are often by the same writer.
 _DIGITS_PARTS: Final[dict[PartName, slice]] = {
     "train": slice(0, 1437),
     "holdout": slice(1437, 1617),

@@ -20,7 +20,7 @@ def verify_once(prepared: PreparedSet) -> bool:
 
     A stamp in the folder LCMA_CACHE, or the user's cache, has the content hash and the path, size,
     time of change and inode of each verified file. If several processes verify at once, one hashes
-    and the others wait. Without such a folder each of them hashes. Raises UserError as
+    and the others wait. Without such a folder each hashes. Raises UserError as
     `PreparedSet.verify` does.
     """
     stamp = _locate_stamp(prepared)
@@ -47,7 +47,7 @@ def _describe_files(prepared: PreparedSet) -> str:
 
 
 def _locate_stamp(prepared: PreparedSet) -> Path | None:
-    # Hosts with one home on a network may have different data folders of the same name.
+    # Hosts that share a home on a network may have different data folders of the same name.
     key = f"{socket.gethostname()}\0{prepared.folder.resolve()}"
     name = f"verified-{hashlib.sha256(key.encode()).hexdigest()[:32]}.json"
     folder = find_cache_folder()

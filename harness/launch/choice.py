@@ -140,7 +140,7 @@ def choose_tasks(
 def find_shapes(jobs: Iterable[tuple[PlannedJob, Trial | Pretraining]]) -> dict[str, Hashable]:
     """Return by job id the shapes of the jobs that are trained in stacks.
 
-    Pretrainings of one shape differ in the seed, trials in the seed, the factorization and the
+    Pretrainings of the same shape differ in the seed, trials in the seed, the factorization and the
     options of its maps.
     """
     # Jobs share recipe objects, and hashing one is expensive.
@@ -174,8 +174,8 @@ def deal(members: Sequence[Candidate], slots: int, *, full: bool = False) -> lis
         full: Deal only stacks of as many members as they may have.
 
     Returns:
-        Up to ``slots`` stacks of one shape each, as positions in ``members``, in the order of their
-        most valuable members. Members for which no slot is left are in none.
+        Up to ``slots`` stacks, each of one shape, as positions in ``members``, in the order of
+        their most valuable members. Members for which no slot is left are in none.
     """
     alike = defaultdict[tuple[Hashable, int], list[int]](list)
     members = members[: MAX_MEMBERS * slots]

@@ -154,7 +154,7 @@ class RayExecutor(Executor):
         self._nodes()
 
     def check(self, threads: int) -> None:
-        """Raise UserError if no node can ever run a task, nor one that an autoscaler could add."""
+        """Raise UserError if neither a node nor one that an autoscaler could add can run a task."""
         self.need, self._able = self._need(threads), set()
         lack = self._lack(self.need)
         if lack is not None and not self._could_add(self.need):
@@ -584,7 +584,8 @@ def _make_task(*, notes_node: bool) -> Callable[..., tuple[str, Any, str]]:
 
 
 _checked_folders: set[str] = set()
-"""The folders of the questions that this process has answered without a problem, one a launch."""
+"""The folders of the questions that this process has answered without a problem: one for each
+launch."""
 
 
 def _run_on_node(question: Question | None, works: Sequence[Work]) -> list[Report]:

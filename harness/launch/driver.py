@@ -153,7 +153,7 @@ class Launch:
 
         Args:
             store: The database.
-            works: The jobs, all of one owner.
+            works: The jobs, all of the same owner.
             executor: What runs them.
             display: What shows the progress.
             policy: Cap, limits and hosts. By default there is no limit, and no stop request

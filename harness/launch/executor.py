@@ -22,7 +22,7 @@ Lost = Literal["error", "process", "memory", "node", "taken", "device"]
 
 @dataclass(frozen=True)
 class Finished:
-    """A job whose task ended, with its report, or without one and then with the reason.
+    """A job whose task ended, with its report, or else with the reason why it has none.
 
     A task without a report has lost
 

@@ -34,7 +34,7 @@ ReportFunction = Callable[[str, int, int], None]
 """Called with what is counted, how many are done, and how many there are."""
 
 _VARYING_PARTS = re.compile(r"[0-9a-f]{8,}|\d+")
-"""Ids and numbers, in which reasons of one kind differ."""
+"""Ids and numbers, in which reasons of the same kind differ."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ def measure_trials(
         ray: The address of a cluster's head, or `auto`: each measure of a trial is a task on one of
             its nodes. A node that lacks something gets none, and a lost task runs elsewhere. None
             for this process, one trial after the other.
-        gpus: GPUs of a task (0 to 1); by default one if a trial was trained on one.
+        gpus: GPUs of a task (0 to 1); by default 1 if a trial was trained on a GPU.
         any_code: Let nodes measure that have other code than this process.
         stage: Shows what is being done before the first task on nodes.
         report: Called with progress.

@@ -186,7 +186,7 @@ class Plan:
 def read_spec(
     spec: SpecLike, place: Place, overrides: Overrides, source: str = "command line"
 ) -> Spec:
-    """Read a spec by a shipped one's name, its path or its content, and replace what is overridden.
+    """Read a spec by the name of a shipped spec, its path or its content, and apply overrides.
 
     It may name the user's own data sets, which are below the data root. ``source`` is where the
     overrides are from, for errors.
@@ -524,7 +524,7 @@ def _find_losses(segments: Mapping[int, Job | None]) -> dict[int, str]:
     ``segments`` ascend by budget.
     """
     losses, state = dict[int, str](), ""
-    # A segment goes on from the longest one before it that is done.
+    # A segment goes on from the longest segment before it that is done.
     for budget, segment in segments.items():
         if _is_done(segment):
             state = ""
@@ -536,7 +536,7 @@ def _find_losses(segments: Mapping[int, Job | None]) -> dict[int, str]:
 
 
 def _recipe_rows(trials: Sequence[Trial]) -> Iterable[db.RecipeRow]:
-    """Return a row for each recipe, and one for each part of a recipe that pretrainings have."""
+    """Return a row for each recipe, and a row for each part of a recipe that pretrainings have."""
     # Trials share recipe objects, and hashing one is expensive.
     recipes = {id(trial.recipe): (trial.recipe, trial.profile) for trial in trials}
     shared = [(trial.pretraining, trial.profile) for trial in trials if trial.pretraining]

@@ -8,8 +8,8 @@ without splits) in batches of the same size, with the same precision, threads an
 or on the same share of a GPU. The attempts by which such jobs were done give the time of a step,
 and the time of all the rest (data, evaluation, maps) for each image of the data set. The median of
 each is the expected value, and the 10 % and 90 % quantiles give a range. The ends of the range are
-summed, since what slows down one task mostly slows down those beside it. Hours lost to failures are
-not included.
+summed, since a cause that slows down one task mostly slows down those beside it. Hours lost to
+failures are not included.
 """
 
 import json
@@ -46,7 +46,7 @@ class Hours:
 
 @dataclass(frozen=True)
 class PredictedPart:
-    """The jobs of a plan with one shape and data set."""
+    """The jobs of a plan with the same shape and data set."""
 
     what: What
     flow: str
@@ -74,7 +74,7 @@ class Prediction:
 
     @property
     def hours(self) -> Hours | None:
-        """The sum over all parts with a prediction; None if none has one."""
+        """The sum over all parts with a prediction; None if no part has one."""
         known = [part.hours for part in self.parts if part.hours is not None]
         if not known:
             return None

@@ -293,7 +293,7 @@ def _rebuild_trial(store: Store, facts: JobFacts) -> Trial:
     made_with = read_environment_of(store, facts.job_id).get("code_version")
     other = "" if made_with == read_code_version()[0] else f", or take lcma {made_with}"
     another = UserError(
-        f"trial {facts.trial_id} is another one here: name in LCMA_PLUGINS the plug-in that its "
+        f"trial {facts.trial_id} is another trial here: name in LCMA_PLUGINS the plug-in that its "
         f"flow or rule is from, as it was{other}"
     )
     try:

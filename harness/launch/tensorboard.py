@@ -43,7 +43,7 @@ def plot_curves(
 
 
 class Plotting:
-    """A display that passes everything to another one and keeps event files up to date.
+    """A display that passes everything to another display and keeps event files up to date.
 
     If files cannot be written, it notes that once and retries at the next update.
     """

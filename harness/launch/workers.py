@@ -55,7 +55,7 @@ def resolve_resources(
 
 
 def missing_data(spec: Spec, place: Place) -> list[str]:
-    """Return the data sets to prepare. Raises UserError for one that needs the user's files."""
+    """Return the data sets to prepare. Raises UserError for a set that needs the user's files."""
     missing = []
     for data_set in lcma.harness.data.list_sets(place.data):
         if data_set.name not in spec.matrix.dataset:

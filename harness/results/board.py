@@ -50,7 +50,7 @@ MIN_SEEDS = 6
 
 ColumnValue = str | int | float | None
 ColumnFilter = ColumnValue | tuple[ColumnValue, ...]
-"""The value that a column must have, or several values of which it must have one."""
+"""The value that a column must have, or the values among which it must be."""
 
 Standing = Literal["better", "neither", "worse"]
 """What the interval of a difference says."""
@@ -189,7 +189,7 @@ def read_board(
 
     Args:
         store: The database.
-        measure: What rows are ranked by.
+        measure: The measure by which rows are ranked.
         sweep_id: Only this sweep's trials.
         against: The factorization to subtract from each row; NAME@BUDGET, such as ``low@1000``,
             where it has several budgets.

@@ -48,8 +48,8 @@ class BudgetRow:
     """
 
     budget: int | None  # None for the conventional factorization
-    # What budgets are chosen by: the measure on the holdout part, or the measure itself where it
-    # has no parts, such as `seconds_per_step`.
+    # By these values budgets are chosen: the measure on the holdout part, or the measure itself
+    # where it has no parts, such as `seconds_per_step`.
     by_seed: Mapping[int, float]
     n: int
     holdout: float  # mean of `by_seed`
@@ -106,7 +106,7 @@ class BudgetCurve:
     rows: tuple[BudgetRow, ...]  # by budget
     conventional: BudgetRow | None
     smallest: SmallestBudget | None  # None where no margin is given in the measure's unit
-    cost: CostUnit  # what the front is over
+    cost: CostUnit  # of the Pareto front
     measure: str = BITS_PER_DIM
     unit: str = BITS.unit
     direction: str | None = BITS.direction
@@ -179,7 +179,7 @@ def read_budget_curves(
 
     Args:
         store: The database.
-        measure: What budgets are compared by, on the holdout part where it has parts.
+        measure: The measure by which budgets are compared, on the holdout part if it has parts.
         sweep_id: Only this sweep's results, beside the conventional ones of the whole database.
         margin: By how much a budget that is enough may be worse than the longest, in the measure's
             unit; by default `MARGIN` in bits/dim, and none in other units.
@@ -356,7 +356,7 @@ def _compare(row: BudgetRow, base: BudgetRow | None) -> Summary | None:
 # Stability: how a contribution map changes with the length of its pretraining
 
 Maps = Mapping[int, Mapping[int, Sequence[ContributionMap]]]
-"""Maps by seed, budget and split. Those of one seed have one shape."""
+"""Maps by seed, budget and split. The maps of a seed have the same shape."""
 
 
 def read_stability(store: Store, curves: Sequence[BudgetCurve]) -> list[BudgetCurve]:

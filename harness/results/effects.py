@@ -24,7 +24,7 @@ class Effect:
     For one split this is its main effect: words with L there minus words with H there. In bits/dim
     it is below 0 where factoring out the low contributions gives fewer. For several splits it is
     their interaction: words with an even number of H at these splits minus the others. For two
-    splits that is half of the change in the effect of one when the other's letter goes from H to L.
+    splits that is half of the change in a split's effect when the other's letter goes from H to L.
     """
 
     splits: tuple[int, ...]  # counted from 1

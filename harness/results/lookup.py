@@ -81,7 +81,7 @@ def find_jobs(store: Store, start: str) -> list[JobFacts]:
     """Return the jobs of the only trial, pretraining or job whose id starts with ``start``.
 
     A trial has one job for each content of its data set, a pretraining one for each budget. Raises
-    UserError where no id or more than one starts with it.
+    UserError where no id or several start with it.
     """
     matches = store.job_facts(prefix=start) if start and start.isprintable() else []
     ids = {i for job in matches for i in (job.job_id, job.subject) if i.startswith(start)}

@@ -83,8 +83,8 @@ LOOK_FACTORS: Mapping[float, tuple[float, ...]] = {
     0.9: (1.095, 1.109, 1.111),
     1.0: (1.0, 1.0, 1.0),
 }
-"""By p of one look: how much likelier any of 2, 3 or 4 looks shows so small a p without an effect.
-From 40 million simulated campaigns of normal differences; standard errors are about 1 % in the
+"""By the p of a look: how much likelier any of 2, 3 or 4 looks shows it if there is no effect. From
+40 million simulated campaigns of normal differences; standard errors are about 1 % in the
 first row, and below 0.3 % from 0.003 on."""
 
 MAX_HOURS = 100.0
@@ -201,7 +201,7 @@ class Verdict:
     part: Part | None  # of a plan that has the claim
     comparisons: tuple[SeededContrast, ...]  # its effects
     comparison: SeededContrast  # the effect that decided, or comes closest to refuting the claim
-    behind: int | None = None  # a budget of `low` that was trained to a later look than this one
+    behind: int | None = None  # a budget of `low` that was trained to a later look than this
     decision: Decision = "undecided"
     why: str = ""
     p: float = 1.0  # over all looks so far; against the claim where the decision is
@@ -318,7 +318,7 @@ def read_verdicts(
     Args:
         store: The database.
         holdout: What `read_holdout` returns for the same results, if the caller has it.
-        measure: What claims are judged by.
+        measure: The measure by which claims are judged.
         sweep_id: Only this sweep's trials.
         where: Columns of `results`, as for `board.read_board`.
 

@@ -56,7 +56,7 @@ class ExportQuery:
     where: tuple[str, ...] = ()  # KEY=VALUE of columns of `results`
     factorization: tuple[str, ...] = ()  # of a board, the rows to keep beside the reference
     paper: str | None = None  # number of a table of the paper
-    measure: str = BITS_PER_DIM  # what the board is ranked by, or verdicts are judged by
+    measure: str = BITS_PER_DIM  # by which the board is ranked or verdicts are judged
     sweep: str | None = None  # name or id of the only sweep whose trials count
 
 
@@ -65,9 +65,7 @@ def make_export(store: Store, query: ExportQuery, form: ExportFormat) -> bytes:
     if query.paper and query.what != "board":
         raise UserError(f"{query.what} and --paper are two tables: give one of them")
     if query.measure != BITS_PER_DIM and (query.paper or query.what == "results"):
-        raise UserError(
-            "--by is what the board is ranked by, or verdicts are judged by: export one of these"
-        )
+        raise UserError("--by names the measure of the board or of verdicts: export one of these")
     rules = () if query.what == "board" and not query.paper else query.factorization
     sweep_id = None if query.sweep is None else find_sweep(store, query.sweep).id
     where = complete_ids(store, sweep_id, parse_filters(query.where, factorization=rules))

@@ -171,7 +171,7 @@ def _make_panels(images: Iterable[Any], names: Sequence[str]) -> list[Panel]:
 
 
 def tabulate_maps(sheets: Sequence[MapSheet]) -> list[Table]:
-    """Return a table of statistics of the maps, and one of the tables of low."""
+    """Return a table of statistics of the maps, and a table of the index tables of low."""
     ids_by_heading: dict[str, list[str]] = defaultdict(list)
     for sheet in sheets:
         ids_by_heading[sheet.set.heading].append(sheet.set.id)

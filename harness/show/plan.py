@@ -62,7 +62,7 @@ def _make_table(members: list[PlannedCell], title: str) -> Table:
         trial = alike[0].cell.trial
         canonical = trial.factorization if trial else factorization
         name = factorization if canonical == factorization else f"{factorization} ({canonical})"
-        # The name of a cell that is the same as another one says which.
+        # The name of a cell that equals another says which.
         why = f": {note}" if note and status != "same" else ""
         numbers: dict[float, str] = {}
         for number in _find_published(alike[0]):  # tables repeat one another's numbers

@@ -281,7 +281,7 @@ _SPECIAL = {
 }
 
 _LIGATURE = re.compile("(?<=-)(?=-)|(?<=,)(?=,)|(?<=')(?=')")
-"""Places where LaTeX would join two characters into another one."""
+"""Places where LaTeX would join two characters into a third."""
 
 _NUMBER = re.compile(r"[+-]\d+(\.\d+)?")
 

@@ -202,7 +202,7 @@ def _is_permanent(error: Exception) -> bool:
 
 
 def _get_path(file: BinaryIO) -> str:
-    # The file has no name. fsspec wants a path, and opens the descriptor by this one.
+    # The file has no name. fsspec wants a path, and opens the descriptor by this path.
     return f"/dev/fd/{file.fileno()}"
 
 

@@ -112,8 +112,8 @@ class Adamax(_PlainAdamax):
     def __init__(self, parameters: Sequence[Tensor], **settings: Any) -> None:
         super().__init__(parameters, **settings)
         self._vectors: list[_ParameterVector] = []
-        # The first moment of each parameter in a vector. A parameter with another one has got
-        # a new state since, and the vectors are formed again.
+        # The first moment of each parameter in a vector. A parameter whose first moment is another
+        # tensor has got a new state since, and the vectors are formed again.
         self._joined: dict[Tensor, Tensor] = {}
 
     @torch.no_grad()

@@ -16,7 +16,7 @@ from torch.utils.weak import WeakTensorKeyDictionary
 from lcma.models.stacked import Draw, Noise
 
 UNRECORDED_STEPS = 50
-"""Steps before one is recorded and the next one checked. That takes the time of ten steps, which
+"""Steps before a step is recorded and the next is checked. That takes the time of ten steps, which
 the following 30 to 120 save."""
 
 logger = logging.getLogger("lcma")
@@ -199,7 +199,7 @@ class RepeatedStep:
     """
 
     def __init__(self) -> None:
-        self.unrecorded = UNRECORDED_STEPS  # calls that are left before one is recorded
+        self.unrecorded = UNRECORDED_STEPS  # calls that are left before a call is recorded
         self._graph: Graph | None = None
         self._draws: list[tuple[Draw, Tensor]] = []
         self._is_checked = False

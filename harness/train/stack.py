@@ -36,8 +36,8 @@ from lcma.models.stacked import Noise, StackNoise, in_stack
 from lcma.sweeps.recipe import LOG_EVERY, MIN_STACK
 
 ALIGNMENT = 64
-"""Rows have a multiple of so many numbers, which fills the vector registers of any processor: a
-fused step rounds differently in numbers at the end of a tensor that do not fill one."""
+"""The length of a row is a multiple of this, which fills the vector registers of any processor: a
+fused step rounds the last numbers of a tensor differently if they do not fill a register."""
 
 logger = logging.getLogger("lcma")
 
@@ -97,7 +97,7 @@ def train_stack(
     """
     remaining = dict(enumerate(members))
     if len({member.trainer.step for member in members}) != 1:
-        raise ValueError("the members of a stack begin at one step")
+        raise ValueError("the members of a stack begin at the same step")
     step = members[0].trainer.step
     pause = CheckpointPause(members[0].hooks.checkpoint_seconds)
     stacks = form_stacks([member.trainer for member in members], warn)
@@ -150,7 +150,7 @@ def form_stacks(
     if _EQUAL_TO_FOURS.get(key, True):
         return [stack]
     stack.dissolve()
-    warn(f"a stack of {key[1]} has other bits here than one of four: fours are run")
+    warn(f"a stack of {key[1]} has other bits here than stacks of four: fours are run")
     return [Stack(trainers[at : at + MIN_STACK]) for at in range(0, len(trainers), MIN_STACK)]
 
 
@@ -171,7 +171,7 @@ def _dissolve(stacks: list["Stack"]) -> None:
 
 
 class _StackedTensors:
-    """The tensors of flows of one shape, which are views of stacked tensors until `release`."""
+    """The tensors of flows of equal shape, which are views of stacked tensors until `release`."""
 
     def __init__(self, flows: Sequence[Flow]) -> None:
         self.flow_tensors: list[Tensors] = [flow.state_dict(keep_vars=True) for flow in flows]

@@ -30,7 +30,7 @@ Curves = dict[str, dict[str, Tensor]]
 
 _MIN_PAUSE = 5.0
 _SAVED_SHARE, _FAILED_SHARE = 0.02, 0.1
-"""Shares of the training's time that checkpoints may take: written ones, and failed attempts."""
+"""Shares of the training's time that written checkpoints and failed attempts to write may take."""
 
 
 class DivergedError(Exception):
@@ -288,7 +288,7 @@ class Trainer:
         at_splits: list[Tensor] | None = None if self.online is None else []
         with self.nets:
             # The gradient of `mean` holds a number for every image, and residual blocks would have
-            # to read whether all are equal. That of `sum` is one number, expanded.
+            # to read whether all are equal. The gradient of `sum` is one number, expanded.
             log_prob = self.flow(x, generator, at_splits).log_prob.sum() / len(x)
         self.optimizer.zero_grad()
         (-log_prob).backward()  # nats per image: the unit of the recipe's clip and l2

@@ -35,7 +35,7 @@ SETTINGS = {
 class _EndedEarly(BaseException):
     """Carries what ended a launch through Tune."""
 
-    # No Exception: for one Tune would clean up, on a cluster that may be lost.
+    # Not an Exception: Tune would then clean up, on a cluster that may be lost.
     def __init__(self, error: Exception) -> None:
         self.error = error
 

@@ -1,7 +1,7 @@
 """The Optuna study of a target, in the project's own database, and the tuner that works on it.
 
 The study holds the whole state: which budgets were asked for, their values, and why others have
-none. If a process died and left a trial running, the next one asks for that trial again.
+none. If a process died and left a trial running, the next process asks for that trial again.
 """
 
 import statistics
@@ -111,7 +111,7 @@ class Study:
         return wait_out(lambda: self._ask(reopened))
 
     def tell(self, trial: StudyTrial, value: float | None, why: str = "") -> None:
-        """End a trial with its value, or without one and with the reason in one line.
+        """End a trial with its value, or without a value and with the reason in one line.
 
         Nothing changes if another process has ended it.
         """
@@ -155,7 +155,7 @@ class Study:
 
         Budget 0 and the longest one come first. Then TPE, seeded by the study and the trial's
         number, suggests an index of the budgets, so that it sees their logarithmic grid as even.
-        The nearest budget that is left is tried, the shorter one of two.
+        The nearest budget that is left is tried, the shorter of two.
         """
         points = self.target.tune.budgets
         space: dict[str, BaseDistribution] = {BUDGET: IntDistribution(0, len(points) - 1)}

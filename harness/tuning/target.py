@@ -75,7 +75,7 @@ def make_target(spec: Spec, where: str, preparable: list[str]) -> StudyTarget:
                 f"{where}: `matrix.{key}`: a study tunes one, and here are {', '.join(names)}"
             )
     if matrix.budget:
-        raise UserError(f"{where}: `matrix.budget`: budgets to tune stand in `tune.budget`")
+        raise UserError(f"{where}: `matrix.budget`: `tune.budget` has the budgets to tune")
     if len(matrix.recipe) > 1:
         raise UserError(f"{where}: `matrix.recipe`: a study tunes with one recipe")
     baselines = tuple(dict.fromkeys(("conventional", *matrix.factorization)))
@@ -85,7 +85,7 @@ def make_target(spec: Spec, where: str, preparable: list[str]) -> StudyTarget:
             why = cell.reason or "it has a budget"
             raise UserError(
                 f"{where}: `matrix.factorization`: {cell.factorization} cannot be a baseline: "
-                f"{why}; what is tuned stands in `tune.factorization`"
+                f"{why}; `tune.factorization` names the factorization to tune"
             )
     tuned = _expand(spec, preparable, factorization=(tune.factorization,), budget=tune.budgets)
     for cell in tuned.cells:

@@ -87,7 +87,7 @@ def print_commands(console: Console, commands: Iterable[str], lead: str = "Next"
 def relaunch_command(store: Store, sweep: Sweep, db: str | None) -> str:
     """Return the command that launches a sweep or study again.
 
-    It is the last one that this user typed on this host. If there is none, it is made from the
+    It is the last that this user typed on this host. If there is none, it is made from the
     stored sweep, which has neither the path of its file nor the options of its launch: a comment
     says what the user has to add.
 

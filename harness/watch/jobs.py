@@ -70,7 +70,7 @@ def lease_is_ahead(job: JobFacts, now: float) -> bool:
 
 
 def name_experiment(job: JobFacts) -> str:
-    """Return flow, data set, and the factorization or, without one, the kind of a job."""
+    """Return flow and data set of a job, and its factorization or else its kind."""
     return f"{job.flow} {job.dataset} {job.factorization_or_kind}"
 
 

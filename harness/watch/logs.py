@@ -102,8 +102,8 @@ def wait_for_attempt(
 ) -> list[str]:
     """Wait until the running attempt at one of the jobs ends, and show its progress.
 
-    If none runs, wait for the next one, or until all jobs have ended. Also wait while the database
-    is unreachable. Stop when the lease has been over for as long as it lasted.
+    If none runs, wait for the next, or until all jobs have ended. Also wait while the database is
+    unreachable. Stop when the lease has been over for as long as it lasted.
 
     Args:
         store: The database.

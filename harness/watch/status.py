@@ -63,7 +63,7 @@ MIN_RATE_SECONDS = 60.0
 """Least time that a rate is computed over."""
 
 MAX_EVENTS = 5000
-"""Most events, from the last one back, that a rate is computed from."""
+"""The number of last events that a rate is computed from."""
 
 CELL_COLUMNS = (
     *("flow", "dataset", "data_digest", "asked", "factorization", "budget", "map_options"),
@@ -182,7 +182,7 @@ def _sort_sweeps(
         elif states["pending"]:
             dropped = sorted({*store.job_ids(sweep.id)} - {*store.job_ids(newest)})
             jobs = store.jobs(dropped).values()
-            # A token is given by the first claim, so a job without one has not started.
+            # The first claim gives a token, so a job without a token has not started.
             waiting = sum(bool(job.trial_id and not job.token) for job in jobs)
             former |= {sweep.id: (sweep.name, waiting)} if waiting else {}
     return under_way, former
@@ -243,8 +243,8 @@ def read_rates(store: Store, sweep_id: str | None = None, *, now: float | None =
     clock = store.now() if now is None else now
     selected = sa.true() if sweep_id is None else in_sweep(sweep_id)
     reached = sa.case((jobs.c.state == "done", jobs.c.steps), else_=jobs.c.step)
-    # Grouped by training: a segment of a pretraining goes on from the one before, so the steps of
-    # segments must not be added.
+    # Grouped by training: a segment of a pretraining goes on from the segment before, so the steps
+    # of segments must not be added.
     unfinished = (
         sa.select((sa.func.max(jobs.c.steps) - sa.func.max(reached)).label("steps"))
         .where(jobs.c.state.in_(("pending", "running", "done")), selected)
@@ -343,8 +343,8 @@ def print_status(status: Group, console: Console) -> None:
 def watch_sweep(store: Store, sweep: Sweep, console: Console, db: str | None) -> None:
     """Show a sweep every few seconds until it has ended.
 
-    A terminal is redrawn in place, as far as it has room; without one, each status follows the
-    last. While the database is unreachable, the last status is shown with the reason.
+    A terminal is redrawn in place, as far as it has room; without a terminal, each status follows
+    the last. While the database is unreachable, the last status is shown with the reason.
     """
     live = Live(console=console, auto_refresh=False) if console.is_terminal else None
     with ExitStack() as stack:

@@ -44,7 +44,7 @@ _only: ContextVar["Log | None"] = ContextVar("only", default=None)
 class Log(logging.Handler):
     """A handler that keeps the lines of our logger, and warnings and errors of other loggers.
 
-    It does so during a block. If several logs are open, each one also keeps what is logged outside
+    It does so during a block. If several logs are open, each also keeps what is logged outside
     of all `only` blocks.
     """
 

@@ -80,7 +80,7 @@ FAULTS: dict[str, list[tuple[str, str]]] = {
     "measurements": [
         (f"{MEASURE} value = 1.5 {BITS}", "digest"),
         (f"{MEASURE} value = :infinite {BITS}", "is not finite"),
-        (f"{MEASURE} protocol = 'published' {BITS}", "its exact protocol is one of the name plain"),
+        (f"{MEASURE} protocol = 'published' {BITS}", "its exact protocol has the name plain"),
         (f"{MEASURE} measured_by = {LOST} {BITS}", "it was measured by an attempt at job"),
     ],
     "artifacts": [

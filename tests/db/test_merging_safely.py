@@ -128,8 +128,8 @@ def test_a_file_is_not_merged_with_itself(
     monkeypatch.chdir(tmp_path)
     before = listing(tmp_path)
     for name in ("link.db", "hard.db", filled_path.name, f"sqlite:///{filled_path}"):
-        refuse_merge(name, str(filled_path), str(filled_path), "are one database")
-        refuse_merge(str(filled_path), name, "are one database")
+        refuse_merge(name, str(filled_path), str(filled_path), "are the same database")
+        refuse_merge(str(filled_path), name, "are the same database")
     assert listing(tmp_path) == before
 
 
@@ -148,8 +148,8 @@ def test_a_server_s_database_is_not_merged_with_itself(sites: Sites, postgres: A
         execute(world.store.url, "GRANT SELECT ON ALL TABLES IN SCHEMA public TO merger")
         for other in others:
             text = other.render_as_string(hide_password=False)
-            refuse_merge(text, world.store.url, "are one database")
-            refuse_merge(world.store.url, text, "are one database")
+            refuse_merge(text, world.store.url, "are the same database")
+            refuse_merge(world.store.url, text, "are the same database")
         file = sites.new("sqlite", "empty")
         merge(db.locate(others[2].render_as_string(hide_password=False)), file.store.database)
         (event,) = (row for row in file.dump()["events"] if row.event == "merge")

@@ -25,7 +25,7 @@ A_ROUND = 40
 """Kills in one run of the sweep."""
 
 AT_ONCE, FRESH_SECONDS = 2, 5.0
-"""Most orders that are open at a time, but for those that no process took for so long."""
+"""The most orders that are open at a time, except those that no process took for so long."""
 
 HEADSTART = 0.25
 """Share of a run's kills that may happen before any of its jobs is done."""

@@ -75,7 +75,7 @@ def make_database(
     Args:
         store: The results.
         sweep_id: Only this sweep's trials.
-        measure: What the board is ranked by.
+        measure: The measure by which the board is ranked.
         step: Called with the name of each step.
     """
     with tempfile.TemporaryDirectory(prefix="lcma-site-") as folder:

@@ -41,7 +41,7 @@ def write_site(
         store: The database.
         out: The folder.
         sweep_id: Only this sweep's trials.
-        measure: What the board is ranked by.
+        measure: The measure by which the board is ranked.
         step: Called with the name of each step.
 
     Raises:

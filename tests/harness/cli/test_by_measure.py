@@ -156,7 +156,7 @@ def test_effects_name_the_measure(lcma: Lcma) -> None:
         ("board --against low@1e3", "give NAME@BUDGET in steps"),
         ("board --against low@dead", "give NAME@BUDGET in steps"),
         ("budgets --by bound_bits_per_dim", "has bound_bits_per_dim"),
-        ("export results --by shine", "--by is what the board is ranked by"),
+        ("export results --by shine", "--by names the measure of the board"),
     ],
 )
 def test_mistakes_are_one_line(lcma: Lcma, command: str, message: str) -> None:

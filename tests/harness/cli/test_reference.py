@@ -317,7 +317,7 @@ def test_a_manifest_says_what_a_shard_has(published: Path) -> None:
         ("out.zip", "out.zip ends in none of .db, .sqlite, .sqlite.xz"),
         ("mine.db", "mine.db exists already"),
         ("nowhere/out.db", "there is no folder nowhere"),
-        ("out.db --where bits_per_dim=3", "what is known before a trial runs"),
+        ("out.db --where bits_per_dim=3", "what is known before they run"),
         ("out.db --where seed=x", "seed"),
         ("out.db --sweep nope", "nope"),
         ("out.db --where flow=glow", "that is selected has ended"),

@@ -227,7 +227,7 @@ def test_every_map_option_is_carried_out(registered) -> None:
 
 
 def test_maps_of_an_older_schema_end_in_one_line(registered) -> None:
-    """Such a database has the maps of one score alone."""
+    """Such a database has only the maps of one score."""
     matrix = {"factorization": ["low"], "recipe": [{"maps": {"score": "total"}}]}
     store, works = registered({"matrix": matrix})
     run_all(works[:1])

@@ -203,7 +203,7 @@ def test_measures_are_taken_on_the_nodes_of_a_cluster_as_they_are_here(
                 assert found[name].keys() == {by_hand.trial_id, other.trial_id}
                 assert found[name][by_hand.trial_id] == (value, False)
                 assert found[name][other.trial_id][1] is new
-            assert found["level"][other.trial_id][0] == value, "it is of the images alone"
+            assert found["level"][other.trial_id][0] == value, "it is only of the images"
             for line in err.splitlines()[-2:]:
                 assert line.startswith("lcma: 1 of 3 trials cannot be measured: ")
                 assert "are damaged (sha256 differs)" in line

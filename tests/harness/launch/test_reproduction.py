@@ -234,7 +234,7 @@ def test_bits_are_due_here_and_the_spread_of_seeds_elsewhere(
     ("statement", "said"),
     [
         ("UPDATE flow_trials SET factorization = 'mine'", "name in LCMA_PLUGINS the plug-in"),
-        ('UPDATE flow_trials SET map_options = \'{"score": "odd"}\'', "is another one here"),
+        ('UPDATE flow_trials SET map_options = \'{"score": "odd"}\'', "is another trial here"),
         ("UPDATE recipes SET body = replace(body, 'realnvp', 'mine')", "LCMA_PLUGINS the plug-in"),
     ],
 )
@@ -245,7 +245,7 @@ def test_what_this_version_cannot_train_is_refused(
     with pytest.raises(UserError, match=said) as refused:
         trained.again()
     assert "or take lcma" not in str(refused.value), "it is the version that made it"
-    if said == "is another one here":
+    if said == "is another trial here":
         trained.change("UPDATE environments SET code_version = 'tomorrow'")
         with pytest.raises(UserError, match="as it was, or take lcma tomorrow"):
             trained.again()

@@ -105,7 +105,7 @@ def test_attempts_say_that_fours_are_run(stacked: Stacked, monkeypatch: pytest.M
         seeds=[*range(5)], matrix={"factorization": "conventional"}, recipe=SHORT
     )
     assert endings(run_works(works)) == ["done"] * 5
-    line = "a stack of 5 has other bits here than one of four: fours are run"
+    line = "a stack of 5 has other bits here than stacks of four: fours are run"
     attempts = store.view("attempts")
     assert attempts.message.tolist() == [line] * 5
     assert all(log.count(line) == 1 for log in attempts.log)

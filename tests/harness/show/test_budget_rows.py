@@ -76,7 +76,7 @@ def test_maps_are_compared_with_the_longest_of_their_seed(factorization: str) ->
         factorization,
     )
     by = {(one.budget, one.split): one for one in found}
-    # 1000 is of one seed of three alone, and seed 2 has nothing as long.
+    # Only one seed of three has 1000, and seed 2 has nothing as long.
     assert set(by) == {(b, s) for b in (0, 10, 100) for s in (1, 2)}
     assert {one.longest for one in found} == {100}
     assert {one.seeds for one in found} == {2}

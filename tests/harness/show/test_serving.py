@@ -1,4 +1,4 @@
-"""`lcma serve` as a process: live, read-only, for this machine alone."""
+"""`lcma serve` as a process: live, read-only, only for this machine."""
 
 import http.client
 import json

@@ -36,7 +36,7 @@ from lcma.sweeps.expansion import Trial
 from tests.harness.show.synthetic import BASE, DEMO, DIGEST, board, bodies, rows
 
 SPREAD = (-0.011, 0.004, 0.017, -0.006, 0.002, -0.009, 0.008, -0.005)
-"""Deviations that add up to zero, but for the last two seeds."""
+"""Deviations that add up to zero, except for the last two seeds."""
 
 
 effort = namedtuple(
@@ -272,7 +272,7 @@ def test_whether_faces_gain_more():
     (claim,) = (one for one in made.all if one.claim.key == "faces")
     assert claim.decision == "supported"
     assert claim.test.mean == pytest.approx(-0.2, abs=0.01)
-    assert [cells.group.size for cells in claim.members] == [16, 16], "of one size alone"
+    assert [cells.group.size for cells in claim.members] == [16, 16], "only of one size"
 
 
 def test_a_part_of_a_plan_compares_two_sets_once():

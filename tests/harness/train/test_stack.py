@@ -257,7 +257,7 @@ def test_a_member_that_leaves_changes_nothing_for_the_others(tmp_path: Path) -> 
 def test_members_begin_at_one_step(tmp_path: Path) -> None:
     members = make_members(tmp_path, make_recipe(), range(2))
     members[0].trainer.step = 10
-    with pytest.raises(ValueError, match="begin at one step"):
+    with pytest.raises(ValueError, match="begin at the same step"):
         train(members, 20)
 
 
@@ -300,7 +300,7 @@ def test_where_bits_differ_fours_are_run(
     monkeypatch.setattr(Stack, "is_equal_to_fours", lambda self: False)
     formed = form_stacks([make_trainer(make_recipe(), number) for number in range(6)])
     assert [len(item.trainers) for item in formed] == [4, 2]
-    assert "a stack of 6 has other bits here than one of four" in caplog.text
+    assert "a stack of 6 has other bits here than stacks of four" in caplog.text
     for item in formed:
         item.dissolve()
     members = make_members(tmp_path, make_recipe(), range(6))

@@ -21,7 +21,7 @@ WRONG: dict[str, tuple[list[str], dict[str, Any], str]] = {
     "wrong length": ([], {"tune": {"factorization": "LLL"}}, "3 letters"),
     "two flows": ([], {"matrix": {"flow": ["realnvp", "glow"]}}, "a study tunes one"),
     "two sets": ([], {"matrix": {"dataset": ["few", "photos8"]}}, "a study tunes one"),
-    "budgets": ([], {"matrix": {"budget": [10]}}, "stand in `tune.budget`"),
+    "budgets": ([], {"matrix": {"budget": [10]}}, "`tune.budget` has the budgets to tune"),
     "a word as a baseline": ([], {"matrix": {"factorization": "low"}}, "`tune.factorization`"),
     "trials": (["--trials", "1"], {}, "2"),
     "hours": (["--max-hours", "nan"], {}, "--max-hours nan: give a number of hours above 0"),
