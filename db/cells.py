@@ -83,9 +83,9 @@ def read_cells(
                 precision=precision,
                 values=by_seed,
                 repeated=None if len(by_seed) == len(seeds) else _find_repeated(seeds),
-                standard_error=max(_known(errors), default=None),
-                images=min(_known(images), default=None),
-                clusters=min(_known(clusters), default=None),
+                standard_error=max(_drop_nulls(errors), default=None),
+                images=min(_drop_nulls(images), default=None),
+                clusters=min(_drop_nulls(clusters), default=None),
                 makings=tuple(making(*pair) for pair in sorted(set(zip(*made, strict=True)))),
             )
         )
@@ -107,7 +107,7 @@ def _read_by_id(
     return {row[0]: tuple(row[1:]) for row in rows}
 
 
-def _known(values: tuple[Any, ...]) -> Iterator[Any]:
+def _drop_nulls(values: tuple[Any, ...]) -> Iterator[Any]:
     return (value for value in values if value is not None)
 
 

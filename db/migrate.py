@@ -103,7 +103,7 @@ def ensure(database: Database) -> None:
         upgrade(database)
 
 
-def require(database: Database, state: DatabaseState) -> None:
+def require_existing(database: Database, state: DatabaseState) -> None:
     """Raise UserError where nothing was found."""
     if not state.exists:
         raise UserError(
@@ -113,7 +113,7 @@ def require(database: Database, state: DatabaseState) -> None:
 
 def require_current(database: Database, state: DatabaseState) -> None:
     """Raise UserError where nothing was found, or another version than the current one."""
-    require(database, state)
+    require_existing(database, state)
     require_known(database, state)
     if state.revision != current_version():
         raise UserError(

@@ -235,7 +235,7 @@ def run_sql(url: str, sql: str, *, limit: int | None = 1000, timeout: float = 30
     """
     database = locate(url)
     state = database.identify()
-    migrate.require(database, state)
+    migrate.require_existing(database, state)
     migrate.require_known(database, state)
     return run_query(database, sql, limit=limit, timeout=timeout)
 

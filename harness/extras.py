@@ -22,15 +22,15 @@ def require_extra(extra: str) -> None:
     """Raise UserError if a library of an extra is not installed."""
     for module in MODULES[extra]:
         if find_spec(module) is None:
-            raise _missing(module, extra)
+            raise _make_missing_error(module, extra)
 
 
 def explain_missing(error: ModuleNotFoundError) -> UserError | None:
     """Return an error that names the extra to install; None if no extra installs the module."""
     module = (error.name or "").split(".")[0]
     extra = next((extra for extra, modules in MODULES.items() if module in modules), None)
-    return None if extra is None else _missing(module, extra)
+    return None if extra is None else _make_missing_error(module, extra)
 
 
-def _missing(module: str, extra: str) -> UserError:
+def _make_missing_error(module: str, extra: str) -> UserError:
     return UserError(f"this needs {module}, which is not installed: pip install 'lcma[{extra}]'")

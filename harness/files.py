@@ -30,7 +30,7 @@ def require_replaceable(path: Path, option: str = "--out") -> None:
     except FileNotFoundError:
         return
     except OSError as error:
-        raise _unwritable(path, error, option) from None
+        raise _make_unwritable_error(path, error, option) from None
     if not stat.S_ISREG(mode):
         kind = KINDS.get(stat.S_IFMT(mode), "a device")
         raise UserError(
@@ -56,11 +56,11 @@ def write_file(path: Path, content: bytes, option: str = "--out") -> Path:
         finally:
             temporary.unlink(missing_ok=True)
     except OSError as error:
-        raise _unwritable(path, error, option) from None
+        raise _make_unwritable_error(path, error, option) from None
     return path
 
 
-def _unwritable(path: Path, error: OSError, option: str) -> UserError:
+def _make_unwritable_error(path: Path, error: OSError, option: str) -> UserError:
     reason = error.strerror or type(error).__name__
     return UserError(f"cannot write {path}: {reason}; choose another place with {option}")
 

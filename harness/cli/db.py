@@ -131,7 +131,7 @@ def backup(
             "a published database has no place beside it for a copy: name the copy with --out FILE"
         )
     database = locate(find_place(db, None, None).db)
-    migrate.require(database, database.identify())
+    migrate.require_existing(database, database.identify())
     copy = database.backup(None if out is None else out.expanduser().absolute())
     print_line(f"copied {database.name} to {copy}")
 

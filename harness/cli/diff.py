@@ -33,7 +33,7 @@ def diff(a: Trial, b: Trial, db: Db = None, json: Json = False) -> None:
         columns,
         tuple(differences),
         title=f"A: {describe_trial(first)}",
-        under=f"B: {describe_trial(second)}",
+        subtitle=f"B: {describe_trial(second)}",
         notes=(f"{format_count(equal, 'measure')} equal",) if equal else (),
     )
     if json:

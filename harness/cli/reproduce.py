@@ -91,7 +91,7 @@ def reproduce(
             if not json:  # each as it ends, since a training takes long
                 for text in render_reproduction(reproduction).renderables:
                     console.print(text, soft_wrap=isinstance(text, Text))
-    good = sum(reproduction.good for reproduction in reproductions)
+    good = sum(reproduction.verified for reproduction in reproductions)
     if json:
         records = list(map(reproduction_as_dict, reproductions))
         print(to_json(records[0] if trial is not None else records))

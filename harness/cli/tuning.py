@@ -63,7 +63,7 @@ class TuneCommand:
         return ["tune", self.spec, *format_options(TuneOptions, self.options)]
 
     @property
-    def again(self) -> str:
+    def next_command(self) -> str:
         """The command that goes on with the same study."""
         return format_command(*self.words, db=self.db, runs=self.runs, data=self.data)
 
@@ -92,7 +92,7 @@ def run_study(command: TuneCommand) -> None:
     missing = missing_data(spec, place)
     check_writable(place)
     with (
-        reporting_early_end(console, lambda: command.again),
+        reporting_early_end(console, lambda: command.next_command),
         Workers(resources, plan.threads, console.status, options) as workers,
     ):
         store, _ = workers.prepare(plan, place, missing)

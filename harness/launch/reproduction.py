@@ -146,7 +146,7 @@ class Reproduction:
         return f"{side} the spread of seeds"
 
     @property
-    def good(self) -> bool:
+    def verified(self) -> bool:
         """True if the difference is as small as this environment allows."""
         return self.outcome.startswith(("equal", "within"))
 

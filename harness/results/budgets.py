@@ -405,7 +405,7 @@ def measure_stability(by_seed: Maps, factorization: str) -> list[Stability]:
     return [
         Stability(
             *(budget, split, len(rows), longest, iou_by_chance(split)),
-            *map(_mean_known, zip(*rows, strict=True)),
+            *map(_compute_known_mean, zip(*rows, strict=True)),
         )
         for (budget, split), rows in sorted(numbers.items())
     ]
@@ -421,6 +421,6 @@ def _make_masks(maps: Sequence[ContributionMap], factorization: str) -> list[Any
     return list(make_kept_masks(tables, shape))
 
 
-def _mean_known(values: Iterable[float | None]) -> float | None:
+def _compute_known_mean(values: Iterable[float | None]) -> float | None:
     known = [value for value in values if value is not None]
     return statistics.fmean(known) if known else None

@@ -122,7 +122,7 @@ class CurveChart:
         return printable("{dataset} ({variant}), {flow}, {profile}".format_map(self.key))
 
     @property
-    def under(self) -> str:
+    def subtitle(self) -> str:
         """Subtitle: the facts that separate these curves from others."""
         data, recipe = short_id(self.key["data_digest"]), short_id(self.key["recipe_id"])
         return f"data {data}, recipe {recipe}, {self.steps} training steps"

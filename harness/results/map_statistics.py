@@ -124,9 +124,9 @@ def compute_table_statistics(
         zip(split_tables, surviving_ids(split_tables, shape), strict=False)
     ):
         read = maps[split].ravel()[ids] if len(maps) else None
-        kept = _kept_in_table(table)
+        kept = _make_kept_mask(table)
         patterns = windows(kept) @ np.array([1, 2, 4, 8])  # a number for what stays in each window
-        even, odd = (_kept_in_table(make_tables(phase, ids.shape, 1)[0]) for phase in _PHASES)
+        even, odd = (_make_kept_mask(make_tables(phase, ids.shape, 1)[0]) for phase in _PHASES)
         statistics.append(
             TableStatistics(
                 iou_even=overlap(kept, even),
@@ -145,7 +145,7 @@ def compute_table_statistics(
 _PHASES = ("checkerboard-even", "checkerboard-odd")
 
 
-def _kept_in_table(table: SplitTable) -> Mask:
+def _make_kept_mask(table: SplitTable) -> Mask:
     mask = np.zeros(int(np.prod(table.input_shape)), dtype=bool)
     mask[table.kept.ravel()] = True
     return mask.reshape(table.input_shape)

@@ -154,12 +154,12 @@ def group_table(group: Group, *, sources: bool = True) -> Table:
     rows = sorted(group.rows, key=lambda row: _rank_row(row, group.direction))
     any_worse = any(row.n >= MIN_SEEDS and not row.near_best for row in rows)
     near = [i for i, row in enumerate(rows) if row.near_best and any_worse]
-    title, under = format_titles(group)
+    title, subtitle = format_titles(group)
     return tabulate(
         rows,
         *columns,
         title=title,
-        under=under,
+        subtitle=subtitle,
         notes=tuple(_list_footnotes(group)),
         styles={(0, j): "bold" for j in range(len(columns)) if rows and rows[0].reference},
         bold=frozenset((i, j) for i in near for j in (0, 3)),
@@ -177,11 +177,11 @@ def format_titles(group: Group) -> tuple[str, str]:
     """Return a group's title, and a line with the facts that separate it from others."""
     settings = f"; {printable(group.settings)}" if group.settings else ""
     images = "" if group.images is None else f"{format_count(group.images, 'test image')}, "
-    under = (
+    subtitle = (
         f"data {short_id(group.data_digest)}, {images}recipe {short_id(group.recipe_id)}, "
         f"protocol {printable(group.protocol)}, {printable(group.precision)}"
     )
-    return f"{name_group(group)}{settings}", under
+    return f"{name_group(group)}{settings}", subtitle
 
 
 def name_group(group: Group) -> str:
@@ -289,7 +289,7 @@ def board_as_latex(board: Board) -> str:
         bold = "; bold: the best mean, and rows whose difference from it is not significant"
         fails = f"; ! {group.measure} fails its controls on this data set"
         caption = f"{bold * bool(table.bold)}{fails * fails_controls(group)}"
-        tables.append(replace(table, under=f"{table.under}{caption}"))
+        tables.append(replace(table, subtitle=f"{table.subtitle}{caption}"))
     return tables_as_latex(tables, _list_ending(board))
 
 

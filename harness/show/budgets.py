@@ -158,14 +158,14 @@ def list_tables(curve: BudgetCurve) -> list[Table]:
         _number("minus conventional", of=lambda row: _difference(row.from_conventional)),
         _number("minus longest", of=lambda row: _difference(row.from_longest)),
         title=describe_answer(curve),
-        under=curve_title(curve.key),
+        subtitle=curve_title(curve.key),
         notes=tuple(_list_notes(curve)),
     )
-    costs = tabulate(rows, *COSTS, under="Costs of a trial, and the Pareto front")
+    costs = tabulate(rows, *COSTS, subtitle="Costs of a trial, and the Pareto front")
     if not curve.stability:
         return [values, costs]
-    under = f"Maps compared with those of {curve.stability[0].longest} steps, mean over seeds"
-    return [values, costs, tabulate(curve.stability, *MAPS, under=under)]
+    subtitle = f"Maps compared with those of {curve.stability[0].longest} steps, mean over seeds"
+    return [values, costs, tabulate(curve.stability, *MAPS, subtitle=subtitle)]
 
 
 def _number(name: str, places: int | None = None, **more: Any) -> TableColumn:

@@ -34,12 +34,13 @@ def render_effects(effects: Sequence[Effects]) -> RenderableType:
     parts: list[RenderableType] = []
     shown = [table for table in effects if table.main]
     for of_group in shown:
-        title, under = format_titles(of_group.group)
+        title, subtitle = format_titles(of_group.group)
         budget = "" if of_group.budget is None else f", budget {of_group.budget}"
         maps = (
             "" if of_group.map_options is None else f", maps {label_options(of_group.map_options)}"
         )
-        table = tabulate(of_group.main, *COLUMNS, title=f"{title}{budget}", under=f"{under}{maps}")
+        titles = {"title": f"{title}{budget}", "subtitle": f"{subtitle}{maps}"}
+        table = tabulate(of_group.main, *COLUMNS, **titles)
         parts += [render_table(table), *map(Text, _list_notes(of_group)), Text()]
     if left_out := len(effects) - len(shown):
         tables = format_count(left_out, "table")

@@ -194,7 +194,7 @@ def tabulate_maps(sheets: Sequence[MapSheet]) -> list[Table]:
             _column("error / gap", "error_to_gap", "{:.2g}"),
             _column("unresolved", "unresolved", "{:.1%}"),
             _column("tied", "tied", "{:.1%}"),
-            under=f"Maps, in {units.pop()}" if len(units) == 1 else "Maps",
+            subtitle=f"Maps, in {units.pop()}" if len(units) == 1 else "Maps",
             notes=tuple(f"{', '.join(ids)}: {heading}" for heading, ids in ids_by_heading.items()),
         ),
         tabulate(
@@ -209,7 +209,7 @@ def tabulate_maps(sheets: Sequence[MapSheet]) -> list[Table]:
             _column("seeds IoU", "iou_other_seeds"),
             _column("budgets IoU", "iou_other_budgets"),
             _column("first IoU", "iou_first"),
-            under="Tables of low: which dimensions stay",
+            subtitle="Tables of low: which dimensions stay",
             notes=(
                 "By chance, even and odd: 0.333; halves, seeds, budgets and first, by split: "
                 f"{chance}",

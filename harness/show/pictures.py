@@ -132,7 +132,7 @@ def draw_curves(chart: CurveChart, target: PictureTarget) -> Path:
             add(panel.differences, f"{panel.label}: difference from conventional", {}, zero=True)
     below = [line for note in (_CURVES, *chart.notes) for line in textwrap.wrap(note, 140)]
     sized = [panel.properties(width=628, height=300) for panel in panels]
-    head = alt.Title(chart.title, subtitle=chart.under, frame="bounds")
+    head = alt.Title(chart.title, subtitle=chart.subtitle, frame="bounds")
     picture = charts.stack([charts.stack(sized, below)]).properties(title=head)
     facts = [chart.key[name] for name in ("flow", "dataset", "variant", "profile")]
     ids = [chart.key[name][:8] for name in ("recipe_id", "data_digest")]
@@ -155,7 +155,7 @@ def tabulate_curves(chart: CurveChart) -> Table:
         ends = [line.mean[-1] if line.mean else (None, None) for line in lines]
         values = [number for step, value in ends for number in (value, step)]
         rows.append((lines[0].name, max(line.n for line in lines), len(seeds), lost, *values))
-    return Table(tuple(columns), tuple(rows), chart.title, chart.under, chart.notes)
+    return Table(tuple(columns), tuple(rows), chart.title, chart.subtitle, chart.notes)
 
 
 def _describe_chart(chart: CurveChart) -> str:
@@ -247,8 +247,8 @@ def draw_budgets(curve: BudgetCurve, target: PictureTarget) -> Path:
         panels.append(charts.front(f"{unit}, with a pretraining of its own", axis))
     sentence, title = budgets.describe_answer(curve), budgets.curve_title(curve.key)
     sized = [panel.properties(width=800, height=270) for panel in panels]
-    under = [budgets.describe_curve_key(curve.key), *textwrap.wrap(sentence, 140)]
-    head = alt.Title(textwrap.wrap(title, 110), subtitle=under)
+    subtitle = [budgets.describe_curve_key(curve.key), *textwrap.wrap(sentence, 140)]
+    head = alt.Title(textwrap.wrap(title, 110), subtitle=subtitle)
     parts = charts.stack(sized, [_BUDGETS], color="independent")
     path = target.path(_name_budgets(curve))
     return charts.write_chart(

@@ -91,7 +91,7 @@ def reproduction_as_dict(reproduction: Reproduction) -> dict[str, Any]:
     return {
         "trial": trial_as_dict(reproduction.trial),
         **{name: getattr(reproduction, name) for name in plain},
-        "verified": reproduction.good,
+        "verified": reproduction.verified,
         "other_seeds": len(reproduction.other_seeds),
         "other_tables": list(reproduction.other_tables),
         "largest_difference_of": reproduction.largest.name

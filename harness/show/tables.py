@@ -57,7 +57,7 @@ class TableColumn:
         return printable(self.heading or self.name)
 
     @property
-    def at_right(self) -> bool:
+    def is_right_aligned(self) -> bool:
         """True if values are aligned at the right."""
         return self.right or self.kind == "number"
 
@@ -87,7 +87,7 @@ class Table:
     columns: tuple[TableColumn, ...]
     rows: tuple[tuple[Any, ...], ...]
     title: str = ""
-    under: str = ""  # a line below the title
+    subtitle: str = ""  # a line below the title
     notes: tuple[str, ...] = ()
     styles: dict[tuple[int, int], str] = field(default_factory=dict, hash=False)  # by (row, column)
     bold: frozenset[tuple[int, int]] = frozenset()  # in LaTeX
@@ -129,7 +129,7 @@ def _transpose(table: Table) -> list[tuple[Any, ...]]:
 
 def render_table(table: Table, *, compact: bool = False) -> RenderableType:
     """Return a table for a terminal, with title and notes; a compact one has narrow gaps."""
-    above = ((table.title, "bold"), (table.under, "dim"))
+    above = ((table.title, "bold"), (table.subtitle, "dim"))
     return Group(
         *(Text(printable(line), style=style) for line, style in above if line),
         _Fitted(table, compact),
@@ -205,7 +205,7 @@ def _make_rich_table(table: Table, *, compact: bool = False, wrap: bool = True) 
     for column in table.columns:
         rich_table.add_column(
             Text(column.title, no_wrap=column.cut or None),
-            justify="right" if column.at_right else "left",
+            justify="right" if column.is_right_aligned else "left",
             overflow="ellipsis" if column.cut else "fold",
             # Wrap text before a number would be broken.
             no_wrap=not wrap or (has_text and column.kind == "number"),
@@ -229,10 +229,10 @@ def table_as_markdown(table: Table) -> str:
     lines = []
     if table.title:
         lines += [f"### {escape_markdown(printable(table.title))}", ""]
-    if table.under:
-        lines += [escape_markdown(printable(table.under)), ""]
+    if table.subtitle:
+        lines += [escape_markdown(printable(table.subtitle)), ""]
     lines.append(_markdown_row([escape_markdown(column.title) for column in table.columns]))
-    lines.append(_markdown_row(["---:" if c.at_right else "---" for c in table.columns]))
+    lines.append(_markdown_row(["---:" if c.is_right_aligned else "---" for c in table.columns]))
     lines += [_markdown_row(map(escape_markdown, texts)) for texts in table.texts()]
     if table.notes:
         lines += ["", *(f"- {escape_markdown(printable(note))}" for note in table.notes)]
@@ -253,7 +253,7 @@ def table_as_html(table: Table) -> str:
     heads = (cell("th", column.title, column.meaning) for column in table.columns)
     rows = ("".join(cell("td", text) for text in texts) for texts in table.texts())
     return (
-        f"<p><b>{_escape_html(table.title)}</b><br>{_escape_html(table.under)}</p>"
+        f"<p><b>{_escape_html(table.title)}</b><br>{_escape_html(table.subtitle)}</p>"
         f"<table><thead><tr>{''.join(heads)}</tr></thead>"
         f"<tbody>{''.join(f'<tr>{row}</tr>' for row in rows)}</tbody></table>"
         f"<p><small>{'<br>'.join(map(_escape_html, table.notes))}</small></p>"
@@ -311,10 +311,10 @@ def escape_latex(text: str) -> str:
 
 def _list_latex_lines(table: Table) -> Iterator[str]:
     yield "\\begin{table}[p]\n\\centering"
-    title = f"{table.title} ({table.under})" if table.under else table.title
+    title = f"{table.title} ({table.subtitle})" if table.subtitle else table.title
     yield f"\\caption{{{escape_latex(title)}}}"
     yield "\\resizebox{\\ifdim\\width>\\linewidth\\linewidth\\else\\width\\fi}{!}{%"
-    places = "".join("r" if column.at_right else "l" for column in table.columns)
+    places = "".join("r" if column.is_right_aligned else "l" for column in table.columns)
     yield f"\\begin{{tabular}}{{{places}}}\n\\toprule"
     yield _latex_row([escape_latex(column.title) for column in table.columns])
     yield "\\midrule"

@@ -36,11 +36,11 @@ class Writer:
     launch: str  # a short hash of its owner
 
     @classmethod
-    def of(cls, token: int, owner: str) -> "Writer":
+    def make(cls, token: int, owner: str) -> "Writer":
         return cls(token, hashlib.sha256(owner.encode()).hexdigest()[:8])
 
     @classmethod
-    def named_by(cls, file: str) -> "Writer | None":
+    def parse(cls, file: str) -> "Writer | None":
         """Return the writer of a file by its name; None if it has neither weights nor tables."""
         match = _FINAL.fullmatch(file)
         return cls(int(match[1]), match[2]) if match else None

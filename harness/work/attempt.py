@@ -373,7 +373,7 @@ class RunningAttempt:
         if not self.work.keep.weights:
             return ()
         assert self.folder is not None
-        folder, writer = self.folder.folder, Writer.of(self.claim.token, self.claim.owner)
+        folder, writer = self.folder.folder, Writer.make(self.claim.token, self.claim.owner)
 
         def save(kind: str, name: str, tensors: dict[str, torch.Tensor]) -> db.Artifact:
             content = safetensors.torch.save(tensors)

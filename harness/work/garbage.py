@@ -204,11 +204,11 @@ def _find_in_run(
         superfluous = [checkpoint for checkpoint in checkpoints if not checkpoint.kept]
         superfluous += find_superfluous_checkpoints(kept, first.kind, keep)
         waste += (("lost", checkpoint.name) for checkpoint in superfluous)
-    writers = {name: w for name in by_name if (w := Writer.named_by(name)) is not None}
+    writers = {name: w for name in by_name if (w := Writer.parse(name)) is not None}
     recorded = {name for name in writers if f"{folder}/{name}" in known.named}
     if writers.keys() - recorded:
         ended = {
-            Writer.of(attempt.token, attempt.owner)
+            Writer.make(attempt.token, attempt.owner)
             for attempt in store.attempts([job.id for job in owners])
             if attempt.ended is not None
         }

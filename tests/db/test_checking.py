@@ -81,7 +81,7 @@ FAULTS: dict[str, list[tuple[str, str]]] = {
         (f"{MEASURE} value = 1.5 {BITS}", "digest"),
         (f"{MEASURE} value = :infinite {BITS}", "is not finite"),
         (f"{MEASURE} protocol = 'published' {BITS}", "its exact protocol has the name plain"),
-        (f"{MEASURE} measured_by = {LOST} {BITS}", "it was measured by an attempt at job"),
+        (f"{MEASURE} measured_by = {LOST} {BITS}", "measured it, and an attempt at another job"),
     ],
     "artifacts": [
         (

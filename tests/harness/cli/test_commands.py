@@ -92,7 +92,7 @@ def test_a_launch_and_a_tuning_say_how_to_go_on(in_tmp: Path) -> None:
     assert ("--retry" in resume, "--retry" in retry) == (False, True)
     study = {**overrides, **workers, "trials": 5}
     tune = TuneCommand("my sweep.yaml", study, False, **places)
-    for command in (resume, retry, tune.again):
+    for command in (resume, retry, tune.next_command):
         words = shlex.split(command)
         require_valid(words)
         assert "canary" not in command

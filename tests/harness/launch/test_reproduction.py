@@ -121,7 +121,7 @@ def test_the_same_code_gives_every_measure_to_the_bit(trained: SimpleNamespace) 
     before, files = _dump(trained.store), sorted(trained.place.runs.rglob("*"))
     steps: list[tuple[int, int]] = []
     made = trained.again(progress=lambda done, total: steps.append((done, total)))
-    assert (made.equal, made.largest_difference, made.good) == (True, 0.0, True)
+    assert (made.equal, made.largest_difference, made.verified) == (True, 0.0, True)
     names = {one.name for one in made.comparisons}
     assert {"bits_per_dim", "log_det", "bound_bits_per_dim"} < names
     assert not TIME_MEASURES.intersection(names)
@@ -215,7 +215,7 @@ def test_bits_are_due_here_and_the_spread_of_seeds_elsewhere(
     if elsewhere:
         trained.change("UPDATE environments SET device = 'abacus'")
     made = trained.again(tolerance=0.01)
-    assert (made.outcome, made.good) == (outcome, good)
+    assert (made.outcome, made.verified) == (outcome, good)
     assert made.same_environment is not elsewhere
     spread = "standard deviation 0.0300" if len(others) == 3 else "too few for a spread"
     lines = _render(made).splitlines()

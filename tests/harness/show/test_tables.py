@@ -116,7 +116,7 @@ class Tags(HTMLParser):
 def test_hostile_text_is_harmless_in_every_format(text: str) -> None:
     """In a cell, a heading, its meaning, the title, the line under it and a note."""
     columns = (TableColumn(text, meaning=text), TableColumn("n", kind="number"))
-    table = Table(columns, ((text, 1), (text, -2)), title=text, under=text, notes=(text,))
+    table = Table(columns, ((text, 1), (text, -2)), title=text, subtitle=text, notes=(text,))
     formats = {
         "terminal": "\n".join(shown(table, 200)),
         "markdown": table_as_markdown(table),
