@@ -6,7 +6,6 @@ import shutil
 import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,6 +16,7 @@ from numpy.typing import NDArray
 
 from lcma import db
 from lcma.db.schema import metadata
+from tests.db.inspecting import execute
 from tests.db.measuring import RESULT_FIELDS, find_done_attempt, make_measures, make_result
 from tests.stores import read_job
 
@@ -187,11 +187,6 @@ def index_table(trial_id: str, split: int, kept: NDArray[np.bool_], **other: Any
     return db.IndexTable(**(fields | other))
 
 
-@cache  # an engine keeps its compiled queries
-def _engine(url: str) -> sa.Engine:
-    return sa.create_engine(url, poolclass=sa.NullPool)
-
-
 @dataclass(frozen=True)
 class World:
     """A store that holds the plan, and short ways to work on it."""
@@ -205,12 +200,11 @@ class World:
 
     def damage(self, statement: str) -> None:
         """Change one row without the store."""
-        with _engine(self.store.url).begin() as connection:
-            assert connection.execute(sa.text(statement)).rowcount == 1
+        assert execute(self.store.url, statement) == [1]
 
     def dump(self) -> dict[str, list[Any]]:
         """Return all rows of all tables, in the order of their keys."""
-        with _engine(self.store.url).connect() as connection:
+        with self.store.database.reader().connect() as connection:
             return {
                 t.name: list(connection.execute(sa.select(t).order_by(*t.primary_key)))
                 for t in metadata.sorted_tables
@@ -222,15 +216,14 @@ class World:
         *,
         owner: str = "me",
         lease: float = 60.0,
-        cap: db.Cap | None = None,
         stack: str | None = None,
         now: float | None = 1000.0,
         **more: Any,
     ) -> db.Claim | db.Job:
         """Claim a job at a time, None for the database's clock."""
-        claim = {"owner": owner, "lease_seconds": lease, "stack_id": stack, "cap": cap, "now": now}
         worker = {"host": "node1", "pid": 17, "environment_id": ENVIRONMENT.id}
-        worker |= {"device": "cpu", "threads": 1}
+        worker |= {"device": "cpu", "threads": 1, "stack_id": stack}
+        claim = {"owner": owner, "lease_seconds": lease, "now": now}
         return self.store.claim(job_id, **claim, **(worker | more))
 
     def win(self, job_id: str, *, owner: str = "me", now: float | None = 1000.0) -> db.Claim:
@@ -478,15 +471,9 @@ def store(new_store: Callable[[Stage], db.Store]) -> db.Store:
 
 
 @pytest.fixture
-def new_world(new_store: Callable[[Stage], db.Store]) -> Callable[[], World]:
-    """Makes a new store with the plan each time."""
-    return lambda: World(new_store("planned"))
-
-
-@pytest.fixture
-def world(new_world: Callable[[], World]) -> World:
+def world(new_store: Callable[[Stage], db.Store]) -> World:
     """A store with the plan."""
-    return new_world()
+    return World(new_store("planned"))
 
 
 @pytest.fixture

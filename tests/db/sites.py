@@ -22,7 +22,7 @@ from lcma.sweeps.errors import UserError
 from tests.db.conftest import COST, DATA, HALF, TRIALS, WEIGHTS, World, index_table, result
 
 
-def merged(source: World, target: World, **options: Any) -> MergeReport:
+def merge_worlds(source: World, target: World, **options: Any) -> MergeReport:
     """Merge, and check the target."""
     report = merge(source.store.database, target.store.database, **options)
     findings = check_integrity(target.store.database).findings
@@ -30,7 +30,7 @@ def merged(source: World, target: World, **options: Any) -> MergeReport:
     return report
 
 
-def known(world: World) -> dict[str, Any]:
+def read_evidence(world: World) -> dict[str, Any]:
     """Return the evidence of a database, without history and without columns that may differ."""
     dump = world.dump()
 
@@ -47,9 +47,9 @@ def known(world: World) -> dict[str, Any]:
     }
 
 
-def agreed(world: World) -> dict[str, Any]:
+def read_done_evidence(world: World) -> dict[str, Any]:
     """Return the evidence that no order of merges changes: no states of jobs that are not done."""
-    evidence = known(world)
+    evidence = read_evidence(world)
     current = evidence.pop("current")
     evidence["jobs"] = {job for job, attempt in current.items() if attempt is not None}
     return evidence

@@ -155,8 +155,7 @@ def test_a_rerun_of_a_trial_supersedes_its_result(world: Any) -> None:
     (row,) = world.store.sql("SELECT * FROM events WHERE event = 'rerun'").to_dict("records")
     assert (row["owner"], row["detail"], row["time"]) == ("ann@here", "a fault is mended", 1500.0)
     assert list(world.store.view("board")["mean"]) == [3.25]
-    measured = world.store.sql("SELECT DISTINCT attempt_id FROM measurements")
-    assert len(measured) == 2
+    assert len(world.store.sql("SELECT DISTINCT attempt_id FROM measurements")) == 2
     assert read_curve(world.store, first.job_id, "train_bits_per_dim") == []
     assert check_integrity(world.store.database).findings == ()
 
@@ -206,19 +205,16 @@ def test_changed_jobs_are_those_of_later_events_as_they_stand(world: Any) -> Non
     world.finish_segment(0)
     claim = world.win(world.trials[0])
     news = world.store.changed_jobs(start)
-    assert {job_id: job.state for job_id, job in news.jobs.items()} == {
-        world.segments[0]: "done",
-        world.trials[0]: "running",
-    }
+    states = {job_id: job.state for job_id, job in news.jobs.items()}
+    assert states == {world.segments[0]: "done", claim.job_id: "running"}
     assert news.last > start
     beat(world.store, claim, step=9, lease_seconds=60, now=1001.0)
     assert world.store.changed_jobs(news.last) == db.News(news.last, {})
-    assert world.store.changed_jobs(news.last - 1).jobs == {
-        world.trials[0]: world.job(world.trials[0])
-    }
+    jobs = world.store.changed_jobs(news.last - 1).jobs
+    assert jobs == {claim.job_id: world.job(claim.job_id)}
 
 
-def test_device_hours_count_what_runs_and_what_was_lost(world: Any) -> None:
+def test_device_hours_count_running_and_lost_jobs(world: Any) -> None:
     """They are told of a launch and of a sweep. Half a GPU for an hour is half a device hour."""
     for owner in ("me", "too"):
         world.store.begin_launch(owner, "s")

@@ -15,7 +15,7 @@ from lcma.harness.results.lookup import read_bars
 from lcma.sweeps.errors import UserError
 from tests.db.conftest import COST, DATA, HALF, TRIALS, Engine, Sites, World, index_table, result
 from tests.db.inspecting import execute, objects
-from tests.db.sites import Launches, agreed, board, known, merged, work
+from tests.db.sites import Launches, board, merge_worlds, read_done_evidence, read_evidence, work
 from tests.stores import list_lost, read_curve
 
 BETWEEN_ENGINES = pytest.mark.slow_on("postgresql-into")
@@ -35,11 +35,11 @@ def test_all_evidence_of_a_site_is_merged_once(
     assert isinstance(claim, db.Claim)
     assert source.store.finish(claim, "oom", last_step=7, cost=COST, now=1040.0)
     before = source.dump()
-    report = merged(source, target)
+    report = merge_worlds(source, target)
     assert report.changed
     for table, rows in (("jobs", 6), ("attempts", 7), ("measurements", 16), ("launches", 1)):
         assert report.tables[table] == Counts(new=rows)
-    copied, evidence = known(target), known(source)
+    copied, evidence = read_evidence(target), read_evidence(source)
     assert copied.pop("jobs") == {**evidence.pop("jobs"), source.segments[1]: "pending"}
     evidence["attempts"] = [row for row in evidence["attempts"] if row["ended"] is not None]
     assert copied == evidence
@@ -48,11 +48,11 @@ def test_all_evidence_of_a_site_is_merged_once(
     answer = run_sql(target.store.url, "SELECT max(evaluation_seconds) FROM results")
     assert answer.rows == ((7.0,),)
     after = target.dump()
-    report = merged(source, target)
+    report = merge_worlds(source, target)
     assert not report.changed
     assert report.tables["measurements"] == Counts(equal=16)
     assert target.dump() == after
-    assert not merged(target, source).changed
+    assert not merge_worlds(target, source).changed
     assert source.dump() == before
 
 
@@ -60,10 +60,10 @@ def test_a_nul_in_a_message_is_escaped_by_a_merge_into_a_server(sites: Sites) ->
     """SQLite can hold a NUL, which the store escapes now but did not always."""
     source, target = sites.new("sqlite", "filled"), sites.new("postgresql", "empty")
     source.damage("UPDATE attempts SET message = 'a' || char(0) || 'b' WHERE outcome = 'oom'")
-    merged(source, target)
+    merge_worlds(source, target)
     (lost,) = list_lost(target.store)
     assert lost.message == "a\\x00b"
-    assert not merged(source, target).changed
+    assert not merge_worlds(source, target).changed
 
 
 SITE, JOB, TRIAL = st.integers(0, 2), st.integers(0, 5), st.integers(0, 3)
@@ -127,16 +127,16 @@ def test_a_sweep_split_over_three_sites_is_the_same_merged_in_any_order(
         for number, step in enumerate(steps):
             launches.take(number, *step)
         for place in order:
-            merged(launches.worlds[place], whole)
+            merge_worlds(launches.worlds[place], whole)
         launches.end()
         for place in order:
-            merged(launches.worlds[place], whole)
+            merge_worlds(launches.worlds[place], whole)
         for world in launches.worlds:
-            merged(whole, world)
+            merge_worlds(whole, world)
             assert not merge(world.store.database, whole.store.database).changed
-        expected = board(whole), agreed(whole)
+        expected = board(whole), read_done_evidence(whole)
         for world in launches.worlds:
-            assert (board(world), agreed(world)) == expected
+            assert (board(world), read_done_evidence(world)) == expected
         sites.drop()
 
     hold()
@@ -169,7 +169,7 @@ def test_of_two_names_of_a_recipe_the_longer_one_stays(sites: Sites, renamed: in
     worlds = source, target = sites.new("sqlite", "filled"), sites.new("sqlite", "filled")
     for table in ("recipes", "flow_trials"):
         execute(worlds[renamed].store.url, f"UPDATE {table} SET profile = 'our tiny'")
-    merged(source, target)
+    merge_worlds(source, target)
     assert set(target.store.view("results")["profile"]) == {"our tiny"}
 
 
@@ -182,10 +182,10 @@ def test_a_bar_is_taken_from_the_site_that_had_its_codec(
     for world, value in zip(worlds, bits, strict=True):
         bar = db.Bar(data_digest=DATA.digest, bits_per_dim=value, **facts)
         world.store.register(db.Registration(bars=(bar,)))
-    report = merged(source, target)
+    report = merge_worlds(source, target)
     assert report.changed == (bits[1] is None)
     assert [bar.bits_per_dim for bar in read_bars(target.store)[DATA.digest]] == [4.5]
-    assert not merged(source, target).changed
+    assert not merge_worlds(source, target).changed
 
 
 def test_a_result_merged_while_its_job_runs_is_current_and_a_retry_stays(sites: Sites) -> None:
@@ -193,13 +193,13 @@ def test_a_result_merged_while_its_job_runs_is_current_and_a_retry_stays(sites: 
     for index, outcome in ((0, "done"), (1, "oom"), (2, "done")):
         work(source, source.trials[index], outcome, "there")
     finished, preempted = (target.win(target.trials[index], owner="here") for index in (0, 2))
-    report = merged(source, target)
+    report = merge_worlds(source, target)
     assert report.tables["measurements"] == Counts(new=8)
     running = target.job(finished.job_id)
     assert (running.state, running.token) == ("running", finished.token)
     assert [failure.message for failure in list_lost(target.store)] == [""]
     assert target.store.retry([target.trials[1]]) == 1
-    assert not merged(source, target).changed
+    assert not merge_worlds(source, target).changed
     assert target.job(target.trials[1]).state == "pending"
     # The merged result came first, and a job that is put back is done already.
     products = {
@@ -229,19 +229,19 @@ def test_of_two_failures_the_earlier_stands_at_both_sites(sites: Sites) -> None:
         return [world.job(job_id).attempt_id for job_id in world.trials[:2]]
 
     earlier = [list_attempts(first)[0], list_attempts(second)[1]]
-    merged(first, second)
-    merged(second, first)
+    merge_worlds(first, second)
+    merge_worlds(second, first)
     assert list_attempts(first) == list_attempts(second) == earlier
 
 
 def test_a_bound_of_more_draws_replaces_one_of_fewer(sites: Sites) -> None:
     source, target = sites.new("sqlite"), sites.new("sqlite")
     work(source, source.trials[0], "done", "there")
-    merged(source, target)
+    merge_worlds(source, target)
     for world, draws, owner in ((source, 20, "there"), (target, 10, "here")):
         bound = {"bound_draws": draws, "bound_images": 50, "bound_bits_per_dim": 3.0 - draws}
         world.evaluate(0, "plain", bits_per_dim=3.0, step=500, owner=owner, **bound)
-    merged(source, target)
+    merge_worlds(source, target)
     bound = target.store.view("results", trial_id=TRIALS[0].id)
     assert bound[["bound_draws", "bound_bits_per_dim"]].to_numpy().tolist() == [[20, -17.0]]
 
@@ -257,7 +257,7 @@ def test_a_dry_run_tells_the_same_and_writes_nothing(
     rehearsal = merge(source.store.database, target.store.database, dry_run=True)
     assert target.dump() == before
     assert rehearsal.dry_run
-    assert rehearsal.tables == merged(source, target).tables
+    assert rehearsal.tables == merge_worlds(source, target).tables
 
 
 @BETWEEN_ENGINES
@@ -274,11 +274,11 @@ def test_the_source_is_read_in_one_state_while_workers_go_on(
             work(source, source.trials[1], "done", "there")
             claims.append(target.win(target.trials[0]))
 
-    report = merged(source, target, progress=progress)
+    report = merge_worlds(source, target, progress=progress)
     assert report.tables["measurements"] == Counts(new=4)
     ending = {"cost": COST, "now": 1020.0, "result": result(TRIALS[0].id, 3.0)}
     assert target.store.finish(claims[0], "done", last_step=100, **ending)
-    report = merged(source, target)
+    report = merge_worlds(source, target)
     assert report.tables["measurements"] == Counts(new=4, equal=4)
     assert report.tables["index_tables"] == Counts(new=1, equal=1)
     assert len(target.store.view("results")) == 2
@@ -291,7 +291,7 @@ def test_optunas_studies_are_counted_and_not_merged(sites: Sites) -> None:
         "CREATE TABLE studies (study_id INTEGER, study_name TEXT)",
         "INSERT INTO studies VALUES (1, 'depth'), (2, 'width')",
     )
-    report = merged(source, target)
+    report = merge_worlds(source, target)
     assert report.studies == 2
     assert report.tables["measurements"] == Counts(new=12)
     assert "studies" not in objects(target.store.url)

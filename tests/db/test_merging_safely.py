@@ -18,7 +18,14 @@ from lcma.db.merge import Counts, merge
 from lcma.harness.work.outages import wait_out
 from tests.db.conftest import COST, ENGINES, HALF, Engine, Sites, World, index_table, result, trial
 from tests.db.inspecting import execute, make_older
-from tests.db.sites import Launches, agreed, board, killed_at, known, merged
+from tests.db.sites import (
+    Launches,
+    board,
+    killed_at,
+    merge_worlds,
+    read_done_evidence,
+    read_evidence,
+)
 from tests.hostile.test_databases import fill, foreign, listing, other_program, overwrite
 from tests.processes import run_in_fork
 from tests.refusals import catch_refusal
@@ -57,13 +64,13 @@ def test_workers_and_two_merges_do_not_get_into_each_other_s_way(
         merges = [threads.submit(merge, *databases) for _ in range(2)]
     for future in workers + merges:
         future.result()
-    merged(source, target)
-    merged(target, source)
-    evidence, source_evidence = known(target), known(source)
+    merge_worlds(source, target)
+    merge_worlds(target, source)
+    evidence, source_evidence = read_evidence(target), read_evidence(source)
     for name in ("measurements", "index_tables", "jobs", "metrics"):
         assert evidence[name] == source_evidence[name]
     assert len(target.store.view("results")) == 24
-    assert not merged(source, target).changed
+    assert not merge_worlds(source, target).changed
 
 
 DEADLOCK = """
@@ -86,7 +93,7 @@ def test_a_part_of_a_merge_that_deadlocks_is_tried_again(sites: Sites) -> None:
     report = merge(source.store.database, target.store.database)
     assert report.tables["measurements"] == Counts(new=12)
     assert report.tables["attempts"] == Counts(new=5)
-    assert known(target)["measurements"] == known(source)["measurements"]
+    assert read_evidence(target)["measurements"] == read_evidence(source)["measurements"]
     (event,) = (row for row in target.dump()["events"] if row.event == "merge")
     assert "12 measurements" in event.detail
 
@@ -111,7 +118,7 @@ def test_a_merge_killed_at_any_commit_leaves_a_sound_part_and_is_completed(
             ended = True
         assert check_integrity(target.store.database).findings == ()
         merge(source.store.database, target.store.database)
-        outcomes.append((agreed(target), board(target)))
+        outcomes.append((read_done_evidence(target), board(target)))
     assert len(outcomes) > 4
     assert all(outcome == outcomes[-1] for outcome in outcomes)
 
@@ -158,7 +165,7 @@ def test_a_server_s_database_is_not_merged_with_itself(sites: Sites, postgres: A
         execute(world.store.url, "DROP OWNED BY merger", "CREATE SCHEMA beside")
     beside = url.update_query_dict({"options": "-csearch_path=beside"})
     target = World(db.connect(beside.render_as_string(hide_password=False)))
-    assert merged(world, target).tables["jobs"] == Counts(new=6)
+    assert merge_worlds(world, target).tables["jobs"] == Counts(new=6)
 
 
 SPOILT: dict[str, tuple[Callable[[Path], Any], str]] = {
@@ -223,5 +230,5 @@ def test_a_target_whose_disk_fills_up_stays_sound(
     run_in_fork(merge_until_full)
     assert capfd.readouterr() == ("", "")
     assert check_integrity(target.store.database).findings == ()
-    merged(source, target)
-    assert known(target)["measurements"] == known(source)["measurements"]
+    merge_worlds(source, target)
+    assert read_evidence(target)["measurements"] == read_evidence(source)["measurements"]

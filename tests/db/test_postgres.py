@@ -32,7 +32,7 @@ def list_tables(url: str) -> list[str]:
 
 
 @pytest.mark.parametrize("prefix", ["postgresql", "postgresql+psycopg", "postgres"])
-def test_every_form_of_the_url_leads_there(postgres_url: str, prefix: str) -> None:
+def test_every_form_of_the_url_opens_the_database(postgres_url: str, prefix: str) -> None:
     url = postgres_url.replace("postgresql+psycopg", prefix)
     assert not db.exists(url)
     store = db.connect(url)

@@ -27,7 +27,7 @@ from tests.db.conftest import (
     result,
     trial,
 )
-from tests.db.sites import agreed, board, known, merged
+from tests.db.sites import board, merge_worlds, read_done_evidence, read_evidence
 from tests.stores import read_curve
 
 SECRETS: dict[sa.Column[Any], str] = {
@@ -101,7 +101,7 @@ def test_a_publication_is_sound_and_has_all_that_ended(
     assert published.sweeps == ["demo"]
     assert published.rows["launches"] == 1
     assert board(publication) == board(world)
-    evidence, whole = known(publication), known(world)
+    evidence, whole = read_evidence(publication), read_evidence(world)
     for name in ("measurements", "contribution_maps", "index_tables"):
         assert evidence[name] == whole[name], name
     ended = [row for row in whole["attempts"] if row["ended"] is not None]
@@ -110,7 +110,7 @@ def test_a_publication_is_sound_and_has_all_that_ended(
         assert values == sorted(str(row[name]) for row in ended), name
     assert world.segments[1] not in evidence["jobs"]  # it runs, and no trial reads its maps
     before = world.dump()
-    assert not merged(publication, world).changed
+    assert not merge_worlds(publication, world).changed
     assert world.dump() == before
 
 
@@ -119,18 +119,18 @@ def test_merged_elsewhere_a_publication_gives_the_same_board_and_done_jobs(
 ) -> None:
     publish(world, tmp_path / "out.db")
     elsewhere = sites.new("sqlite")
-    merged(open_world(tmp_path / "out.db"), elsewhere)
+    merge_worlds(open_world(tmp_path / "out.db"), elsewhere)
     assert board(elsewhere) == board(world)
     assert [elsewhere.job(job).state for job in world.trials] == ["done", "failed", "done", "done"]
     assert elsewhere.job(world.segments[0]).state == "done"
     assert not isinstance(elsewhere.claim(world.trials[0]), db.Claim)
     # The source adds what was left out, but no result.
-    report = merged(world, elsewhere)
+    report = merge_worlds(world, elsewhere)
     assert not report.tables["measurements"].new
-    evidence, whole = agreed(elsewhere), agreed(world)
+    evidence, whole = read_done_evidence(elsewhere), read_done_evidence(world)
     for name in ("measurements", "metrics", "contribution_maps", "artifacts"):
         assert evidence[name] == whole[name], name
-    assert not merged(world, elsewhere).changed
+    assert not merge_worlds(world, elsewhere).changed
 
 
 def test_the_same_content_gives_the_same_bytes(world: World, tmp_path: Path) -> None:
@@ -153,7 +153,7 @@ def test_a_selection_has_its_trials_and_what_they_need(world: World, tmp_path: P
     counts = {name: len(rows) for name, rows in channel.dump().items()}
     assert (counts["jobs"], counts["pretrainings"], counts["contribution_maps"]) == (1, 0, 0)
     assert counts["recipes"] == 1
-    merged(channel, low)
+    merge_worlds(channel, low)
     assert len({row.attempt_id for row in low.dump()["measurements"]}) == 3  # LLL has two
 
 
@@ -179,7 +179,7 @@ def test_lost_jobs_are_published_and_jobs_that_have_not_ended_are_not(tmp_path: 
     maps = [dataclasses.replace(contribution_map(n), pretraining_id="unread") for n in (1, 2)]
     world.finish(job.id, last_step=100, maps=maps)
     published = publish(world, tmp_path / "out.db")
-    evidence, states = known(open_world(tmp_path / "out.db")), known(world)["jobs"]
+    evidence, states = read_evidence(open_world(tmp_path / "out.db")), read_evidence(world)["jobs"]
     keys = (("random", None, None, 2), ("HHH", 200, None, 0), ("LLL", 200, crowd.TOTAL, 0))
     unfinished = {crowd.TRIALS[key].id for key in keys} | {crowd.OF_FACES[3].id}
     ended = {job.id for trial_id, job in crowd.JOBS.items() if trial_id not in unfinished}

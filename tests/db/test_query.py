@@ -19,7 +19,7 @@ from tests.db.inspecting import make_older
 from tests.refusals import catch_refusal
 
 
-def test_the_limit_tells_what_it_cut(filled: Any) -> None:
+def test_the_answer_tells_whether_the_limit_cut_it(filled: Any) -> None:
     """A limit may be larger than a driver can count."""
     for limit in (0, 2, 3, 9, None, 2**31 - 2, 2**31 - 1, 2**31, 2**80):
         answer = run_sql(filled.store.url, "SELECT * FROM results", limit=limit)

@@ -19,7 +19,7 @@ from hypothesis.stateful import (
 
 from lcma import db
 from lcma.db.integrity import check_integrity
-from tests.db.conftest import COST
+from tests.db.conftest import COST, World
 from tests.stores import add_metrics, beat, read_curve
 
 BACK_TO_PENDING = {"pruned", "preempted", "node_lost", "cancelled", "crowded"}
@@ -64,7 +64,7 @@ class Model:
 
 
 def test_no_order_of_events_breaks_the_state_machine(
-    new_world: Callable[[], Any], request: pytest.FixtureRequest
+    new_store: Callable[[str], db.Store], request: pytest.FixtureRequest
 ) -> None:
     """A server takes twice the time for the same statements, so it gets fewer orders."""
 
@@ -73,7 +73,7 @@ def test_no_order_of_events_breaks_the_state_machine(
 
         def __init__(self) -> None:
             super().__init__()
-            self.world = new_world()
+            self.world = World(new_store("planned"))
             self.ids = (self.world.trials[0], self.world.segments[0])
             self.models = {job_id: Model() for job_id in self.ids}
             self.now = 1000.0

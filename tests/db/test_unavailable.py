@@ -27,11 +27,8 @@ def test_a_locked_file_is_unavailable_and_another_programs_file_is_not(
     with closing(sqlite3.connect(filled_path, isolation_level=None)) as other:
         other.execute("PRAGMA locking_mode=EXCLUSIVE")
         other.execute("BEGIN EXCLUSIVE")
-        for action in (
-            lambda: store.release("me"),
-            store.sweeps,
-            lambda: db.connect(str(filled_path), create=False),
-        ):
+        connect = partial(db.connect, str(filled_path), create=False)
+        for action in (partial(store.release, "me"), store.sweeps, connect):
             assert isinstance(catch_refusal(action, "stayed locked"), db.Unavailable)
     assert store.release("me") == 1
     filled_path.write_bytes(b"notes\n" * 100)

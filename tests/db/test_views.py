@@ -109,18 +109,18 @@ def test_both_engines_give_the_same_rows_to_the_last_bit(
         assert {type(v) for v in values if v is not None} <= {kinds[type(column.type)]}, column.name
 
 
-def measured(full: Contents, *names: str) -> list[Row]:
-    """Return measures of current results, joined with their trials and protocols."""
+def read_bits(full: Contents) -> list[Row]:
+    """Return the bits/dim of current results, joined with their trials and protocols."""
     trials, protocols = full.by_id("flow_trials"), full.by_id("protocols")
     current = {job["done_attempt_id"]: job for job in full.tables["jobs"] if job["trial_id"]}
-    joined = []
+    rows = []
     for row in full.tables["measurements"]:
-        if row["name"] in names and row["attempt_id"] in current:
+        if row["name"] == "bits_per_dim" and row["attempt_id"] in current:
             job = current[row["attempt_id"]]
             keys = {name: job[name] for name in ("trial_id", "data_digest")}
             keys["precision"] = protocols[row["protocol_id"]]["precision"]
-            joined.append({**trials[job["trial_id"]], **keys, **row})
-    return joined
+            rows.append({**trials[job["trial_id"]], **keys, **row})
+    return rows
 
 
 OF_CELL = (
@@ -129,12 +129,12 @@ OF_CELL = (
 )
 
 
-def by_cell(full: Contents) -> dict[Any, dict[int, float]]:
-    """Return bits/dim by seed of each cell without map options, by the protocol 'plain'."""
-    cells: dict[Any, dict[int, float]] = {}
-    for row in measured(full, "bits_per_dim"):
+def by_cell(full: Contents) -> dict[Any, dict[int, Row]]:
+    """Return the rows of the protocol 'plain' by seed of each cell without map options."""
+    cells: dict[Any, dict[int, Row]] = {}
+    for row in read_bits(full):
         if row["protocol"] == "plain" and row["map_options"] is None:
-            cells.setdefault(tuple(row[name] for name in OF_CELL), {})[row["seed"]] = row["value"]
+            cells.setdefault(tuple(row[name] for name in OF_CELL), {})[row["seed"]] = row
     return cells
 
 
@@ -146,17 +146,18 @@ def test_the_board_has_each_rule_beside_the_conventional_one(full: Contents) -> 
     recipes, cells = full.by_id("recipes"), by_cell(full)
     rows = keyed(full.view("board"), *OF_CELL)
     assert rows.keys() == cells.keys()
-    for key, values in cells.items():
+    for key, results in cells.items():
         row = rows[key]
         recipe = recipes[row["recipe_id"]]
         names = ("profile", "splits", "size", "steps", "conventional")
         assert [row[name] for name in names] == [recipe[name] for name in names]
-        assert row["mean"] == close(statistics.fmean(values.values()))
+        values = [result["value"] for result in results.values()]
+        assert row["mean"] == close(statistics.fmean(values))
         if len(values) > 1:
-            assert row["deviation"] == close(statistics.stdev(values.values()))
+            assert row["deviation"] == close(statistics.stdev(values))
         conventional = cells.get((*key[:6], "channel", None, None), {})
-        seeds = values.keys() & conventional.keys()
-        differences = [values[seed] - conventional[seed] for seed in seeds]
+        seeds = results.keys() & conventional.keys()
+        differences = [results[seed]["value"] - conventional[seed]["value"] for seed in seeds]
         if row["factorization"] == "channel":
             assert row["n"] == len(values)
             assert row["difference"] is row["half_width"] is None
@@ -229,7 +230,7 @@ def is_paired(a: Row, b: Row) -> bool:
 
 def test_pairs_differ_only_in_the_factorization_or_the_budget(full: Contents) -> None:
     expected = {}
-    for a, b in itertools.permutations(measured(full, "bits_per_dim"), 2):
+    for a, b in itertools.permutations(read_bits(full), 2):
         alike = all(a[name] == b[name] for name in ("data_digest", "protocol", "precision"))
         if alike and is_paired(a, b):
             expected[a["attempt_id"], b["attempt_id"], a["protocol"]] = (a, b)
@@ -291,9 +292,7 @@ def test_coverage_counts_every_trial_once(full: Contents) -> None:
     states = ("planned", "done", "running", "pending", "blocked", "diverged", "failed")
     for key, counts in expected.items():
         row = rows[key]
-        assert {name: row[name] for name in states} == {
-            name: counts.get(name, 0) for name in states
-        }
+        assert [row[name] for name in states] == [counts.get(name, 0) for name in states]
         assert sum(row[name] for name in states[1:]) == row["planned"]
         assert (row["why"] is None) == (row["done"] == row["planned"])
 
@@ -410,11 +409,7 @@ def test_budgets_are_the_rows_of_the_board_that_use_maps(full: Contents) -> None
     assert rows.keys() == board.keys()
     for key, row in rows.items():
         assert all(row[name] == board[key][name] for name in row.keys() & board[key].keys())
-        results = [
-            result
-            for result in measured(full, "bits_per_dim")
-            if result["protocol"] == "plain" and tuple(result[name] for name in OF_CELL) == key
-        ]
+        results = by_cell(full)[key].values()
         seconds = [
             attempt["seconds"]
             for result in results

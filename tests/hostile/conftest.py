@@ -3,7 +3,6 @@
 from tests.db.conftest import filled_path as filled_path
 from tests.db.conftest import new_store as new_store
 from tests.db.conftest import new_url as new_url
-from tests.db.conftest import new_world as new_world
 from tests.db.conftest import path as path
 from tests.db.conftest import postgres_templates as postgres_templates
 from tests.db.conftest import read_only as read_only
