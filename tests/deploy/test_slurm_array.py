@@ -16,7 +16,7 @@ from lcma import db
 from tests.conftest import SITE
 from tests.deploy.conftest import write_program
 from tests.harness.conftest import SMALL, merged, prepare_few_photos
-from tests.harness.launch.machines import HOOK, SLOW_STEPS, until
+from tests.harness.launch.machines import HOOK, SLOW_STEPS, wait_until
 from tests.stores import list_running
 
 ROOT = Path(__file__).parents[2]
@@ -82,7 +82,7 @@ def test_elements_share_a_sweep_and_a_preempted_one_is_resumed(
     def log() -> str:
         return (tmp_path / "log").read_text()
 
-    until(lambda: len(count_by_owner()) == 2 or None not in (first.poll(), second.poll()))
+    wait_until(lambda: len(count_by_owner()) == 2 or None not in (first.poll(), second.poll()))
     assert set(count_by_owner().values()) == {1}, log()  # one CPU, one training
     first.send_signal(signal.SIGTERM)
     assert first.wait(120) == 128 + signal.SIGTERM, log()
@@ -106,7 +106,7 @@ def test_an_element_is_queued_again_only_out_of_time(
     write_program(tmp_path / "bin", "lcma", f"trap 'exit {code}' TERM; {wait}")
     element = start(3)
     if is_warned:
-        until(lambda: (tmp_path / "begun").exists(), 60)
+        wait_until(lambda: (tmp_path / "begun").exists(), 60)
         element.send_signal(signal.SIGUSR1)
     assert element.wait(60) == code, (tmp_path / "log").read_text()
     file = tmp_path / "scontrol"

@@ -27,12 +27,12 @@ from tests.harness.conftest import (
     sqlite_templates,
 )
 from tests.harness.launch.conftest import (
-    File,
-    OnServer,
+    FileDatabase,
+    ServerDatabase,
     at_step,
     database,
-    one_trial,
     photos_root,
+    register_trial,
     server,
     slow_steps,
     small_disk,
@@ -61,10 +61,10 @@ def make_database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Ca
 
     def make(engine: str) -> Any:
         if engine == "sqlite":
-            return File(tmp_path / f"{next(numbers)}.db")
+            return FileDatabase(tmp_path / f"{next(numbers)}.db")
         postgres = request.getfixturevalue("postgres")
         names.append(postgres.make())
-        return OnServer(postgres, postgres.url(names[-1]))
+        return ServerDatabase(postgres, postgres.url(names[-1]))
 
     yield make
     for name in names:

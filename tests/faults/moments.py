@@ -13,7 +13,7 @@ from typing import Any
 
 from lcma.harness import kill_points
 from lcma.harness.kill_points import Hook, When, kill_point
-from tests.harness.launch.conftest import Server
+from tests.harness.launch.conftest import StoppableServer
 
 Moment = tuple[str, When]
 
@@ -36,7 +36,7 @@ class Outages:
     """Stops a server at each of the moments, the n-th time that it comes, and has it started a
     little later."""
 
-    def __init__(self, server: Server, at: Iterable[tuple[str, When, int]]) -> None:
+    def __init__(self, server: StoppableServer, at: Iterable[tuple[str, When, int]]) -> None:
         self.server, self.left, self._seen = server, set(at), Counter[Moment]()
         self._back = threading.Thread()
         self._lock = threading.Lock()

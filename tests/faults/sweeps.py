@@ -17,7 +17,7 @@ from lcma import db
 from lcma.sweeps.errors import UserError
 from tests.faults.armed import Orders
 from tests.harness.conftest import SMALL, merged
-from tests.harness.launch.machines import HOOK, SLOW_STEPS, Machines, until
+from tests.harness.launch.machines import HOOK, SLOW_STEPS, Machines, wait_until
 from tests.stores import list_running, read_job
 
 ROOT = Path(__file__).parents[2]
@@ -128,12 +128,12 @@ class Sweep:
             assert self._launches[-1].poll() is None, self.said()
             return None
 
-        return until(found)
+        return wait_until(found)
 
     def node(self, kind: str = "trial", **which: Any) -> Any:
         """Wait for the node on which such a job runs."""
         assert self.machines is not None
-        return self.machines.of(self.job(kind, **which).pid)
+        return self.machines.find_node(self.job(kind, **which).pid)
 
     def outcomes(self) -> list[str]:
         """Return how the attempts ended, in the order in which they began."""

@@ -10,7 +10,7 @@ from lcma import db
 from lcma.harness.place import Place
 from lcma.harness.watch.doctor import run_checks
 from tests.faults.test_sweeps import ONE, Equal, Make, kill_raylet
-from tests.harness.launch.machines import Machines, free_port, until
+from tests.harness.launch.machines import Machines, free_port, wait_until
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800), pytest.mark.xdist_group("ray")]
 
@@ -73,7 +73,7 @@ def test_what_no_node_can_run_is_refused_before_anything_is_made(new_sweep: Make
         (ray,) = [f for f in run_checks(place, one.machines.address) if f.what == "ray"]
         return ray.verdict == "good" and "has 3 CPUs and 1 GPUs" in ray.said
 
-    until(seen)  # nodes that an earlier test lost may count for a while
+    wait_until(seen)  # nodes that an earlier test lost may count for a while
     assert one.launch().wait() == 2
     assert "asks for 64 CPU, and no node has that (the nearest has 2 CPU" in one.said()
     assert not db.exists(one.database.url)

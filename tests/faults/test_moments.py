@@ -24,7 +24,7 @@ from tests.db.conftest import SqliteTemplates
 from tests.faults.moments import Death, Moment, Outages, hooked, in_child, passing
 from tests.faults.points import TUNER
 from tests.harness.conftest import SMALL
-from tests.harness.launch.conftest import Server, stoppable
+from tests.harness.launch.conftest import StoppableServer, run_server
 from tests.harness.tuning.conftest import Tuning, make
 
 pytestmark = [
@@ -79,13 +79,13 @@ def place(tmp_path: Path, few_root: Path, sqlite_templates: SqliteTemplates) -> 
 
 
 @pytest.fixture(scope="module")
-def server() -> Iterator[Server]:
-    with stoppable() as made:
+def server() -> Iterator[StoppableServer]:
+    with run_server() as made:
         yield made
 
 
 @pytest.fixture
-def url(server: Server) -> Iterator[str]:
+def url(server: StoppableServer) -> Iterator[str]:
     """An empty database on the server."""
     with closing(Postgres(server.url, own=True)) as postgres:
         name = postgres.make()
@@ -147,7 +147,7 @@ def test_a_study_is_killed_at_every_moment_in_turn(on_each: Make, undisturbed: T
 
 
 def test_the_server_of_a_study_is_stopped_again_and_again(
-    passed: None, server: Server, url: str, place: Place, undisturbed: Tuning
+    passed: None, server: StoppableServer, url: str, place: Place, undisturbed: Tuning
 ) -> None:
     """Its jobs are done in this process, whose moments can be seen."""
     outages = Outages(server, OF_STUDY)
@@ -169,7 +169,7 @@ def test_the_server_of_a_study_is_stopped_again_and_again(
 
 
 def test_the_server_of_a_launch_is_stopped_from_registering_to_its_board(
-    type_launch: Type, server: Server, url: str, photos_root: Path, capsys: Any
+    type_launch: Type, server: StoppableServer, url: str, photos_root: Path, capsys: Any
 ) -> None:
     more = ("--retry", "--no-pictures", "--data", str(photos_root))
     assert type_launch(Outages(server, []), "alone.db", *more) == 0

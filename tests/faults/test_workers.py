@@ -23,7 +23,7 @@ from tests.harness.launch.conftest import (
     register_one,
     run_killed,
 )
-from tests.harness.launch.machines import until
+from tests.harness.launch.machines import wait_until
 from tests.stores import list_running, read_curve, read_job
 
 
@@ -60,10 +60,10 @@ def note_steps(at_step: Any) -> list[int]:
 @pytest.mark.slow_on("postgresql-it begins")
 @pytest.mark.parametrize("before", ["it begins", "its first point"])
 def test_a_training_outlives_its_lease_without_the_database(
-    database, one_trial, undisturbed, at_step, before: str
+    database, register_trial, undisturbed, at_step, before: str
 ) -> None:
     """Until after the last step, or until it may begin."""
-    store, work = one_trial(database.url)
+    store, work = register_trial(database.url)
     back = threading.Timer(1.0, database.on)  # twice the lease
     if before == "it begins":
         database.off()
@@ -80,10 +80,10 @@ def test_a_training_outlives_its_lease_without_the_database(
 @pytest.mark.integration
 @pytest.mark.slow_on("postgresql")
 def test_a_checkpoint_brings_along_what_the_database_has_not_seen(
-    database, one_trial, undisturbed, at_step
+    database, register_trial, undisturbed, at_step
 ) -> None:
     """Killed while the database is away, after a checkpoint: the next one trains no step twice."""
-    store, work = one_trial(database.url, lease=600.0)
+    store, work = register_trial(database.url, lease=600.0)
     at_step({5: database.off})
     run_killed(work, 12)
     database.on()
@@ -94,7 +94,7 @@ def test_a_checkpoint_brings_along_what_the_database_has_not_seen(
     assert execute(store.url, ended) == [1]
     # For a lease from its return on a server leaves the job to whoever had it.
     short = replace(work, lease_seconds=1.0)
-    until(lambda: worker.run_work(short).ending == "done")
+    wait_until(lambda: worker.run_work(short).ending == "done")
     assert steps == list(range(10, 20))
     undisturbed(store)
 
@@ -103,16 +103,16 @@ def test_a_checkpoint_brings_along_what_the_database_has_not_seen(
 @pytest.mark.slow_on("removed", "put back")
 @pytest.mark.parametrize("how", ["removed", "put back", "set back while it trains"])
 def test_a_database_that_is_older_than_the_checkpoints_gets_the_whole_curve(
-    one_trial, undisturbed, at_step, tmp_path, monkeypatch, how: str
+    register_trial, undisturbed, at_step, tmp_path, monkeypatch, how: str
 ) -> None:
     """What it had acknowledged before is delivered again."""
     monkeypatch.setattr("lcma.harness.work.lease.BEAT_SECONDS", 0.05)
     url = f"sqlite:///{tmp_path / 'old.db'}"
-    store, work = one_trial(url, lease=30.0)
+    store, work = register_trial(url, lease=30.0)
     copy = store.database.backup(tmp_path / "copy.db")
 
     def acknowledged() -> None:
-        until(lambda: all(curves(store, work.job_id)))
+        wait_until(lambda: all(curves(store, work.job_id)))
         if how != "set back while it trains":
             raise Killed
         assert execute(store.url, "DELETE FROM metrics") == [2]
@@ -127,7 +127,7 @@ def test_a_database_that_is_older_than_the_checkpoints_gets_the_whole_curve(
             file.unlink()
         if how == "put back":
             copy.rename(tmp_path / "old.db")
-        store, work = one_trial(url, lease=30.0) if how == "removed" else (store, work)
+        store, work = register_trial(url, lease=30.0) if how == "removed" else (store, work)
         steps = note_steps(at_step)
         assert worker.run_work(work).ending == "done"
         assert steps == list(range(10, 20))
@@ -165,10 +165,10 @@ def die_before_the_report(moment: str, when: str) -> None:
 @pytest.mark.integration
 @pytest.mark.slow_on("postgresql")
 def test_what_died_before_its_report_is_evaluated_again_and_not_trained(
-    database, one_trial, undisturbed, at_step
+    database, register_trial, undisturbed, at_step
 ) -> None:
     """It has come to its end while the database was away."""
-    store, work = one_trial(database.url)
+    store, work = register_trial(database.url)
     at_step({5: database.off})
     with hooked(die_before_the_report), pytest.raises(Killed):
         worker.run_work(work)
@@ -176,7 +176,7 @@ def test_what_died_before_its_report_is_evaluated_again_and_not_trained(
     assert read_job(store, work.job_id).state == "running"
     steps = note_steps(at_step)
     time.sleep(0.6)
-    until(lambda: worker.run_work(work).ending == "done")
+    wait_until(lambda: worker.run_work(work).ending == "done")
     assert steps == []
     attempts = store.view("attempts").sort_values("token")[["outcome", "first_step", "last_step"]]
     assert attempts.values.tolist()[1:] == [["done", 20, 20]]
@@ -184,9 +184,9 @@ def test_what_died_before_its_report_is_evaluated_again_and_not_trained(
 
 
 def test_a_late_worker_whose_job_was_claimed_since_changes_nothing(
-    database, one_trial, at_step
+    database, register_trial, at_step
 ) -> None:
-    store, work = one_trial(database.url)
+    store, work = register_trial(database.url)
     before: list[Any] = []
 
     def taken_away() -> None:
@@ -209,11 +209,11 @@ def dump(store: db.Store) -> list[Any]:
 
 @pytest.mark.integration
 def test_a_full_disk_below_the_checkpoints_is_reported_while_it_lasts(
-    small_disk, one_trial, undisturbed, at_step, tmp_path, monkeypatch
+    small_disk, register_trial, undisturbed, at_step, tmp_path, monkeypatch
 ) -> None:
     """Of a checkpoint on the way, and of the weights, which are waited for."""
     monkeypatch.setattr("lcma.harness.work.lease.BEAT_SECONDS", 0.05)
-    store, work = one_trial(f"sqlite:///{tmp_path / 'here.db'}", lease=30.0)
+    store, work = register_trial(f"sqlite:///{tmp_path / 'here.db'}", lease=30.0)
     runs = small_disk / "runs"
     work = replace(work, place=replace(work.place, runs=runs))
     fillers: list[Path] = []
@@ -223,7 +223,7 @@ def test_a_full_disk_below_the_checkpoints_is_reported_while_it_lasts(
         fillers.append(fill(small_disk))
 
     def look() -> None:
-        seen.append(until(lambda: list_running(store)[0].message))
+        seen.append(wait_until(lambda: list_running(store)[0].message))
 
     def wait_for_the_end() -> None:
         while "waits for" not in (message := list_running(store)[0].message):

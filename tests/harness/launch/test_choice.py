@@ -1,6 +1,5 @@
 """What a launch starts next, in plans that are drawn and run to their end."""
 
-import random
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -28,7 +27,7 @@ def make_work(kind: Kind, name: str, after: Work | None, threads: int, budget: i
 
 @dataclass
 class Cluster:
-    """A plan, and an executor of so many slots. Others hold some of the jobs at first."""
+    """A plan and an executor with some slots. Other launches hold some of the jobs at first."""
 
     works: list[Work]
     candidates: dict[str, Candidate]
@@ -50,43 +49,44 @@ class Cluster:
     def count_free(self, work: Work, before: Sequence[Work] = ()) -> int | None:
         return None if self.slots is None else self.slots - len(self.tasks) - len(before)
 
-    def leave(self, job_id: str) -> None:
+    def end(self, job_id: str) -> None:
         self.ended.add(job_id)
         freed = self.order.remove(job_id)
-        assert all(self.work_of[one].after == job_id for one in freed)
+        assert all(self.work_of[freed_id].after == job_id for freed_id in freed)
 
     def read(self, resting: frozenset[str] = frozenset()) -> Jobs:
-        held = [self.work_of[job_id].job for job_id in self.elsewhere]
-        here = {job_id: task[0] for task in self.started for job_id in task}
+        held_jobs = [self.work_of[job_id].job for job_id in self.elsewhere]
+        leads = {job_id: task[0] for task in self.started for job_id in task}
         return Jobs(
             self.order,
             list({work.need: work for work in self.works}.values()),
             self.candidates,
             {},
             {job_id: task for task in self.tasks for job_id in task},
-            self.elsewhere | here,
+            self.elsewhere | leads,
             held=self.elsewhere.keys(),
             resting=resting,
-            segments=[job for job in held if job.kind == "pretraining"],
+            segments=[job for job in held_jobs if job.kind == "pretraining"],
         )
 
     def choose(self, jobs: Jobs) -> list[list[Work]]:
         return choose_tasks(jobs, self.count_free, cap=self.cap, grows=self.grows)
 
     def rank(self, job_id: str) -> tuple[int, int]:
-        """The value of a job: the trials behind a segment, at once or by way of longer ones."""
+        """Return the value of a job: of a segment the number of trials that wait for it, directly
+        or for a longer one."""
 
-        def behind(job_id: str) -> int:
-            works = [work.job for work in self.works if work.after == job_id]
-            return sum(1 if job.kind == "trial" else behind(job.id) for job in works)
+        def count_trials(job_id: str) -> int:
+            jobs = [work.job for work in self.works if work.after == job_id]
+            return sum(1 if job.kind == "trial" else count_trials(job.id) for job in jobs)
 
         work = self.work_of[job_id]
         if work.job.kind == "pretraining":
-            return 0, -behind(job_id)
+            return 0, -count_trials(job_id)
         return (1, 0) if work.after else (2, 0)
 
     def check(self, jobs: Jobs, tasks: list[list[Work]]) -> None:
-        """Check what was chosen before it is submitted."""
+        """Check the chosen tasks before they are submitted."""
         chosen = [[work.job_id for work in task] for task in tasks]
         ids = [job_id for task in chosen for job_id in task]
         assert len({*ids}) == len(ids), "nothing twice"
@@ -106,7 +106,7 @@ class Cluster:
             assert len({self.work_of[job_id].need for job_id in task}) == 1
         ranks = [self.rank(task[0]) for task in chosen]
         assert ranks == sorted(ranks), "the dearest chain first, and maps before trials"
-        left = [
+        waiting_ranks = [
             self.rank(job_id)
             for job_id in self.work_of.keys() - {*ids} - self.ended
             if self.work_of[job_id].after in self.ended | {None}
@@ -114,8 +114,8 @@ class Cluster:
             and jobs.can_start(self.work_of[job_id].job)
         ]
         needs = {work.need for task in tasks for work in task}
-        if left and ranks and len(needs | {work.need for work in self.works}) == 1:
-            assert min(left) >= ranks[-1], "nothing that is worth more is left"
+        if waiting_ranks and ranks and len(needs | {work.need for work in self.works}) == 1:
+            assert min(waiting_ranks) >= ranks[-1], "no waiting job is worth more"
 
 
 @st.composite
@@ -132,45 +132,45 @@ def clusters(draw: st.DrawFn) -> Cluster:
 
     def add(kind: Kind, name: str, after: Work | None, group: tuple, budget: int = 0) -> Work:
         stacked, shape, most, threads = group
-        made = make_work(kind, name, after, threads, budget)
-        works.append(made)
+        work = make_work(kind, name, after, threads, budget)
+        works.append(work)
         if stacked:
             step = draw(st.integers(0, 1))
-            candidates[made.job_id] = Candidate((kind, budget, shape), step, most)
-        return made
+            candidates[work.job_id] = Candidate((kind, budget, shape), step, most)
+        return work
 
     for number in range(draw(st.integers(0, 4))):
-        last, group = None, draw(grouped)
+        segment, group = None, draw(grouped)
         for budget in range(1, draw(st.integers(2, 4))):
-            last = add("pretraining", f"chain {number}", last, group, budget)
-            behind = draw(grouped)
+            segment = add("pretraining", f"chain {number}", segment, group, budget)
+            trial_group = draw(grouped)
             for _ in range(draw(st.integers(0, 5))):
-                add("trial", f"trial {len(works)}", last, behind)
+                add("trial", f"trial {len(works)}", segment, trial_group)
     for _ in range(draw(st.integers(0, 2))):
         group = draw(grouped)
         for _ in range(draw(st.integers(1, 30))):
             add("trial", f"trial {len(works)}", None, group)
-    first = [work.job_id for work in works if work.after is None]
-    taken = [job_id for job_id in first if draw(st.integers(0, 9)) == 0]
+    ready = [work.job_id for work in works if work.after is None]
+    held = [job_id for job_id in ready if draw(st.integers(0, 9)) == 0]
     return Cluster(
         works,
         candidates,
         slots=draw(st.none() | st.integers(0, 4)),
         cap=draw(st.none() | st.integers(1, 5)),
         grows=draw(st.booleans()),
-        elsewhere={job_id: draw(st.sampled_from(["one", job_id])) for job_id in taken},
+        elsewhere={job_id: draw(st.sampled_from(["one", job_id])) for job_id in held},
     )
 
 
 @given(clusters(), st.randoms(use_true_random=False))
-def test_every_job_runs_once_in_the_order_of_value(cluster: Cluster, chance: random.Random) -> None:
+def test_every_job_runs_once_in_the_order_of_value(cluster, chance) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(choice, "WINDOW", WINDOW)
         while len(cluster.ended) < len(cluster.works):
             resting = frozenset(job_id for job_id in cluster.work_of if chance.random() < 0.1)
             jobs = cluster.read(resting)
             tasks = cluster.choose(jobs)
-            assert tasks == cluster.choose(jobs), "it is that of its arguments, and changes none"
+            assert tasks == cluster.choose(jobs), "the choice changes no argument"
             cluster.check(jobs, tasks)
             cluster.tasks += [tuple(work.job_id for work in task) for task in tasks]
             assert cluster.tasks or cluster.elsewhere or resting, "something always runs"
@@ -178,22 +178,20 @@ def test_every_job_runs_once_in_the_order_of_value(cluster: Cluster, chance: ran
                 if chance.random() < 0.7:
                     cluster.tasks.remove(task)
                     for job_id in task:
-                        cluster.leave(job_id)
+                        cluster.end(job_id)
             for job_id in list(cluster.elsewhere):
                 if chance.random() < 0.3:
                     del cluster.elsewhere[job_id]
                     if chance.random() < 0.5:  # they end it, or leave it
-                        cluster.leave(job_id)
+                        cluster.end(job_id)
 
 
 @given(st.integers(1, 60), st.integers(1, 4), st.none() | st.integers(1, 4), st.booleans())
-def test_no_half_stack_starts_while_members_of_its_shape_are_left(
-    count: int, slots: int, cap: int | None, grows: bool
-) -> None:
+def test_only_full_stacks_start_while_members_of_their_shape_wait(count, slots, cap, grows) -> None:
     works = [make_work("trial", f"trial {number}", None, 1) for number in range(count)]
     candidates = {work.job_id: Candidate("same") for work in works}
     cluster = Cluster(works, candidates, slots, cap, grows, {})
     sizes = [len(task) for task in cluster.choose(cluster.read())]
-    left = count - sum(sizes)
-    assert left == max(0, count - MAX_MEMBERS * min(slots, cap or slots))
-    assert not left or set(sizes) == {MAX_MEMBERS}
+    waiting = count - sum(sizes)
+    assert waiting == max(0, count - MAX_MEMBERS * min(slots, cap or slots))
+    assert not waiting or set(sizes) == {MAX_MEMBERS}

@@ -1,4 +1,4 @@
-"""What a Ray cluster cannot do is said in one line, and where there is none too."""
+"""A Ray cluster: what it refuses in one line, how it waits for nodes, and how it counts slots."""
 
 import json
 import os
@@ -9,7 +9,7 @@ import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -24,113 +24,96 @@ from lcma.harness.place import Place
 from lcma.sweeps.errors import UserError
 from lcma.sweeps.spec import Resources
 from tests.harness.conftest import SMALL
-from tests.harness.launch.conftest import typed
-from tests.harness.launch.machines import DEADLINE, Machines, until
+from tests.harness.launch.conftest import run_cli, using
+from tests.harness.launch.machines import DEADLINE, Machines, wait_until
 
 pytestmark = [pytest.mark.integration, pytest.mark.xdist_group("ray")]
 
 
 def test_ray_has_the_private_names_that_a_launch_uses() -> None:
     source = Path(on_ray.__file__).read_text()
-    used = {"ray." + name for name in re.findall(r"ray\.(_private\.[\w.]+)", source)}
-    for called, module in {
+    names = {"ray." + name for name in re.findall(r"ray\.(_private\.[\w.]+)", source)}
+    for alias, module in {
         "ray_constants": "ray._private.ray_constants",
         "internal_kv": "ray.experimental.internal_kv",
         "remembered": "ray._raylet",
     }.items():
-        found = re.findall(rf"\b{called}\.(\w+(?:\.\w+)?)", source)
-        used |= {f"{module}.{name}" for name in found}
-    assert len(used) > 9
-    for name in used:
+        attributes = re.findall(rf"\b{alias}\.(\w+(?:\.\w+)?)", source)
+        names |= {f"{module}.{attribute}" for attribute in attributes}
+    assert len(names) > 9
+    for name in names:
         pkgutil.resolve_name(name)
     config = on_ray.JobConfig()
     assert hasattr(config, "_serialize")
     assert hasattr(config, "_py_driver_sys_path")
 
 
-def test_a_cluster_of_several_hosts_refuses_a_file(
-    cluster: Any, in_tmp: Path, photos_root: Path, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (
+            ["--ray", "ADDRESS"],
+            "the cluster has 2 hosts.*give --db postgresql://USER@HOST/DATABASE",
+        ),
+        (["--ray", "ADDRESS", "--wait-nodes", "3"], "has 2 nodes .*not the 3 of --wait-nodes"),
+        (["--wait-nodes", "3"], "waits for nodes of a cluster: give --ray ADDRESS too"),
+    ],
+)
+def test_a_launch_that_the_cluster_cannot_run_makes_nothing(
+    cluster, in_tmp, photos_root, capsys, monkeypatch, options, message
 ) -> None:
-    """Nothing is made before it is refused."""
-    command = ["launch", "demo", "--dataset", "photos8", "--ray", cluster.address]
-    code, _, err = typed(capsys, *command, "--db", "lcma.db", "--data", photos_root)
-    assert code == 2
-    (line,) = err.splitlines()
-    assert "the cluster has 2 hosts" in line
-    assert "give --db postgresql://USER@HOST/DATABASE" in line
-    assert list(in_tmp.iterdir()) == []
-
-
-def test_nodes_that_do_not_come_end_a_launch_that_waits_for_them(
-    cluster: Any,
-    in_tmp: Path,
-    photos_root: Path,
-    capsys: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """Nothing is made before."""
     monkeypatch.setattr("lcma.harness.launch.cluster.WAIT_NODES_SECONDS", 0.0)
     command = ["launch", "demo", "--dataset", "photos8", "--db", "lcma.db", "--data", photos_root]
-    for address, said in (
-        (["--ray", cluster.address], "has 2 nodes after 0 minutes, and not the 3 of --wait-nodes"),
-        ([], "--wait-nodes waits for nodes of a cluster: give --ray ADDRESS too"),
-    ):
-        code, _, err = typed(capsys, *command, "--wait-nodes", "3", *address)
-        assert (code, len(err.splitlines())) == (2, 1)
-        assert said in err
+    options = [cluster.address if option == "ADDRESS" else option for option in options]
+    code, _, err = run_cli(capsys, *command, *options)
+    assert (code, len(err.splitlines())) == (2, 1)
+    assert re.search(message, err)
     assert list(in_tmp.iterdir()) == []
 
 
-def test_a_launch_waits_for_nodes_that_come(cluster: Any) -> None:
-    executor = RayExecutor(Resources(), cluster.address)
-    try:
+def test_a_launch_waits_for_nodes_that_come(cluster) -> None:
+    with using(RayExecutor(Resources(), cluster.address)) as executor:
         with ThreadPoolExecutor() as pool:
-            waited = pool.submit(executor.wait_for_nodes, 3)
+            waiting = pool.submit(executor.wait_for_nodes, 3)
             time.sleep(0.5)
-            assert not waited.done()
-            late = cluster.add_node(num_cpus=1, include_log_monitor=False)
-            waited.result()
-        cluster.remove_node(late)
-    finally:
-        executor.close(kill=True)
+            assert not waiting.done()
+            node = cluster.add_node(num_cpus=1, include_log_monitor=False)
+            waiting.result()
+        cluster.remove_node(node)
 
 
-def test_workers_import_nothing_from_the_current_folder(cluster: Any, in_tmp: Path) -> None:
-    """Somebody's own `models` or `db` would be taken for a module that was meant."""
+def test_workers_import_nothing_from_the_current_folder(cluster, in_tmp) -> None:
+    """A user's own `models` or `db` would hide the module of that name."""
     import ray
 
-    (in_tmp / "of_somebody.py").touch()
+    (in_tmp / "users_module.py").touch()
 
     def find() -> tuple[bool, list[str]]:
         import importlib.util
         import sys
 
-        return importlib.util.find_spec("of_somebody") is not None, sys.path
+        return importlib.util.find_spec("users_module") is not None, sys.path
 
-    executor = RayExecutor(Resources(), cluster.address)
-    try:
-        found, path = ray.get(ray.remote(find).remote())
-    finally:
-        executor.close(kill=True)
-    assert not found, path
+    with using(RayExecutor(Resources(), cluster.address)):
+        is_found, path = ray.get(ray.remote(find).remote())
+    assert not is_found, path
 
 
-def test_a_busy_node_is_waited_for_in_sight_and_named_with_the_remedy(
-    cluster: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_node_that_does_not_answer_is_named_with_the_remedy(
+    cluster, tmp_path, monkeypatch
 ) -> None:
-    """No node answers within no time."""
     monkeypatch.setattr("lcma.harness.launch.cluster.ASK_SECONDS", 0.0)
     stages: list[str] = []
 
-    def stage(what: str) -> AbstractContextManager[None]:
-        stages.append(what)
+    def stage(title: str) -> AbstractContextManager[None]:
+        stages.append(title)
         return nullcontext()
 
     place = Place("postgresql://nobody@127.0.0.1:1/none", tmp_path / "runs", tmp_path)
-    said = "did not report within 0 s .*: if it is busy, launch again later; else see "
+    message = "did not report within 0 s .*: if it is busy, launch again later; else see "
     with (
         Workers(Resources(), 1, stage, {"ray": cluster.address}) as workers,
-        pytest.raises(UserError, match=said),
+        pytest.raises(UserError, match=message),
     ):
         workers.require(place, {})
     assert stages == [
@@ -140,7 +123,7 @@ def test_a_busy_node_is_waited_for_in_sight_and_named_with_the_remedy(
 
 
 @pytest.mark.parametrize(
-    ("address", "said"),
+    ("address", "message"),
     [
         ("127.0.0.1:1", r"cannot reach Ray at 127\.0\.0\.1:1: .*refused.*leave --ray out"),
         ("ray://127.0.0.1:1", r"cannot reach Ray at ray://127\.0\.0\.1:1"),
@@ -149,43 +132,39 @@ def test_a_busy_node_is_waited_for_in_sight_and_named_with_the_remedy(
         ("", "give HOST:PORT"),
     ],
 )
-def test_no_ray_at_an_address_is_one_line(address: str, said: str) -> None:
-    with pytest.raises(UserError, match=said):
+def test_an_address_without_ray_is_refused_in_one_line(address, message) -> None:
+    with pytest.raises(UserError, match=message):
         RayExecutor(Resources(), address)
 
 
 @pytest.mark.slow
-def test_a_call_whose_node_is_lost_runs_on_one_that_joined_or_says_that_none_is_left(
-    tmp_path: Path, photos_root: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_call_whose_node_is_lost_runs_on_another_node_that_joins(
+    tmp_path, photos_root, monkeypatch
 ) -> None:
-    machines = Machines()
-    first = machines.add()
-    executor = RayExecutor(Resources(), machines.address)
-    preflight = Preflight(Place(str(tmp_path / "lcma.db"), tmp_path / "runs", photos_root), {})
     began = tmp_path / "began"
-
-    try:
+    place = Place(str(tmp_path / "lcma.db"), tmp_path / "runs", photos_root)
+    with (
+        closing(Machines()) as machines,
+        closing(Preflight(place, {})) as preflight,
+        using(RayExecutor(Resources(), machines.address)) as executor,
+    ):
+        node = machines.add()
         preflight.require_machines(executor.ask)
         text = f"__import__('pathlib').Path({str(began)!r}).touch() or __import__('time').sleep(3)"
         with ThreadPoolExecutor() as pool:
-            found = pool.submit(list, executor.run_each(eval, [("wait", (f"({text}) or 1",))]))
-            while not began.exists() and not found.done():
-                time.sleep(0.05)
-            machines.lose(first)
+            call = pool.submit(list, executor.run_each(eval, [("wait", (f"({text}) or 1",))]))
+            wait_until(lambda: began.exists() or call.done())
+            machines.lose(node)
             machines.add()
-            assert found.result() == [1]
+            assert call.result() == [1]
         machines.clear()
         monkeypatch.setattr("lcma.harness.launch.cluster.NO_NODE_SECONDS", 1.0)
         with pytest.raises(UserError, match=r"^no node is left that can wait, for 1 s: see `ray"):
             list(executor.run_each(eval, [("wait", ("1",))]))
-    finally:
-        preflight.close()
-        executor.close(kill=True)
-        machines.close()
 
 
 def report_node_group(cpus: float, gpus: float, most: int) -> None:
-    """Tell Ray, as some providers' autoscalers do, what nodes could be added."""
+    """Tell Ray, as some providers' autoscalers do, which nodes could be added."""
     import ray._raylet
     from ray.core.generated.autoscaler_pb2 import ClusterConfig, NodeGroupConfig
     from ray.experimental import internal_kv
@@ -201,41 +180,35 @@ def report_node_group(cpus: float, gpus: float, most: int) -> None:
 
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
-def test_a_launch_on_a_cluster_without_nodes_waits_for_one_that_an_autoscaler_could_add(
-    in_tmp: Path, photos_root: Path
-) -> None:
+def test_a_launch_waits_for_the_first_node_of_an_autoscaler(in_tmp, photos_root) -> None:
     (in_tmp / "zero.yaml").write_text(json.dumps(SMALL))
-    machines, said = Machines(), in_tmp / "said"
+    log = in_tmp / "log"
     command = [sys.executable, "-m", "lcma", "launch", "zero.yaml", "--no-pictures", "--gpus", "0"]
-    command += ["--ray", machines.address, "--data", str(photos_root)]
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path), "COLUMNS": "300"}
-    waits = "a trial asks for 1 CPU, and no node has that (the nearest has 0 CPU, 0 GPU): waiting"
-    executor = RayExecutor(Resources(), machines.address)
-    try:
-        report_node_group(1, 0, most=2)
-        executor.close(kill=True)
-        with said.open("w") as out:
+    note = "a trial asks for 1 CPU, and no node has that (the nearest has 0 CPU, 0 GPU): waiting"
+    with closing(Machines()) as machines:
+        command += ["--ray", machines.address, "--data", str(photos_root)]
+        with using(RayExecutor(Resources(), machines.address)):
+            report_node_group(1, 0, most=2)
+        with log.open("w") as out:
             launch = subprocess.Popen(command, env=environment, stdout=out, stderr=out)
-        until(lambda: launch.poll() is not None or waits in said.read_text())
-        assert launch.poll() is None, said.read_text()
+        wait_until(lambda: launch.poll() is not None or note in log.read_text())
+        assert launch.poll() is None, log.read_text()
         machines.add()
-        assert launch.wait(DEADLINE) == 0, said.read_text()
-    finally:
-        machines.close()
+        assert launch.wait(DEADLINE) == 0, log.read_text()
 
 
 @pytest.fixture(scope="module")
 def executor(cluster: Any) -> Iterator[RayExecutor]:
-    """One for the tests below, whose start costs most. Tests that make one of their own come before
-    them: a process has one at a time."""
-    made = RayExecutor(Resources(), cluster.address)
-    yield made
-    made.close(kill=True)
+    """The executor of the tests below, which takes long to start.
+
+    Tests that start their own come before, since a process has one at a time.
+    """
+    with using(RayExecutor(Resources(), cluster.address)) as executor:
+        yield executor
 
 
-def test_what_an_autoscaler_could_add_counts_as_there(
-    executor: RayExecutor, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_node_that_an_autoscaler_could_add_is_enough(executor, monkeypatch) -> None:
     monkeypatch.setattr(executor, "resources", Resources(gpus=1.0))
     try:
         report_node_group(8, 1, most=4)
@@ -253,15 +226,12 @@ REFUSES = """(_ for _ in ()).throw(
 )"""
 
 
-def test_a_call_that_is_lost_runs_again_and_what_it_raises_is_one_line(
-    executor: RayExecutor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Each argument is evaluated by Python itself on a node."""
+def test_a_lost_call_runs_again_and_an_error_is_one_line(executor, tmp_path, monkeypatch) -> None:
+    """A node evaluates each argument as Python."""
     monkeypatch.setattr("lcma.harness.launch.cluster.LOSSES", 2)
-    dies_once = (
-        f"(os.mkdir({str(tmp_path / 'died')!r}), os._exit(1)) "
-        f"if not os.path.exists({str(tmp_path / 'died')!r}) else 7"
-    ).replace("os.", "__import__('os').")
+    died = tmp_path / "died"
+    dies_once = "(os.mkdir(PATH), os._exit(1)) if not os.path.exists(PATH) else 7"
+    dies_once = dies_once.replace("os.", "__import__('os').").replace("PATH", repr(str(died)))
 
     def calls(*texts: str) -> list[tuple[str, tuple[str]]]:
         return [("sum", (text,)) for text in texts]
@@ -269,7 +239,7 @@ def test_a_call_that_is_lost_runs_again_and_what_it_raises_is_one_line(
     monkeypatch.setattr(executor, "resources", Resources())
     executor.check(threads=1)
     assert sorted(executor.run_each(eval, calls(dies_once, "6", "5"))) == [5, 6, 7]
-    assert (tmp_path / "died").exists()
+    assert died.exists()
     with pytest.raises(UserError, match=r"^ZeroDivisionError: division by zero$"):
         list(executor.run_each(eval, calls("1 / 0")))
     with pytest.raises(UserError, match=r"^no file$"):
@@ -278,12 +248,10 @@ def test_a_call_that_is_lost_runs_again_and_what_it_raises_is_one_line(
         list(executor.run_each(eval, calls("__import__('os')._exit(1)")))
 
 
-def test_free_slots_are_counted_node_by_node_without_what_fits_nowhere(
-    executor: RayExecutor, registered: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    _, works = registered({"matrix": {"factorization": "conventional"}})
+def test_free_slots_are_counted_node_by_node(executor, registered, monkeypatch) -> None:
+    """A task that fits no node takes none."""
+    _, (work,) = registered({"matrix": {"factorization": "conventional"}})
     monkeypatch.setattr(executor, "resources", Resources(cpus=0.4))
-    work = works[0]
     too_large = replace(work, terms=replace(work.terms, memory_gb=1e6))
     assert executor.free_slots(work) == 4
     assert executor.free_slots(too_large) == 0

@@ -1,4 +1,4 @@
-"""What goes and what stays of checkpoints and weights, beside work that goes on."""
+"""Which checkpoints and weights go and which stay, also while trials run."""
 
 import dataclasses
 import hashlib
@@ -7,6 +7,7 @@ import os
 import re
 import threading
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -26,7 +27,16 @@ from lcma.harness.work.worker import run_work
 from lcma.sweeps.errors import UserError
 from lcma.sweeps.spec import Keep
 from tests.harness.conftest import LocalStore
-from tests.harness.launch.conftest import claim_elsewhere, end, register, run_killed, typed
+from tests.harness.launch.conftest import (
+    claim_elsewhere,
+    complete,
+    drop_digest,
+    end_job,
+    find_facts,
+    register,
+    run_cli,
+    run_killed,
+)
 from tests.stores import list_files
 
 
@@ -39,15 +49,14 @@ class Site:
         self.place = dataclasses.replace(place, db=url, runs=files.runs)
 
     def plan(self, change: dict[str, Any] | None = None) -> dict[str, Work]:
-        """Register a sweep; its work by kind, factorization and budget, as `trial L 10`."""
-        _, works = register(self.place, change)
-        return {self.named(n): n for n in works}
+        """Register a sweep; return its works by name, as `segment 10` or `trial L 10`."""
 
-    @staticmethod
-    def named(work: Work) -> str:
-        if work.job.kind == "pretraining":
-            return f"segment {work.job.budget}"
-        return f"trial {work.subject.factorization} {work.subject.budget}"
+        def name(work: Work) -> str:
+            if work.job.kind == "pretraining":
+                return f"segment {work.job.budget}"
+            return f"trial {work.subject.factorization} {work.subject.budget}"
+
+        return {name(work): work for work in register(self.place, change)[1]}
 
     def folder(self, work: Work) -> CheckpointFolder:
         return CheckpointFolder(storage.open_folder(self.files.runs).subfolder(run_name(work.job)))
@@ -56,33 +65,34 @@ class Site:
         self.folder(work).folder.put(lambda file: file.write(content), lambda digest: name)
 
     def names(self, work: Work) -> list[str]:
-        """What is in a folder, without digests."""
-        return [
-            ".".join(p for p in f.name.split(".") if len(p) != 16)
-            for f in self.folder(work).folder.files()
-        ]
+        """Return the names of the files in a folder, without digests."""
+        return [drop_digest(file.name) for file in self.folder(work).folder.files()]
 
-    def on_record(self, *works: Work) -> list[str]:
-        """The checkpoints that rows name, without digests; each is there as its row says."""
-        found = [
-            a for w in works for a in list_files(self.store, w.job_id) if a.kind == "checkpoint"
-        ]
-        names = []
-        for one in found:
-            folder, name = one.path.split("/")
-            content = storage.open_folder(self.files.runs).subfolder(folder).read(name)
-            assert (len(content), hashlib.sha256(content).hexdigest()) == (one.bytes, one.digest)
-            assert one.place == storage.open_folder(self.files.runs).place
-            names.append(".".join(p for p in name.split(".") if len(p) != 16))
+    def list_recorded(self, *works: Work) -> list[str]:
+        """Return the checkpoints that rows name, without digests; check each against its row."""
+        runs, names = storage.open_folder(self.files.runs), []
+        for row in [row for work in works for row in list_files(self.store, work.job_id)]:
+            if row.kind == "checkpoint":
+                folder, name = row.path.split("/")
+                content = runs.subfolder(folder).read(name)
+                digest = hashlib.sha256(content).hexdigest()
+                assert (len(content), digest, runs.place) == (row.bytes, row.digest, row.place)
+                names.append(drop_digest(name))
         return names
 
     def claim(self, work: Work) -> db.Claim:
         return claim_elsewhere(self.store, work.job_id, "ghost")
 
-    def collect(self, **asked: Any) -> list[str]:
-        """Collect; what went."""
-        found = find_garbage(self.store, self.files.runs, GarbageFilter(**asked))
-        return sorted(w.what for w in remove_garbage(self.store, self.files.runs, found))
+    def collect(self, **options: Any) -> list[str]:
+        """Collect garbage; return the kinds of what went."""
+        survey = find_garbage(self.store, self.files.runs, GarbageFilter(**options))
+        return sorted(waste.what for waste in remove_garbage(self.store, self.files.runs, survey))
+
+    def find_garbage(self, between: Callable[[], None] = lambda: None) -> Survey:
+        return find_garbage(self.store, self.files.runs, GarbageFilter(), between)
+
+    def load_weights(self, work: Work) -> None:
+        load_flow(self.store, self.place, find_facts(self.store, work))
 
 
 @pytest.fixture(params=["sqlite-local", "postgresql-bucket"])
@@ -99,46 +109,44 @@ BUDGETS = {"matrix": {"factorization": ["conventional", "low", "high"], "budget"
 
 @pytest.mark.integration
 @pytest.mark.slow_on("postgresql")
-def test_what_is_done_leaves_what_somebody_needs(site, capsys) -> None:
-    """Of everything there is, only what nobody needs goes, and the table says what it was."""
+def test_only_what_nobody_needs_goes_and_the_table_counts_it(site, capsys) -> None:
     works = site.plan(BUDGETS)
-    for segment in ("segment 10", "segment 20"):
-        assert run_work(works[segment]).ending == "done"
-    done, running, failed = (works[f"trial {n}"] for n in ("L 10", "L 20", "H 10"))
+    complete(works["segment 10"], works["segment 20"])
+    done, running, failed = (works[f"trial {name}"] for name in ("L 10", "L 20", "H 10"))
     pending = works["trial H 20"]
-    lost = site.claim(done)
+    lost_claim = site.claim(done)
     site.store.release("ghost")
-    assert run_work(done).ending == "done"
-    held = site.claim(running)
-    end(site.store, site.claim(failed), "code_error", last_step=10)
+    complete(done)
+    held_claim = site.claim(running)
+    end_job(site.store, site.claim(failed), "code_error", last_step=10)
     for work in (done, running, failed, pending):
         for step in (10, 20):
             site.folder(work).save(step, {"step": step})
         site.write(work, ".1-abcd.tmp")
     site.folder(works["segment 10"]).save(10, {"step": 10}, keep=True)
-    site.write(done, Writer.make(lost.token, lost.owner).weights)
+    site.write(done, Writer.make(lost_claim.token, lost_claim.owner).weights)
     site.write(done, Writer.make(1, "of another database").weights)
-    site.write(running, Writer.make(held.token, held.owner).weights)
+    site.write(running, Writer.make(held_claim.token, held_claim.owner).weights)
     stranger = storage.open_folder(site.files.runs).subfolder(f"{'e' * 20}-{'f' * 12}")
     stranger.put(lambda file: file.write(b"12345"), lambda digest: "step-1.pt")
     probe = storage.open_folder(site.files.runs).subfolder("probe-1234567812345678")
     probe.put(lambda file: file.write(b"12"), lambda digest: "launch")
 
-    two = ["step-000000010.pt", "step-000000020.pt"]
-    left = {w: site.names(w) for w in works.values()}
-    where = ["--db", site.store.url, "--runs", str(site.files.runs)]
-    young = json.loads(typed(capsys, "clean", *where, "--dry-run", "--json", "--older", "1")[1])
+    checkpoints = ["step-000000010.pt", "step-000000020.pt"]
+    before = {work: site.names(work) for work in works.values()}
+    clean = ["clean", "--db", site.store.url, "--runs", str(site.files.runs)]
+    young = json.loads(run_cli(capsys, *clean, "--dry-run", "--json", "--older", "1")[1])
     assert young["removed"] == [], "all of it was written within a day"
-    would = json.loads(typed(capsys, "clean", *where, "--dry-run", "--json")[1])
-    assert {w: site.names(w) for w in works.values()} == left
-    assert {one["what"]: one["files"] for one in would["removed"]} == {
+    survey = json.loads(run_cli(capsys, *clean, "--dry-run", "--json")[1])
+    assert {work: site.names(work) for work in works.values()} == before
+    assert {row["what"]: row["files"] for row in survey["removed"]} == {
         "checkpoints": 2,
         "snapshots": 1,
         "temporary": 3,
         "unnamed": 1,
     }
-    assert would["unknown"] == {"files": 1, "bytes": 5}
-    code, said, _ = typed(capsys, "clean", *where)
+    assert survey["unknown"] == {"files": 1, "bytes": 5}
+    code, out, _ = run_cli(capsys, *clean)
     assert code == 0
     for line in (
         r"checkpoints of trials that are done +2 ",
@@ -149,150 +157,135 @@ def test_what_is_done_leaves_what_somebody_needs(site, capsys) -> None:
         r"freed .* in .*runs",
         r"kept: 1 file \(5 B\) of runs that this database does not know",
     ):
-        assert re.search(line, said), (line, said)
-    assert [n for n in site.names(done) if not n.startswith("weights.")] == []
+        assert re.search(line, out), (line, out)
+    assert all(name.startswith("weights.") for name in site.names(done))
     assert len(site.names(done)) == 2, "the named weights, and those of another database"
-    assert [n for n in site.names(running) if n[0] == "s"] == two
+    assert [name for name in site.names(running) if name[0] == "s"] == checkpoints
     assert ".1-abcd.tmp" in site.names(running)
-    assert site.names(failed) == site.names(pending) == two
+    assert site.names(failed) == site.names(pending) == checkpoints
     assert site.names(works["segment 20"]) == ["step-000000020.kept.pt"]
     assert len(stranger.files()) == len(probe.files()) == 1
-    assert "freed 0 B" in typed(capsys, "clean", *where)[1]
+    assert "freed 0 B" in run_cli(capsys, *clean)[1]
 
     assert site.collect(lost=True) == ["lost", "lost"]
     assert site.names(failed) == []
-    one = site.store.job_facts(trial_ids=[done.subject.id])[0]
-    load_flow(site.store, site.place, one)
+    site.load_weights(done)
     assert site.collect(weights=True) == ["named"]
     assert list_files(site.store, done.job_id) == []
-    assert not site.store.job_facts(trial_ids=[done.subject.id])[0].weights
+    assert not find_facts(site.store, done).weights
     assert site.collect(lost=True, weights=True) == []
-    found = site.folder(pending).load(at_most=20, device=torch.device("cpu"))
-    assert found == (20, {"step": 20})
+    checkpoint = site.folder(pending).load(at_most=20, device=torch.device("cpu"))
+    assert checkpoint == (20, {"step": 20})
 
 
 @pytest.mark.slow_on("postgresql")
-def test_only_one_sweep_and_only_what_is_old(site) -> None:
-    works = site.plan({"matrix": {"factorization": "conventional"}})
-    other = site.plan({"name": "other", "matrix": {"factorization": "channel"}})
-    (one,), (two,) = works.values(), other.values()
-    for work in (one, two):
-        assert run_work(work).ending == "done"
-        site.folder(work).save(10, {"step": 10})
+def test_collecting_takes_one_sweep_and_files_of_some_age(site) -> None:
+    (work,) = site.plan({"matrix": {"factorization": "conventional"}}).values()
+    others = site.plan({"name": "other", "matrix": {"factorization": "channel"}}).values()
+    for each in (work, *others):
+        complete(each)
+        site.folder(each).save(10, {"step": 10})
     assert site.collect(older=1.0) == []
     for path in site.files.behind.rglob("step-*"):
         os.utime(path, (time.time() - 200_000,) * 2)
     assert site.collect(older=3.0) == []
     assert site.collect(older=2.0, sweep="other") == ["checkpoints"]
-    assert site.names(one)[0].startswith("step-")
+    assert site.names(work)[0].startswith("step-")
     assert site.collect(older=2.0) == ["checkpoints"]
     with pytest.raises(UserError, match="no sweep 'nothing' in the database"):
         site.collect(sweep="nothing")
 
 
 def test_a_worker_that_starts_meanwhile_keeps_what_it_writes(site) -> None:
-    """After the files were listed, and before the database is read."""
-    works = site.plan({"matrix": {"factorization": "conventional"}})
-    (work,) = works.values()
+    """It starts after the files were listed and before the database is read."""
+    (work,) = site.plan({"matrix": {"factorization": "conventional"}}).values()
     site.write(work, ".1-dead.tmp")
 
-    def starts() -> None:
+    def start() -> None:
         site.claim(work)
         site.write(work, ".2-live.tmp")
         site.folder(work).save(10, {"step": 10})
 
-    found = find_garbage(site.store, site.files.runs, GarbageFilter(), starts)
-    assert remove_garbage(site.store, site.files.runs, found) == []
+    survey = site.find_garbage(start)
+    assert remove_garbage(site.store, site.files.runs, survey) == []
     site.store.release("ghost")
 
-    def starts_again() -> None:
+    def start_again() -> None:
         site.write(work, ".3-live.tmp")
         site.claim(work)
 
-    found = find_garbage(site.store, site.files.runs, GarbageFilter(), starts_again)
-    assert found.waste == ()
+    assert site.find_garbage(start_again).waste == ()
     assert len(site.names(work)) == 4
 
 
 def test_weights_that_are_named_while_the_database_is_read_stay(site, monkeypatch) -> None:
-    """They are listed without a row, which is written once it is known which files have one."""
-    works = site.plan({"matrix": {"factorization": "conventional"}})
-    (work,) = works.values()
+    """The files are listed before the weights have a row, and the rows are read before it too."""
+    (work,) = site.plan({"matrix": {"factorization": "conventional"}}).values()
     written, go_on = threading.Event(), threading.Event()
     take_swd, read_paths = SampleMeasure.take, db.Store.artifacts
 
-    def wait(*given):
+    def wait(*arguments):
         written.set()
         assert go_on.wait(60)
-        return take_swd(*given)
+        return take_swd(*arguments)
 
     with ThreadPoolExecutor(1) as pool, monkeypatch.context() as patch:
         patch.setattr(SampleMeasure, "take", wait)
-        running = pool.submit(run_work, work)
+        training = pool.submit(run_work, work)
         assert written.wait(60)
 
         def read_before_it_ends(store):
-            found = read_paths(store)
+            paths = read_paths(store)
             go_on.set()
-            assert running.result().ending == "done"
-            return found
+            assert training.result().ending == "done"
+            return paths
 
         patch.setattr(db.Store, "artifacts", read_before_it_ends)
-        found = find_garbage(site.store, site.files.runs, GarbageFilter())
-    assert found.waste == ()
-    load_flow(site.store, site.place, site.store.job_facts(trial_ids=[work.subject.id])[0])
+        assert site.find_garbage().waste == ()
+    site.load_weights(work)
 
 
 @pytest.mark.integration
 @pytest.mark.slow_on("sqlite")
-def test_a_longer_budget_that_is_asked_for_meanwhile_finds_its_snapshots(site) -> None:
+def test_a_longer_budget_that_is_registered_meanwhile_finds_its_snapshots(site) -> None:
     works = site.plan({"keep": {"snapshots": "all"}, **BUDGETS})
-    for budget in (10, 20):
-        assert run_work(works[f"segment {budget}"]).ending == "done"
-    both = ["step-000000010.kept.pt", "step-000000020.kept.pt"]
-    assert site.names(works["segment 20"]) == both
-    assert site.on_record(works["segment 10"], works["segment 20"]) == both
+    segments = works["segment 10"], works["segment 20"]
+    complete(*segments)
+    snapshots = ["step-000000010.kept.pt", "step-000000020.kept.pt"]
+    assert site.names(segments[1]) == snapshots
+    assert site.list_recorded(*segments) == snapshots
     site.plan({"name": "plain", **BUDGETS})
     assert site.collect() == [], "another sweep wants all of them"
-    found = Survey(
-        tuple(
-            Waste("snapshots", run_name(works["segment 20"].job), file, _owner(site, works))
-            for file in site.folder(works["segment 20"]).folder.files()
-        ),
-        (),
-    )
+    owner, name = site.store.jobs()[segments[1].job_id], run_name(segments[1].job)
+    files = site.folder(segments[1]).folder.files()
+    survey = Survey(tuple(Waste("snapshots", name, file, owner) for file in files), ())
     longer = site.plan({"matrix": {"factorization": "low", "budget": 30}})["segment 30"]
-    assert remove_garbage(site.store, site.files.runs, found) == []
-    assert run_work(longer).ending == "done"
+    assert remove_garbage(site.store, site.files.runs, survey) == []
+    complete(longer)
     attempts = site.store.view("attempts", job_id=longer.job_id)
     assert attempts.first_step.tolist() == [20]
 
 
 @pytest.mark.slow_on("sqlite")
-def test_a_snapshot_that_is_collected_is_off_the_record(site) -> None:
+def test_a_snapshot_that_is_collected_has_no_row(site) -> None:
     works = site.plan(BUDGETS)
     segments = works["segment 10"], works["segment 20"]
-    all_of_them = [dataclasses.replace(w, keep=Keep(snapshots="all")) for w in segments]
-    assert {run_work(work).ending for work in all_of_them} == {"done"}
-    assert len(site.on_record(*segments)) == 2
+    complete(*(dataclasses.replace(work, keep=Keep(snapshots="all")) for work in segments))
+    assert len(site.list_recorded(*segments)) == 2
     assert site.collect() == ["snapshots"]
-    assert site.on_record(*segments) == ["step-000000020.kept.pt"]
-
-
-def _owner(site: Site, works: dict[str, Work]) -> db.Job:
-    return next(o for o in site.store.jobs().values() if o.id == works["segment 20"].job_id)
+    assert site.list_recorded(*segments) == ["step-000000020.kept.pt"]
 
 
 @pytest.mark.slow
-def test_collecting_all_the_while_costs_a_training_nothing(site, at_step) -> None:
-    """Also where its worker dies, and another one goes on."""
+def test_collecting_at_every_step_costs_a_training_nothing(site, at_step) -> None:
+    """Its worker dies, and another one goes on from the checkpoint."""
     (work,) = site.plan({"matrix": {"factorization": "conventional"}}).values()
     at_step(dict.fromkeys(range(20), lambda: site.collect(lost=True, weights=True)))
-    first = dataclasses.replace(work, checkpoint_seconds=0.0, lease_seconds=0.5)
-    run_killed(first, 15)
+    work = dataclasses.replace(work, checkpoint_seconds=0.0, lease_seconds=0.5)
+    run_killed(work, 15)
     site.collect(lost=True)
     time.sleep(0.6)
-    assert run_work(first).ending == "done"
+    complete(work)
     assert site.store.view("attempts").sort_values("token").first_step.tolist() == [0, 10]
 
 
@@ -311,19 +304,15 @@ KEEPS: list[tuple[dict[str, Any], list[str], list[str], bool]] = [
 @pytest.mark.integration
 @pytest.mark.slow_on("keep0", "keep2")
 @pytest.mark.parametrize(("keep", "of_trial", "of_pretraining", "weights"), KEEPS)
-def test_a_sweep_says_what_stays(
-    place, tmp_path, keep, of_trial, of_pretraining, weights: bool
-) -> None:
+def test_a_sweep_says_what_stays(place, tmp_path, keep, of_trial, of_pretraining, weights) -> None:
     site = Site(place.db, LocalStore(tmp_path / "runs"), place)
     works = site.plan({"matrix": {"factorization": "low", "budget": [10, 20]}, "keep": keep})
-    for name in ("segment 10", "segment 20", "trial L 20"):
-        assert run_work(works[name]).ending == "done"
-    trial = works["trial L 20"]
-    assert [n for n in site.names(trial) if n[0] == "s"] == of_trial
-    assert site.names(works["segment 20"]) == of_pretraining
+    segments, trial = (works["segment 10"], works["segment 20"]), works["trial L 20"]
+    complete(*segments, trial)
+    assert [name for name in site.names(trial) if name[0] == "s"] == of_trial
+    assert site.names(segments[1]) == site.list_recorded(*segments) == of_pretraining
     assert len(list_files(site.store, trial.job_id)) == weights
-    assert site.on_record(works["segment 10"], works["segment 20"]) == of_pretraining
-    assert site.collect() == [], "nothing that it said should stay"
+    assert site.collect() == [], "the sweep keeps all of it"
     if not weights:
         with pytest.raises(UserError, match="left no weights"):
-            load_flow(site.store, place, site.store.job_facts(trial_ids=[trial.subject.id])[0])
+            site.load_weights(trial)

@@ -1,22 +1,27 @@
-"""What becomes of jobs whose tasks are lost: with their process, or with their node."""
+"""Jobs whose tasks are lost with their process or with their node."""
 
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from lcma import db
-from lcma.harness.launch.driver import Launch
 from lcma.harness.launch.executor import Finished, Lost
 from lcma.harness.work.units import Report, Work
-from tests.harness.launch.conftest import Inline, Told, claim_elsewhere, end, with_ending
+from tests.harness.launch.conftest import (
+    FakeDisplay,
+    InlineExecutor,
+    claim_elsewhere,
+    end_job,
+    run_launch,
+    with_ending,
+)
 from tests.stores import beat
 
 
-class Fragile(Inline):
-    """Tasks that get to some step and are lost, one after the other; then one that is not."""
+class Fragile(InlineExecutor):
+    """Tasks are lost at these steps, one after another; the next one is not lost."""
 
     def __init__(self, store: db.Store, lost: Lost, steps: list[int]) -> None:
         super().__init__()
@@ -38,47 +43,41 @@ class Fragile(Inline):
 
 
 class Resumed(Fragile):
-    """A task that is lost, then one that goes on from an earlier step and diverges a look later."""
+    """After the losses a task goes on from an earlier step, and then diverges."""
 
-    going: db.Claim | None = None
+    resumed: db.Claim | None = None
 
     def wait(self, seconds: float) -> list[Finished]:
         if self.steps:
             return super().wait(seconds)
-        if self.going is None:
-            self.going = self.claim(self.works[0])
-            beat(self.store, self.going, step=12, first_step=2, lease_seconds=600.0)
+        if self.resumed is None:
+            self.resumed = self.claim(self.works[0])
+            beat(self.store, self.resumed, step=12, first_step=2, lease_seconds=600.0)
             return []
-        end(self.store, self.going, last_step=12)
-        return [Finished(self.going.job_id, Report(self.going.job_id, "diverged"))]
+        end_job(self.store, self.resumed, last_step=12)
+        return [Finished(self.resumed.job_id, Report(self.resumed.job_id, "diverged"))]
 
 
 @pytest.fixture
-def run(
-    one_trial: Callable[..., Any], tmp_path: Path
-) -> Callable[..., tuple[dict[str, Report], db.Store]]:
+def run(register_trial: Callable[..., Any]) -> Callable[..., tuple[dict[str, Report], db.Store]]:
     def run(lost: Lost, steps: list[int], lease: float) -> tuple[dict[str, Report], db.Store]:
-        store, work = one_trial(
-            f"sqlite:///{tmp_path / 'crashes.db'}", steps=10, watch=10, lease=lease
-        )
-        ended = Launch(store, [work], Fragile(store, lost, steps), Told()).run()
-        return ended, store
+        store, work = register_trial(steps=10, holdout_every=10, lease=lease)
+        return run_launch(store, [work], Fragile(store, lost, steps)), store
 
     return run
 
 
-def test_crashes_with_progress_in_between_do_not_count(run: Any) -> None:
-    """Each process is known to be dead, so that no lease of ten minutes is waited for."""
+def test_crashes_with_progress_in_between_do_not_count(run) -> None:
+    """The launch waits for no lease of ten minutes, since it knows that the process is dead."""
     ended, store = run("process", [0, 0, 4, 2, 8, 8, 9], lease=600.0)
     assert len(with_ending(ended, "done")) == 1
     assert store.view("attempts").outcome.tolist() == ["node_lost"] * 7 + ["done"]
 
 
-def test_a_worker_that_died_is_named_with_its_job(one_trial: Any, tmp_path: Path) -> None:
-    """And from which step it runs again, once that is known."""
-    store, work = one_trial(f"sqlite:///{tmp_path / 'crashes.db'}", lease=600.0)
-    display = Told()
-    Launch(store, [work], Resumed(store, "process", [4]), display).run()
+def test_notes_name_the_job_of_a_dead_worker_and_the_step_where_it_goes_on(register_trial) -> None:
+    store, work = register_trial(lease=600.0)
+    display = FakeDisplay()
+    run_launch(store, [work], Resumed(store, "process", [4]), display)
     title = "train realnvp photos8 checkerboard-even seed 0"
     assert display.notes == [
         f"{title}: its worker died (it died) at step 4; it is run again",
@@ -86,15 +85,13 @@ def test_a_worker_that_died_is_named_with_its_job(one_trial: Any, tmp_path: Path
     ]
 
 
-def test_jobs_of_a_launch_that_was_killed_are_named_and_from_where_they_go_on(
-    one_trial: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_notes_name_the_jobs_of_a_killed_launch(register_trial, monkeypatch) -> None:
     monkeypatch.setattr("lcma.harness.launch.driver.POLL_SECONDS", 0.05)
-    store, work = one_trial(f"sqlite:///{tmp_path / 'crashes.db'}", lease=1.0)
-    display, executor = Told(), Resumed(store, "process", [])
+    store, work = register_trial(lease=1.0)
+    display, executor = FakeDisplay(), Resumed(store, "process", [])
     claim = executor.claim(replace(work, owner="a launch that was killed"))
     beat(store, claim, step=4, lease_seconds=1.0)
-    Launch(store, [work], executor, display).run()
+    run_launch(store, [work], executor, display)
     assert display.notes == [
         "another launch holds 1 running job: if it was killed, what it held goes on here from the "
         "last checkpoint when its lease ends, in 1 s",
@@ -102,7 +99,7 @@ def test_jobs_of_a_launch_that_was_killed_are_named_and_from_where_they_go_on(
     ]
 
 
-def test_three_crashes_without_progress_are_the_end(run: Any) -> None:
+def test_three_crashes_without_progress_are_the_end(run) -> None:
     ended, store = run("process", [3, 5, 4, 5, 9], lease=600.0)
     (report,) = with_ending(ended, "failed")
     assert report.message == "it died, 3 times without getting beyond step 5"
@@ -115,10 +112,8 @@ def test_three_crashes_without_progress_are_the_end(run: Any) -> None:
 @pytest.mark.parametrize(
     ("lost", "lease", "outcome"), [("taken", 600.0, "preempted"), ("node", 1.0, "node_lost")]
 )
-def test_to_be_lost_with_the_node_never_counts(
-    run: Any, monkeypatch: pytest.MonkeyPatch, lost: Lost, lease: float, outcome: str
-) -> None:
-    """Processes end with a node that was taken away; of others nothing is known but the lease."""
+def test_a_loss_with_the_node_never_counts(run, monkeypatch, lost, lease, outcome) -> None:
+    """The processes of a node that was taken away are dead; those of a lost node may live."""
     monkeypatch.setattr("lcma.harness.launch.driver.POLL_SECONDS", 0.05)
     ended, store = run(lost, [0] * 4, lease=lease)
     assert len(with_ending(ended, "done")) == 1

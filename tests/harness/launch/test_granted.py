@@ -1,104 +1,97 @@
-"""What tasks are granted: shares of GPUs, whole ones, none; in processes here and on a real Ray."""
+"""Tasks get shares of GPUs, whole ones or none, from local workers and from a real Ray."""
 
-import dataclasses
 import os
-from pathlib import Path
+from contextlib import closing
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from lcma.harness.launch.driver import Launch
 from lcma.harness.launch.local import LocalExecutor
-from lcma.harness.work.units import Terms, Work
+from lcma.harness.work.units import Terms
 from lcma.sweeps.spec import Resources
-from tests.harness.launch.conftest import Told, told, with_ending
+from tests.harness.launch.conftest import (
+    FakeDisplay,
+    run_launch,
+    using,
+    wait_for_worker,
+    with_ending,
+)
 from tests.harness.launch.machines import Machines
 
 pytestmark = pytest.mark.integration
 
 
-def _with(work: Work, **changes: Any) -> Work:
-    return dataclasses.replace(work, **changes)
-
-
-def most_at_once(said: list[dict[str, Any]]) -> int:
-    """So many worked at the same time, on each GPU."""
+def count_at_once(workers: list[dict[str, Any]]) -> int:
+    """Return how many workers at most shared a GPU at one time."""
     return max(
-        sum(o["gpus"] == one["gpus"] and o["began"] <= one["began"] < o["ended"] for o in said)
-        for one in said
+        sum(
+            other["gpus"] == worker["gpus"] and other["began"] <= worker["began"] < other["ended"]
+            for other in workers
+        )
+        for worker in workers
     )
 
 
-def test_here_a_worker_keeps_to_a_gpu_that_the_launch_may_use(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """It is asked before it has imported what a training needs."""
+def test_a_local_worker_sees_one_gpu_of_those_that_the_launch_sees(monkeypatch) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3,5")
-    executor = LocalExecutor(1, per_gpu=1)
-    try:
+    with using(LocalExecutor(1, per_gpu=1)) as executor:
         assert executor._pools[0].submit(os.getenv, "CUDA_VISIBLE_DEVICES").result() == "3"
-    finally:
-        executor.close(kill=True)
 
 
 @pytest.mark.slow
-def test_here_a_whole_gpu_is_waited_for_and_had_alone(telling: Any, tmp_path: Path) -> None:
-    """Two GPUs of two slots each: whoever wants one whole has it to himself."""
+def test_a_local_task_that_asks_for_a_whole_gpu_shares_it_with_none(
+    described_trials, tmp_path
+) -> None:
+    """The two GPUs have two slots each."""
     shares = [0.5, 0.5, 0.5, 1.0, 0.5, 1.0]
-    store, works = telling(6, seconds=0.3)
-    works = [_with(work, gpus=share) for work, share in zip(works, shares, strict=True)]
-    executor = LocalExecutor(4, per_gpu=2)
-    try:
-        ended = Launch(store, works, executor, Told()).run()
-    finally:
-        executor.close(kill=True)
+    store, works = described_trials(6, seconds=0.3)
+    works = [replace(work, gpus=share) for work, share in zip(works, shares, strict=True)]
+    with using(LocalExecutor(4, per_gpu=2)) as executor:
+        ended = run_launch(store, works, executor)
     assert len(with_ending(ended, "done")) == 6
-    said = [told(tmp_path, seed) for seed in range(6)]
-    assert {one["gpus"] for one in said} == {"0", "1"}
-    assert most_at_once(said) <= 2
-    for whole in (said[3], said[5]):
-        beside = [one for one in said if one["gpus"] == whole["gpus"] and one is not whole]
-        assert all(
-            one["ended"] <= whole["began"] or whole["ended"] <= one["began"] for one in beside
-        )
+    workers = [wait_for_worker(tmp_path, seed) for seed in range(6)]
+    assert {worker["gpus"] for worker in workers} == {"0", "1"}
+    assert count_at_once(workers) <= 2
+    for whole in (workers[3], workers[5]):
+        for worker in workers:
+            if worker["gpus"] == whole["gpus"] and worker is not whole:
+                assert worker["ended"] <= whole["began"] or whole["ended"] <= worker["began"]
 
 
 @pytest.mark.xdist_group("ray")
-def test_on_ray_shares_are_packed_and_each_task_sees_what_it_was_granted(
-    telling: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_ray_packs_shares_and_each_task_sees_its_gpu(
+    described_trials, tmp_path, monkeypatch
 ) -> None:
-    """On nodes that claim two GPUs each, those of one as slices with names (MIG)."""
+    """Each node claims two GPUs, one of them as named slices (MIG)."""
     from lcma.harness.launch.cluster import RayExecutor
 
     monkeypatch.setenv("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "1")
-    store, works = telling(12, seconds=0.5)
+    store, works = described_trials(12, seconds=0.5)
     shares = [0.5] * 9 + [1.0, 0.0, 0.0]
-    works = [_with(work, gpus=share) for work, share in zip(works, shares, strict=True)]
-    machines, slices = Machines(), ("MIG-a", "MIG-b")
-    machines.add(cpus=6, gpus=2, memory=10**9)
-    machines.add(cpus=6, gpus=2, environment={"CUDA_VISIBLE_DEVICES": ",".join(slices)})
-    executor = RayExecutor(Resources(), machines.address)
-    display = Told()
-    try:
+    works = [replace(work, gpus=share) for work, share in zip(works, shares, strict=True)]
+    slices, display = ("MIG-a", "MIG-b"), FakeDisplay()
+    with (
+        closing(Machines()) as machines,
+        using(RayExecutor(Resources(), machines.address)) as executor,
+    ):
+        machines.add(cpus=6, gpus=2, memory=10**9)
+        machines.add(cpus=6, gpus=2, environment={"CUDA_VISIBLE_DEVICES": ",".join(slices)})
         executor.check(threads=1)
-        more = _with(works[0], terms=Terms(memory_gb=2000.0))
-        lack = executor.lack(more)
+        lack = executor.lack(replace(works[0], terms=Terms(memory_gb=2000.0)))
         assert lack is not None
         assert "a trial asks for 1 CPU, 0.5 GPU, 2000 GB of memory, and no node has that" in lack
         assert executor.lack(works[9]) is None
-        ended = Launch(store, works, executor, display).run()
-    finally:
-        executor.close(kill=True)
-        machines.close()
+        ended = run_launch(store, works, executor, display)
     assert (len(with_ending(ended, "done")), display.notes) == (12, [])
-    said = [told(tmp_path, seed) for seed in range(12)]
-    on_gpus = said[:10]
-    assert {one["gpus"] for one in on_gpus} == {"0", "1", *slices}
-    assert [one["gpus"] for one in said[10:]] == ["", ""]
-    assert {one["threads"] for one in said} == {1}
-    assert most_at_once(on_gpus) == 2
-    whole = said[9]
-    assert most_at_once([whole, *(o for o in on_gpus if o["gpus"] == whole["gpus"])]) <= 2
-    pids = {one["pid"] for one in on_gpus}
+    workers = [wait_for_worker(tmp_path, seed) for seed in range(12)]
+    on_gpus = workers[:10]
+    assert {worker["gpus"] for worker in on_gpus} == {"0", "1", *slices}
+    assert [worker["gpus"] for worker in workers[10:]] == ["", ""]
+    assert {worker["threads"] for worker in workers} == {1}
+    assert count_at_once(on_gpus) == 2
+    whole = workers[9]
+    assert count_at_once([whole, *(n for n in on_gpus if n["gpus"] == whole["gpus"])]) <= 2
+    pids = {worker["pid"] for worker in on_gpus}
     assert len(pids) == len(on_gpus), "a process would keep the GPU of its first task"
     assert store.view("attempts").devices.isna().all()

@@ -1,7 +1,5 @@
-"""How often a worker extends its leases, and what a refused heartbeat changes."""
+"""How often a worker extends its leases, and what a refused heartbeat costs."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -10,24 +8,13 @@ from lcma import db
 from lcma.harness.work.lease import BEAT_SECONDS, HeartbeatThread, Lease, draw_pause
 from lcma.harness.work.units import LEASE_SECONDS
 from tests.harness.launch.conftest import claim_elsewhere
-from tests.harness.launch.machines import until
+from tests.harness.launch.machines import wait_until
 from tests.stores import read_curve
 
 COST = db.Cost(seconds=1.0, cpu_seconds=1.0, peak_memory=2**20)
 
-FULL = "cannot open the database: too many clients already"
 
-
-@contextmanager
-def beating(store: db.Store, claim: db.Claim, seconds: float) -> Iterator[Lease]:
-    with (
-        HeartbeatThread(store, seconds) as thread,
-        Lease(thread, claim, seconds, lambda: COST, lambda: "") as lease,
-    ):
-        yield lease
-
-
-def test_workers_spread_and_have_a_few_heartbeats_within_a_lease_refused_ones_too() -> None:
+def test_a_lease_has_time_for_several_heartbeats_and_workers_spread_theirs() -> None:
     pauses = sorted(draw_pause(BEAT_SECONDS) for _ in range(2000))
     assert 3 * pauses[-1] < LEASE_SECONDS
     assert pauses[-1] - pauses[0] > 0.4 * BEAT_SECONDS
@@ -35,14 +22,15 @@ def test_workers_spread_and_have_a_few_heartbeats_within_a_lease_refused_ones_to
     assert max(draw_pause(BEAT_SECONDS, refused=True) for _ in range(500)) < LEASE_SECONDS / 10
 
 
-def test_refused_heartbeats_are_no_news_while_the_lease_holds(
-    one_trial: Any, tmp_path: Any, monkeypatch: Any, caplog: Any
+def test_a_heartbeat_delivers_what_refused_ones_carried(
+    register_trial, monkeypatch, caplog
 ) -> None:
-    """And what they would have delivered comes with the next one."""
+    """While the lease holds, nothing is logged about refusals."""
     monkeypatch.setattr("lcma.harness.work.lease.BEAT_SECONDS", 0.2)
-    store, work = one_trial(f"sqlite:///{tmp_path / 'full.db'}", lease=30.0)
+    store, work = register_trial(lease=30.0)
     claim = claim_elsewhere(store, work.job_id, lease=30.0)
-    accept, refusals = store.heartbeats, [db.Unavailable(FULL), db.Unavailable(FULL)]
+    refusals = [db.Unavailable("cannot open the database: too many clients already")] * 2
+    accept = store.heartbeats
 
     def refuse_at_first(beats: Any) -> set[str]:
         if refusals:
@@ -50,9 +38,12 @@ def test_refused_heartbeats_are_no_news_while_the_lease_holds(
         return accept(beats)
 
     monkeypatch.setattr(store, "heartbeats", refuse_at_first)
-    with beating(store, claim, 30.0) as lease:
+    with (
+        HeartbeatThread(store, 30.0) as thread,
+        Lease(thread, claim, 30.0, lambda: COST, lambda: "") as lease,
+    ):
         lease.metric("train_bits_per_dim", 10, 4.5)
-        until(lambda: bool(read_curve(store, claim.job_id, "train_bits_per_dim")))
+        wait_until(lambda: bool(read_curve(store, claim.job_id, "train_bits_per_dim")))
     assert not refusals
     assert not lease.lost
     assert "unreachable" not in caplog.text

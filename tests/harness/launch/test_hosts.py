@@ -1,8 +1,8 @@
-"""What fails on a host before a trial is claimed sets the host aside, and counts for no trial."""
+"""A failure before a trial is claimed sets the host aside and counts for no trial."""
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,19 +14,25 @@ from lcma.harness.launch.hosts import Hosts
 from lcma.harness.launch.policy import LaunchPolicy
 from lcma.harness.work.units import Report
 from lcma.sweeps.errors import UserError
-from tests.harness.launch.conftest import Inline, Told, claim_elsewhere, with_ending
+from tests.harness.launch.conftest import (
+    FakeDisplay,
+    InlineExecutor,
+    claim_elsewhere,
+    run_launch,
+    with_ending,
+)
 from tests.harness.launch.test_crashes import Fragile
 from tests.stores import read_job
 
 BAD, GOOD = "bad (10.0.0.1)", "good (10.0.0.2)"
 
 
-class TwoHosts(Inline):
-    """Tasks go to the bad host unless it is set aside, and end there in some way, so many times."""
+class TwoHosts(InlineExecutor):
+    """Tasks go to the bad host unless it is set aside. There ``fail`` ends the first ``times``."""
 
-    def __init__(self, end: Callable[[str], Finished], times: int = 1000) -> None:
+    def __init__(self, fail: Callable[[str], Finished], times: int = 1000) -> None:
         super().__init__()
-        self.end, self.times, self.failed = end, times, 0
+        self.fail, self.times, self.failed = fail, times, 0
 
     def is_closed(self) -> bool:
         return {BAD, GOOD} <= self.aside
@@ -36,24 +42,26 @@ class TwoHosts(Inline):
 
     def wait(self, seconds: float) -> list[Finished]:
         if not self.works or BAD in self.aside or self.failed == self.times:
-            return [Finished(f.job_id, f.report, host=GOOD) for f in super().wait(seconds)]
+            return [replace(finished, host=GOOD) for finished in super().wait(seconds)]
         works, self.works = self.works, []
         self.failed += 1
-        return [self.end(work.job_id) for work in works]
+        return [self.fail(work.job_id) for work in works]
 
 
-def name_aside(host: str, why: str) -> str:
-    return f"host {host} gets no more trials of this launch (a new launch tries it again): {why}"
+def note_aside(host: str, reason: str) -> str:
+    return f"host {host} gets no more trials of this launch (a new launch tries it again): {reason}"
 
 
 @pytest.fixture
-def trial(one_trial: Callable[..., Any], tmp_path: Path) -> tuple[db.Store, Any]:
-    return one_trial(f"sqlite:///{tmp_path / 'hosts.db'}", steps=10, watch=10)
+def trial(register_trial: Callable[..., Any]) -> tuple[db.Store, Any]:
+    return register_trial(steps=10, holdout_every=10)
 
 
-def run(store: db.Store, work: Any, executor: Inline, told: Told) -> dict[str, Report]:
-    policy = LaunchPolicy(store.sweeps()[0].id, hosts=Hosts(executor, told.note, {}))
-    return Launch(store, [work], executor, told, policy).run()
+def run(
+    store: db.Store, work: Any, executor: InlineExecutor, display: FakeDisplay
+) -> dict[str, Report]:
+    policy = LaunchPolicy(store.sweeps()[0].id, hosts=Hosts(executor, display.note, {}))
+    return run_launch(store, [work], executor, display, policy)
 
 
 def fail_task(job_id: str) -> Finished:
@@ -72,7 +80,7 @@ def kill_for_memory(job_id: str) -> Finished:
     return Finished(job_id, None, "OutOfMemoryError", "memory", BAD)
 
 
-WHY = {
+REASONS = {
     fail_task: "ModuleNotFoundError: No module named 'lcma'",
     report_unreachable: "no database there",
     lose_process: "its worker died (WorkerCrashedError) before it began a trial",
@@ -81,22 +89,18 @@ WHY = {
 }
 
 
-@pytest.mark.parametrize("end", WHY)
-def test_a_host_that_fails_before_the_claim_gets_no_more(
-    trial: tuple[db.Store, Any], end: Callable[[str], Finished]
-) -> None:
+@pytest.mark.parametrize("fail", REASONS)
+def test_a_host_that_fails_before_the_claim_gets_no_more_trials(trial, fail) -> None:
     store, work = trial
-    executor, told = TwoHosts(end), Told()
-    ended = run(store, work, executor, told)
+    executor, display = TwoHosts(fail), FakeDisplay()
+    ended = run(store, work, executor, display)
     assert len(with_ending(ended, "done")) == 1
     assert executor.failed == 1
-    assert told.notes == [name_aside(BAD, WHY[end])]
+    assert display.notes == [note_aside(BAD, REASONS[fail])]
     assert list(store.view("attempts").outcome) == ["done"]
 
 
-def test_a_launch_without_a_host_ends_in_a_line_and_loses_no_trial(
-    trial: tuple[db.Store, Any],
-) -> None:
+def test_a_launch_whose_hosts_all_fail_ends_and_loses_no_trial(trial) -> None:
     store, work = trial
 
     class OneAfterTheOther(TwoHosts):
@@ -105,21 +109,19 @@ def test_a_launch_without_a_host_ends_in_a_line_and_loses_no_trial(
             host = GOOD if BAD in self.aside else BAD
             return [replace(fail_task(work.job_id), host=host) for work in works]
 
-    told = Told()
-    with pytest.raises(UserError) as raised:
-        run(store, work, OneAfterTheOther(fail_task), told)
-    assert str(raised.value).startswith(
-        f"no host is left, 2 hosts set aside, the last {GOOD}: {WHY[fail_task]}; what is not done"
-    )
-    assert told.notes == [name_aside(BAD, WHY[fail_task]), name_aside(GOOD, WHY[fail_task])]
+    display, reason = FakeDisplay(), REASONS[fail_task]
+    message = f"no host is left, 2 hosts set aside, the last {GOOD}: {reason}; what is not done"
+    with pytest.raises(UserError, match=re.escape(message)):
+        run(store, work, OneAfterTheOther(fail_task), display)
+    assert display.notes == [note_aside(BAD, reason), note_aside(GOOD, reason)]
     assert read_job(store, work.job_id).state == "pending"
     assert len(store.view("attempts")) == 0
-    ended = run(store, work, TwoHosts(fail_task), Told())  # a new launch tries them again
+    ended = run(store, work, TwoHosts(fail_task), FakeDisplay())  # a new launch tries them again
     assert len(with_ending(ended, "done")) == 1
 
 
-def test_a_worker_that_dies_before_the_claim_where_nobody_knows_never_counts(
-    trial: tuple[db.Store, Any], monkeypatch: pytest.MonkeyPatch
+def test_a_worker_that_dies_on_an_unknown_host_before_the_claim_never_counts(
+    trial, monkeypatch
 ) -> None:
     monkeypatch.setattr("lcma.harness.launch.driver.LOST_SECONDS", 0.01)
     store, work = trial
@@ -127,21 +129,19 @@ def test_a_worker_that_dies_before_the_claim_where_nobody_knows_never_counts(
     def lose(job_id: str) -> Finished:
         return Finished(job_id, None, "WorkerCrashedError", "process")
 
-    told = Told()
-    ended = run(store, work, TwoHosts(lose, times=5), told)
+    display = FakeDisplay()
+    ended = run(store, work, TwoHosts(lose, times=5), display)
     assert len(with_ending(ended, "done")) == 1
-    assert len(told.notes) == 5
-    assert told.notes[0].endswith("on a host that is not known; it is run again")
+    assert len(display.notes) == 5
+    assert display.notes[0].endswith("on a host that is not known; it is run again")
 
 
-def test_a_host_that_fails_before_the_claim_costs_no_trial_that_was_lost_with_another_node(
-    trial: tuple[db.Store, Any], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Until it is claimed again, its row has the claim of this launch that was lost."""
+def test_a_bad_host_costs_nothing_to_a_trial_that_another_node_lost(trial, monkeypatch) -> None:
+    """Until the trial is claimed again, its row has the lost claim of this launch."""
     monkeypatch.setattr("lcma.harness.launch.driver.POLL_SECONDS", 0.05)
     store, work = trial
 
-    class LosesFirst(TwoHosts):
+    class LosingFirst(TwoHosts):
         lost = False
 
         def wait(self, seconds: float) -> list[Finished]:
@@ -152,17 +152,17 @@ def test_a_host_that_fails_before_the_claim_costs_no_trial_that_was_lost_with_an
             claim_elsewhere(store, work.job_id, work.owner, 0.1)
             return [Finished(work.job_id, None, "gone (10.0.0.3)", "node")]
 
-    executor, told = LosesFirst(fail_task), Told()
-    ended = run(store, work, executor, told)
+    executor, display = LosingFirst(fail_task), FakeDisplay()
+    ended = run(store, work, executor, display)
     assert len(with_ending(ended, "done")) == 1
     assert executor.failed == 1
     assert store.view("attempts").outcome.tolist() == ["node_lost", "done"]
-    assert name_aside(BAD, WHY[fail_task]) in told.notes
+    assert note_aside(BAD, REASONS[fail_task]) in display.notes
 
 
-def test_a_row_of_failures_ends_with_a_step() -> None:
+def test_a_step_on_a_host_ends_its_row_of_failures() -> None:
     executor = TwoHosts(fail_task)
-    hosts = Hosts(executor, Told().note, {})
+    hosts = Hosts(executor, FakeDisplay().note, {})
     hosts.note_steps(GOOD, "recipe")
     assert all(hosts.excuse(BAD, job, "recipe", "why") for job in ("a", "b"))
     hosts.note_steps(BAD, "recipe")
@@ -170,26 +170,26 @@ def test_a_row_of_failures_ends_with_a_step() -> None:
     assert executor.aside == set()
 
 
-def test_what_fails_after_the_claim_counts_as_it_did(trial: tuple[db.Store, Any]) -> None:
-    """Also where the dead worker's claim is given back before the launch looks."""
+def test_a_failure_after_the_claim_counts_for_the_trial(trial) -> None:
+    """It counts too when the dead worker's claim is given back before the launch looks."""
     store, work = trial
 
     class OnHost(Fragile):
         def wait(self, seconds: float) -> Sequence[Finished]:  # type: ignore[override]
-            found = super().wait(seconds)
+            ended = super().wait(seconds)
             store.release("a launch")
-            return [Finished(f.job_id, f.report, f.crash, f.lost, BAD) for f in found]
+            return [replace(finished, host=BAD) for finished in ended]
 
-    told = Told()
-    ended = run(store, work, OnHost(store, "process", [0, 0, 0]), told)
+    display = FakeDisplay()
+    ended = run(store, work, OnHost(store, "process", [0, 0, 0]), display)
     (report,) = with_ending(ended, "failed")
     assert report.message == "it died, 3 times without getting beyond step 0"
-    assert not any("gets no more trials" in note for note in told.notes)
+    assert not any("gets no more trials" in note for note in display.notes)
 
 
-def test_a_launch_ends_whose_trial_is_forgotten(trial: tuple[db.Store, Any]) -> None:
+def test_a_launch_ends_if_its_trial_is_forgotten(trial) -> None:
     store, work = trial
     sweep = store.sweeps()[0].id
-    launch = Launch(store, [work], Inline(), Told(), LaunchPolicy(sweep))
+    launch = Launch(store, [work], InlineExecutor(), FakeDisplay(), LaunchPolicy(sweep))
     store.forget([sweep])
     assert len(with_ending(launch.run(), "cancelled")) == 1

@@ -1,4 +1,4 @@
-"""Limits of a launch: it ends in good order, and what it has done is gone on with."""
+"""A launch ends in good order at its limit, and the next one goes on from its checkpoints."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -10,7 +10,6 @@ import pytest
 
 from lcma import db
 from lcma.harness.launch import driver
-from lcma.harness.launch.driver import Launch
 from lcma.harness.launch.executor import Executor, Finished
 from lcma.harness.launch.policy import LaunchPolicy, LimitReachedError, Limits
 from lcma.harness.place import Place
@@ -20,7 +19,7 @@ from lcma.harness.work.units import Report, Work
 from lcma.harness.work.worker import run_works
 from tests.faults.contents import compare_rows, read_rows
 from tests.harness.conftest import merged
-from tests.harness.launch.conftest import Told, register
+from tests.harness.launch.conftest import FakeDisplay, register, run_launch, using
 from tests.stores import list_running
 
 SECONDS = 0.2
@@ -28,7 +27,7 @@ SECONDS = 0.2
 
 
 class OneThread(Executor):
-    """Tasks in a thread of this process, one after the other, which begin at once."""
+    """An executor that starts each task at once, in one thread of this process."""
 
     def __init__(self) -> None:
         self._pool = ThreadPoolExecutor(1)
@@ -47,7 +46,8 @@ class OneThread(Executor):
         done, _ = wait(self._running, seconds, FIRST_COMPLETED)
         for future in done:
             del self._running[future]
-        return [Finished(one.job_id, one) for future in done for one in future.result()]
+        reports = [report for future in done for report in future.result()]
+        return [Finished(report.job_id, report) for report in reports]
 
     def close(self, *, kill: bool) -> None:
         self._pool.shutdown(cancel_futures=True)
@@ -55,7 +55,7 @@ class OneThread(Executor):
 
 @pytest.fixture
 def sleepy_steps(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let a step take a hundredth of a second, and look at limits often."""
+    """Let a step take a hundredth of a second, and check limits often."""
     for owner, name in ((trainer.Trainer, "make_step"), (Stack, "step")):
         step = getattr(owner, name)
 
@@ -65,27 +65,20 @@ def sleepy_steps(monkeypatch: pytest.MonkeyPatch) -> None:
 
         monkeypatch.setattr(owner, name, slow)
     monkeypatch.setattr(driver, "LIMIT_SECONDS", 0.05)
-    monkeypatch.setattr("lcma.harness.launch.driver.POLL_SECONDS", 0.05)
+    monkeypatch.setattr(driver, "POLL_SECONDS", 0.05)
 
 
 def launch(
-    place: Place,
-    change: dict[str, Any],
-    limit: Limits,
-    owner: str,
-    display: Any = None,
+    place: Place, change: dict[str, Any], limit: Limits, owner: str, display: Any = None
 ) -> db.Store:
     """Launch a small sweep of trainings with 40 steps; return its store."""
     base = {"matrix": {"factorization": "rows"}, "recipe": {"training": {"steps": 40}}}
     store, works = register(place, merged(base, change), owner)
     (sweep,) = store.sweeps()
-    record = LaunchPolicy(sweep.id, store.begin_launch(owner, sweep.id), None, limit)
-    works = [replace(n, lease_seconds=0.4) for n in works]
-    executor = OneThread()
-    try:
-        Launch(store, works, executor, display or Told(), record).run()
-    finally:
-        executor.close(kill=True)
+    policy = LaunchPolicy(sweep.id, store.begin_launch(owner, sweep.id), None, limit)
+    works = [replace(work, lease_seconds=0.4) for work in works]
+    with using(OneThread()) as executor:
+        run_launch(store, works, executor, display, policy)
     return store
 
 
@@ -99,9 +92,9 @@ def launch(
     ],
 )
 def test_a_launch_ends_at_its_limit_and_the_next_goes_on_to_the_same_bits(
-    place: Place, tmp_path: Any, limit: str, stacked: bool
+    place, tmp_path, limit, stacked
 ) -> None:
-    """Nothing is trained twice: the last checkpoint is written at the end."""
+    """No step is trained twice, since the launch writes checkpoints as it ends."""
     change = {"recipe": {"optimization": {"stacked": stacked}}, "seeds": 1 + stacked}
     with pytest.raises(LimitReachedError) as ended:
         launch(place, change, Limits(**{limit: SECONDS / 3600}), "first")
@@ -118,18 +111,18 @@ def test_a_launch_ends_at_its_limit_and_the_next_goes_on_to_the_same_bits(
     if limit == "sweep_device_hours":
         with pytest.raises(LimitReachedError, match="max_device_hours"):
             launch(place, change, Limits(sweep_device_hours=SECONDS / 3600), "second")
-        assert len(store.view("attempts")) == len(before), "the launches share it"
+        assert len(store.view("attempts")) == len(before), "the launches share the limit"
     launch(place, change, Limits(**{limit: 1.0}), "third")
     after = store.view("attempts")
     assert sorted(after[after.owner == "third"].first_step) == sorted(before.last_step)
-    other = replace(place, db=f"sqlite:///{tmp_path / 'other.db'}", runs=tmp_path / "other")
-    undisturbed = launch(other, change, Limits(), "undisturbed")
+    elsewhere = replace(place, db=f"sqlite:///{tmp_path / 'other.db'}", runs=tmp_path / "other")
+    undisturbed = launch(elsewhere, change, Limits(), "undisturbed")
     assert compare_rows(read_rows(undisturbed), read_rows(store)) == []
 
 
 @pytest.mark.usefixtures("sleepy_steps")
 @pytest.mark.parametrize("limit", ["device_hours", "hours"])
-def test_tasks_that_wait_for_a_slot_do_not_start_after_the_limit(place: Place, limit: str) -> None:
+def test_waiting_tasks_do_not_start_after_the_limit(place, limit) -> None:
     with pytest.raises(LimitReachedError) as ended:
         launch(place, {"seeds": 3}, Limits(**{limit: SECONDS / 3600}), "first")
     store = db.connect(place.db)
@@ -138,8 +131,8 @@ def test_tasks_that_wait_for_a_slot_do_not_start_after_the_limit(place: Place, l
     assert list_running(store) == []
 
 
-class Stopper(Told):
-    """A display that stops the first trial which has made a step, as a person would."""
+class Stopper(FakeDisplay):
+    """A display that stops the first trial which has made a step."""
 
     def __init__(self, store: db.Store) -> None:
         super().__init__()
@@ -154,16 +147,16 @@ class Stopper(Told):
 
 @pytest.mark.integration
 @pytest.mark.usefixtures("sleepy_steps")
-def test_a_trial_that_is_stopped_is_left_to_the_next_launch(place: Place) -> None:
-    """It keeps its checkpoint, and the launch goes on with the others."""
+def test_the_next_launch_goes_on_with_a_stopped_trial(place) -> None:
+    """The first launch goes on with the other trials."""
     display = Stopper(db.connect(place.db))
     store = launch(place, {"seeds": 2}, Limits(), "first", display=display)
-    assert sorted(one.ending for one in display.ended.values()) == ["cancelled", "done"]
-    (stopped,) = (one for one in store.attempts([display.stopped]))
+    assert sorted(report.ending for report in display.ended.values()) == ["cancelled", "done"]
+    (stopped,) = store.attempts([display.stopped])
     assert (stopped.outcome, stopped.message) == ("cancelled", "stopped by ann@here")
     assert 0 < stopped.last_step < 40
     assert stopped.mean_memory > 0
     assert stopped.peak_memory >= stopped.mean_memory
     launch(place, {"seeds": 2}, Limits(), "second")
-    _, again = store.attempts([display.stopped])
-    assert (again.outcome, again.first_step) == ("done", stopped.last_step)
+    _, resumed = store.attempts([display.stopped])
+    assert (resumed.outcome, resumed.first_step) == ("done", stopped.last_step)

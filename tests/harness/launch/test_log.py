@@ -1,4 +1,4 @@
-"""What an attempt says while it runs is kept with it, whatever becomes of it."""
+"""The log of an attempt is kept with it, however it ends."""
 
 import logging
 import re
@@ -9,15 +9,16 @@ import pytest
 from lcma.harness.work import log
 from lcma.harness.work.log import MAX_LENGTH, Log, logger
 from lcma.harness.work.worker import run_work
+from tests.harness.launch.conftest import complete, select
 
 
 def test_an_attempt_tells_where_it_went_on_and_how_it_ended(registered) -> None:
     store, works = registered()
     for work in works[:2]:
         run_work(work)
-    text, other = store.view("attempts").log
-    assert works[0].title not in other, "it has one of its own"
-    lines = text.splitlines()
+    first, second = store.view("attempts").log
+    assert works[0].title not in second
+    lines = first.splitlines()
     assert [line.split(" INFO lcma: ")[1] for line in (lines[0], lines[1], lines[-1])] == [
         f"attempt 1 at {works[0].title}",
         "trains from step 0 to 10 on cpu",
@@ -27,22 +28,20 @@ def test_an_attempt_tells_where_it_went_on_and_how_it_ended(registered) -> None:
     assert lines[0].split()[0].endswith("Z")
 
 
-def test_maps_and_evaluations_tell_how_many_images_are_done(
-    registered, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_maps_and_evaluations_tell_how_many_images_are_done(registered, monkeypatch) -> None:
     monkeypatch.setattr(log, "SHARE_SECONDS", 0.0)
     store, works = registered()
-    for work in works:
-        run_work(work)
-    for kind, what in (("pretraining", "making its map"), ("trial", "evaluating")):
-        of_kind = zip(works, store.view("attempts").log, strict=True)
-        lines = next(text for work, text in of_kind if work.job.kind == kind)
-        found = re.findall(rf"INFO lcma: {what}, (\d+) of (\d+) images$", lines, re.MULTILINE)
-        assert len(found) > 1
-        assert found[-1][0] == found[-1][1], "all are counted"
+    complete(*works)
+    logs = store.view("attempts").set_index("job_id").log
+    for kind, activity in (("pretraining", "making its map"), ("trial", "evaluating")):
+        log_text = logs[select(works, kind)[0].job_id]
+        line = rf"INFO lcma: {activity}, (\d+) of (\d+) images$"
+        counts = re.findall(line, log_text, re.MULTILINE)
+        assert len(counts) > 1
+        assert counts[-1][0] == counts[-1][1], "all are counted"
 
 
-def test_warnings_of_libraries_and_the_traceback_of_a_crash_are_in_the_log(
+def test_the_log_has_warnings_of_libraries_and_the_traceback_of_a_crash(
     registered, at_step
 ) -> None:
     store, works = registered()
@@ -65,11 +64,11 @@ def test_warnings_of_libraries_and_the_traceback_of_a_crash_are_in_the_log(
     assert "Traceback" in text
 
 
-@pytest.mark.parametrize("longer", [-1, 0, 1, MAX_LENGTH])
-def test_of_a_line_longer_than_the_log_the_end_is_kept(longer: int) -> None:
+@pytest.mark.parametrize("excess", [-1, 0, 1, MAX_LENGTH])
+def test_the_log_keeps_the_end_of_a_line_that_is_too_long(excess) -> None:
     with Log() as log:
         logger.warning("first")
-        logger.error("x" * (MAX_LENGTH + longer) + " and its end")
+        logger.error("x" * (MAX_LENGTH + excess) + " and its end")
         assert log.text.endswith("xxx and its end")
         logger.info("the last")
     assert log.text.startswith("... earlier lines were cut off\nxxx")
@@ -78,10 +77,10 @@ def test_of_a_line_longer_than_the_log_the_end_is_kept(longer: int) -> None:
     assert len(log.text) <= MAX_LENGTH + 40
 
 
-def test_of_a_long_log_the_last_lines_are_kept() -> None:
+def test_a_long_log_keeps_its_last_lines() -> None:
     with Log() as log:
         for number in range(5000):
-            logger.info("line %d of many that are all alike but for their number", number)
+            logger.info("line %d of many that are all alike except for their number", number)
         logger.info("x" * (2 * MAX_LENGTH))
         logger.info("the end")
     assert len(log.text) <= MAX_LENGTH + 40

@@ -1,4 +1,4 @@
-"""A measure of a plug-in, in one file: taken, and ranked on board and site."""
+"""A measure of a plug-in in one file: taken, ranked, verified, and taken of kept weights."""
 
 import errno
 import json
@@ -6,23 +6,24 @@ import shlex
 import socket
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from lcma import db
-from lcma.db import locate
 from lcma.harness.cli import main as cli
 from lcma.harness.version import read_code_version
 from lcma.sweeps import plugins
 from lcma.sweeps.errors import UserError
+from lcma.sweeps.tuning import Tune
 from tests.db.inspecting import execute
 from tests.harness.conftest import SMALL, merged
-from tests.harness.launch.conftest import typed
+from tests.harness.launch.conftest import run_cli
 
 SHORT = merged(SMALL, {"recipe": {"training": {"steps": 10}}})
 ROOT = Path(__file__).parents[3]
 
-PAGE = (ROOT / "docs" / "measures.md").read_text(encoding="utf-8")
+PAGE = (ROOT / "docs" / "measures.md").read_text()
 BRIGHT = PAGE.split("```python\n")[1].split("```")[0]
 FAILING = {
     "broken": ("raise ValueError('no such thing')", "ValueError: no such thing (/"),
@@ -38,7 +39,7 @@ FAILING = {
     "unsure": ("return 1.0, float('inf')", " is inf: a measure must be finite, at most 1e+150"),
     "huge": ("return 10.0 ** 200", " is 1e+200: a measure must be finite, at most 1e+150"),
 }
-"""Measures by what they do, and why they are not taken."""
+"""The body of each measure, and the reason why it is not taken."""
 
 MEASURE = """
 @lcma.measure("{0}", unit="levels", direction="lower", meaning="nothing")
@@ -63,47 +64,61 @@ def _unloaded():
     plugins.unload()
 
 
+class Site:
+    """A launched database, its runs and the data, and commands about them."""
+
+    def __init__(self, launched: Path, database: Path, data: Path, capsys: Any) -> None:
+        self.launched, self.database, self.capsys = launched, database, capsys
+        self.data = f"--data={data}"
+        self.places = (f"--runs={launched / 'runs'}", self.data)
+
+    @property
+    def store(self) -> db.Store:
+        return db.connect(str(self.database), create=False)
+
+    def run(self, *arguments: object) -> tuple[int, str, str]:
+        return run_cli(self.capsys, *arguments, f"--db={self.database}")
+
+
 @pytest.fixture(scope="module")
 def launched(tmp_path_factory: pytest.TempPathFactory, few_photos_root: Path) -> Path:
-    """A folder in which a sweep with three measures, one of which fails, was launched."""
+    """A folder in which a sweep with measures was launched; those of `FAILING` fail."""
     folder = tmp_path_factory.mktemp("measured")
     sources = {"lower": BRIGHT, "higher": HIGHER.replace("brightness", "shine"), "broken": BROKEN}
     for name, source in sources.items():
-        (folder / f"{name}.py").write_text(source, encoding="utf-8")
+        (folder / f"{name}.py").write_text(source)
     matrix = SMALL["matrix"] | {"factorization": ["conventional", "random"]}
-    spec = SHORT | {"plugins": [f"{n}.py" for n in sources], "seeds": 2, "matrix": matrix}
-    (folder / "sweep.yaml").write_text(json.dumps(spec), encoding="utf-8")
-    where = [f"--{n}={folder / f}" for n, f in (("db", "lcma.db"), ("runs", "runs"))]
-    path = str(folder / "sweep.yaml")
-    command = ["launch", path, "--local", "--no-pictures", *where, f"--data={few_photos_root}"]
+    spec = SHORT | {"plugins": [f"{name}.py" for name in sources], "seeds": 2, "matrix": matrix}
+    (folder / "sweep.yaml").write_text(json.dumps(spec))
+    command = ["launch", str(folder / "sweep.yaml"), "--local", "--no-pictures"]
+    command += [f"--db={folder / 'lcma.db'}", f"--runs={folder / 'runs'}"]
     with pytest.raises(SystemExit) as ended:
-        cli.main(command)
+        cli.main([*command, f"--data={few_photos_root}"])
     assert not ended.value.code
     plugins.unload()
     return folder
 
 
-def copy_database(launched: Path, copy: Path) -> str:
-    """With what is in its log still, for as long as a connection is open."""
-    locate(str(launched / "lcma.db")).backup(copy)
-    return str(copy)
+@pytest.fixture
+def site(launched: Path, few_photos_root: Path, in_tmp: Path, capsys: Any) -> Site:
+    """The launched database, for commands in an empty folder."""
+    return Site(launched, launched / "lcma.db", few_photos_root, capsys)
 
 
 @pytest.fixture
-def where(launched: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    """The database that was launched, for commands in an empty folder."""
-    monkeypatch.chdir(tmp_path)
-    return f"--db={launched / 'lcma.db'}"
+def copied_site(site: Site, few_photos_root: Path, in_tmp: Path, capsys: Any) -> Site:
+    """The same with a copy of the database, in the current folder."""
+    db.locate(str(site.database)).backup(in_tmp / "lcma.db")
+    return Site(site.launched, in_tmp / "lcma.db", few_photos_root, capsys)
 
 
 @pytest.mark.parametrize(("name", "direction"), [("brightness", "lower"), ("shine", "higher")])
-def test_a_measure_in_one_file_is_taken_and_ranked(where, capsys, name, direction) -> None:
-    store = db.connect(where.removeprefix("--db="), create=False)
-    rows = store.view("measures", measure=[name, f"holdout_{name}"])
+def test_a_measure_in_one_file_is_taken_and_ranked(site, name, direction) -> None:
+    rows = site.store.view("measures", measure=[name, f"holdout_{name}"])
     assert len(rows) == 2 * 4
     assert set(rows["unit"]) == {"levels"}
     assert (rows["standard_error"] > 0).all()
-    code, out, _ = typed(capsys, "board", "--by", name, "--json", where)
+    code, out, _ = site.run("board", "--by", name, "--json")
     (group,) = json.loads(out)["groups"]
     assert (code, group["measure"], group["direction"]) == (0, name, direction)
     assert group["bars"] == []
@@ -111,83 +126,78 @@ def test_a_measure_in_one_file_is_taken_and_ranked(where, capsys, name, directio
     assert means == sorted(means, reverse=direction == "higher")
     of_test = rows[rows.measure == name]
     for row in group["rows"]:
-        own = of_test[of_test.factorization == row["factorization"]].sort_values("seed")
-        assert row["values"] == list(own.value)
-    code, out, _ = typed(capsys, "board", "--by", name, where)
+        trials = of_test[of_test.factorization == row["factorization"]].sort_values("seed")
+        assert row["values"] == list(trials.value)
+    code, out, _ = site.run("board", "--by", name)
     assert code == 0
     assert name in out
     assert "bits/dim" not in out
 
 
-def test_a_measure_that_fails_costs_no_training(where, capsys) -> None:
-    store = db.connect(where.removeprefix("--db="), create=False)
+def test_a_measure_that_fails_costs_no_training(site) -> None:
+    store = site.store
     assert len(store.view("results")) == 4
     assert store.view("measures", measure=list(FAILING)).empty
     messages = set(store.view("attempts")["message"])
-    for name, (_, why) in FAILING.items():
-        text = f"the measure {name} was not taken: "
-        assert any(text in message and why in message for message in messages)
-    code, out, _ = typed(capsys, "why", store.view("results").trial_id[0], where)
+    code, out, _ = site.run("why", store.view("results").trial_id[0])
     assert code == 0
-    for name, (_, why) in FAILING.items():
-        assert f"\n  the measure {name} was not taken: " in out
-        assert why in out
+    for name, (_, reason) in FAILING.items():
+        line = f"the measure {name} was not taken: "
+        assert any(line in message and reason in message for message in messages)
+        assert f"\n  {line}" in out
+        assert reason in out
 
 
-def test_a_launch_is_stored_with_what_was_typed(where) -> None:
-    store = db.connect(where.removeprefix("--db="), create=False)
-    (row,) = store.sql("SELECT * FROM launches").to_dict("records")
+def test_a_launch_is_stored_with_its_command(site) -> None:
+    (row,) = site.store.sql("SELECT * FROM launches").to_dict("records")
     assert row["arguments"].startswith("lcma launch ")
     assert "sweep.yaml --local --no-pictures --runs " in row["arguments"]
     assert " --data " in row["arguments"]
     assert "--db" not in row["arguments"]
     assert (row["code_version"], row["host"]) == (read_code_version()[0], socket.gethostname())
-    assert set(store.view("attempts")["owner"]) == {row["owner"]}
+    assert set(site.store.view("attempts")["owner"]) == {row["owner"]}
 
 
 @pytest.mark.parametrize("name", ["bits_per_dim", "holdout_bits_per_dim", "Not A Name"])
-def test_a_name_that_is_taken_or_none_is_refused(tmp_path: Path, name: str) -> None:
+def test_a_measure_with_a_taken_or_malformed_name_is_refused(tmp_path, name) -> None:
     path = tmp_path / "plugin.py"
-    path.write_text(BROKEN.replace('"broken"', repr(name)), encoding="utf-8")
+    path.write_text(BROKEN.replace('"broken"', repr(name)))
     with pytest.raises(UserError, match=r"choose another name|use lower case letters"):
         plugins.load_file(path)
 
 
-def test_settings_of_a_study_by_a_measure(tmp_path: Path) -> None:
-    from lcma.sweeps.tuning import Tune
+def test_a_study_optimizes_a_measure_on_the_holdout_part(tmp_path) -> None:
+    def make_tune(measure: str) -> Tune:
+        return Tune.model_validate({"budget": {"low": 0, "high": 10}, "measure": measure})
 
-    path = tmp_path / "plugin.py"
-    path.write_text(HIGHER, encoding="utf-8")
-    plugins.load_file(path)
-    tune = Tune.model_validate({"budget": {"low": 0, "high": 10}, "measure": "brightness"})
+    (tmp_path / "plugin.py").write_text(HIGHER)
+    plugins.load_file(tmp_path / "plugin.py")
+    tune = make_tune("brightness")
     assert (tune.tuned_measure, tune.direction) == ("holdout_brightness", "maximize")
-    by_samples = Tune.model_validate({"budget": {"low": 0, "high": 10}, "measure": "swd"})
-    assert (by_samples.tuned_measure, by_samples.direction) == ("holdout_swd", "minimize")
-    already = "already optimizes holdout_brightness: give brightness"
-    for change, said in (
-        ({"measure": "colour"}, "no measure 'colour'"),
-        ({"measure": "kid"}, "kid is not taken at the end of a training: tune by swd"),
-        ({"measure": "swd_null"}, "no values of swd_null are better"),
-        ({"measure": "holdout_brightness"}, already),
+    tune = make_tune("swd")
+    assert (tune.tuned_measure, tune.direction) == ("holdout_swd", "minimize")
+    for measure, message in (
+        ("colour", "no measure 'colour'"),
+        ("kid", "kid is not taken at the end of a training: tune by swd"),
+        ("swd_null", "no values of swd_null are better"),
+        ("holdout_brightness", "already optimizes holdout_brightness: give brightness"),
     ):
-        with pytest.raises(ValueError, match=said):
-            Tune.model_validate({"budget": {"low": 0, "high": 10}, **change})
+        with pytest.raises(ValueError, match=message):
+            make_tune(measure)
 
 
 @pytest.mark.integration
-def test_a_verification_takes_it_again(launched: Path, where, capsys, few_photos_root) -> None:
-    store = db.connect(where.removeprefix("--db="), create=False)
-    trial = store.view("results").trial_id[0]
-    asked = ("reproduce", trial, f"--data={few_photos_root}")
-    code, out, err = typed(capsys, *asked, where, "--json")
+def test_a_verification_takes_the_measure_again(copied_site) -> None:
+    site = copied_site
+    command = ("reproduce", site.store.view("results").trial_id[0], site.data)
+    code, out, err = site.run(*command, "--json")
     assert (code, err) == (0, "")
     assert "brightness" in json.loads(out)["uncompared"]
-    plugins.load_file(launched / "lower.py")
-    copy_database(launched, Path("changed.db"))
+    plugins.load_file(site.launched / "lower.py")
     change = "UPDATE measurements SET value = value + 3 WHERE name = 'brightness'"
-    execute("sqlite:///changed.db", change)
-    code, out, err = typed(capsys, *asked, "--db=changed.db")
-    assert (code, err) == (1, ""), "equal bits are due here, in whatever unit"
+    execute(f"sqlite:///{site.database}", change)
+    code, out, err = site.run(*command)
+    assert (code, err) == (1, ""), "equal bits are due here, in any unit"
     lines = {" ".join(line.split()[::4]) for line in out.splitlines()}
     assert {"holdout_brightness equal", "brightness -3"} <= lines
     (line,) = (line for line in out.splitlines() if line.startswith("not compared"))
@@ -198,54 +208,49 @@ def test_a_verification_takes_it_again(launched: Path, where, capsys, few_photos
 
 
 @pytest.fixture
-def later(launched: Path, tmp_path: Path) -> tuple[str, Path]:
-    """A copy of the database, and a sweep of another measure, with two trials that are there."""
-    url = copy_database(launched, tmp_path / "lcma.db")
-    (tmp_path / "later.py").write_text(BRIGHT.replace("brightness", "later"), encoding="utf-8")
+def spec_path(in_tmp: Path) -> Path:
+    """A sweep with the new measure `later`; two of its three trials have run without it."""
+    (in_tmp / "later.py").write_text(BRIGHT.replace("brightness", "later"))
     rules = ["conventional", "random", "checkerboard-odd"]
     matrix = SMALL["matrix"] | {"factorization": rules}
     spec = SHORT | {"name": "later", "plugins": "later.py", "seeds": 1, "matrix": matrix}
-    (tmp_path / "later.yaml").write_text(json.dumps(spec), encoding="utf-8")
-    return url, tmp_path / "later.yaml"
+    (in_tmp / "later.yaml").write_text(json.dumps(spec))
+    return in_tmp / "later.yaml"
 
 
 @pytest.mark.integration
-def test_trials_from_before_a_measure_have_it_from_their_weights(
-    launched: Path, later: tuple[str, Path], few_photos_root: Path, capsys
-) -> None:
-    """By the command that plan and launch print, with the numbers that their training takes."""
-    (url, path), places = later, (f"--runs={launched / 'runs'}", f"--data={few_photos_root}")
-    launch = ["launch", path, "--local", "--no-pictures"]
-    found = []
-    for command in (["plan", path, *places[1:]], [*launch, *places]):
-        code, out, err = typed(capsys, *command, f"--db={url}")
+def test_the_printed_command_takes_a_new_measure_of_kept_weights(copied_site, spec_path) -> None:
+    """The values equal those that a training takes."""
+    site, commands = copied_site, []
+    launch = ["launch", spec_path, "--local", "--no-pictures", *site.places]
+    for command in (["plan", spec_path, site.data], launch):
+        code, out, err = site.run(*command)
         assert code == 0, err
         assert "2 trials from before lack later. Take it of the weights that were kept with" in out
         assert "lcma rerun" not in out
         (line,) = [line for line in out.splitlines() if "lcma measure" in line]
         words = shlex.split(line)
-        found.append(words[words.index("measure") : words.index("--db")])
-    assert found[0] == found[1]
-    code, out, err = typed(capsys, *found[0], f"--db={url}", *places)
+        commands.append(words[words.index("measure") : words.index("--db")])
+    assert commands[0] == commands[1]
+    code, out, err = site.run(*commands[0], *site.places)
     assert (code, err) == (0, "")
-    assert len(out.splitlines()) == 5  # all of the recipe
+    assert len(out.splitlines()) == 5  # all trials of the recipe
     assert out.count("(stored already)") == 1  # of the launch
-    rows = db.connect(url).view("measures", measure=["later", "holdout_later"])
-    before = db.connect(url).view("measures", measure=["brightness", "holdout_brightness"])
+    rows = site.store.view("measures", measure=["later", "holdout_later"])
+    before = site.store.view("measures", measure=["brightness", "holdout_brightness"])
     assert len(rows) == 2 * 5
     assert len(before) == 2 * 4
     columns = ["value", "standard_error", "images"]
-    own = rows.assign(name=rows.measure.str.replace("later", "brightness"))
-    own = own.set_index(["trial_id", "name"])[columns]
-    assert own.loc[list(zip(before.trial_id, before.measure, strict=True))].to_numpy().tolist() == (
-        before[columns].to_numpy().tolist()
-    )
-    code, out, _ = typed(capsys, "plan", path, f"--db={url}", *places[1:])
+    rows = rows.assign(name=rows.measure.str.replace("later", "brightness"))
+    rows = rows.set_index(["trial_id", "name"])[columns]
+    keys = list(zip(before.trial_id, before.measure, strict=True))
+    assert rows.loc[keys].to_numpy().tolist() == before[columns].to_numpy().tolist()
+    code, out, _ = site.run("plan", spec_path, site.data)
     assert (code, "from before" in out) == (0, False)
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "message"),
     [
         (["broken"], ": ValueError: no such thing (/"),
         (["gone"], "the measure gone cannot be taken of trial "),
@@ -253,90 +258,77 @@ def test_trials_from_before_a_measure_have_it_from_their_weights(
         (["brokn"], "'brokn' is not measured of kept weights: did you mean 'broken'"),
     ],
 )
-def test_what_cannot_be_taken_of_weights_is_one_line(
-    launched: Path, where, capsys, few_photos_root: Path, words, said
-) -> None:
-    plugins.load_file(launched / "broken.py")
-    places = (where, f"--runs={launched / 'runs'}", f"--data={few_photos_root}")
-    before = (launched / "lcma.db").read_bytes()
-    code, out, err = typed(capsys, "measure", *words, *places)
+def test_what_cannot_be_taken_of_weights_is_one_line(site, words, message) -> None:
+    plugins.load_file(site.launched / "broken.py")
+    before = site.database.read_bytes()
+    code, out, err = site.run("measure", *words, *site.places)
     assert (code, out, len(err.splitlines())) == (2, "", 1)
-    assert said in err
-    assert (launched / "lcma.db").read_bytes() == before
+    assert message in err
+    assert site.database.read_bytes() == before
 
 
-def test_a_trial_of_which_a_measure_fails_keeps_no_other_from_it(
-    launched: Path, tmp_path: Path, few_photos_root: Path, capsys
-) -> None:
-    url = copy_database(launched, tmp_path / "lcma.db")
-    (tmp_path / "picky.py").write_text(PICKY, encoding="utf-8")
+def test_a_measure_that_fails_on_a_trial_is_taken_of_the_others(copied_site, tmp_path) -> None:
+    (tmp_path / "picky.py").write_text(PICKY)
     plugins.load_file(tmp_path / "picky.py")
-    places = (f"--db={url}", f"--runs={launched / 'runs'}", f"--data={few_photos_root}")
-    for already in (0, 2):
-        code, out, err = typed(capsys, "measure", "picky", *places)
+    for stored in (0, 2):
+        code, out, err = copied_site.run("measure", "picky", *copied_site.places)
         assert (code, len(out.splitlines()), len(err.splitlines())) == (1, 2, 1)
-        assert out.count("(stored already)") == already
+        assert out.count("(stored already)") == stored
         assert "2 of 4 trials cannot be measured, the first since the measure picky cannot" in err
         assert "KeyError: 0 (/" in err
-    assert {*db.connect(url).view("measures", measure="picky").seed} == {1}
+    assert {*copied_site.store.view("measures", measure="picky").seed} == {1}
 
 
-@pytest.mark.parametrize("called", ["lcma.harness.storage.folder.open_regular", "os.scandir"])
-def test_a_place_that_is_unreachable_is_asked_once(
-    launched: Path, where, capsys, few_photos_root: Path, monkeypatch, called: str
-) -> None:
-    runs, tried = launched / "runs", []
-    module, name = called.rsplit(".", 1)
+@pytest.mark.parametrize("function", ["lcma.harness.storage.folder.open_regular", "os.scandir"])
+def test_an_unreachable_place_is_tried_once(site, monkeypatch, function) -> None:
+    runs, tried_paths = site.launched / "runs", []
+    module, name = function.rsplit(".", 1)
     real = getattr(sys.modules[module], name)
 
-    def unreachable(path: Path) -> object:
+    def fail(path: Path) -> object:
         if not Path(path).is_relative_to(runs):
             return real(path)
-        tried.append(path)
+        tried_paths.append(path)
         raise OSError(errno.ETIMEDOUT, "Connection timed out")
 
-    monkeypatch.setattr(called, unreachable)
-    places = (where, f"--runs={runs}", f"--data={few_photos_root}")
-    code, out, err = typed(capsys, "measure", "swd", "--samples=40", *places)
-    assert (code, out, len(tried)) == (2, "", 1)
+    monkeypatch.setattr(function, fail)
+    code, out, err = site.run("measure", "swd", "--samples=40", *site.places)
+    assert (code, out, len(tried_paths)) == (2, "", 1)
     assert err.startswith(f"lcma: cannot read {runs}/")
     assert err.endswith("(Connection timed out): look after that disk\n")
     assert "cannot be measured" not in err
 
 
 @pytest.mark.integration
-def test_trials_without_weights_are_named_and_trained_anew_with_a_measure(
-    later: tuple[str, Path], tmp_path: Path, few_photos_root: Path, capsys
+def test_the_printed_command_reruns_only_trials_without_weights(
+    copied_site, spec_path, tmp_path
 ) -> None:
-    """By the command that plan and launch print, and no other trial is."""
-    (url, path), data = later, f"--data={few_photos_root}"
-    launch = ["launch", path, "--local", "--no-pictures", f"--runs={tmp_path / 'runs'}"]
-    before = db.connect(url).view("results", seed=0).set_index("trial_id")
-    one = (
+    site = copied_site
+    launch = ["launch", spec_path, "--local", "--no-pictures", f"--runs={tmp_path / 'runs'}"]
+    before = site.store.view("results", seed=0).set_index("trial_id")
+    attempt_ids = (
         "SELECT attempts.id FROM attempts JOIN jobs ON jobs.id = job_id "
         f"WHERE trial_id = '{before.index[0]}'"
     )
-    gone = "DELETE FROM artifacts WHERE kind = 'weights'"
-    execute(f"sqlite:///{url}", f"{gone} AND attempt_id IN ({one})")
-    _, out, _ = typed(capsys, "plan", path, f"--db={url}", data)
+    remove_weights = "DELETE FROM artifacts WHERE kind = 'weights'"
+    execute(f"sqlite:///{site.database}", f"{remove_weights} AND attempt_id IN ({attempt_ids})")
+    _, out, _ = site.run("plan", spec_path, site.data)
     assert "2 trials from before lack later. Take it of the weights that were kept with" in out
     assert "1 trial of them left no weights. A launch after this trains anew" in out
     assert f"lcma rerun {before.index[0][:8]} --db" in out
-    execute(f"sqlite:///{url}", gone)
-    said = "2 trials from before lack later. A launch after this trains anew"
-    for command in (["plan", path], launch):
-        code, out, err = typed(capsys, *command, f"--db={url}", data)
+    execute(f"sqlite:///{site.database}", remove_weights)
+    for command in (["plan", spec_path], launch):
+        code, out, err = site.run(*command, site.data)
         assert code == 0, err
-        assert said in out
-        (again,) = [line for line in out.splitlines() if "lcma rerun" in line]
-        trials = again.split("lcma rerun ")[1].split(" --db")[0].split()
-        assert {i[:8] for i in before.index} == set(trials)
-    assert typed(capsys, "rerun", *trials, f"--db={url}")[0] == 0
-    code, out, err = typed(capsys, *launch, f"--db={url}", data)
+        assert "2 trials from before lack later. A launch after this trains anew" in out
+        (line,) = [line for line in out.splitlines() if "lcma rerun" in line]
+        trials = line.split("lcma rerun ")[1].split(" --db")[0].split()
+        assert {trial_id[:8] for trial_id in before.index} == set(trials)
+    assert site.run("rerun", *trials)[0] == 0
+    code, out, err = site.run(*launch, site.data)
     assert code == 0, err
     assert "from before" not in out
-    store = db.connect(url)
-    assert len(store.view("measures", measure=["later"])) == 3
-    after = store.view("results", seed=0).set_index("trial_id")
+    assert len(site.store.view("measures", measure=["later"])) == 3
+    after = site.store.view("results", seed=0).set_index("trial_id")
     assert (after.bits_per_dim[before.index] == before.bits_per_dim).all()
     assert (after.attempt_id[before.index] != before.attempt_id).all()

@@ -1,4 +1,4 @@
-"""What a process that computes keeps of its memory, and what it gives back."""
+"""Freed memory stays with the process during its work, and goes back to the system afterwards."""
 
 import ctypes
 import resource
@@ -15,20 +15,18 @@ pytestmark = pytest.mark.skipif(
 )
 
 
-def _faults_of_a_tensor() -> int:
-    """Allocate and write 24 MiB, and return how many pages the system had to clear for it."""
+def _count_cleared_pages() -> int:
+    """Allocate and write 24 MiB; return how many pages the system had to clear."""
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
     torch.zeros(24 * MIB, dtype=torch.uint8).fill_(1)
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
 
 
-def test_freed_memory_is_used_again_and_given_back_at_the_end() -> None:
+def test_freed_memory_is_used_again_and_returned_at_the_end() -> None:
     configure_device("cpu", 1)
-    _faults_of_a_tensor()
+    _count_cleared_pages()
     kept = current_memory("cpu")
-    assert max(_faults_of_a_tensor() for _ in range(4)) < 100  # of 6144 pages
+    assert max(_count_cleared_pages() for _ in range(4)) < 100  # of 6144 pages
     free_memory("cpu")
-    left = current_memory("cpu")
-    assert kept is not None
-    assert left is not None
-    assert kept - left > 20 * MIB
+    freed = current_memory("cpu")
+    assert kept - freed > 20 * MIB

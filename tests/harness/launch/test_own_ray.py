@@ -1,5 +1,4 @@
-"""The Ray that a launch starts: who can reach it, what it tells, a signal while it starts, and what
-it leaves to a cluster that is started afterwards."""
+"""The Ray that a launch starts: who can reach it, and how the launch ends with it."""
 
 import os
 import signal
@@ -16,7 +15,7 @@ import yaml
 
 from lcma import db
 from tests.harness.conftest import SMALL, merged
-from tests.harness.launch.machines import head_by_hand, node_by_hand, until
+from tests.harness.launch.machines import head_by_hand, node_by_hand, wait_until
 
 pytestmark = [pytest.mark.slow, pytest.mark.ray]
 
@@ -30,7 +29,7 @@ def without_token(home: Path) -> dict[str, str]:
 
 @pytest.fixture
 def launch(in_tmp: Path, few_photos_root: Path, postgres: Any) -> Iterator["subprocess.Popen[str]"]:
-    """A launch that starts Ray, on a database with a password, as someone without a token."""
+    """A launch that starts Ray, with a database that has a password and without a Ray token."""
     (in_tmp / "small.yaml").write_text(yaml.safe_dump(SMALL))
     name = postgres.make()
     environment = without_token(in_tmp)
@@ -48,39 +47,33 @@ def launch(in_tmp: Path, few_photos_root: Path, postgres: Any) -> Iterator["subp
         postgres.drop(name)
 
 
-def children(process: "subprocess.Popen[str]") -> list[psutil.Process]:
-    with suppress(psutil.NoSuchProcess):
-        return psutil.Process(process.pid).children(recursive=True)
-    return []
+def wait_for(launch: "subprocess.Popen[str]", name: str) -> list[psutil.Process]:
+    """Wait until a process with this name runs; return all processes that the launch started."""
 
-
-def wait_for(process: "subprocess.Popen[str]", name: str) -> list[psutil.Process]:
-    def look() -> list[psutil.Process]:
-        assert process.poll() is None, process.communicate()
-        found = children(process)
-        for one in found:
-            with suppress(psutil.NoSuchProcess):
-                if name in " ".join(one.cmdline()):
-                    return found
+    def list_processes() -> list[psutil.Process]:
+        assert launch.poll() is None, launch.communicate()
+        with suppress(psutil.NoSuchProcess):
+            processes = psutil.Process(launch.pid).children(recursive=True)
+            if any(name in " ".join(process.cmdline()) for process in processes):
+                return processes
         return []
 
-    return until(look, 120)
+    return wait_until(list_processes, 120)
 
 
-def test_only_this_user_on_this_machine_reaches_it_and_no_password_is_told(
-    launch: "subprocess.Popen[str]", in_tmp: Path
+def test_only_this_user_on_this_machine_reaches_ray_and_no_password_is_shown(
+    launch, in_tmp
 ) -> None:
-    everyone = [psutil.Process(launch.pid), *wait_for(launch, "ray::train")]
-    listening = [
+    processes = [psutil.Process(launch.pid), *wait_for(launch, "ray::train")]
+    addresses = [
         connection.laddr.ip
-        for one in everyone
-        for connection in one.net_connections("tcp")
+        for process in processes
+        for connection in process.net_connections("tcp")
         if connection.status == psutil.CONN_LISTEN
     ]
-    assert listening
-    assert {ip.removeprefix("::ffff:") for ip in listening} == {"127.0.0.1"}
-    for one in everyone:
-        assert SECRET not in " ".join(one.cmdline())
+    assert {ip.removeprefix("::ffff:") for ip in addresses} == {"127.0.0.1"}
+    for process in processes:
+        assert SECRET not in " ".join(process.cmdline())
     assert not list(in_tmp.rglob("auth_token"))
     launch.send_signal(signal.SIGTERM)
     out, err = launch.communicate()
@@ -91,9 +84,7 @@ def test_only_this_user_on_this_machine_reaches_it_and_no_password_is_told(
 
 
 @pytest.mark.parametrize("moment", ["gcs_server", "raylet/raylet"])
-def test_a_signal_while_it_starts_ends_the_launch_with_its_code(
-    launch: "subprocess.Popen[str]", moment: str
-) -> None:
+def test_a_signal_while_ray_starts_ends_the_launch_with_its_code(launch, moment) -> None:
     servers = [p for p in wait_for(launch, moment) if p.name() in ("gcs_server", "raylet")]
     launch.send_signal(signal.SIGTERM)
     out, _ = launch.communicate()
@@ -102,36 +93,30 @@ def test_a_signal_while_it_starts_ends_the_launch_with_its_code(
     assert psutil.wait_procs(servers, timeout=60)[1] == []
 
 
-@pytest.mark.parametrize(("part", "said"), [("raylet", "its raylet"), ("gcs_server", "its head")])
-def test_a_lost_part_of_it_ends_the_launch_in_one_line(
-    launch: "subprocess.Popen[str]", part: str, said: str
-) -> None:
-    found = wait_for(launch, "ray::train")
-    for one in found:
-        if one.name() == part:
-            one.kill()
+@pytest.mark.parametrize(("part", "title"), [("raylet", "raylet"), ("gcs_server", "head")])
+def test_a_lost_part_of_ray_ends_the_launch_in_one_line(launch, part, title) -> None:
+    for process in wait_for(launch, "ray::train"):
+        if process.name() == part:
+            process.kill()
     out, err = launch.communicate(timeout=60)
     assert launch.returncode == 5
-    assert f"Stopped: the Ray of this launch is lost, {said}" in out
+    assert f"Stopped: the Ray of this launch is lost, its {title}" in out
     assert "Go on with: lcma launch small.yaml" in out
     assert "state-dump" not in out + err
     assert err == ""
 
 
 @pytest.mark.timeout(1800)
-def test_a_head_that_is_started_after_a_launch_takes_its_workers(
-    in_tmp: Path, few_photos_root: Path
-) -> None:
-    """Though the shells say nothing of tokens."""
+def test_a_cluster_that_starts_after_a_launch_needs_no_token(in_tmp, few_photos_root) -> None:
     environment = without_token(in_tmp)
 
-    def launch(name: str, steps: int, *more: str) -> None:
+    def launch(name: str, steps: int, *options: str) -> None:
         body = merged(SMALL, {"name": name, "recipe": {"training": {"steps": steps}}})
         (in_tmp / f"{name}.yaml").write_text(yaml.safe_dump(body))
         command = [sys.executable, "-m", "lcma", "launch", f"{name}.yaml", "--no-pictures"]
-        command += ["--data", str(few_photos_root), *more]
-        done = subprocess.run(command, env=environment, capture_output=True, text=True)
-        assert done.returncode == 0, done.stdout + done.stderr
+        command += ["--data", str(few_photos_root), *options]
+        ended = subprocess.run(command, env=environment, capture_output=True, text=True)
+        assert ended.returncode == 0, ended.stdout + ended.stderr
 
     launch("before", 10)
     assert not list(in_tmp.rglob("auth_token"))

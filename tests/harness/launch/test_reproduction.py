@@ -1,4 +1,4 @@
-"""A result is reproduced: its trial is trained again elsewhere, and compared."""
+"""`lcma reproduce` trains a trial again elsewhere, and compares the results."""
 
 import io
 import math
@@ -21,11 +21,10 @@ from lcma.harness.launch import reproduction
 from lcma.harness.launch.reproduction import Reproduction, reproduce
 from lcma.harness.place import Place
 from lcma.harness.show.reproduction import render_reproduction, reproduction_as_dict
-from lcma.harness.work.worker import run_work
 from lcma.sweeps.errors import UserError
 from lcma.sweeps.measures import TIME_MEASURES
 from tests.db.inspecting import execute
-from tests.harness.launch.conftest import place_in, register
+from tests.harness.launch.conftest import complete, place_in, register
 
 OPTIONS = {
     "matrix": {"factorization": ["low"]},
@@ -38,27 +37,25 @@ OPTIONS = {
 
 @pytest.fixture(scope="module")
 def trained_once(tmp_path_factory: pytest.TempPathFactory, photos_root: Path) -> Path:
-    """A folder with a database in which a trial was trained that reads maps by options."""
+    """A folder with the database of a trial that was trained with options of maps."""
     folder = tmp_path_factory.mktemp("trained")
-    place = place_in(folder, photos_root)
-    for work in register(place, OPTIONS)[1]:
-        assert run_work(work).ending == "done"
+    complete(*register(place_in(folder, photos_root), OPTIONS)[1])
     return folder
 
 
 @pytest.fixture(scope="module")
 def trained_again(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., None]:
-    """What a reproduction trains: the first one does, and those after it take that one's."""
+    """A function that trains for the first reproduction; later ones get a copy of the database."""
     kept = tmp_path_factory.mktemp("again") / "kept.db"
     train = reproduction._train
 
-    def train_once(store: db.Store, *given: Any) -> None:
+    def train_once(store: db.Store, *arguments: Any) -> None:
         if kept.exists():
             path = sa.make_url(store.url).database
-            with closing(sqlite3.connect(kept)) as one, closing(sqlite3.connect(path)) as other:
-                one.backup(other)
+            with closing(sqlite3.connect(kept)) as source, closing(sqlite3.connect(path)) as target:
+                source.backup(target)
             return
-        train(store, *given)
+        train(store, *arguments)
         store.database.backup(kept)
 
     return train_once
@@ -66,24 +63,19 @@ def trained_again(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Non
 
 @pytest.fixture
 def shared(monkeypatch: pytest.MonkeyPatch, trained_again: Callable[..., None]) -> None:
-    """For a test of what is compared, and not of what is trained."""
+    """For tests of the comparison, which need no training of their own."""
     monkeypatch.setattr(reproduction, "_train", trained_again)
 
 
 @pytest.fixture
 def trained(trained_once: Path, tmp_path: Path, photos_root: Path) -> SimpleNamespace:
-    """The same in a place of its own."""
+    """A copy of the trained database and its runs, with functions to change and reproduce it."""
     folder = Path(shutil.copytree(trained_once, tmp_path / "copy"))
     place = place_in(folder, photos_root)
     store = db.connect(place.db)
-
-    def again(**more: Any) -> Reproduction:
-        trial_id = str(store.view("results").trial_id[0])
-        return reproduce(store, place, trial_id, **{"tolerance": 1e-4, **more})
-
-    return SimpleNamespace(
-        store=store, place=place, change=partial(execute, store.url), again=again
-    )
+    train = partial(reproduce, store, place, str(store.view("results").trial_id[0]), tolerance=1e-4)
+    change = partial(execute, store.url)
+    return SimpleNamespace(store=store, place=place, change=change, reproduce=train)
 
 
 def _dump(store: db.Store) -> dict[str, list[Any]]:
@@ -92,37 +84,36 @@ def _dump(store: db.Store) -> dict[str, list[Any]]:
 
 
 def _add_seed(trained: SimpleNamespace, seed: int, bits: float) -> None:
-    """Add a result with these bits/dim, and all else as the trial has it."""
+    """Add a copy of the trial and its result with another seed and other bits/dim."""
     names = ("id", "trial_id", "job_id", "attempt_id", "done_attempt_id", "measured_by", "digest")
-    new = dict.fromkeys(names, f"'{seed}'")
+    new_values = dict.fromkeys(names, f"'{seed}'") | {"seed": str(seed), "value": str(bits)}
     of_trial = "WHERE trial_id IS NOT NULL"
-    for table, only in (
+    for table, condition in (
         ("flow_trials", ""),
         ("jobs", of_trial),
         ("attempts", f"WHERE id IN (SELECT done_attempt_id FROM jobs {of_trial})"),
         ("measurements", "WHERE name = 'bits_per_dim'"),
     ):
         columns = list(trained.store.sql(f"SELECT * FROM {table} LIMIT 0"))
-        its = new | {"seed": str(seed), "value": str(bits)}
-        values = ", ".join(its.get(column, column) for column in columns)
-        into = f"INSERT INTO {table} ({', '.join(columns)})"
-        trained.change(f"{into} SELECT {values} FROM {table} {only} LIMIT 1")
+        values = ", ".join(new_values.get(column, column) for column in columns)
+        insert = f"INSERT INTO {table} ({', '.join(columns)})"
+        trained.change(f"{insert} SELECT {values} FROM {table} {condition} LIMIT 1")
 
 
-def _render(made: Reproduction) -> str:
+def _render(result: Reproduction) -> str:
     console = Console(width=200, file=io.StringIO())
-    console.print(render_reproduction(made))
+    console.print(render_reproduction(result))
     return console.file.getvalue()
 
 
 @pytest.mark.integration
 @pytest.mark.usefixtures("shared")
-def test_the_same_code_gives_every_measure_to_the_bit(trained: SimpleNamespace) -> None:
+def test_the_same_code_gives_every_measure_to_the_bit(trained) -> None:
     before, files = _dump(trained.store), sorted(trained.place.runs.rglob("*"))
     steps: list[tuple[int, int]] = []
-    made = trained.again(progress=lambda done, total: steps.append((done, total)))
+    made = trained.reproduce(progress=lambda step, total: steps.append((step, total)))
     assert (made.equal, made.largest_difference, made.verified) == (True, 0.0, True)
-    names = {one.name for one in made.comparisons}
+    names = {comparison.name for comparison in made.comparisons}
     assert {"bits_per_dim", "log_det", "bound_bits_per_dim"} < names
     assert not TIME_MEASURES.intersection(names)
     assert made.uncompared == ()
@@ -135,43 +126,42 @@ def test_the_same_code_gives_every_measure_to_the_bit(trained: SimpleNamespace) 
 
 
 @pytest.mark.usefixtures("shared")
-def test_maps_that_do_not_come_out_again_are_named(trained: SimpleNamespace) -> None:
-    """By where they were made: a trial can read maps that another machine made."""
-    columns = [c for c in trained.store.sql("SELECT * FROM environments LIMIT 0") if c != "id"]
-    others = ", ".join("'abacus'" if c == "device" else c for c in columns)
-    trained.change(
-        f"INSERT INTO environments (id, {', '.join(columns)}) SELECT 'other', {others} "
-        "FROM environments"
-    )
+def test_maps_that_do_not_come_out_again_are_named(trained) -> None:
+    """Another machine can have made the maps that a trial reads."""
+    columns = list(trained.store.sql("SELECT * FROM environments LIMIT 0"))
+    values = {"id": "'other'", "device": "'abacus'"}
+    selected = ", ".join(values.get(column, column) for column in columns)
+    insert = f"INSERT INTO environments ({', '.join(columns)})"
+    trained.change(f"{insert} SELECT {selected} FROM environments")
     trained.change(
         "UPDATE attempts SET environment_id = 'other' WHERE job_id IN "
         "(SELECT id FROM jobs WHERE kind = 'pretraining')"
     )
     trained.change("UPDATE index_tables SET digest = 'other' WHERE split = 1")
-    made = trained.again()
+    made = trained.reproduce()
     assert made.other_tables == (1,)
     assert made.made == made.made_again
     assert made.maps_made["device"] == "abacus" != made.maps_made_again["device"]
     text = _render(made)
     assert "differ at split 1, because its maps differ: this is another model\n" in text
-    alone = replace(made, trial=replace(made.trial, pretraining_id=None))
-    assert "differ at split 1: this is another model\n" in _render(alone), "online has no maps"
+    without_maps = replace(made, trial=replace(made.trial, pretraining_id=None))
+    assert "differ at split 1: this is another model\n" in _render(without_maps), "as of `online`"
     assert "maps' device: abacus then" in text
     assert "\ndevice:" not in text
-    found = reproduction_as_dict(made)
-    assert (found["other_tables"], found["maps_made"]["device"]) == ([1], "abacus")
+    row = reproduction_as_dict(made)
+    assert (row["other_tables"], row["maps_made"]["device"]) == ([1], "abacus")
 
 
 @pytest.mark.usefixtures("shared")
-def test_a_log_determinant_counts_by_dimension_and_a_bound_of_other_draws_does_not(
-    trained: SimpleNamespace,
+def test_a_log_determinant_is_compared_in_bits_per_dim_and_a_bound_of_other_draws_not(
+    trained,
 ) -> None:
     trained.change("UPDATE measurements SET value = value + 1 WHERE name LIKE 'bound%'")
-    made = trained.again(tolerance=0.0)
+    made = trained.reproduce(tolerance=0.0)
     assert made.equal
     assert made.uncompared == ("bound_bits_per_dim", "bound_draws", "bound_gain")
     trained.change("UPDATE measurements SET value = value + 9 WHERE name = 'log_det'")
-    made = trained.again()
+    made = trained.reproduce()
     (row,) = trained.store.sql("SELECT channels, height, width FROM data_sets").to_dict("records")
     bits = 9 / (row["channels"] * row["height"] * row["width"] * math.log(2))
     assert made.largest_difference == pytest.approx(bits)
@@ -183,7 +173,7 @@ def test_a_log_determinant_counts_by_dimension_and_a_bound_of_other_draws_does_n
 
 @pytest.mark.usefixtures("shared")
 @pytest.mark.parametrize(
-    ("moved", "others", "elsewhere", "outcome", "good"),
+    ("shift", "others", "elsewhere", "outcome", "good"),
     [
         (0.0, (0.03, 0.0, -0.03), True, "equal to the last bit", True),
         (0.05, (0.03, 0.0, -0.03), True, "within the spread of seeds", True),
@@ -199,67 +189,58 @@ def test_a_log_determinant_counts_by_dimension_and_a_bound_of_other_draws_does_n
         ),
     ],
 )
-def test_bits_are_due_here_and_the_spread_of_seeds_elsewhere(
-    trained: SimpleNamespace,
-    moved: float,
-    others: tuple[float, ...],
-    elsewhere: bool,
-    outcome: str,
-    good: bool,
+def test_the_same_machine_owes_equal_bits_and_another_one_the_spread_of_seeds(
+    trained, shift, others, elsewhere, outcome, good
 ) -> None:
-    """By two standard deviations, here 0.06, of three other seeds or more."""
+    """The spread is two standard deviations, here 0.06, of three other seeds or more."""
     before = trained.store.view("results").bits_per_dim[0]
-    trained.change(f"UPDATE measurements SET value = value - {moved} WHERE name = 'bits_per_dim'")
-    for seed, away in enumerate(others, start=70):
-        _add_seed(trained, seed, before + away)
+    trained.change(f"UPDATE measurements SET value = value - {shift} WHERE name = 'bits_per_dim'")
+    for seed, difference in enumerate(others, start=70):
+        _add_seed(trained, seed, before + difference)
     if elsewhere:
         trained.change("UPDATE environments SET device = 'abacus'")
-    made = trained.again(tolerance=0.01)
+    made = trained.reproduce(tolerance=0.01)
     assert (made.outcome, made.verified) == (outcome, good)
     assert made.same_environment is not elsewhere
     spread = "standard deviation 0.0300" if len(others) == 3 else "too few for a spread"
     lines = _render(made).splitlines()
     assert lines[1] == (
-        f"bits/dim of the test part: {before - moved:.6f} then, {before:.6f} now, "
-        f"difference {moved:+.2g}; {len(others)} other seeds, {spread}"
+        f"bits/dim of the test part: {before - shift:.6f} then, {before:.6f} now, "
+        f"difference {shift:+.2g}; {len(others)} other seeds, {spread}"
     )
     assert lines[2].endswith(outcome)
-    found = reproduction_as_dict(made)
-    assert (found["outcome"], found["verified"]) == (outcome, good)
-    assert (found["other_seeds"], found["same_environment"]) == (len(others), not elsewhere)
-    assert found["spread"] == (pytest.approx(0.03) if len(others) == 3 else None)
+    row = reproduction_as_dict(made)
+    assert (row["outcome"], row["verified"]) == (outcome, good)
+    assert (row["other_seeds"], row["same_environment"]) == (len(others), not elsewhere)
+    assert row["spread"] == (pytest.approx(0.03) if len(others) == 3 else None)
 
 
 @pytest.mark.parametrize(
-    ("statement", "said"),
+    ("statement", "message"),
     [
         ("UPDATE flow_trials SET factorization = 'mine'", "name in LCMA_PLUGINS the plug-in"),
         ('UPDATE flow_trials SET map_options = \'{"score": "odd"}\'', "is another trial here"),
         ("UPDATE recipes SET body = replace(body, 'realnvp', 'mine')", "LCMA_PLUGINS the plug-in"),
     ],
 )
-def test_what_this_version_cannot_train_is_refused(
-    trained: SimpleNamespace, statement: str, said: str
-) -> None:
+def test_a_trial_that_this_version_cannot_train_is_refused(trained, statement, message) -> None:
     trained.change(statement)
-    with pytest.raises(UserError, match=said) as refused:
-        trained.again()
-    assert "or take lcma" not in str(refused.value), "it is the version that made it"
-    if said == "is another trial here":
+    with pytest.raises(UserError, match=message) as refused:
+        trained.reproduce()
+    assert "or take lcma" not in str(refused.value), "this version made it"
+    if message == "is another trial here":
         trained.change("UPDATE environments SET code_version = 'tomorrow'")
         with pytest.raises(UserError, match="as it was, or take lcma tomorrow"):
-            trained.again()
+            trained.reproduce()
 
 
-def test_a_training_that_fails_is_one_line(trained: SimpleNamespace, tmp_path: Path) -> None:
-    """Here that of a pretraining whose images have gone bad."""
+def test_a_training_on_damaged_images_ends_in_one_line(trained, tmp_path) -> None:
     images = tmp_path / "data" / "photos8"
     shutil.copytree(trained.place.data / "photos8", images)
     content = bytearray((images / "train.npy").read_bytes())
     content[-1] ^= 1
     (images / "train.npy").write_bytes(content)
     place = Place(trained.place.db, trained.place.runs, images.parent)
-    one = trained.store.view("results").trial_id[0]
-    with pytest.raises(UserError, match="could not be trained again") as refused:
-        reproduce(trained.store, place, one, tolerance=0.1)
-    assert "damaged" in str(refused.value)
+    trial_id = trained.store.view("results").trial_id[0]
+    with pytest.raises(UserError, match=r"could not be trained again.*damaged"):
+        reproduce(trained.store, place, trial_id, tolerance=0.1)

@@ -1,15 +1,13 @@
-"""Devices that fail in trials, and first steps that do in a row, cost their host and no trial."""
+"""A failing device, or first steps that fail in a row, cost the host and no trial."""
 
 import os
 import secrets
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from lcma import db
-from lcma.harness.launch.driver import Launch
 from lcma.harness.launch.executor import Finished
 from lcma.harness.launch.hosts import Hosts
 from lcma.harness.launch.local import LocalExecutor
@@ -17,7 +15,14 @@ from lcma.harness.launch.policy import LaunchPolicy
 from lcma.harness.place import Place
 from lcma.harness.work.units import Report, Work
 from lcma.harness.work.worker import run_work
-from tests.harness.launch.conftest import Inline, Told, register, with_ending
+from tests.harness.launch.conftest import (
+    FakeDisplay,
+    InlineExecutor,
+    register,
+    run_launch,
+    using,
+    with_ending,
+)
 from tests.stores import read_job
 
 FLOW = """
@@ -63,7 +68,7 @@ class Scale(Layer):
 def sick(model, tables):
     return [Dequantize(), Logit(), Scale(), Split(tables[0], StandardNormal())], StandardNormal()
 """
-"""It raises in a step what the variable SICK says: `RuntimeError: its text`."""
+"""A flow that raises in a step what the variable SICK says, as `RuntimeError: its text`."""
 
 ECC = "AcceleratorError: CUDA error: uncorrectable ECC error encountered"
 ADVICE = "\nFor debugging consider passing CUDA_LAUNCH_BLOCKING=1"
@@ -71,9 +76,8 @@ NO_COMPILER = "OSError: no compiler"
 W1, W2, W3 = "w1 (10.0.0.1)", "w2 (10.0.0.2)", "w3 (10.0.0.3)"
 
 
-class Cluster(Inline):
-    """Hosts on which trials raise something, all or those of some seeds. Each open one in turn
-    gets a task."""
+class Cluster(InlineExecutor):
+    """Hosts get tasks in turn. On each, all trials or those of some seeds raise an error."""
 
     def __init__(
         self, hosts: Mapping[str, str], seeds: Collection[int] | None, patch: pytest.MonkeyPatch
@@ -103,18 +107,18 @@ class Cluster(Inline):
             return [Finished(work.job_id, run_work(work), host=host)]
 
 
-class Shown(Told):
+class NotingDisplay(FakeDisplay):
     @property
     def aside(self) -> dict[str, str]:
-        """Why hosts are set aside at the end, by their names."""
-        found = dict[str, str]()
+        """Return why hosts are set aside at the end, by name."""
+        reasons = dict[str, str]()
         for note in self.notes:
-            before, named, why = note.partition(" gets no more trials of this launch (a new ")
-            if named:
-                found[before.removeprefix("host ")] = why.partition(": ")[2]
+            before, separator, after = note.partition(" gets no more trials of this launch (a new ")
+            if separator:
+                reasons[before.removeprefix("host ")] = after.partition(": ")[2]
             elif " gets trials again" in note:
-                del found[note.removeprefix("host ").partition(" gets")[0]]
-        return found
+                del reasons[note.removeprefix("host ").partition(" gets")[0]]
+        return reasons
 
 
 @pytest.fixture
@@ -131,7 +135,9 @@ def sweep(place: Place, tmp_path: Path) -> Callable[[int], tuple[db.Store, list[
 
 
 @pytest.fixture
-def launch(monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[dict[str, Report], Shown]]:
+def launch(
+    monkeypatch: pytest.MonkeyPatch,
+) -> Callable[..., tuple[dict[str, Report], NotingDisplay]]:
     monkeypatch.setattr("lcma.harness.launch.driver.POLL_SECONDS", 0.01)
 
     def run(
@@ -139,24 +145,23 @@ def launch(monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[dict[str, Rep
         works: list[Work],
         sick: Mapping[str, str],
         seeds: Collection[int] | None = None,
-    ) -> tuple[dict[str, Report], Shown]:
-        sweep_id, shown = store.sweeps()[0].id, Shown()
-        executor = Cluster(sick, seeds, monkeypatch)
-        policy = LaunchPolicy(sweep_id, hosts=Hosts(executor, shown.note, {}))
-        return Launch(store, works, executor, shown, policy).run(), shown
+    ) -> tuple[dict[str, Report], NotingDisplay]:
+        display, executor = NotingDisplay(), Cluster(sick, seeds, monkeypatch)
+        policy = LaunchPolicy(store.sweeps()[0].id, hosts=Hosts(executor, display.note, {}))
+        return run_launch(store, works, executor, display, policy), display
 
     return run
 
 
-def test_a_device_that_fails_costs_its_host_and_no_trial(sweep: Any, launch: Any) -> None:
+def test_a_device_that_fails_costs_its_host_and_no_trial(sweep, launch) -> None:
     store, works = sweep(4)
-    ended, shown = launch(store, works, {W2: ECC + ADVICE, W1: ""})
+    ended, display = launch(store, works, {W2: ECC + ADVICE, W1: ""})
     assert len(with_ending(ended, "done")) == 4
-    assert shown.aside == {W2: f"its device failed: {ECC}"}
+    assert display.aside == {W2: f"its device failed: {ECC}"}
     attempts = store.view("attempts")
     assert sorted(attempts.outcome) == ["done"] * 4 + ["node_lost"]
     (lost,) = attempts[attempts.outcome == "node_lost"].message
-    assert lost.splitlines()[-1] == shown.aside[W2]
+    assert lost.splitlines()[-1] == display.aside[W2]
 
 
 @pytest.mark.parametrize(
@@ -173,42 +178,42 @@ def test_a_device_that_fails_costs_its_host_and_no_trial(sweep: Any, launch: Any
         ("RuntimeError: it is wrong", "code_error"),
     ],
 )
-def test_what_a_device_says_is_not_counted_and_what_the_code_did_is(
-    sweep: Any, text: str, outcome: str, monkeypatch: Any
+def test_errors_of_the_device_do_not_count_for_a_trial_and_its_own_do(
+    sweep, text, outcome, monkeypatch
 ) -> None:
     store, (work,) = sweep(1)
     monkeypatch.setenv("SICK", text)
-    ending, lost = run_work(work).ending, outcome == "node_lost"
-    assert ending == ("device_failed" if lost else "failed")
+    device_failed = outcome == "node_lost"
+    assert run_work(work).ending == ("device_failed" if device_failed else "failed")
     assert list(store.view("attempts").outcome) == [outcome]
-    assert (read_job(store, work.job_id).state == "pending") == lost
+    assert (read_job(store, work.job_id).state == "pending") == device_failed
 
 
-def test_a_launch_whose_devices_all_fail_ends_and_loses_nothing(sweep: Any, launch: Any) -> None:
+def test_a_launch_whose_devices_all_fail_ends_and_loses_nothing(sweep, launch) -> None:
     store, works = sweep(3)
     ended, _ = launch(store, works, {W2: ECC, W1: ECC})
     assert len(with_ending(ended, "failed")) == 3
     assert {read_job(store, work.job_id).state for work in works} == {"pending"}
 
 
-def test_trials_that_fail_wherever_they_run_are_given_up_alone(sweep: Any, launch: Any) -> None:
+def test_trials_that_fail_on_every_host_cost_no_host(sweep, launch) -> None:
     store, works = sweep(9)
-    ended, shown = launch(store, works, {W1: NO_COMPILER, W2: NO_COMPILER}, seeds=[0, 2, 4])
+    ended, display = launch(store, works, {W1: NO_COMPILER, W2: NO_COMPILER}, seeds=[0, 2, 4])
     assert len(with_ending(ended, "failed")) == 3
     assert len(with_ending(ended, "done")) == 6
-    assert shown.aside == {}
+    assert display.aside == {}
 
 
-def test_a_launch_that_ends_before_it_is_known_whose_fault_it_was_fails_nothing(
-    sweep: Any, launch: Any, monkeypatch: pytest.MonkeyPatch
+def test_a_launch_that_ends_while_the_fault_is_unknown_fails_no_trial(
+    sweep, launch, monkeypatch
 ) -> None:
     store, works = sweep(4)
-    took = Cluster.wait
+    wait_for_task = Cluster.wait
 
     def wait(self: Cluster, seconds: float) -> list[Finished]:
-        if self.turn:  # one has failed, and the driver knows
+        if self.turn:  # one trial has failed, and the driver knows
             raise KeyboardInterrupt
-        return took(self, seconds)
+        return wait_for_task(self, seconds)
 
     monkeypatch.setattr(Cluster, "wait", wait)
     with pytest.raises(KeyboardInterrupt):
@@ -217,52 +222,42 @@ def test_a_launch_that_ends_before_it_is_known_whose_fault_it_was_fails_nothing(
     assert {read_job(store, work.job_id).state for work in works} == {"pending"}
 
 
-def test_a_trial_on_which_every_device_fails_is_given_up_alone(sweep: Any, launch: Any) -> None:
-    """And no host is lost for it."""
+def test_a_trial_on_which_every_device_fails_costs_no_host(sweep, launch) -> None:
     store, works = sweep(4)
-    ended, shown = launch(store, works, {W1: ECC, W2: ECC, W3: ECC}, seeds=[1])
+    ended, display = launch(store, works, {W1: ECC, W2: ECC, W3: ECC}, seeds=[1])
     assert len(with_ending(ended, "done")) == 3
-    (failed,) = with_ending(ended, "failed")
-    assert failed.message == f"its device failed: {ECC}, 3 times without getting beyond step 0"
-    assert failed.host in (W1, W2, W3)
-    assert shown.aside == {}
+    (report,) = with_ending(ended, "failed")
+    assert report.message == f"its device failed: {ECC}, 3 times without getting beyond step 0"
+    assert report.host in (W1, W2, W3)
+    assert display.aside == {}
 
 
-def test_first_steps_that_fail_on_one_host_alone_cost_it_and_no_trial(
-    sweep: Any, launch: Any
-) -> None:
+def test_first_steps_that_fail_on_one_host_only_cost_that_host(sweep, launch) -> None:
     store, works = sweep(8)
-    ended, shown = launch(store, works, {W2: NO_COMPILER, W1: ""})
+    ended, display = launch(store, works, {W2: NO_COMPILER, W1: ""})
     assert len(with_ending(ended, "done")) == 8
-    assert shown.aside.keys() == {W2}
-    assert shown.aside[W2].startswith(
+    assert display.aside.keys() == {W2}
+    assert display.aside[W2].startswith(
         f"3 trials in a row failed there at their first step, the last with {NO_COMPILER}"
     )
     assert sorted(store.view("attempts").outcome) == ["code_error"] * 3 + ["done"] * 8
 
 
 @pytest.mark.parametrize("hosts", [(W1, W2), (W1, W2, W3)])
-def test_first_steps_that_fail_everywhere_are_the_recipes(
-    sweep: Any, launch: Any, hosts: tuple[str, ...]
-) -> None:
+def test_first_steps_that_fail_on_every_host_cost_the_trials(sweep, launch, hosts) -> None:
     store, works = sweep(6)
-    ended, shown = launch(store, works, dict.fromkeys(hosts, NO_COMPILER))
+    ended, display = launch(store, works, dict.fromkeys(hosts, NO_COMPILER))
     assert len(with_ending(ended, "failed")) == 6
-    assert {report.host for report in shown.ended.values()} == set(hosts)
-    assert shown.aside == {}
+    assert {report.host for report in display.ended.values()} == set(hosts)
+    assert display.aside == {}
     assert len(store.view("attempts")) == 7, "the first ran again"
 
 
-def test_here_a_process_whose_device_failed_gets_no_more_work(
-    sweep: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """It would fail each trial after that one."""
+def test_a_local_process_whose_device_failed_gets_no_more_work(sweep, monkeypatch) -> None:
+    """It would fail each later trial."""
     store, works = sweep(2)
     monkeypatch.setenv("SICK", "AcceleratorError: CUDA error: device-side assert triggered")
-    executor = LocalExecutor(1)
-    try:
+    with using(LocalExecutor(1)) as executor:
         before = executor._pools[0].submit(os.getpid).result()
-        Launch(store, works[:1], executor, Told()).run()
+        run_launch(store, works[:1], executor)
         assert executor._pools[0].submit(os.getpid).result() != before
-    finally:
-        executor.close(kill=True)

@@ -2,9 +2,7 @@
 
 import signal
 import weakref
-from collections.abc import Callable
 from contextlib import nullcontext
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,27 +10,27 @@ import pytest
 from lcma.harness.launch.driver import Launch
 from lcma.harness.launch.workers import LaunchInterrupted, Workers
 from lcma.sweeps.spec import Resources
-from tests.harness.launch.conftest import Told
+from tests.harness.launch.conftest import FakeDisplay
 
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 
 
 class Collected:
-    """An object for a weak reference, in whose callback Python swallows what a handler raises."""
+    """An object for a weak reference; Python swallows an exception of a handler in its callback."""
 
 
 def raise_in_callback(number: int) -> None:
-    one = Collected()
-    reference = weakref.ref(one, lambda gone: signal.raise_signal(number))
-    del one
+    collected = Collected()
+    reference = weakref.ref(collected, lambda reference: signal.raise_signal(number))
+    del collected
     assert reference() is None
 
 
 def make_workers() -> Workers:
-    return Workers(Resources(), 1, lambda what: nullcontext(), {"local": True})
+    return Workers(Resources(), 1, nullcontext, {"local": True})
 
 
-class Signalled(Told):
+class Signalled(FakeDisplay):
     """A display that gets a signal in a callback while the trial trains."""
 
     def __init__(self, number: int) -> None:
@@ -49,18 +47,16 @@ class Signalled(Told):
 @pytest.mark.integration
 @pytest.mark.usefixtures("slow_steps")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_in_a_callback_ends_a_launch_and_releases_its_jobs(
-    one_trial: Callable[..., Any], tmp_path: Path, number: int
-) -> None:
-    store, work = one_trial(f"sqlite:///{tmp_path / 'signals.db'}", steps=100000, lease=2.0)
+def test_a_signal_in_a_callback_ends_a_launch_and_releases_its_jobs(register_trial, number) -> None:
+    store, work = register_trial(steps=100000, lease=2.0)
     display, before = Signalled(number), signal.getsignal(number)
 
     def run() -> None:
         with make_workers() as workers:
             workers.store, workers.owner = store, work.owner
             assert workers.executor is not None
-            heed = workers.require_uninterrupted
-            launch = Launch(store, [work], workers.executor, display, require_uninterrupted=heed)
+            check = workers.require_uninterrupted
+            launch = Launch(store, [work], workers.executor, display, require_uninterrupted=check)
             with workers.deferred_signals():
                 launch.run()
 
@@ -73,7 +69,6 @@ def test_a_signal_in_a_callback_ends_a_launch_and_releases_its_jobs(
 
 
 def test_a_signal_shortly_before_the_end_counts() -> None:
-
     def end() -> None:
         with make_workers() as workers, workers.deferred_signals():
             signal.raise_signal(signal.SIGTERM)
@@ -82,10 +77,10 @@ def test_a_signal_shortly_before_the_end_counts() -> None:
         end()
 
 
-def test_a_second_ctrl_c_waits_for_nothing_and_a_second_sigterm_does() -> None:
+def test_a_second_ctrl_c_ends_at_once_and_a_second_sigterm_does_not() -> None:
     passed = []
 
-    def insist() -> None:
+    def interrupt() -> None:
         with make_workers() as workers, workers.deferred_signals():
             signal.raise_signal(signal.SIGTERM)
             signal.raise_signal(signal.SIGTERM)
@@ -94,12 +89,11 @@ def test_a_second_ctrl_c_waits_for_nothing_and_a_second_sigterm_does() -> None:
             passed.append("second")
 
     with pytest.raises(LaunchInterrupted):
-        insist()
+        interrupt()
     assert passed == ["first"]
 
 
 def test_a_sigterm_counts_though_ray_raises_an_interrupt_of_its_own() -> None:
-
     def end() -> None:
         with make_workers():
             try:

@@ -1,4 +1,4 @@
-"""Stacks: attempts that one process trains as one, each with its own claim, log, cost and end."""
+"""Stacks: attempts that one process trains together, each with its own claim, log, cost and end."""
 
 import logging
 from collections.abc import Callable
@@ -26,14 +26,21 @@ from lcma.harness.work.worker import run_work, run_works
 from lcma.sweeps.errors import UserError
 from tests.faults.contents import compare_rows, read_rows
 from tests.harness.conftest import merged
-from tests.harness.launch.conftest import claim_elsewhere, place_in, register
-from tests.harness.launch.machines import until
+from tests.harness.launch.conftest import (
+    claim_elsewhere,
+    complete,
+    find_facts,
+    place_in,
+    register,
+    select,
+)
+from tests.harness.launch.machines import wait_until
 from tests.stores import list_files, read_curve, read_job
 
 Works = list[Work]
 Stacked = Callable[..., tuple[db.Store, Works]]
 SHORT = {"training": {"steps": 10}}
-"""For what needs no second look at the losses."""
+"""A recipe with one look at the losses."""
 
 
 def make_works(place: Place, *, trials: bool = True, **change: Any) -> tuple[db.Store, Works]:
@@ -43,13 +50,13 @@ def make_works(place: Place, *, trials: bool = True, **change: Any) -> tuple[db.
         "recipe": {"optimization": {"stacked": True}, "training": {"ema": 0.9}},
     }
     store, works = register(place, merged(base, change))
-    works = [work for work in works if (work.job.kind == "trial") == trials]
+    works = select(works, "trial" if trials else "pretraining")
     return store, [replace(work, checkpoint_seconds=0.0) for work in works]
 
 
 @pytest.fixture
 def stacked(place: Place) -> Stacked:
-    """Registers such a sweep in a new database."""
+    """Return a function that registers a stacked sweep in a new database."""
     return partial(make_works, place)
 
 
@@ -57,7 +64,7 @@ def stacked(place: Place) -> Stacked:
 def undisturbed(
     tmp_path_factory: pytest.TempPathFactory, photos_root: Path
 ) -> tuple[db.Store, Works]:
-    """Such a sweep that one stack has trained."""
+    """A stacked sweep that one stack has trained."""
     folder = tmp_path_factory.mktemp("undisturbed")
     store, works = make_works(place_in(folder, photos_root))
     assert endings(run_works(works)) == ["done"] * 3
@@ -72,19 +79,25 @@ def endings(reports: list[worker.Report]) -> list[str]:
     return [report.ending for report in reports]
 
 
-def at_step(monkeypatch: pytest.MonkeyPatch, number: int, action: Callable[[Stack], None]) -> None:
-    """Do something before each stack's step from ``number`` on to the next."""
+def before_step(
+    monkeypatch: pytest.MonkeyPatch, number: int, action: Callable[[Stack], None]
+) -> None:
+    """Let each stack that has made so many steps act before its next one."""
     step = Stack.step
 
-    def stepping(stack: Stack) -> None:
+    def act_and_step(stack: Stack) -> None:
         if stack.trainers[0].step == number:
             action(stack)
         step(stack)
 
-    monkeypatch.setattr(Stack, "step", stepping)
+    monkeypatch.setattr(Stack, "step", act_and_step)
 
 
-def test_pretrainings_make_a_stack_with_their_own_maps_and_snapshots(stacked: Stacked) -> None:
+def interrupt(stack: Stack) -> None:
+    raise KeyboardInterrupt
+
+
+def test_pretrainings_make_a_stack_with_their_own_maps_and_snapshots(stacked) -> None:
     store, works = stacked(trials=False, seeds=[0, 1], matrix={"factorization": ["low"]})
     assert endings(run_works(works)) == ["done"] * 2
     digests = {
@@ -97,8 +110,8 @@ def test_pretrainings_make_a_stack_with_their_own_maps_and_snapshots(stacked: St
 
 
 @pytest.mark.integration
-def test_attempts_say_that_fours_are_run(stacked: Stacked, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As on a device whose sums depend on how many rows there are."""
+def test_attempts_say_that_a_stack_is_run_in_fours(stacked, monkeypatch) -> None:
+    """On some devices, sums depend on the number of rows."""
     monkeypatch.setattr("lcma.harness.train.stack._EQUAL_TO_FOURS", {})
     monkeypatch.setattr(Stack, "is_equal_to_fours", lambda self: False)
     store, works = stacked(
@@ -112,24 +125,18 @@ def test_attempts_say_that_fours_are_run(stacked: Stacked, monkeypatch: pytest.M
 
 
 @pytest.mark.integration
-def test_members_that_stand_at_different_steps_are_trained_apart(
-    stacked: Stacked, undisturbed: tuple[db.Store, Works], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_members_at_different_steps_are_trained_apart(stacked, undisturbed, monkeypatch) -> None:
     store, works = stacked()
     sizes: list[tuple[int, int]] = []
     train = worker.train_stack
 
-    def noting(members: Any, *args: Any) -> None:
+    def note_and_train(members: Any, *arguments: Any) -> None:
         sizes.append((members[0].trainer.step, len(members)))
-        train(members, *args)
+        train(members, *arguments)
 
-    monkeypatch.setattr(worker, "train_stack", noting)
-
-    def interrupt(stack: Stack) -> None:
-        raise KeyboardInterrupt
-
-    with monkeypatch.context() as once:
-        at_step(once, 13, interrupt)
+    monkeypatch.setattr(worker, "train_stack", note_and_train)
+    with monkeypatch.context() as patch:
+        before_step(patch, 13, interrupt)
         with pytest.raises(KeyboardInterrupt):
             run_works([works[1]])
     assert endings(run_works(works)) == ["done"] * 3
@@ -142,25 +149,21 @@ def test_members_that_stand_at_different_steps_are_trained_apart(
 
 
 @pytest.mark.integration
-def test_a_member_that_diverges_leaves_the_others(
-    stacked: Stacked, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_member_that_diverges_leaves_the_others(stacked, monkeypatch) -> None:
     _, works = stacked(recipe=SHORT)
 
     def spoil(stack: Stack) -> None:
         with torch.no_grad():
             next(p for p in stack.trainers[1].flow.parameters() if p.numel()).fill_(torch.nan)
 
-    at_step(monkeypatch, 4, spoil)
+    before_step(monkeypatch, 4, spoil)
     reports = run_works(works)
     assert endings(reports) == ["done", "diverged", "done"]
     assert "not finite at step 5" in reports[1].message
 
 
 @pytest.mark.integration
-def test_a_member_whose_job_is_taken_away_leaves_the_others(
-    stacked: Stacked, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_member_whose_job_is_taken_away_leaves_the_others(stacked, monkeypatch) -> None:
     monkeypatch.setattr("lcma.harness.work.lease.BEAT_SECONDS", 0.02)
     store, works = stacked(recipe=SHORT)
     works[2] = replace(works[2], owner="another launch")
@@ -168,26 +171,26 @@ def test_a_member_whose_job_is_taken_away_leaves_the_others(
     threads: list[worker.HeartbeatThread] = []
     start = worker.HeartbeatThread.__enter__
 
-    def noting(self: worker.HeartbeatThread) -> worker.HeartbeatThread:
-        threads.append(self)
-        return start(self)
+    def note_and_start(thread: worker.HeartbeatThread) -> worker.HeartbeatThread:
+        threads.append(thread)
+        return start(thread)
 
-    monkeypatch.setattr(worker.HeartbeatThread, "__enter__", noting)
+    monkeypatch.setattr(worker.HeartbeatThread, "__enter__", note_and_start)
 
     def take_away(stack: Stack) -> None:
         store.release("another launch")
-        until(lambda: len(threads[0]._leases) == 2)
+        wait_until(lambda: len(threads[0]._leases) == 2)
 
-    at_step(monkeypatch, 5, take_away)
+    before_step(monkeypatch, 5, take_away)
     assert endings(run_works(works)) == ["done", "done", "stopped"]
     assert len(threads) == 1, "one thread extends all leases"
     assert read_job(store, works[2].job_id).state == "pending"
 
 
 @pytest.mark.integration
-def test_a_claim_that_fails_leaves_that_member_out(stacked: Stacked) -> None:
+def test_a_member_that_another_launch_holds_is_left_out(stacked) -> None:
     store, works = stacked(recipe=SHORT)
-    assert run_work(works[0]).ending == "done"
+    complete(works[0])
     assert isinstance(claim_elsewhere(store, works[1].job_id), db.Claim)
     assert endings(run_works(works)) == ["done", "elsewhere", "done"]
     assert len(store.view("attempts")) == 3
@@ -203,36 +206,34 @@ def bad(shape, split, seed, values):
 
 
 @pytest.mark.integration
-def test_what_fails_before_the_training_ends_alone(stacked: Stacked, tmp_path: Path) -> None:
-    """A rule of a plug-in, which may even exit, and data that are not there."""
+def test_a_member_that_fails_before_the_training_leaves_the_others(stacked, tmp_path) -> None:
+    """One has a rule that exits, another one has no data."""
     (tmp_path / "bad.py").write_text(BAD_RULE)
     rules = ["bad", "channel", "checkerboard-even", "rows"]
     plugin = str(tmp_path / "bad.py")
     store, works = stacked(matrix={"factorization": rules}, plugins=plugin, recipe=SHORT)
-    where = {work.subject.factorization: at for at, work in enumerate(works)}
     nowhere = replace(works[0].place, data=tmp_path / "nowhere")
-    works[where["rows"]] = replace(works[where["rows"]], place=nowhere)
-    reports = run_works(works)
-    assert [reports[where[rule]].ending for rule in rules] == ["failed", "done", "done", "failed"]
-    assert "it gives nothing" in reports[where["bad"]].message
-    assert "photos8 is missing" in reports[where["rows"]].message
+    by_rule = {work.subject.factorization: work for work in works}
+    by_rule["rows"] = replace(by_rule["rows"], place=nowhere)
+    reports = dict(zip(by_rule, run_works([*by_rule.values()]), strict=True))
+    assert [reports[rule].ending for rule in rules] == ["failed", "done", "done", "failed"]
+    assert "it gives nothing" in reports["bad"].message
+    assert "photos8 is missing" in reports["rows"].message
     assert sorted(outcomes(store)) == ["code_error", "code_error", "done", "done"]
 
 
 @pytest.mark.integration
-def test_each_has_the_log_of_its_own_doings(
-    stacked: Stacked, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_each_member_has_its_own_log(stacked, monkeypatch) -> None:
     store, works = stacked(recipe=SHORT)
     library = logging.getLogger("somebody")
-    at_step(monkeypatch, 3, lambda stack: library.warning("while they train"))
+    before_step(monkeypatch, 3, lambda stack: library.warning("while they train"))
     build = bodies.models.build
 
-    def building(model: Any, factorization: str, **more: Any) -> Any:
+    def log_and_build(model: Any, factorization: str, **options: Any) -> Any:
         library.warning("builds %s", factorization)
-        return build(model, factorization, **more)
+        return build(model, factorization, **options)
 
-    monkeypatch.setattr(bodies.models, "build", building)
+    monkeypatch.setattr(bodies.models, "build", log_and_build)
     run_works(works)
     logs = store.view("attempts").set_index("job_id").log
     for work in works:
@@ -245,7 +246,7 @@ def test_each_has_the_log_of_its_own_doings(
 
 
 @pytest.mark.parametrize(
-    ("error", "ending", "outcome", "said"),
+    ("error", "ending", "outcome", "message"),
     [
         (torch.OutOfMemoryError("none left"), "crowded", "crowded", "ran out in a stack of 3: "),
         (IndexError("a bug"), "crowded", "crowded", "IndexError: a bug"),
@@ -258,37 +259,33 @@ def test_each_has_the_log_of_its_own_doings(
     ],
     ids=["memory", "crash", "device"],
 )
-def test_what_ends_a_stack_counts_alone_only(
-    stacked: Stacked, monkeypatch: pytest.MonkeyPatch, error: Exception, ending: str, outcome, said
+def test_an_error_that_ends_a_stack_counts_only_for_a_member_alone(
+    stacked, monkeypatch, error, ending, outcome, message
 ) -> None:
     store, works = stacked(recipe=SHORT)
 
     def fail(stack: Stack) -> None:
         raise error
 
-    at_step(monkeypatch, 3, fail)
+    before_step(monkeypatch, 3, fail)
     reports = run_works(works)
     assert endings(reports) == [ending] * 3
-    assert said in reports[0].message.splitlines()[-1]
+    assert message in reports[0].message.splitlines()[-1]
     assert outcomes(store) == [outcome] * 3
     assert [read_job(store, work.job_id).state for work in works] == ["pending"] * 3
     if ending == "crowded":
-        assert (
-            f"crowded: {store.view('attempts').message[0].splitlines()[0]}"
-            in store.view("attempts").log[0]
-        )
+        attempt = store.view("attempts").iloc[0]
+        assert f"crowded: {attempt.message.splitlines()[0]}" in attempt.log
         assert run_work(works[0]).ending == "failed"
-        alone = "oom" if isinstance(error, torch.OutOfMemoryError) else "code_error"
-        assert outcomes(store)[3:] == [alone]
+        outcome_alone = "oom" if isinstance(error, torch.OutOfMemoryError) else "code_error"
+        assert outcomes(store)[3:] == [outcome_alone]
 
 
-def test_memory_that_runs_out_in_company_counts_against_nobody(
-    stacked: Stacked, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """In an evaluation, where only the last one is alone."""
+def test_an_oom_of_an_evaluation_counts_only_for_the_last_member(stacked, monkeypatch) -> None:
+    """The others were not alone."""
     store, works = stacked(recipe=SHORT)
 
-    def starve(*args: Any) -> None:
+    def starve(*arguments: Any) -> None:
         raise torch.OutOfMemoryError("no memory left")
 
     monkeypatch.setattr(BitsPerDim, "take", starve)
@@ -297,13 +294,9 @@ def test_memory_that_runs_out_in_company_counts_against_nobody(
 
 
 @pytest.mark.integration
-def test_an_interrupt_cancels_all(stacked: Stacked, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_interrupt_cancels_all_members(stacked, monkeypatch) -> None:
     store, works = stacked(seeds=2, matrix={"factorization": "rows"})
-
-    def interrupt(stack: Stack) -> None:
-        raise KeyboardInterrupt
-
-    at_step(monkeypatch, 13, interrupt)
+    before_step(monkeypatch, 13, interrupt)
     with pytest.raises(KeyboardInterrupt):
         run_works(works)
     assert outcomes(store) == ["cancelled"] * 2
@@ -313,49 +306,44 @@ def test_an_interrupt_cancels_all(stacked: Stacked, monkeypatch: pytest.MonkeyPa
     assert store.view("attempts").first_step.tolist()[2:] == [10] * 2
 
 
-def test_an_interrupt_without_the_database_waits_for_it_a_few_seconds_in_all(
-    stacked: Stacked, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """All members together no longer than one alone."""
+def test_interrupted_members_share_one_wait_for_the_database(stacked, monkeypatch) -> None:
     store, works = stacked(seeds=2, matrix={"factorization": "rows"})
-    tried: list[float] = []
+    waits: list[float] = []
 
-    def interrupt(stack: Stack) -> None:
+    def refuse(action: Callable[[], object], *, seconds: float) -> None:
+        waits.append(seconds)
+        raise db.Unavailable("it is away")
+
+    def interrupt_without_database(stack: Stack) -> None:
         monkeypatch.setattr(attempt, "wait_out", refuse)
         raise KeyboardInterrupt
 
-    def refuse(action: Callable[[], object], *, seconds: float) -> None:
-        tried.append(seconds)
-        raise db.Unavailable("it is away")
-
-    at_step(monkeypatch, 13, interrupt)
+    before_step(monkeypatch, 13, interrupt_without_database)
     with pytest.raises(KeyboardInterrupt):
         run_works(works)
-    first, second = tried
+    first, second = waits
     assert 0 < second < first <= attempt.LAST_SECONDS
     assert store.view("attempts").outcome.isna().all()
 
 
 @pytest.mark.integration
-def test_the_costs_of_members_add_up_to_their_process(
-    stacked: Stacked, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """By a clock that goes in their steps, of 6 seconds, and evaluations, of 5."""
+def test_the_costs_of_members_add_up_to_their_process(stacked, monkeypatch) -> None:
+    """The clock of this test goes 6 seconds in each step and 5 in each evaluation."""
     now = [0.0]
     monkeypatch.setattr(SharedClock.__init__, "__defaults__", (lambda: now[0], lambda: now[0]))
     store, works = stacked()
     step, take = Stack.step, BitsPerDim.take
 
-    def stepping(stack: Stack) -> None:
+    def step_slowly(stack: Stack) -> None:
         step(stack)
         now[0] += 6.0
 
-    def measuring(*args: Any) -> Any:
+    def take_slowly(*arguments: Any) -> Any:
         now[0] += 5.0
-        return take(*args)
+        return take(*arguments)
 
-    monkeypatch.setattr(Stack, "step", stepping)
-    monkeypatch.setattr(BitsPerDim, "take", measuring)
+    monkeypatch.setattr(Stack, "step", step_slowly)
+    monkeypatch.setattr(BitsPerDim, "take", take_slowly)
     works[0] = replace(works[0], terms=Terms(hours=1e-9))  # until the first look at the losses
     assert endings(run_works(works)) == ["failed", "done", "done"]
     attempts = store.view("attempts")
@@ -365,33 +353,29 @@ def test_the_costs_of_members_add_up_to_their_process(
     assert attempts.images_per_second.tolist() == [8 * 10 / 20.0, *[8 * 20 / 50.0] * 2]
 
 
-def test_evaluating_again_gives_the_bits_of_a_member(undisturbed: tuple[db.Store, Works]) -> None:
-    store, works = undisturbed
-    trial_id = works[1].subject.id
-    (one,) = store.job_facts(trial_ids=[trial_id])
-    flow, recipe = load_flow(store, works[1].place, one)
-    prepared = open_images(works[1].set_name, works[1].place.data, works[1].job.data_digest)
-    trained = TrainedFlow(flow, recipe.model, prepared, one.seed, torch.device("cpu"))
-    found = take_measures(
-        [*list_required_measures(flow), *list_optional_measures(prepared)], trained
-    )
-    result = store.result(trial_id, one.data_digest, "plain")
-    assert [result.measure(m.name) for m in found] == found != []
+def test_evaluating_again_gives_the_bits_of_a_member(undisturbed) -> None:
+    store, (_, work, _) = undisturbed
+    facts = find_facts(store, work)
+    flow, recipe = load_flow(store, work.place, facts)
+    prepared = open_images(work.set_name, work.place.data, work.job.data_digest)
+    trained = TrainedFlow(flow, recipe.model, prepared, facts.seed, torch.device("cpu"))
+    measures = [*list_required_measures(flow), *list_optional_measures(prepared)]
+    values = take_measures(measures, trained)
+    result = store.result(work.subject.id, facts.data_digest, "plain")
+    assert [result.measure(value.name) for value in values] == values != []
 
 
-def test_one_database_gone_is_raised_after_all_have_ended(
-    stacked: Stacked, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_lost_database_is_raised_after_all_members_have_ended(stacked, monkeypatch) -> None:
     store, works = stacked(recipe=SHORT)
     claim, calls = db.Store.claim, []
 
-    def claiming(self: db.Store, job_id: str, **more: Any) -> Any:
+    def claim_or_fail(self: db.Store, job_id: str, **options: Any) -> Any:
         calls.append(job_id)
         if len(calls) == 2:
             raise UserError("login refused")
-        return claim(self, job_id, **more)
+        return claim(self, job_id, **options)
 
-    monkeypatch.setattr(db.Store, "claim", claiming)
+    monkeypatch.setattr(db.Store, "claim", claim_or_fail)
     with pytest.raises(UserError, match="login refused"):
         run_works(works)
     assert outcomes(store) == ["done"] * 2

@@ -1,4 +1,4 @@
-"""What waits for a database, a clock and a lease, and what it says meanwhile."""
+"""Workers and launches that wait for a database or a lease."""
 
 import io
 import re
@@ -7,16 +7,22 @@ import time
 
 from rich.console import Console
 
-from lcma.harness.launch.driver import Launch
 from lcma.harness.train.devices import configure_device
 from lcma.harness.watch.progress import Bars
 from lcma.harness.work import worker
-from tests.harness.launch.conftest import Inline, Told, claim_elsewhere, end
+from tests.harness.launch.conftest import (
+    FakeDisplay,
+    claim_elsewhere,
+    end_job,
+    run_launch,
+)
 from tests.stores import beat, read_job
 
 
-def test_a_host_that_never_reaches_the_database_says_so(database, one_trial, monkeypatch) -> None:
-    store, work = one_trial(database.url)
+def test_a_host_that_never_reaches_the_database_claims_nothing(
+    database, register_trial, monkeypatch
+) -> None:
+    store, work = register_trial(database.url)
     monkeypatch.setattr(worker, "START_SECONDS", 0.2)
     database.off()
     report = worker.run_work(work)
@@ -26,30 +32,30 @@ def test_a_host_that_never_reaches_the_database_says_so(database, one_trial, mon
     assert read_job(store, work.job_id).state == "pending"
 
 
-def test_a_driver_that_slept_leaves_a_lease_that_ran_out_to_its_holder(one_trial, tmp_path) -> None:
-    """Longer than the lease; what is beside it slept too and renews a moment later."""
-    store, work = one_trial(f"sqlite:///{tmp_path / 'asleep.db'}", lease=1.5)
-    display = Told()
+def test_a_driver_that_slept_leaves_expired_leases_to_their_holders(register_trial) -> None:
+    """The machine slept longer than the lease, and the holder on it renews a moment later."""
+    store, work = register_trial(lease=1.5)
+    display = FakeDisplay()
     configure_device("cpu", 1)  # the first time takes seconds
     claim = claim_elsewhere(store, work.job_id, lease=1.5)
     display.pause = 1.8
     renewed: list[bool] = []
 
-    def holder() -> None:
+    def renew() -> None:
         time.sleep(2.4)
         renewed.append(beat(store, claim, step=1, lease_seconds=60.0))
-        end(store, claim)
+        end_job(store, claim)
 
-    thread = threading.Thread(target=holder)
+    thread = threading.Thread(target=renew)
     thread.start()
-    ended = Launch(store, [work], Inline(), display).run()
+    ended = run_launch(store, [work], display=display)
     thread.join()
     assert renewed == [True]
     assert [report.ending for report in ended.values()] == ["diverged"]
     assert len(store.view("attempts")) == 1
 
 
-def test_a_launch_tells_once_that_the_database_is_away_and_once_that_it_is_back() -> None:
+def test_a_launch_says_once_that_the_database_is_unreachable_and_once_that_it_is_back() -> None:
     text = io.StringIO()
     with Bars(Console(file=text, width=80)) as bars:
         bars.update(0, 2, [])

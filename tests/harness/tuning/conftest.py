@@ -11,12 +11,11 @@ import numpy as np
 import optuna
 import pytest
 import yaml
-from optuna.storages._rdb import storage as of_optuna
+from optuna.storages._rdb import storage as optuna_storage
 from PIL import Image
 
 from lcma import db
 from lcma.harness import data
-from lcma.harness.cli import main as cli
 from lcma.harness.data.source import SourceOptions
 from lcma.harness.launch.plan import preparable_sets
 from lcma.harness.launch.policy import Limits
@@ -28,7 +27,7 @@ from lcma.sweeps import plugins
 from lcma.sweeps import spec as specs
 from tests.db.conftest import SqliteTemplates
 from tests.harness.conftest import SMALL, merged
-from tests.harness.launch.conftest import Inline, Told
+from tests.harness.launch.conftest import FakeDisplay, InlineExecutor, place_in, run_cli
 
 TUNE: dict[str, Any] = {
     "name": "tuned",
@@ -37,13 +36,13 @@ TUNE: dict[str, Any] = {
     "tune": {"budget": {"low": 10, "high": 15}, "trials": 5},
 }
 POINTS = (0, 10, 15)
+"""The budgets of the study."""
 STEPS = 4
-"""Of a training: what is tested is not how well it goes, and each step costs time."""
-
+"""The steps of a training."""
 LEASE = 3.0
-"""Seconds, and longer than it takes a launch to look twice."""
+"""Seconds; a launch polls the database more than once within a lease."""
 
-Typed = Callable[..., tuple[int, str, str]]
+Tune = Callable[..., tuple[int, str, str]]
 History = list[tuple[int, int, str, list[float] | None]]
 
 
@@ -56,86 +55,86 @@ class Tuning:
 
     @cached_property
     def store(self) -> db.Store:
-        """To look at what is there; a tuner has a store of its own."""
+        """The tests' own store, beside the tuner's."""
         return db.connect(self.place.db)
 
-    def run(self) -> Told:
-        """Tune until nothing is left, without Ray; what was shown."""
+    def run(self) -> FakeDisplay:
+        """Tune to the end, without Ray; return the display."""
         with self.opened() as tuner:
-            while asked := tuner.ask():
-                tuner.run(asked)
-        assert isinstance(tuner.display, Told)
+            run_to_the_end(tuner)
+        assert isinstance(tuner.display, FakeDisplay)
         return tuner.display
 
     @contextmanager
     def opened(self, limits: Limits | None = None) -> Iterator[Tuner]:
-        """A tuner whose launches run in this process."""
+        """Provide a tuner whose launches run in this process."""
         resources = self.target.spec.resources.model_copy(update={"gpus": 0.0})
         workers = Workers(resources, 1, nullcontext, {"local": True})
-        workers.executor, workers.store = Inline(), db.connect(self.place.db)
+        workers.executor, workers.store = InlineExecutor(), db.connect(self.place.db)
+        options = {"limits": limits, "lease_seconds": LEASE}
         with ExitStack() as stack:
             stack.push(workers)
-            yield Tuner(
-                self.target,
-                self.place,
-                workers.store,
-                workers,
-                Told(),
-                limits=limits,
-                lease_seconds=LEASE,
-            )
+            yield Tuner(self.target, self.place, workers.store, workers, FakeDisplay(), **options)
 
     def elsewhere(self) -> "Tuning":
-        """The same study at a new place beside this one."""
+        """Return the same study at a new place beside this one."""
         folder = self.place.runs.parent / "elsewhere"
         folder.mkdir()
-        return Tuning(
-            Place(f"sqlite:///{folder / 'lcma.db'}", folder, self.place.data), self.target
-        )
+        return replace(self, place=place_in(folder, self.place.data))
 
     def changed(self, change: dict[str, Any]) -> "Tuning":
-        """The same place, the spec changed."""
+        """Return the study of a changed spec at the same place."""
         return make(self.place, change)
 
     @property
     def study(self) -> optuna.Study:
-        """As anybody opens it with Optuna."""
+        """The study as Optuna itself opens it."""
         return optuna.load_study(
             study_name=self.target.spec.name, storage=make_storage(db.locate(self.place.db))
         )
 
     def history(self) -> History:
-        """What the study tells of its trials."""
+        """Return number, budget, state and values of the study's trials."""
         return [(t.number, t.params["budget"], t.state.name, t.values) for t in self.study.trials]
 
+    def budgets(self) -> list[int]:
+        """Return the budgets of the study's trials, sorted."""
+        return sorted(trial.params["budget"] for trial in self.study.trials)
+
+    def states(self) -> list[str]:
+        return [trial.state.name for trial in self.study.trials]
+
     def steps(self, kind: str) -> int:
-        """Training steps that all attempts at jobs of a kind have taken."""
-        rows = self.store.database.query(
-            "select sum(last_step - first_step) from attempts join jobs on jobs.id = job_id "
-            f"where kind = '{kind}' and protocol is null",
-            limit=1,
-            timeout=10,
-        ).rows
-        return int(rows[0][0] or 0)
+        """Return how many training steps all attempts at jobs of a kind have made."""
+        query = f"""
+            SELECT coalesce(sum(last_step - first_step), 0) AS n FROM attempts
+            JOIN jobs ON jobs.id = job_id WHERE kind = '{kind}' AND protocol IS NULL
+        """
+        return int(self.store.sql(query).n[0])
 
     def bits(self) -> dict[str, float]:
-        """Of every result, by trial."""
+        """Return the bits/dim of every result by trial."""
         frame = self.store.view("results")
         return dict(zip(frame.trial_id, frame.bits_per_dim, strict=True))
 
 
-def content(change: dict[str, Any] | None = None) -> dict[str, Any]:
-    """Of the spec's file, changed as said."""
+def run_to_the_end(tuner: Tuner) -> None:
+    while trials := tuner.ask():
+        tuner.run(trials)
+
+
+def make_spec(change: dict[str, Any] | None = None) -> dict[str, Any]:
+    """Return the content of the spec's file with a change."""
     return merged(merged(SMALL, TUNE), change or {})
 
 
 def make(place: Place, change: dict[str, Any] | None = None) -> Tuning:
     data.register_own_sets(place.data)
-    spec = specs.check(content(change), "test")
+    spec = specs.check(make_spec(change), "test")
     return Tuning(place, make_target(spec, "test", preparable_sets(place)))
 
 
-def tuned_in(folder: Path, few_root: Path, change: dict[str, Any] | None = None) -> Tuning:
+def make_in(folder: Path, few_root: Path, change: dict[str, Any] | None = None) -> Tuning:
     place = Place(f"sqlite:///{folder / 'lcma.db'}", folder / "lcma-runs", few_root)
     return make(place, change)
 
@@ -153,15 +152,17 @@ def load_measure(name: str, folder: Path) -> None:
 
 @pytest.fixture(scope="session", autouse=True)
 def revisions_read_once() -> Iterator[None]:
-    """Optuna executes the files of all its revisions three times for each new database, which was
-    a sixth of what these tests take."""
-    manager = of_optuna._VersionManager
-    read, found = manager._create_alembic_script, list[Any]()
+    """Let Optuna read its revisions once, and not three times for each new database.
+
+    That took a sixth of the time of these tests.
+    """
+    manager = optuna_storage._VersionManager
+    read, scripts = manager._create_alembic_script, list[Any]()
 
     def read_once(self: Any) -> Any:
-        if not found:
-            found.append(read(self))
-        return found[0]
+        if not scripts:
+            scripts.append(read(self))
+        return scripts[0]
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(manager, "_create_alembic_script", read_once)
@@ -170,7 +171,7 @@ def revisions_read_once() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def few_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A root with `few` prepared: few images, so that all that is not training is short."""
+    """A root with the data set `few` prepared, of few small images."""
     folder, root = tmp_path_factory.mktemp("images"), tmp_path_factory.mktemp("data")
     noise = np.random.default_rng(0)
     for number in range(80):
@@ -189,13 +190,13 @@ def place(tmp_path: Path, few_root: Path, sqlite_templates: SqliteTemplates) -> 
 
 @pytest.fixture
 def tuning(place: Place) -> Callable[..., Tuning]:
-    """Makes a study, changed as said, in a SQLite file."""
+    """Return a function that makes a study with a changed spec in a SQLite file."""
     return lambda change=None: make(place, change)
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def on_each(request: pytest.FixtureRequest, place: Place) -> Callable[..., Tuning]:
-    """The same on each supported engine."""
+    """The same on each engine."""
     if request.param == "postgresql":
         place = replace(place, db=str(request.getfixturevalue("current_postgres_url")))
     return lambda change=None: make(place, change)
@@ -203,30 +204,27 @@ def on_each(request: pytest.FixtureRequest, place: Place) -> Callable[..., Tunin
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """An empty folder to type in."""
-    made = tmp_path / "here"
-    made.mkdir()
-    return made
+    """An empty folder for commands."""
+    folder = tmp_path / "here"
+    folder.mkdir()
+    return folder
 
 
 @pytest.fixture
-def here(folder: Path, few_root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """To type in that folder, in this process, with the data prepared."""
+def tune(
+    folder: Path,
+    few_root: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> Tune:
+    """Return a function that runs `lcma tune` in that folder on a changed spec."""
     monkeypatch.chdir(folder)
     monkeypatch.setenv("LCMA_DATA", str(few_root))
     monkeypatch.setenv("COLUMNS", "100")
 
-
-@pytest.fixture
-def tune(here: None, capsys: pytest.CaptureFixture[str]) -> Typed:
-    """Types the verb on a spec, changed as said; gives the exit code and what it printed."""
-
     def run(change: dict[str, Any], *options: str) -> tuple[int, str, str]:
-        made = {name: value for name, value in content(change).items() if value is not None}
-        Path("tuned.yaml").write_text(yaml.safe_dump(made))
-        with pytest.raises(SystemExit) as ended:
-            cli.main(["tune", "tuned.yaml", *options])
-        printed = capsys.readouterr()
-        return int(ended.value.code or 0), printed.out, printed.err
+        spec = {name: value for name, value in make_spec(change).items() if value is not None}
+        Path("tuned.yaml").write_text(yaml.safe_dump(spec))
+        return run_cli(capsys, "tune", "tuned.yaml", *options)
 
     return run

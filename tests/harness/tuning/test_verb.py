@@ -1,4 +1,4 @@
-"""`lcma tune` as it is typed wrongly, and the example of the page."""
+"""`lcma tune` with mistakes, and the example of the page."""
 
 import re
 from pathlib import Path
@@ -10,11 +10,10 @@ import lcma
 from lcma import db
 from lcma.harness.cli.tuning import dashboard_url
 from tests.harness.conftest import SMALL
-from tests.harness.tuning.conftest import Typed
 
 PAGE = Path(__file__).parents[3] / "docs" / "tuning.md"
 
-WRONG: dict[str, tuple[list[str], dict[str, Any], str]] = {
+MISTAKES: dict[str, tuple[list[str], dict[str, Any], str]] = {
     "no section": ([], {"tune": None}, "no section `tune`"),
     "no pretraining": ([], {"tune": {"factorization": "conventional"}}, "no pretraining to tune"),
     "the data alone": ([], {"tune": {"factorization": "detail-low"}}, "no pretraining to tune"),
@@ -30,35 +29,33 @@ WRONG: dict[str, tuple[list[str], dict[str, Any], str]] = {
 }
 
 
-@pytest.mark.parametrize(("options", "change", "said"), WRONG.values(), ids=WRONG)
-def test_mistakes_are_refused_and_leave_no_trace(
-    tune: Typed, folder: Path, options: list[str], change: dict[str, Any], said: str
-) -> None:
+@pytest.mark.parametrize(("options", "change", "message"), MISTAKES.values(), ids=MISTAKES)
+def test_mistakes_are_refused_and_leave_no_file(tune, folder, options, change, message) -> None:
     code, _, error = tune(change, *options)
     assert code == 2
-    assert said in error
-    if options != ["--trials", "1"]:  # which the parser refuses, with a line of usage
+    assert message in error
+    if options != ["--trials", "1"]:  # the parser refuses it, with a line of usage
         assert error.count("\n") == 1
     assert [path.name for path in folder.iterdir()] == ["tuned.yaml"]
 
 
 @pytest.mark.integration
-def test_the_example_of_the_page_searches_patterns_by_three_launches(
-    few_photos_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_the_example_of_the_page_searches_patterns_in_three_launches(
+    few_photos_root, tmp_path, monkeypatch
 ) -> None:
-    """With a smaller flow on smaller images."""
+    """The flow and the images are smaller than on the page."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("LCMA_DATA", str(few_photos_root))
     (example,) = re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.S)
     settings = {**SMALL["recipe"]["optimization"], "stacked": True}
     model = f'"model": {SMALL["recipe"]["model"]}, "optimization": {settings}, '
-    for long, short in (
+    for text, replacement in (
         ("photos16", "photos8"),
         ("(150, 300, 600)", "(2, 4, 6)"),
         ('"recipe": {', f'"recipe": {{{model}'),
     ):
-        assert long in example
-        example = example.replace(long, short)
+        assert text in example
+        example = example.replace(text, replacement)
     names: dict[str, Any] = {}
     exec(compile(example, "tuning.md", "exec"), names)
     rungs = [lcma.results("lcma.db", sweep=f"patterns-{steps}") for steps in (2, 4, 6)]
@@ -79,5 +76,5 @@ def test_the_example_of_the_page_searches_patterns_by_three_launches(
         ),
     ],
 )
-def test_no_password_is_shown(url: str, shown: str) -> None:
+def test_no_password_is_shown(url, shown) -> None:
     assert dashboard_url(db.Store(db.locate(url))) == shown
