@@ -16,7 +16,7 @@ from lcma.harness.train.batches import Images
 from lcma.harness.train.checkpoint import CheckpointFolder
 from lcma.harness.train.trainer import Hooks, StoppedError, Trainer
 from lcma.models import Flow, build, build_nms
-from lcma.sweeps.recipe import Model, Optimization, Training
+from lcma.sweeps.recipe import Model, Optimization, Recipe, Training
 
 CPU = torch.device("cpu")
 SHORT: dict[str, dict[str, int]] = {
@@ -68,6 +68,21 @@ def make_pixels(
     random = np.random.RandomState(seed)
     base = random.randint(40, 200, (count, channels, 1, 1))
     return np.clip(base + random.normal(0, 15, (count, channels, 8, 8)), 0, 255).astype(np.uint8)
+
+
+def build_trainer(
+    recipe: Recipe, flow: Flow, pixels: np.ndarray[Any, Any], seed: int = 1, **options: Any
+) -> Trainer:
+    """Return a trainer of a flow by its recipe; the first ten images are the holdout part."""
+    return Trainer(
+        flow=flow,
+        optimization=recipe.optimization,
+        seed=seed,
+        images=Images(pixels, CPU),
+        training=recipe.training,
+        holdout=Images(pixels[:10], CPU),
+        **options,
+    )
 
 
 @dataclass
@@ -176,7 +191,7 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Run
     @cache
     def train(kind: str) -> Run:
         run: Run = getattr(workshop, kind)(kind)
-        with pytest.MonkeyPatch.context() as patch:  # however slow the machine is
+        with pytest.MonkeyPatch.context() as patch:  # even on a slow machine
             patch.setattr("lcma.harness.train.trainer._MIN_PAUSE", math.inf)
             assert run.go(40)
         return run

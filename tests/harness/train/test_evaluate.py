@@ -193,7 +193,7 @@ def test_protocols_are_those_of_the_papers() -> None:
     assert find_protocol("plain", make_model("resflow")) is PLAIN
 
 
-def test_a_protocols_body_has_only_settings_that_differ_from_the_defaults() -> None:
+def test_a_protocols_body_leaves_out_defaults_of_residual_blocks() -> None:
     assert PLAIN.body == '{"draws":1,"name":"plain","precision":"float32","seed":0}'
     bodies = {name: published_protocol(make_model(name)).body for name in SMALLEST}
     assert '"terms":3' in bodies["iresnet"]

@@ -23,7 +23,7 @@ from lcma.sweeps import catalog
 from lcma.sweeps.architectures import REGISTERED
 from lcma.sweeps.recipe import Recipe
 from lcma.sweeps.settings import merge
-from tests.harness.train.conftest import CPU, SHORT, copy_weights, list_unequal
+from tests.harness.train.conftest import CPU, SHORT, build_trainer, copy_weights, list_unequal
 
 FLOWS = tuple(catalog.flows())
 
@@ -131,22 +131,16 @@ def test_a_step_ends_in_the_bits_that_it_always_had(flow: str, recorded: bool) -
     change = merge(SHIPPED[flow], {"training": {"schedule": "constant", "ema": 0.9}})
     recipe = catalog.recipe(flow, "photos8", "tiny", change)
     pixels = np.random.RandomState(0).randint(0, 256, (64, 3, 8, 8)).astype(np.uint8)
-    trainer = Trainer(
-        flow=build(recipe.model, "random-local", seed=1),
-        optimization=recipe.optimization,
-        seed=1,
-        images=Images(pixels, CPU),
-        training=recipe.training,
-        repeats=recorded,
-    )
+    built = build(recipe.model, "random-local", seed=1)
+    trainer = build_trainer(recipe, built, pixels, repeats=recorded)
     if trainer.repeated is not None:
         trainer.repeated.unrecorded = 0
     trainer.start()
     for _ in range(3):
         trainer.make_step()
     digest = hashlib.sha256()
-    for flow in (trainer.flow, trainer.evaluated):
-        for tensor in flow.state_dict().values():
+    for weights in (trainer.flow.state_dict(), trainer.evaluated.state_dict()):
+        for tensor in weights.values():
             digest.update(tensor.contiguous().numpy().tobytes())
     assert digest.hexdigest()[:16] == digests[0]
 

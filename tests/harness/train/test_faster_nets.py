@@ -16,7 +16,7 @@ from lcma.harness.train.trainer import Trainer
 from lcma.models.coupling import CouplingNet
 from lcma.models.glow import GlowNet
 from lcma.sweeps import architectures, catalog
-from tests.harness.train.conftest import CPU, SHORT
+from tests.harness.train.conftest import CPU, SHORT, build_trainer
 
 SMALL = {
     "realnvp": SHORT["realnvp"] | {"width": 4, "blocks": 0},
@@ -40,16 +40,12 @@ def make_trainer(
         "training": {"steps": 20, "ema": 0.9, "select": "best", "holdout_every": 10},
     }
     recipe = catalog.recipe(flow, "photos8", "tiny", override)
-    return Trainer(
-        flow=models.build(recipe.model, "random-local", seed=1),
-        optimization=recipe.optimization,
-        seed=1,
-        images=Images(prepared.part("train").images, CPU),
-        training=recipe.training,
-        holdout=Images(prepared.part("holdout").images[:40], CPU),
-        compiler=compiler,  # inductor asks for a C++ compiler
-        repeats=True,
+    built, pixels = (
+        models.build(recipe.model, "random-local", seed=1),
+        prepared.part("train").images,
     )
+    # inductor would need a C++ compiler
+    return build_trainer(recipe, built, pixels, compiler=compiler, repeats=True)
 
 
 def list_nets(flow: nn.Module) -> list[nn.Module]:

@@ -17,7 +17,6 @@ from torch import Tensor
 
 from lcma import models
 from lcma.harness.train import recorder
-from lcma.harness.train.batches import Images
 from lcma.harness.train.checkpoint import CheckpointFolder
 from lcma.harness.train.online import OnlineTables, improve_windows, read_history
 from lcma.harness.train.stack import Member, Stack, train_stack
@@ -27,7 +26,7 @@ from lcma.models.factorization import table_from_mask
 from lcma.models.split import Split
 from lcma.sweeps import catalog
 from lcma.sweeps.recipe import OnlineOptions, Recipe
-from tests.harness.train.conftest import CPU, SHORT, copy_weights, list_unequal
+from tests.harness.train.conftest import SHORT, build_trainer, copy_weights, list_unequal
 from tests.harness.train.test_stack import PIXELS
 from tests.models.test_contributions import dense_jacobian, latents_of
 
@@ -77,15 +76,7 @@ def make_recipe(flow: str = "realnvp", *, steps: int = 60, **online: Any) -> Rec
 def make_trainer(recipe: Recipe, seed: int = 0, *, online: bool = True) -> Trainer:
     flow = models.build(recipe.model, "checkerboard-even", seed=seed)
     tables = OnlineTables(flow, recipe.maps.online, recipe.training.steps) if online else None
-    return Trainer(
-        flow=flow,
-        optimization=recipe.optimization,
-        seed=seed,
-        images=Images(PIXELS, CPU),
-        training=recipe.training,
-        holdout=Images(PIXELS[:10], CPU),
-        online=tables,
-    )
+    return build_trainer(recipe, flow, PIXELS, seed, online=tables)
 
 
 def list_tables(flow: Flow) -> list[NDArray[np.int64]]:
@@ -188,7 +179,7 @@ def test_splits_take_turns_and_the_end_is_frozen(tmp_path: Path) -> None:
         assert np.array_equal(table_from_mask(history.kept[-1]).permutation, tables[-1][split - 1])
 
 
-def test_a_share_of_steps_or_windows_is_rounded_before_it_is_cut(tmp_path: Path) -> None:
+def test_rounding_errors_of_a_share_lose_no_step_and_no_window(tmp_path: Path) -> None:
     """(1 - 0.9) * 100 is 9.999999999999998, and 0.29 * 100 is 28.999999999999996."""
     trainer = make_trainer(make_recipe(steps=100, freeze=0.9))
     metrics: list[tuple[str, int]] = []

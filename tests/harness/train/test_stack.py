@@ -29,7 +29,7 @@ from lcma.harness.train.trainer import (
 )
 from lcma.sweeps import catalog
 from lcma.sweeps.recipe import Recipe
-from tests.harness.train.conftest import CPU, SHORT, copy_weights, list_unequal
+from tests.harness.train.conftest import CPU, SHORT, build_trainer, copy_weights, list_unequal
 
 PIXELS = np.random.RandomState(0).randint(0, 256, (80, 3, 8, 8)).astype(np.uint8)
 RULES = ("checkerboard-even", "random-local", "channel", "random", "rows", "random-lattice")
@@ -68,14 +68,8 @@ def make_recipe(name: str = "realnvp", **training: Any) -> Recipe:
 
 def make_trainer(recipe: Recipe, number: int, *, started: bool = True) -> Trainer:
     """Return a trainer whose seed and rule follow from its number."""
-    trainer = Trainer(
-        flow=models.build(recipe.model, RULES[number % len(RULES)], seed=number),
-        optimization=recipe.optimization,
-        seed=number,
-        images=Images(PIXELS, CPU),
-        training=recipe.training,
-        holdout=Images(PIXELS[:10], CPU),
-    )
+    flow = models.build(recipe.model, RULES[number % len(RULES)], seed=number)
+    trainer = build_trainer(recipe, flow, PIXELS, number)
     if started:
         trainer.start()
     return trainer

@@ -172,7 +172,7 @@ def test_the_average_follows_the_weights(workshop: Any) -> None:
     assert differences(average, dict(run.trainer.flow.state_dict()))
 
 
-def test_the_best_weights_are_those_of_the_least_holdout_value(undisturbed: Any) -> None:
+def test_the_best_weights_have_the_lowest_holdout_value(undisturbed: Any) -> None:
     run = undisturbed("training")
     values = [(run.metrics["holdout_bits_per_dim", step], step) for step in (10, 20, 30, 40)]
     best = run.trainer.best
