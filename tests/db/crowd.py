@@ -22,7 +22,7 @@ from tests.db.conftest import (
 )
 from tests.db.measuring import change, find_done_attempt
 
-FAR = 4e9
+FUTURE = 4e9
 """A time in the future, Unix seconds, for a lease that is not over."""
 
 GPU = dataclasses.replace(ENVIRONMENT, device="some GPU", driver="550.54")
@@ -41,7 +41,7 @@ SHAPES: tuple[tuple[str, int | None, str | None], ...] = (
 )
 """Factorization, budget and options of the trials on DATA, each with seeds 0, 1 and 2."""
 
-ASKED = {"channel": ("channel", "conventional"), "LLL": ("low",), "HHH": ("HHH", "high")}
+ASKED_NAMES = {"channel": ("channel", "conventional"), "LLL": ("low",), "HHH": ("HHH", "high")}
 
 TRACEBACK = 'Traceback (most recent call last):\n  File "x.py", line 1\nKeyError: "a\\b"\n \n'
 
@@ -66,7 +66,7 @@ def _trial(recipe_id: str, shape: tuple[Any, ...], seed: int, data: db.DataSet) 
 TRIALS = {
     (*shape, seed): _trial("with", shape, seed, DATA) for shape in SHAPES for seed in range(3)
 }
-OF_FACES = [
+FACE_TRIALS = [
     _trial("faces", (name, None, None), seed, FACES)
     for name, seed in (("channel", 0), ("channel", 1), ("none", 0), ("LLH", 0))
 ]
@@ -78,7 +78,7 @@ SEGMENTS = {
 }
 JOBS = {
     trial.id: db.PlannedJob.of_trial(trial.id, data.digest, steps=500)
-    for data, trials in ((DATA, TRIALS.values()), (FACES, OF_FACES))
+    for data, trials in ((DATA, TRIALS.values()), (FACES, FACE_TRIALS))
     for trial in trials
 }
 SWEEP = db.Sweep(id="s", name="demo", spec="{}")
@@ -88,9 +88,9 @@ PLAN = db.Registration(
         *(
             db.SweepMember("s", trial.id, asked)
             for trial in TRIALS.values()
-            for asked in ASKED.get(trial.factorization, (trial.factorization,))
+            for asked in ASKED_NAMES.get(trial.factorization, (trial.factorization,))
         ),
-        *(db.SweepMember("s2", trial.id, trial.factorization) for trial in OF_FACES),
+        *(db.SweepMember("s2", trial.id, trial.factorization) for trial in FACE_TRIALS),
     ),
     recipes=(
         recipe("with", 3),
@@ -99,7 +99,7 @@ PLAN = db.Registration(
     ),
     data_sets=(DATA, FACES),
     pretrainings=tuple(PRETRAININGS),
-    trials=(*TRIALS.values(), *OF_FACES),
+    trials=(*TRIALS.values(), *FACE_TRIALS),
     jobs=(*SEGMENTS.values(), *JOBS.values()),
 )
 
@@ -161,13 +161,6 @@ class Crowd:
         products: dict[str, Any] = {"result": of_trial, "tables": tables, "metrics": points}
         self.end(job, "done", last_step=500, **products, **more)
 
-    def rerun(self, trial: db.TrialRow) -> None:
-        self.now += 1.0
-        job_id = JOBS[trial.id].id
-        assert self.store.rerun([job_id], by="ann", why="a fault is mended", now=self.now) == 1
-        self.done(trial)
-        self.evaluate(trial)
-
     def evaluate(self, trial: db.TrialRow) -> None:
         self.now += 1.0
         plain = result(trial.id, self.number(3.0, 4.0))
@@ -213,7 +206,7 @@ def fill(store: db.Store) -> None:
         if key in accidents:
             crowd.end(job, *accidents[key])  # type: ignore[arg-type]
         elif key == ("random", None, None, 2):
-            crowd.claim(job, until=FAR)
+            crowd.claim(job, until=FUTURE)
         elif key == ("HHH", 200, None, 0):
             crowd.claim(job)  # its lease will be over
         elif key == ("LLL", 200, TOTAL, 0):
@@ -226,9 +219,13 @@ def fill(store: db.Store) -> None:
             crowd.done(trial, gpu=key[3] == 0, costs_gpu=key[3] == 0)
     for key in (("channel", None, None, 0), ("channel", None, None, 1), ("LLL", 100, None, 1)):
         crowd.evaluate(TRIALS[key])
-    for trial in OF_FACES[:3]:
+    for trial in FACE_TRIALS[:3]:
         crowd.done(trial)
-    crowd.rerun(TRIALS["channel", None, None, 1])
+    again = TRIALS["channel", None, None, 1]
+    crowd.now += 1.0
+    store.rerun([JOBS[again.id].id], by="ann", why="a fault is mended", now=crowd.now)
+    crowd.done(again)
+    crowd.evaluate(again)
     store.begin_launch(
         "launch0",
         "s",

@@ -1,8 +1,6 @@
 """The check of a database finds and names every fault, and finds none in a sound one."""
 
 import shutil
-import sqlite3
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -32,12 +30,9 @@ def change_row(url: str, statement: str, **values: object) -> None:
         assert connection.execute(sa.text(statement), values).rowcount == 1
 
 
-def change_file(path: Path, *statements: str) -> None:
-    """Change a file without the store, and without constraints."""
-    with closing(sqlite3.connect(path)) as connection:
-        for statement in ("PRAGMA ignore_check_constraints=ON", *statements):
-            connection.execute(statement)
-        connection.commit()
+def change_file(path: Path, statement: str) -> None:
+    """Change a file without the store and without constraints."""
+    execute(f"sqlite:///{path}", "PRAGMA ignore_check_constraints=ON", statement)
 
 
 def next_split(where: str) -> str:
@@ -61,6 +56,7 @@ DONE = f"(SELECT done_attempt_id FROM jobs {TRIAL})"
 FAULTS: dict[str, list[tuple[str, str]]] = {
     "contribution_maps": [
         (f'{MAP} "values" = substr("values", 1, 100) WHERE split = 1', "fill"),
+        (f"{MAP} standard_errors = substr(standard_errors, 1, 8) WHERE split = 1", "do not fill"),
         (f'{MAP} halves = "values" WHERE split = 1', "do not fill"),
         (f'{MAP} "values" = standard_errors WHERE split = 2', "digest"),
         (f"{MAP} dtype = '<f8' WHERE split = 2", "dtype"),
@@ -226,11 +222,9 @@ def test_a_missing_row_is_found_by_sqlite(filled_path: Path) -> None:
 
 
 def test_a_damaged_page_of_a_file_is_found(filled_path: Path) -> None:
-    with closing(sqlite3.connect(filled_path)) as connection:
-        (page,) = connection.execute(
-            "SELECT rootpage FROM sqlite_master WHERE name = 'index_tables'"
-        ).fetchone()
-        (size,) = connection.execute("PRAGMA page_size").fetchone()
+    url = f"sqlite:///{filled_path}"
+    ((page,),) = execute(url, "SELECT rootpage FROM sqlite_master WHERE name = 'index_tables'")
+    ((size,),) = execute(url, "PRAGMA page_size")
     with filled_path.open("r+b") as file:
         file.seek((page - 1) * size)
         file.write(b"\xff" * size)

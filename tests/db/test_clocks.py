@@ -51,8 +51,8 @@ def dead_pid() -> int:
 
 @pytest.mark.parametrize(("holder", "taker"), [(0.0, DAY), (DAY, 0.0), (0.0, -DAY), (-DAY, 0.0)])
 def test_a_wrong_clock_decides_nothing(open_ahead: Open, holder: float, taker: float) -> None:
-    """The launch recognizes a dead process of this host. Of any other process it must have seen
-    that the lease does not move."""
+    """The launch recognizes a dead process of this host. For any other process, it
+    must have seen that the lease does not move."""
     first, second = open_ahead(holder), open_ahead(taker)
     for holder_process, is_taken in (
         ({"pid": os.getppid()}, False),

@@ -18,12 +18,12 @@ from tests.db.inspecting import execute, objects
 from tests.db.sites import Launches, board, merge_worlds, read_done_evidence, read_evidence, work
 from tests.stores import list_lost, read_curve
 
-BETWEEN_ENGINES = pytest.mark.slow_on("postgresql-into")
+SLOW_BETWEEN_ENGINES = pytest.mark.slow_on("postgresql-into")
 """In a short run a file is merged into a server."""
 
 
 @pytest.mark.integration
-@BETWEEN_ENGINES
+@SLOW_BETWEEN_ENGINES
 def test_all_evidence_of_a_site_is_merged_once(
     sites: Sites, engines: tuple[Engine, Engine]
 ) -> None:
@@ -246,7 +246,7 @@ def test_a_bound_of_more_draws_replaces_one_of_fewer(sites: Sites) -> None:
     assert bound[["bound_draws", "bound_bits_per_dim"]].to_numpy().tolist() == [[20, -17.0]]
 
 
-@BETWEEN_ENGINES
+@SLOW_BETWEEN_ENGINES
 def test_a_dry_run_tells_the_same_and_writes_nothing(
     sites: Sites, engines: tuple[Engine, Engine]
 ) -> None:
@@ -260,7 +260,7 @@ def test_a_dry_run_tells_the_same_and_writes_nothing(
     assert rehearsal.tables == merge_worlds(source, target).tables
 
 
-@BETWEEN_ENGINES
+@SLOW_BETWEEN_ENGINES
 def test_the_source_is_read_in_one_state_while_workers_go_on(
     sites: Sites, engines: tuple[Engine, Engine]
 ) -> None:

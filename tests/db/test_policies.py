@@ -13,7 +13,7 @@ from lcma.harness.work.units import Starved
 from tests.db.conftest import COST
 from tests.stores import beat, list_lost
 
-ONCE = db.Policy(oom=1, timeout=1, remedy="alone on a full GPU")
+ONE_RETRY = db.Policy(oom=1, timeout=1, remedy="alone on a full GPU")
 
 
 def fail(world: Any, outcome: db.Outcome, policy: db.Policy) -> tuple[str, str | None]:
@@ -43,16 +43,16 @@ def test_a_failure_has_the_state_and_the_decision_of_its_policy(
 
 def test_a_retry_by_a_person_resets_the_count_of_failures(world: Any) -> None:
     again = "to be run again alone on a full GPU (policy oom: 1)"
-    assert fail(world, "oom", ONCE) == ("pending", again)
+    assert fail(world, "oom", ONE_RETRY) == ("pending", again)
     assert list_lost(world.store) == []
-    assert fail(world, "oom", ONCE) == ("failed", "given up: policy oom: 1 used")
+    assert fail(world, "oom", ONE_RETRY) == ("failed", "given up: policy oom: 1 used")
     assert len(list_lost(world.store)) == 1
     assert read_starved(world.store, world.trials) == {world.trials[0]: Starved(reported=2)}
     assert world.store.retry([world.trials[0]], now=2002.0) == 1
     assert read_starved(world.store, world.trials) == {}
     assert world.store.job_facts([world.trials[0]])[0].decision is None
     for state in ("pending", "failed"):
-        assert fail(world, "oom", ONCE)[0] == state
+        assert fail(world, "oom", ONE_RETRY)[0] == state
 
 
 def test_no_more_jobs_of_a_sweep_run_than_its_cap_allows(world: Any) -> None:

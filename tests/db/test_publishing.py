@@ -181,7 +181,7 @@ def test_lost_jobs_are_published_and_jobs_that_have_not_ended_are_not(tmp_path: 
     published = publish(world, tmp_path / "out.db")
     evidence, states = read_evidence(open_world(tmp_path / "out.db")), read_evidence(world)["jobs"]
     keys = (("random", None, None, 2), ("HHH", 200, None, 0), ("LLL", 200, crowd.TOTAL, 0))
-    unfinished = {crowd.TRIALS[key].id for key in keys} | {crowd.OF_FACES[3].id}
+    unfinished = {crowd.TRIALS[key].id for key in keys} | {crowd.FACE_TRIALS[3].id}
     ended = {job.id for trial_id, job in crowd.JOBS.items() if trial_id not in unfinished}
     segments = {job.id for job in crowd.SEGMENTS.values()}
     assert evidence["jobs"] == {job_id: states[job_id] for job_id in ended | segments}

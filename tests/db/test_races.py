@@ -29,7 +29,7 @@ def test_6_processes_make_one_database(new_place: str) -> None:
     assert is_current(new_place)
 
 
-STAYS = """
+WRITER = """
 import sys
 from lcma import db
 store = db.connect(sys.argv[1])
@@ -50,7 +50,7 @@ def test_a_process_that_ends_leaves_the_log_that_another_one_uses(store: Any) ->
         assert db.exists(store.url)
         for name in ("a", "b"):
             with subprocess.Popen(
-                [sys.executable, "-c", STAYS, store.url, name],
+                [sys.executable, "-c", WRITER, store.url, name],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 text=True,

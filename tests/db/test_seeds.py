@@ -8,7 +8,7 @@ import pytest
 from lcma import db
 from tests.harness.show.frames import cells_of
 
-WHERE: dict[str, dict[str, Any]] = {
+CONDITIONS: dict[str, dict[str, Any]] = {
     "everything": {},
     "one sweep": {"sweep_id": "s2"},
     "columns of the cell": {"flow": "realnvp", "dataset": ["photos16", "celeba64"]},
@@ -28,9 +28,9 @@ def sort_cells(cells: list[db.SeededCell]) -> list[db.SeededCell]:
     return sorted(cells, key=str)
 
 
-@pytest.mark.parametrize("name", WHERE)
+@pytest.mark.parametrize("name", CONDITIONS)
 def test_cells_are_the_rows_of_the_view_by_cell(crowded_store: db.Store, name: str) -> None:
-    where = dict(WHERE[name])
+    where = dict(CONDITIONS[name])
     if "device" in where:
         where["device"] = crowded_store.view("results")["device"].iloc[0]
     cells = crowded_store.cells(**where)

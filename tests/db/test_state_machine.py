@@ -22,7 +22,7 @@ from lcma.db.integrity import check_integrity
 from tests.db.conftest import COST, World
 from tests.stores import add_metrics, beat, read_curve
 
-BACK_TO_PENDING = {"pruned", "preempted", "node_lost", "cancelled", "crowded"}
+PENDING_OUTCOMES = {"pruned", "preempted", "node_lost", "cancelled", "crowded"}
 POLICIES = (
     None,
     db.Policy(oom=1, timeout=1, remedy="with more"),
@@ -51,7 +51,7 @@ class Model:
         self.outcomes[-1] = outcome
 
     def end(self, outcome: str, policy: db.Policy | None) -> None:
-        if outcome in BACK_TO_PENDING:
+        if outcome in PENDING_OUTCOMES:
             self.stop("pending", outcome)
             return
         self.stop(outcome if outcome in ("done", "diverged") else "failed", outcome)

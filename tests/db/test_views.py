@@ -24,7 +24,7 @@ from tests.db.inspecting import execute
 from tests.db.sites import work
 
 Row = dict[str, Any]
-LOST = ("diverged", "failed")
+LOST_STATES = ("diverged", "failed")
 
 
 @dataclass(frozen=True)
@@ -123,7 +123,7 @@ def read_bits(full: Contents) -> list[Row]:
     return rows
 
 
-OF_CELL = (
+CELL_COLUMNS = (
     *("flow", "dataset", "variant", "recipe_id", "data_digest", "precision", "factorization"),
     *("budget", "map_options"),
 )
@@ -134,7 +134,7 @@ def by_cell(full: Contents) -> dict[Any, dict[int, Row]]:
     cells: dict[Any, dict[int, Row]] = {}
     for row in read_bits(full):
         if row["protocol"] == "plain" and row["map_options"] is None:
-            cells.setdefault(tuple(row[name] for name in OF_CELL), {})[row["seed"]] = row
+            cells.setdefault(tuple(row[name] for name in CELL_COLUMNS), {})[row["seed"]] = row
     return cells
 
 
@@ -144,7 +144,7 @@ def close(value: float) -> Any:
 
 def test_the_board_has_each_rule_beside_the_conventional_one(full: Contents) -> None:
     recipes, cells = full.by_id("recipes"), by_cell(full)
-    rows = keyed(full.view("board"), *OF_CELL)
+    rows = keyed(full.view("board"), *CELL_COLUMNS)
     assert rows.keys() == cells.keys()
     for key, results in cells.items():
         row = rows[key]
@@ -278,7 +278,7 @@ def test_coverage_counts_every_trial_once(full: Contents) -> None:
         trial = full.by_id("flow_trials")[member["trial_id"]]
         job = jobs[trial["id"]]
         lost = trial["budget"] and any(
-            segment["state"] in LOST
+            segment["state"] in LOST_STATES
             for segment in full.segments(trial["pretraining_id"], trial["budget"])
         )
         state = "blocked" if job["state"] == "pending" and lost else job["state"]
@@ -343,7 +343,7 @@ def test_coverage_says_why_at_each_stage_of_a_trial(world: Any) -> None:
 
 def test_failures_have_the_last_attempt(full: Contents) -> None:
     rows = keyed(full.view("failures"), "job_id")
-    lost = {job["id"]: job for job in full.tables["jobs"] if job["state"] in LOST}
+    lost = {job["id"]: job for job in full.tables["jobs"] if job["state"] in LOST_STATES}
     assert {key for (key,) in rows} == set(lost)
     assert {row["kind"] for row in rows.values()} == {"pretraining", "trial"}
     for (job_id,), row in rows.items():
@@ -404,8 +404,8 @@ def test_efforts_have_the_pretraining_of_the_costs(full: Contents) -> None:
 
 
 def test_budgets_are_the_rows_of_the_board_that_use_maps(full: Contents) -> None:
-    board = keyed([row for row in full.view("board") if row["budget"] is not None], *OF_CELL)
-    rows = keyed(full.view("budgets"), *OF_CELL)
+    board = keyed([row for row in full.view("board") if row["budget"] is not None], *CELL_COLUMNS)
+    rows = keyed(full.view("budgets"), *CELL_COLUMNS)
     assert rows.keys() == board.keys()
     for key, row in rows.items():
         assert all(row[name] == board[key][name] for name in row.keys() & board[key].keys())

@@ -116,7 +116,7 @@ LATER_CHANGES: dict[str, Any] = {
 DEPENDENT = {"training.select", "training.decay", "model.plugin"}
 """Fields that cannot change by themselves: they need another field or follow from one."""
 
-OF_ONLINE = {"maps.online.every", "maps.online.share", "maps.online.freeze"}
+ONLINE_OPTIONS = {"maps.online.every", "maps.online.share", "maps.online.freeze"}
 """Options that only `online` reads; see test_expansion.py."""
 
 MAP_OPTIONS = {
@@ -136,7 +136,7 @@ def _other_flow(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_every_field_has_a_change() -> None:
-    changes = {*CHANGES, *LATER_CHANGES, *DEPENDENT, *MAP_OPTIONS, *OF_ONLINE}
+    changes = {*CHANGES, *LATER_CHANGES, *DEPENDENT, *MAP_OPTIONS, *ONLINE_OPTIONS}
     assert changes == set(FULL)
 
 

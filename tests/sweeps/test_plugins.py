@@ -173,7 +173,6 @@ WRONG_FILES = [
     (rule().replace('"columns"', '"keep-ba-cd"'), "'keep-ba-cd' reads as a pattern: choose"),
     (rule().replace('"columns"', '"My Rule"'), "a factorization cannot be named 'My Rule'"),
     (rule(options=', reads="map"'), "a rule reads 'nothing', 'seed' or 'maps', not 'map'"),
-    (FLOW.replace('"own"', '"glow"'), "the flow 'glow' is lcma's own"),
     (FLOW.replace('="rows"', '="rwos"'), "unknown factorization 'rwos': did you mean 'rows'?"),
     (FLOW.replace('"profiles"', '"profile"'), "unknown key `profile`"),
     (rule() + FLOW.replace('"own"', '"glow"'), "the flow 'glow' is lcma's own"),
