@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from lcma import db
-from tests.harness.show.frames import cells_of
+from tests.harness.show.synthetic import cells_of
 
 CONDITIONS: dict[str, dict[str, Any]] = {
     "everything": {},

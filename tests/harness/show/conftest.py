@@ -1,15 +1,16 @@
 """A database filled through the store's own methods, with numbers known to the tests."""
 
-import dataclasses
 import hashlib
 import shutil
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from numpy.typing import ArrayLike
 from safetensors.torch import save
 
 from lcma import db
@@ -17,9 +18,9 @@ from lcma.harness.results.map_statistics import compute_map_statistics
 from lcma.models import Flow, build
 from lcma.sweeps import catalog
 from lcma.sweeps.recipe import Recipe
-from tests.db.conftest import COST, ENVIRONMENT
+from tests.db.conftest import COST, DATA, ENVIRONMENT, World
 from tests.db.measuring import make_result
-from tests.harness.show.maps import contribution
+from tests.harness.cli.conftest import lcma as lcma
 
 RECIPE: Recipe = catalog.recipe(
     "realnvp",
@@ -37,25 +38,7 @@ BITS = {
 
 
 class Filler:
-    """Short ways to put things into a database, by default at ``folder``/lcma.db."""
-
-    model = RECIPE.model
-
-    def claim(self, job: db.PlannedJob, *, host: str = "node1", now: float) -> db.Claim:
-        """A claim of a job, which nobody else holds."""
-        found = self.store.claim(
-            job.id,
-            owner="me",
-            host=host,
-            pid=17,
-            environment_id=ENVIRONMENT.id,
-            device="cpu",
-            threads=1,
-            lease_seconds=60.0,
-            now=now,
-        )
-        assert isinstance(found, db.Claim)
-        return found
+    """A database, by default ``folder``/lcma.db, and short ways to put rows into it."""
 
     def __init__(self, folder: Path, url: str | None = None) -> None:
         self.folder = folder
@@ -78,19 +61,8 @@ class Filler:
         )
 
     def data(self, digest: str = "d" * 64, name: str = "photos16", manifest: str = "{}") -> str:
-        """A data set; its digest."""
-        data_set = db.DataSet(
-            digest=digest,
-            name=name,
-            variant="u8",
-            height=16,
-            width=16,
-            channels=3,
-            train=1000,
-            holdout=100,
-            test=100,
-            manifest=manifest,
-        )
+        """Register a data set; return its digest."""
+        data_set = replace(DATA, digest=digest, name=name, manifest=manifest)
         self.store.register(db.Registration(data_sets=(data_set,)), now=1.0)
         return digest
 
@@ -106,7 +78,7 @@ class Filler:
         recipe: Recipe = RECIPE,
         map_options: str | None = None,
     ) -> db.PlannedJob:
-        """Register a trial and its job."""
+        """Register a trial; return its job."""
         unusual = [] if recipe == RECIPE and map_options is None else [recipe.id, map_options]
         identity = " ".join(map(str, [dataset, factorization, seed, budget, *unusual]))
         trial = db.TrialRow(
@@ -135,22 +107,29 @@ class Filler:
         )
         return job
 
-    def pretraining(
-        self, seed: int, *, nms: str = "squeezed", recipe: Recipe = RECIPE, dataset: str = ""
-    ) -> str:
-        """Register a pretraining; its id: `p` and the seed, and what is not as usual."""
-        found = db.PretrainingRow(
-            id=pretraining_id(seed, nms, recipe, dataset),
+    def pretraining(self, seed: int, *, nms: str = "squeezed", recipe: Recipe = RECIPE) -> str:
+        """Register a pretraining; return its id: `p`, the seed, and each unusual argument."""
+        unusual = [nms] if nms != "squeezed" else []
+        if recipe.pretraining_identity() != RECIPE.pretraining_identity():
+            unusual.append(recipe.id[:6])
+        row = db.PretrainingRow(
+            id="-".join([f"p{seed}", *unusual]),
             recipe_id=recipe.id,
             flow="realnvp",
-            dataset=dataset or "photos16",
+            dataset="photos16",
             variant="u8",
             seed=seed,
             nms=nms,
         )
         recipes = (self.recipe(recipe),)
-        self.store.register(db.Registration(recipes=recipes, pretrainings=(found,)), now=1.0)
-        return found.id
+        self.store.register(db.Registration(recipes=recipes, pretrainings=(row,)), now=1.0)
+        return row.id
+
+    def claim(self, job: db.PlannedJob, *, host: str = "node1", now: float = 3.0) -> db.Claim:
+        """Claim a job that nobody else holds."""
+        claim = World(self.store).claim(job.id, host=host, now=now)
+        assert isinstance(claim, db.Claim)
+        return claim
 
     def finish(
         self,
@@ -161,9 +140,9 @@ class Filler:
         artifacts: Sequence[db.Artifact] = (),
         clusters: int | None = 3,
         metrics: Sequence[db.Metric] = (),
-        **beside: Any,
+        **measures: Any,
     ) -> None:
-        """End a job with a result, and what is measured beside it."""
+        """End a job with a result that has these measures too."""
         assert job.trial_id is not None
         result = make_result(
             trial_id=job.trial_id,
@@ -180,11 +159,11 @@ class Filler:
             holdout_standard_error=0.02,
             log_det=-100.0,
             log_prior=-700.0,
-            **beside,
+            **measures,
         )
-        mine = self.claim(job, now=3.0)
         assert self.store.finish(
-            *(mine, "done"),
+            self.claim(job),
+            "done",
             last_step=STEPS,
             cost=COST,
             result=result,
@@ -203,100 +182,115 @@ class Filler:
         metrics: Sequence[db.Metric] = (),
     ) -> None:
         """End a job without a result."""
-        mine = self.claim(job, now=3.0)
-        more = {"message": message, "metrics": metrics, "now": 4.0}
-        assert self.store.finish(mine, outcome, last_step=step, cost=COST, **more)
+        report = {"message": message, "metrics": metrics, "now": 4.0}
+        assert self.store.finish(self.claim(job), outcome, last_step=step, cost=COST, **report)
 
-    def results(self, bits: Mapping[str, Mapping[int, float]], **more: Any) -> None:
-        """Trials with these bits/dim."""
+    def results(self, bits: Mapping[str, Mapping[int, float]], **options: Any) -> None:
+        """Plan and finish trials with these bits/dim."""
         for factorization, by_seed in bits.items():
             for seed, value in by_seed.items():
-                self.finish(self.plan(factorization, seed, **more), value)
+                self.finish(self.plan(factorization, seed, **options), value)
 
     def maps(
         self,
         seed: int = 0,
         budget: int = 100,
-        splits: int = 2,
         *,
         scores: Sequence[str] = ("cumulative",),
         digest: str = "d" * 64,
         first_step: int = 0,
-        change: Callable[[db.ContributionMap], db.ContributionMap] = lambda made: made,
+        change: Callable[[db.ContributionMap], db.ContributionMap] = lambda item: item,
         **pretraining: Any,
     ) -> list[db.ContributionMap]:
-        """A finished segment of a pretraining with random maps; the maps."""
+        """Finish a segment of a pretraining with random maps, and return them."""
         name = self.pretraining(seed, **pretraining)
         job = db.PlannedJob.of_pretraining(name, digest, budget=budget)
         self.store.register(db.Registration(jobs=(job,)), now=1.0)
-        made = [contribution_map(k + 1, seed, budget, s) for s in scores for k in range(splits)]
-        nms = pretraining.get("nms", "squeezed")
-        found = [
-            measured(change(dataclasses.replace(m, pretraining_id=name, data_digest=digest)), nms)
-            for m in made
-        ]
-        mine = self.claim(job, now=3.0)
-        steps = {"first_step": first_step, "last_step": budget}
-        assert self.store.finish(mine, "done", **steps, cost=COST, maps=found, now=4.0)
-        return found
+        maps = []
+        for score in scores:
+            for split in (1, 2):
+                item = contribution_map(split, seed, budget, score)
+                item = change(replace(item, pretraining_id=name, data_digest=digest))
+                maps.append(add_statistics(item, pretraining.get("nms", "squeezed")))
+        assert self.store.finish(
+            self.claim(job),
+            "done",
+            first_step=first_step,
+            last_step=budget,
+            cost=COST,
+            maps=maps,
+            now=4.0,
+        )
+        return maps
 
     def flow(self, factorization: str, seed: int) -> Flow:
-        """A flow, the same for the same arguments, whose words come from the maps of the seed."""
-        maps = [contribution_map(k + 1, seed).values for k in range(RECIPE.model.splits)]
+        """Make a flow that depends on the arguments only; words come from the seed's maps."""
+        maps = [contribution_map(split, seed).values for split in (1, 2)]
         flow = build(RECIPE.model, factorization, seed=seed, maps=maps)
         images = np.random.default_rng(seed).integers(0, 256, size=(8, 3, 16, 16))
         flow.initialize(torch.from_numpy(images), torch.Generator().manual_seed(seed))
         return flow.eval()
 
-    def weights(self, factorization: str, seed: int, **more: Any) -> Path:
-        """A finished trial with weights under `runs`; their file."""
-        flow = self.flow(factorization, seed)
-        job = self.plan(factorization, seed, **more)
-        content = save(flow.state_dict())
-        path = Path(f"{job.trial_id}") / "weights.safetensors"
+    def weights(self, factorization: str, seed: int, **options: Any) -> Path:
+        """Finish a trial with weights under `runs`; return their file."""
+        job = self.plan(factorization, seed, **options)
+        content = save(self.flow(factorization, seed).state_dict())
+        path = f"{job.trial_id}/weights.safetensors"
         (self.runs / path).parent.mkdir(parents=True)
         (self.runs / path).write_bytes(content)
         digest = hashlib.sha256(content).hexdigest()
         artifact = db.Artifact(
-            kind="weights", path=str(path), bytes=len(content), digest=digest, place="here:/runs"
+            kind="weights", path=path, bytes=len(content), digest=digest, place="here:/runs"
         )
         self.finish(job, 4.0, artifacts=[artifact])
         return self.runs / path
 
 
-def pretraining_id(seed: int, nms: str, recipe: Recipe, dataset: str) -> str:
-    """The id that `Filler.pretraining` gives."""
-    more = [nms] if nms != "squeezed" else []
-    more += (
-        [recipe.id[:6]] if recipe.pretraining_identity() != RECIPE.pretraining_identity() else []
+def contribution(
+    values: ArrayLike, split: int = 1, error: float = 0.1, **columns: Any
+) -> db.ContributionMap:
+    """A map with these values and one standard error."""
+    values = np.asarray(values, dtype=np.float32)
+    errors = np.full_like(values, error)
+    item = db.ContributionMap(
+        pretraining_id="p",
+        data_digest="d",
+        budget=100,
+        split=split,
+        score="cumulative",
+        values=values,
+        standard_errors=errors,
+        halves=np.stack([values, values]),
+        statistics=compute_map_statistics(values, errors, split, "squeezed"),
+        images=10,
+        mean_log_det=float(values.sum()),
     )
-    more += [dataset] if dataset else []
-    return "-".join([f"p{seed}", *more])
+    return replace(item, **columns)
 
 
 def contribution_map(
     split: int, seed: int = 0, budget: int = 100, score: str = "cumulative"
 ) -> db.ContributionMap:
     """A random map of a 3 x 16 x 16 image, the same at all budgets."""
-    more = [len(score)] if score != "cumulative" else []
-    values = np.random.default_rng([split, seed, *more]).normal(size=(3, 16, 16))
-    made = contribution(values, split, 0.125)
-    return dataclasses.replace(made, budget=budget, score=score, images=1000, clusters=5)
+    entropy = [split, seed, *([len(score)] if score != "cumulative" else [])]
+    values = np.random.default_rng(entropy).normal(size=(3, 16, 16))
+    columns = {"budget": budget, "score": score, "images": 1000, "clusters": 5}
+    return contribution(values, split, 0.125, **columns)
 
 
-def measured(item: db.ContributionMap, nms: str = "squeezed") -> db.ContributionMap:
+def add_statistics(item: db.ContributionMap, nms: str = "squeezed") -> db.ContributionMap:
     """The map with its statistics, and halves that are as far apart as its errors say."""
     noise = np.random.default_rng([item.split, 99]).normal(size=item.values.shape)
     with np.errstate(over="ignore"):  # of endless errors, halves that are not finite
         noise = (noise * np.nan_to_num(item.standard_errors)).astype(np.float32)
-    return dataclasses.replace(
+    return replace(
         item,
         halves=np.stack([item.values - noise, item.values + noise]),
         statistics=compute_map_statistics(item.values, item.standard_errors, item.split, nms),
     )
 
 
-def _copied(template: Path, folder: Path) -> Filler:
+def _copy(template: Path, folder: Path) -> Filler:
     shutil.copy(template, folder / "lcma.db")  # migrating an empty file takes longer
     return Filler(folder)
 
@@ -304,39 +298,28 @@ def _copied(template: Path, folder: Path) -> Filler:
 @pytest.fixture(scope="session")
 def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A database with photos16 in it."""
-    found = Filler(tmp_path_factory.mktemp("empty"))
-    found.data()
-    found.store.close()
-    return found.folder / "lcma.db"
+    filler = Filler(tmp_path_factory.mktemp("empty"))
+    filler.data()
+    filler.store.close()
+    return filler.folder / "lcma.db"
 
 
 @pytest.fixture(scope="session")
 def filled_database(empty_database: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A database with the results of `BITS`."""
-    found = _copied(empty_database, tmp_path_factory.mktemp("filled"))
-    found.results(BITS)
-    found.store.close()
-    return found.folder / "lcma.db"
+    filler = _copy(empty_database, tmp_path_factory.mktemp("filled"))
+    filler.results(BITS)
+    filler.store.close()
+    return filler.folder / "lcma.db"
 
 
 @pytest.fixture
 def filler(in_tmp: Path, empty_database: Path) -> Filler:
     """A database in the current folder, with photos16 in it."""
-    return _copied(empty_database, in_tmp)
+    return _copy(empty_database, in_tmp)
 
 
 @pytest.fixture
 def filled(in_tmp: Path, filled_database: Path) -> Filler:
     """A database in the current folder with the results of `BITS`."""
-    return _copied(filled_database, in_tmp)
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def any_filler(request: pytest.FixtureRequest, in_tmp: Path) -> Filler:
-    """A database on each engine, with photos16 in it."""
-    url = (
-        None if request.param == "sqlite" else str(request.getfixturevalue("current_postgres_url"))
-    )
-    found = Filler(in_tmp, url)
-    found.data()
-    return found
+    return _copy(filled_database, in_tmp)

@@ -1,4 +1,4 @@
-"""The way between two images in the latents of a flow."""
+"""Images between two images, in the latents of a flow."""
 
 from dataclasses import replace
 from typing import Any
@@ -25,14 +25,14 @@ SMALLEST: dict[str, dict[str, Any]] = {
 
 @pytest.fixture(scope="module")
 def photos(photos_root) -> Any:
-    """Two test images of different photographs, and one of the others."""
-    part = data.load("photos8", photos_root).part("test").images
-    return np.array(part[[0, len(part) // 2, 7]])
+    """Two test images of different photographs, and a third."""
+    images = data.load("photos8", photos_root).part("test").images
+    return np.array(images[[0, len(images) // 2, 7]])
 
 
 @pytest.fixture(scope="module")
 def flows(photos: Any) -> dict[str, Flow]:
-    made = {}
+    flows = {}
     for name, architecture in SMALLEST.items():
         override = {"model": {"architecture": architecture}}
         model = catalog.recipe(name, "photos8", "tiny", override).model
@@ -43,46 +43,47 @@ def flows(photos: Any) -> dict[str, Flow]:
             for parameter in flow.parameters():
                 if parameter.dim() > 1:
                     parameter.add_(0.05 * torch.randn(parameter.shape, generator=generator))
-        made[name] = flow
-    return made
+        flows[name] = flow
+    return flows
 
 
-def far(a: Any, b: Any) -> int:
+def distance(a: Any, b: Any) -> int:
+    """The largest difference of a value."""
     return int(np.abs(a.astype(int) - b.astype(int)).max())
 
 
 @pytest.mark.parametrize("spherical", [False, True])
 @pytest.mark.parametrize("name", SMALLEST)
 def test_the_ends_are_the_two_images(flows, photos, name: str, spherical: bool) -> None:
-    found = interpolate(flows[name], photos[0], photos[1], 5, spherical=spherical)
-    assert found.images.shape == (5, 3, 8, 8)
-    assert found.images.dtype == np.uint8
-    assert far(found.images[0], photos[0]) <= 1
-    assert far(found.images[-1], photos[1]) <= 1
-    assert (found.images[0] == photos[0]).mean() > 0.95
-    for inner in found.images[1:-1]:
-        assert far(inner, photos[0]) > 5
-        assert far(inner, photos[1]) > 5
+    images = interpolate(flows[name], photos[0], photos[1], 5, spherical=spherical).images
+    assert images.shape == (5, 3, 8, 8)
+    assert images.dtype == np.uint8
+    assert distance(images[0], photos[0]) <= 1
+    assert distance(images[-1], photos[1]) <= 1
+    assert (images[0] == photos[0]).mean() > 0.95
+    for inner in images[1:-1]:
+        assert min(distance(inner, photo) for photo in photos[:2]) > 5
 
 
 @pytest.mark.parametrize("name", SMALLEST)
 def test_the_inverse_of_residual_blocks_is_reported(flows, photos, name: str) -> None:
-    found = interpolate(flows[name], photos[0], photos[1], 3)
-    assert (found.iterations is None) == (name in ("realnvp", "glow"))
-    assert found.settled
-    if found.iterations is not None:
-        assert 1 < found.iterations < 200
+    path = interpolate(flows[name], photos[0], photos[1], 3)
+    assert path.settled
+    if name in ("realnvp", "glow"):
+        assert path.iterations is None
+    else:
+        assert 1 < path.iterations < 200
 
 
 def test_an_inverse_that_stops_too_early_is_reported(flows, photos) -> None:
-    blocks = residual_blocks(flows["iresnet"])
-    before = blocks[0].fixed_point
-    blocks[0].fixed_point = replace(before, max_iterations=2)
+    block = residual_blocks(flows["iresnet"])[0]
+    before = block.fixed_point
+    block.fixed_point = replace(before, max_iterations=2)
     assert not interpolate(flows["iresnet"], photos[0], photos[1], 3).settled
-    blocks[0].fixed_point = before
+    block.fixed_point = before
 
 
-def test_an_interpolation_is_straight_or_an_arc_in_the_latents(flows, photos) -> None:
+def test_an_interpolation_is_straight_or_an_arc_in_the_latents(photos) -> None:
     """A flow that only dequantizes and centres shows its latents."""
     plain = Flow([Dequantize(), Center()], StandardNormal(), (3, 8, 8))
     plain.register_parameter("like", torch.nn.Parameter(torch.zeros(())))
@@ -94,10 +95,12 @@ def test_an_interpolation_is_straight_or_an_arc_in_the_latents(flows, photos) ->
     cosine = (a * b).sum() / np.sqrt((a * a).sum() * (b * b).sum())
     half = (a + b) / (2 * np.cos(np.arccos(cosine) / 2))
     assert np.abs(arc - np.clip(half + 128, 0, 255)).max() <= 2
-    assert far(arc, straight) > 2
+    assert distance(arc, straight) > 2
 
 
-def test_the_same_row_twice_and_an_unchanged_flow(flows, photos) -> None:
+def test_an_interpolation_draws_nothing_at_random_and_leaves_the_flow_unchanged(
+    flows, photos
+) -> None:
     flow = flows["resflow"].train()
     before = {k: v.clone() for k, v in flow.state_dict().items()}
     torch.manual_seed(1)

@@ -1,6 +1,7 @@
-"""Stored maps in numbers, and the tables that they lead to."""
+"""Stored maps: which meet a filter, their numbers, and the tables that they lead to."""
 
 import dataclasses
+import json
 import statistics
 
 import numpy as np
@@ -13,6 +14,7 @@ from lcma.harness.results.map_statistics import compute_table_statistics
 from lcma.harness.results.maps import (
     MapReader,
     filter_map_sets,
+    filter_read_sets,
     list_map_sets,
     make_all_tables,
     make_word_tables,
@@ -21,6 +23,7 @@ from lcma.harness.results.maps import (
 from lcma.harness.show.maps import draw_maps, list_pictures, maps_as_records, tabulate_maps
 from lcma.harness.show.samples import draw_sweep
 from lcma.harness.show.targets import PictureTarget
+from lcma.sweeps import catalog
 from lcma.sweeps.errors import UserError
 from tests.harness.show import svg
 
@@ -29,13 +32,13 @@ SHAPE = (3, 16, 16)
 
 @pytest.fixture
 def read(filler):
-    """A reader of the database as it is, and a function that finds a set in it."""
+    """Make a reader of the database as it is, and a function that finds a set in it by its id."""
 
-    def now():
-        known = {one.id: one for one in list_map_sets(filler.store)}
-        return MapReader(filler.store, list(known.values())), known.get
+    def read():
+        sets = {item.id: item for item in list_map_sets(filler.store)}
+        return MapReader(filler.store, list(sets.values())), sets.get
 
-    return now
+    return read
 
 
 @pytest.mark.parametrize(("letter", "name"), [("L", "low"), ("H", "high")])
@@ -50,59 +53,53 @@ def test_numbers_of_tables_are_those_of_the_instruments(filler, read, letter, na
         halves=[(m.halves[0], m.halves[1]) for m in stored],
     )
     reader, find = read()
-    none = dict.fromkeys(("iou_other_seeds", "iou_other_budgets", "iou_first"))
-    found = [split[name] for split in reader.summarize(find("p0@100"))]
-    assert found == [dataclasses.asdict(one) | none for one in expected]
+    overlaps = dict.fromkeys(("iou_other_seeds", "iou_other_budgets", "iou_first"))
+    summaries = [split[name] for split in reader.summarize(find("p0@100"))]
+    assert summaries == [dataclasses.asdict(split) | overlaps for split in expected]
     assert 0.5 < expected[0].agreement < 1
 
 
-def test_halves_that_are_not_known_leave_agreement_open(filler, read):
-    filler.maps(
-        change=lambda made: dataclasses.replace(
-            made, standard_errors=np.full(SHAPE, np.inf, dtype=np.float32)
-        ),
-    )
+def test_without_errors_the_agreement_of_halves_is_unknown(filler, read):
+    errors = np.full(SHAPE, np.inf, dtype=np.float32)
+    filler.maps(change=lambda item: dataclasses.replace(item, standard_errors=errors))
     reader, find = read()
     assert [s["low"]["agreement"] for s in reader.summarize(find("p0@100"))] == [None, None]
 
 
-def other_values(seed):
-    def change(made):
-        values = np.random.default_rng([seed, made.split]).normal(size=SHAPE)
-        return dataclasses.replace(made, values=values.astype(np.float32))
-
-    return change
+def change_values(item):
+    values = np.random.default_rng([7, item.split]).normal(size=SHAPE)
+    return dataclasses.replace(item, values=values.astype(np.float32))
 
 
 def test_overlaps_are_means_over_sets_that_differ_only_in_seed_or_budget(filler, read):
     filler.data("e" * 64)
     scores = ("cumulative", "total")
     filler.maps(0, 100, scores=scores)
-    filler.maps(0, 500, change=other_values(7), scores=scores)
+    filler.maps(0, 500, change=change_values, scores=scores)
     filler.maps(1, 100)
     filler.maps(2, 100)
     filler.maps(2, 500)
     filler.maps(3, 100, nms="flat")
     filler.maps(4, 100, digest="e" * 64)
     reader, find = read()
-    one = find("p0@100")
-    assert [s.id for s in reader.others(one, "seed")] == ["p1@100", "p2@100"]
-    assert [s.id for s in reader.others(one, "budget")] == ["p0@500"]
-    own = reader.kept(one, "L")
-    for split, of in enumerate(reader.summarize(one, find("p0@100:total"))):
-        seeds = [
-            db.overlap(own[split], reader.kept(find(o), "L")[split]) for o in ("p1@100", "p2@100")
-        ]
-        assert of["low"]["iou_other_seeds"] == pytest.approx(statistics.mean(seeds))
-        budget = db.overlap(own[split], reader.kept(find("p0@500"), "L")[split])
-        assert of["low"]["iou_other_budgets"] == pytest.approx(budget)
-        total = db.overlap(own[split], reader.kept(find("p0@100:total"), "L")[split])
-        assert of["low"]["iou_first"] == pytest.approx(total)
-        assert 0 < of["low"]["iou_other_seeds"] < 0.6
-    alone = reader.summarize(find("p3-flat@100"), one)[0]["low"]
+    first = find("p0@100")
+    assert [other.id for other in reader.others(first, "seed")] == ["p1@100", "p2@100"]
+    assert [other.id for other in reader.others(first, "budget")] == ["p0@500"]
+    kept = reader.kept(first, "L")
+
+    def overlap(name, split):
+        return db.overlap(kept[split], reader.kept(find(name), "L")[split])
+
+    for split, summary in enumerate(reader.summarize(first, find("p0@100:total"))):
+        low = summary["low"]
+        mean = statistics.mean(overlap(name, split) for name in ("p1@100", "p2@100"))
+        assert low["iou_other_seeds"] == pytest.approx(mean)
+        assert low["iou_other_budgets"] == pytest.approx(overlap("p0@500", split))
+        assert low["iou_first"] == pytest.approx(overlap("p0@100:total", split))
+        assert 0 < low["iou_other_seeds"] < 0.6
+    alone = reader.summarize(find("p3-flat@100"), first)[0]["low"]
     assert (alone["iou_other_seeds"], alone["iou_other_budgets"]) == (None, None)
-    first = db.overlap(own[0], reader.kept(find("p3-flat@100"), "L")[0])
-    assert alone["iou_first"] == pytest.approx(first)
+    assert alone["iou_first"] == pytest.approx(overlap("p3-flat@100", 0))
 
 
 @pytest.mark.parametrize(
@@ -113,34 +110,32 @@ def test_overlaps_are_means_over_sets_that_differ_only_in_seed_or_budget(filler,
         ("data", "detail-high", {"high"}),
     ],
 )
-def test_maps_of_what_a_word_left_make_only_its_tables(filler, form, score, words):
+def test_maps_of_one_word_make_only_its_tables(filler, form, score, words):
     filler.maps(0, nms=form, scores=(score,))
     target = PictureTarget(filler.folder / "out", "svg")
     (sheet,) = draw_maps(filler.store, list_map_sets(filler.store), target)
     (record,) = maps_as_records([sheet])
     for split in record["splits"]:
         assert {name for name in ("low", "high") if split[name] is not None} == words
-    said = svg.texts(sheet.tables)
-    assert {name for name in ("low", "high") if f"{name} ({2 * name[0].upper()})" in said} == words
+    labels = {"low (LL)": "low", "high (HH)": "high"}
+    assert {labels[text] for text in svg.texts(sheet.tables) if text in labels} == words
     _, low = tabulate_maps([sheet])
     assert [row[2] is None for row in low.rows] == ["low" not in words] * 2
 
 
 def test_every_table_is_made(filler):
-    stored = filler.maps()
-    named = make_all_tables(stored, seed=0)
-    assert list(named)[-2:] == ["low (LL)", "high (HH)"]
-    assert set(named) >= {"checkerboard-even", "checkerboard-odd", "channel", "rows", "random"}
+    names = list(make_all_tables(filler.maps(), seed=0))
+    assert names[-2:] == ["low (LL)", "high (HH)"]
+    assert set(names) >= {"checkerboard-even", "checkerboard-odd", "channel", "rows", "random"}
 
 
 def test_maps_that_do_not_fit_together_are_refused(filler):
-    one, two = filler.maps()
-    part = {"values": two.values[1:], "standard_errors": two.values[1:]}
-    part["halves"] = two.halves[:, 1:]
-    smaller = dataclasses.replace(two, **part)
-    for wrong in ([], [two], [one, one], [one, smaller], [one, two] * 3):
+    first, second = filler.maps()
+    part = {"values": second.values[1:], "standard_errors": second.values[1:]}
+    smaller = dataclasses.replace(second, halves=second.halves[:, 1:], **part)
+    for maps in ([], [second], [first, first], [first, smaller], [first, second] * 3):
         with pytest.raises(UserError, match="maps of p0@100 do not fit together"):
-            require_fit(wrong, "p0@100")
+            require_fit(maps, "p0@100")
 
 
 def test_budgets_share_one_picture(filler):
@@ -165,10 +160,60 @@ def test_a_sweep_is_drawn_at_the_first_seed_of_each_rule(filler):
     filler.weights("random", 1, sweep="s1")
     filler.plan("rows", 0, sweep="s1")
     place = Place(filler.url, filler.runs, filler.folder)
-    found = draw_sweep(filler.store, place, "s1", filler.folder / "out")
-    names = [path.name.split("-")[0] for path in found]
+    paths = draw_sweep(filler.store, place, "s1", filler.folder / "out")
+    names = [path.name.split("-")[0] for path in paths]
     assert names == ["maps", "tables", "samples", "samples", "samples"]
-    assert all(path.is_file() for path in found)
-    assert "-random-s1-" in found[-1].name, "seed 0 of this rule has no weights"
-    assert all("b100" in path.name and "cumulative" in path.name for path in found[:2])
+    assert all(path.is_file() for path in paths)
+    assert "-random-s1-" in paths[-1].name, "seed 0 of this rule has no weights"
+    assert all("b100" in path.name and "cumulative" in path.name for path in paths[:2])
     assert find_sweep(filler.store, "demo").id == "s1"
+
+
+ARCHITECTURE = {"width": 2, "blocks": 0, "masks": "even-first"}
+SWAPPED = catalog.recipe(
+    "realnvp", "photos16", "tiny", {"model": {"splits": 2, "architecture": ARCHITECTURE}}
+)
+
+
+def test_sets_are_chosen_by_their_columns(filler):
+    filler.maps(0, 100, scores=("cumulative", "total"))
+    filler.maps(0, 1000)
+    filler.maps(1, 100)
+    filler.maps(1, 100, nms="flat")
+    filler.maps(1, 100, recipe=SWAPPED)
+    sets = list_map_sets(filler.store)
+    assert len(filter_map_sets(sets)) == 6
+    (total,) = filter_map_sets(sets, {"score": ("total",)})
+    (long,) = filter_map_sets(sets, {"seed": (0,), "budget": (1000,)})
+    assert (total.id, long.id) == ("p0@100:total", "p0@1000")
+    (swapped,) = filter_map_sets(sets, {"recipe_id": (SWAPPED.id[:6],)})
+    assert (swapped.masks, swapped.seed) == ("even-first", 1)
+    for where, message in (
+        ({"score": ("x",)}, "--score x: there are cumulative, total"),
+        ({"seed": (1,), "budget": (1000,)}, "--budget 1000: there are 100"),
+        ({"recipe_id": ("x",)}, f"--where recipe_id=x: there are .*{SWAPPED.id[:8]}"),
+        ({"factorization": ("low",)}, "maps have no factorization, choose by"),
+    ):
+        with pytest.raises(UserError, match=message):
+            filter_map_sets(sets, where)
+    with pytest.raises(UserError, match="no contribution maps yet"):
+        filter_map_sets([])
+
+
+def test_the_sets_that_trials_read(filler):
+    filler.data("e" * 64)
+    filler.maps(0, 100, scores=("cumulative", "total"))
+    filler.maps(0, 100, scores=("cumulative", "total"), digest="e" * 64)
+    usual = filler.plan("LL", 0, budget=100)
+    total = filler.plan("LL", 0, budget=100, map_options=json.dumps({"score": "total"}))
+    fixed = filler.plan("rows", 0)
+
+    def read(job, digest="d" * 64):
+        trials = filler.store.job_facts(trial_ids=[job.trial_id])
+        trials = [dataclasses.replace(trial, data_digest=digest) for trial in trials]
+        sets = filter_read_sets(list_map_sets(filler.store), trials)
+        return [(item.score, item.data_digest[0]) for item in sets]
+
+    assert read(usual) == [("cumulative", "d")]
+    assert read(total, "e" * 64) == [("total", "e")]
+    assert read(fixed) == []

@@ -16,24 +16,23 @@ from lcma.harness.results.statistics import Summary, compute_sign_flip_p, comput
 
 SLEEP = (1.2, 2.4, 1.3, 1.3, 0.0, 1.0, 1.8, 0.8, 4.6, 1.4)
 """Student's own example (Biometrika 1908; Cushny and Peebles): hours of sleep gained with the one
-drug less with the other, for ten patients."""
+drug minus those with the other, for ten patients."""
 
 DARWIN = (49, -67, 8, 16, 6, 23, 28, 41, 14, 29, 56, 24, 75, 60, -48)
-"""Heights of crossed less self-fertilized plants of Zea mays, eighths of an inch (Fisher: The
+"""Heights of crossed minus self-fertilized plants of Zea mays, eighths of an inch (Fisher: The
 Design of Experiments, ch. 3)."""
 
 
 def test_students_sleep_data_and_darwins_plants() -> None:
     """Fisher counts 863 of the 2^15 signs whose sum is at least as large, 1726 on both sides."""
-    found = summarize(SLEEP)
-    assert found.mean == pytest.approx(1.58)
-    assert found.deviation == pytest.approx(1.230, abs=5e-4)
-    assert found.mean / found.standard_error == pytest.approx(4.0621, abs=5e-5)
-    assert compute_t_p(found) == pytest.approx(0.00283, abs=5e-6)
-    assert (found.low, found.high) == pytest.approx((0.7001, 2.4599), abs=5e-5)
-    found = summarize(DARWIN)
-    assert found.mean / found.standard_error == pytest.approx(2.148, abs=5e-4)
-    assert compute_t_p(found) == pytest.approx(0.0497, abs=5e-5)
+    sleep, darwin = summarize(SLEEP), summarize(DARWIN)
+    assert sleep.mean == pytest.approx(1.58)
+    assert sleep.deviation == pytest.approx(1.230, abs=5e-4)
+    assert sleep.mean / sleep.standard_error == pytest.approx(4.0621, abs=5e-5)
+    assert compute_t_p(sleep) == pytest.approx(0.00283, abs=5e-6)
+    assert (sleep.low, sleep.high) == pytest.approx((0.7001, 2.4599), abs=5e-5)
+    assert darwin.mean / darwin.standard_error == pytest.approx(2.148, abs=5e-4)
+    assert compute_t_p(darwin) == pytest.approx(0.0497, abs=5e-5)
     assert compute_sign_flip_p(DARWIN) == pytest.approx(1726 / 2**15)
 
 
@@ -41,21 +40,23 @@ numbers = st.lists(st.integers(-1000, 1000).map(lambda k: k / 250), min_size=2, 
 
 
 @given(numbers, st.sampled_from([0.0, 0.25]))
-def test_against_scipy_and_an_enumeration(differences: list[float], limit: float) -> None:
-    found = summarize(differences)
-    values = [one - limit for one in differences]
+def test_p_and_intervals_against_scipy_and_an_enumeration(
+    differences: list[float], limit: float
+) -> None:
+    values = [difference - limit for difference in differences]
     n, total = len(values), abs(math.fsum(values))
     as_extreme = [
         abs(math.fsum(s * d for s, d in zip(signs, values, strict=True))) >= total - 1e-9
         for signs in itertools.product((-1, 1), repeat=n)
     ]
-    flipped = compute_sign_flip_p(differences, limit)
-    assert flipped == pytest.approx(sum(as_extreme) / 2**n)
+    flip_p = compute_sign_flip_p(differences, limit)
+    assert flip_p == pytest.approx(sum(as_extreme) / 2**n)
     if len(set(differences)) > 1:
+        summary = summarize(differences)
         expected = stats.ttest_1samp(differences, limit)
-        assert compute_t_p(found, limit) == pytest.approx(expected.pvalue, rel=1e-6, abs=1e-12)
+        assert compute_t_p(summary, limit) == pytest.approx(expected.pvalue, rel=1e-6, abs=1e-12)
         interval = expected.confidence_interval(0.95)
-        assert (found.low, found.high) == pytest.approx((interval.low, interval.high), abs=1e-8)
+        assert (summary.low, summary.high) == pytest.approx((interval.low, interval.high), abs=1e-8)
 
 
 def test_one_number_and_equal_differences() -> None:
@@ -68,14 +69,14 @@ def test_one_number_and_equal_differences() -> None:
 
 def test_signs_of_many_pairs_are_drawn_the_same_each_time() -> None:
     values = [*np.random.default_rng(1).normal(0.3, 1, size=40)]
-    one = compute_sign_flip_p(values)
-    assert one == compute_sign_flip_p(values) == pytest.approx(compute_t_p(summarize(values)), 0.2)
+    p = compute_sign_flip_p(values)
+    assert p == compute_sign_flip_p(values) == pytest.approx(compute_t_p(summarize(values)), 0.2)
 
 
 def test_holm_on_the_example_of_its_paper_and_statsmodels() -> None:
     """Holm (1979): ordered p-values are multiplied by m, m - 1, ... and made monotone."""
-    found = statistics.adjust_holm([0.01, 0.04, 0.03, 0.005])
-    assert found == pytest.approx([0.03, 0.06, 0.06, 0.02])
+    adjusted = statistics.adjust_holm([0.01, 0.04, 0.03, 0.005])
+    assert adjusted == pytest.approx([0.03, 0.06, 0.06, 0.02])
     p = list(np.random.default_rng(0).uniform(size=20))
     assert statistics.adjust_holm(p) == pytest.approx(list(multipletests(p, method="holm")[1]))
     assert (statistics.adjust_holm([]), statistics.adjust_holm([0.2])) == ([], [0.2])
@@ -90,16 +91,16 @@ def test_how_many_seeds_an_effect_needs(effect: float, n: int) -> None:
     assert statistics.seeds_needed(0.01, 0.0) == 2
 
 
-def test_the_power_has_a_value_where_scipy_has_none() -> None:
-    """More seeds show less, whatever their number."""
-    shown = [statistics.find_detectable(n, 1.0) for n in range(2, 200)]
-    assert all(0.0 < more < less < math.inf for less, more in itertools.pairwise(shown))
+def test_the_detectable_effect_falls_with_every_seed_and_has_a_power_of_80_percent() -> None:
+    """Also where scipy's power has no value."""
+    effects = [statistics.find_detectable(n, 1.0) for n in range(2, 200)]
+    assert all(0.0 < more < less < math.inf for less, more in itertools.pairwise(effects))
     random = np.random.default_rng(0)
     for n in (3, 4, 6, 51):
-        size = statistics.find_detectable(n, 1.0)
-        found = stats.ttest_1samp(random.normal(size, 1.0, (100_000, n)), 0.0, axis=1).pvalue
-        assert np.mean(found < 0.05) == pytest.approx(0.8, abs=0.005)
-        assert statistics.seeds_needed(size * 1.001, 1.0) == n
+        effect = statistics.find_detectable(n, 1.0)
+        p = stats.ttest_1samp(random.normal(effect, 1.0, (100_000, n)), 0.0, axis=1).pvalue
+        assert np.mean(p < 0.05) == pytest.approx(0.8, abs=0.005)
+        assert statistics.seeds_needed(effect * 1.001, 1.0) == n
     for n in (1449, 9999):
         normal = (stats.norm.ppf(0.975) + stats.norm.ppf(0.8)) / math.sqrt(n)
         assert statistics.find_detectable(n, 1.0) == pytest.approx(normal, rel=1e-3)

@@ -19,9 +19,9 @@ OURS = [
 def test_the_papers_numbers_ours_and_the_difference(files: str, whole: int) -> None:
     table = make_paper_table(board(OURS, files=files), "1")
     names = [column.name for column in table.columns]
-    found = [dict(zip(names, row, strict=True)) for row in table.rows]
-    own, low = (one for one in found if one["dataset"] == "cifar10")
-    assert (own["factorization"], own["printed"]) == ("conventional", 3.49)
+    rows = [dict(zip(names, row, strict=True)) for row in table.rows]
+    conventional, low = (row for row in rows if row["dataset"] == "cifar10")
+    assert (conventional["factorization"], conventional["printed"]) == ("conventional", 3.49)
     assert (low["factorization"], low["printed"], low["profile"]) == ("low", 3.43, "paper")
     assert (low["ours"], low["difference"]) == pytest.approx((3.41, -0.02))
     assert low["budget"] == 100, "the longest, not the best"
@@ -31,6 +31,6 @@ def test_the_papers_numbers_ours_and_the_difference(files: str, whole: int) -> N
 
 @pytest.mark.parametrize(("number", "count"), [("1", 8), ("2", 8), ("3", 4), ("4", 8)])
 def test_a_table_without_results_has_the_printed_numbers(number: str, count: int) -> None:
-    found = compare_with_paper(board([]), number)
-    assert len(found) == count
-    assert {one.row for one in found} == {None}
+    rows = compare_with_paper(board([]), number)
+    assert len(rows) == count
+    assert {row.row for row in rows} == {None}

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from lcma.harness.cli import main as cli
 from lcma.harness.show.rules import describe_rule, draw_gallery, list_rules, rules_as_markdown
 from lcma.sweeps.factorizations import NAMES
+from tests.harness.cli.conftest import output_of
 
 DOCS = Path(__file__).parents[3] / "docs"
 
@@ -17,20 +17,17 @@ def test_the_page_of_the_documentation_is_made_of_the_rules() -> None:
     assert (DOCS / "rules.md").read_text() == rules_as_markdown(rules)
     assert (DOCS / "images" / "rules.svg").read_text() == draw_gallery(rules)
     synonyms = {"conventional", "checkerboard"}
-    assert set(NAMES) - synonyms <= {one.name for one in rules}
+    assert set(NAMES) - synonyms <= {rule.name for rule in rules}
 
 
-@pytest.mark.parametrize("name", [one.name for one in list_rules() if one.picture])
+@pytest.mark.parametrize("name", [rule.name for rule in list_rules() if rule.picture])
 def test_half_of_every_picture_leaves_at_each_split(name: str) -> None:
     picture = describe_rule(name).picture
     assert [picture.count(mark) / len(picture) for mark in "1230"] == [0.5, 0.25, 0.125, 0.125]
 
 
 def test_pictures_show_the_tables_of_the_rules() -> None:
-    def first(name: str) -> str:
-        return describe_rule(name).picture[:4]
-
-    assert first("checkerboard-even") == "0121"
+    assert describe_rule("checkerboard-even").picture[:4] == "0121"
     assert describe_rule("rows").picture[:16] == "1111111122222222"
     assert describe_rule("keep-ad").picture == describe_rule("checkerboard-even").picture
     low, high = (describe_rule(name).picture for name in ("low", "high"))
@@ -39,15 +36,10 @@ def test_pictures_show_the_tables_of_the_rules() -> None:
     assert describe_rule("mine").picture == describe_rule("none").picture == ""
 
 
-def test_the_board_explains_them(capsys) -> None:
-    def run(*more: str) -> str:
-        with pytest.raises(SystemExit) as end:
-            cli.main(["board", "--rules", *more])
-        assert not end.value.code
-        return capsys.readouterr().out
-
-    (even,) = [one for one in json.loads(run("--json")) if one["name"] == "checkerboard-even"]
+def test_the_board_explains_the_rules(lcma) -> None:
+    rules = json.loads(output_of(lcma("board", "--rules", "--json")))
+    (even,) = [rule for rule in rules if rule["name"] == "checkerboard-even"]
     assert even["picture"] == describe_rule("checkerboard-even").picture
-    text = run()
+    text = output_of(lcma("board", "--rules"))
     assert "█░▒░▓░▒░                    checkerboard-even\n" in text
     assert max(map(len, text.splitlines())) <= 80

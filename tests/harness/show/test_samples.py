@@ -1,6 +1,7 @@
 """A trained flow comes back from its weights alone, and draws the same images again."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -15,10 +16,10 @@ from lcma.harness.results.lookup import find_trial_id, read_whole_sets
 from lcma.harness.show.samples import draw_samples
 from lcma.harness.show.targets import PictureFormat, PictureTarget
 from lcma.sweeps.errors import UserError
-from tests.db.conftest import COST, ENVIRONMENT
+from tests.db.conftest import COST, EVALUATOR
 from tests.db.measuring import find_done_attempt
 from tests.harness.show import svg
-from tests.harness.show.conftest import STEPS
+from tests.harness.show.conftest import RECIPE, STEPS
 
 
 @pytest.fixture
@@ -26,23 +27,22 @@ def place(filler):
     return Place(filler.url, filler.runs, filler.folder / "data")
 
 
-def trial_id(path):
-    return path.parent.name
+def load_flow(filler, place, path):
+    """The flow and the recipe of the trial whose weights are at this path."""
+    return lcma.load_flow(filler.store, path.parent.name, runs=place.runs)
 
 
 @pytest.mark.parametrize("factorization", ["channel", "random", "LH", "none"])
 def test_the_flow_that_was_trained_comes_back(filler, place, factorization):
     path = filler.weights(factorization, 3, budget=100 if factorization == "LH" else None)
-    flow, recipe = lcma.load_flow(filler.store, trial_id(path), runs=place.runs)
+    flow, recipe = load_flow(filler, place, path)
     trained = filler.flow(factorization, 3)
-    assert recipe.model == filler.model
+    assert recipe.model == RECIPE.model
     assert not flow.training
     assert [t.tolist() for t in flow.latent_ids] == [t.tolist() for t in trained.latent_ids]
     x = torch.from_numpy(np.random.default_rng(1).integers(0, 256, size=(4, 3, 16, 16)))
-    found, expected = (
-        f(x, torch.Generator().manual_seed(0)).log_prob.detach() for f in (flow, trained)
-    )
-    assert torch.equal(found, expected)
+    log_prob, expected = (f(x, torch.Generator().manual_seed(0)).log_prob for f in (flow, trained))
+    assert torch.equal(log_prob, expected)
 
 
 def test_a_moved_folder_of_runs_is_found(filler, place):
@@ -50,8 +50,8 @@ def test_a_moved_folder_of_runs_is_found(filler, place):
     moved = filler.folder / "elsewhere"
     filler.runs.rename(moved)
     with pytest.raises(UserError, match="--runs"):
-        lcma.load_flow(filler.store, trial_id(path), runs=place.runs)
-    lcma.load_flow(filler.store, trial_id(path), runs=moved)
+        load_flow(filler, place, path)
+    load_flow(filler, replace(place, runs=moved), path)
 
 
 def test_weights_that_are_damaged_or_missing_are_named(filler, place):
@@ -60,16 +60,16 @@ def test_weights_that_are_damaged_or_missing_are_named(filler, place):
     content[-1] ^= 1
     path.write_bytes(content)
     with pytest.raises(UserError, match=f"{path} are damaged"):
-        lcma.load_flow(filler.store, trial_id(path), runs=place.runs)
+        load_flow(filler, place, path)
     path.unlink()
     with pytest.raises(UserError, match=f"cannot read the weights {path} .*--runs"):
-        lcma.load_flow(filler.store, trial_id(path), runs=place.runs)
+        load_flow(filler, place, path)
     with pytest.raises(UserError, match="no trial starts with 'nonsense'"):
         lcma.load_flow(filler.store, "nonsense", runs=place.runs)
 
 
 @pytest.mark.parametrize("temperature", [-1.0, float("nan"), float("inf")])
-def test_a_temperature_that_makes_no_sense_is_refused(filler, place, temperature):
+def test_an_impossible_temperature_is_refused(filler, place, temperature):
     filler.weights("channel", 0)
     with pytest.raises(UserError, match="makes no sense"):
         captions(filler, place, count=1, temperature=temperature)
@@ -87,7 +87,7 @@ def test_ids_may_be_shortened(filler):
         find_trial_id(filler.store, "\udcff")
 
 
-def test_damaged_manifests_are_refused(filler):
+def test_a_set_with_a_damaged_manifest_is_not_whole(filler):
     for digest, manifest in [("a" * 64, "[]"), ("b" * 64, "{"), ("c" * 64, '{"source": 3}')]:
         filler.data(digest, manifest=manifest)
     filler.data("e" * 64, manifest=json.dumps({"source": {"verdict": "official"}}))
@@ -96,26 +96,27 @@ def test_damaged_manifests_are_refused(filler):
 
 def measure(filler, path, protocol, **values):
     """Store measures of samples of a trial's weights by a protocol."""
-    (job,) = filler.store.job_facts(trial_ids=[trial_id(path)])
-    own = {"trial_id": job.subject, "data_digest": job.data_digest, "step": STEPS}
-    found = db.Result(
-        **own,
+    (job,) = filler.store.job_facts(trial_ids=[path.parent.name])
+    result = db.Result(
+        trial_id=job.subject,
+        data_digest=job.data_digest,
+        step=STEPS,
         protocol=protocol.name,
         protocol_body="{}" if protocol.name == "plain" else protocol.body,  # as `finish`
         precision="float32",
         measures=tuple(db.Measurement(name, value) for name, value in values.items()),
     )
-    by = {"owner": "me", "host": "here", "environment_id": ENVIRONMENT.id, "device": "cpu"}
-    by = db.Evaluator(**by, threads=1, started=0.0)
-    left = find_done_attempt(filler.store, job.job_id)
-    assert filler.store.add_evaluation(job.job_id, found, attempt_id=left, by=by, cost=COST)
+    attempt_id = find_done_attempt(filler.store, job.job_id)
+    assert filler.store.add_evaluation(
+        job.job_id, result, attempt_id=attempt_id, by=EVALUATOR, cost=COST
+    )
 
 
-def captions(filler, place, **how) -> list[str]:
-    """All that is written in the figures of the samples of all trials."""
+def captions(filler, place, **options) -> list[str]:
+    """All text in the figures of the samples of all trials."""
     trials = filler.store.job_facts(trial_ids=filler.store.view("results").trial_id)
     target = PictureTarget(filler.folder / "out", PictureFormat.svg)
-    drawn = draw_samples(filler.store, place, trials, target, **how)
+    drawn = draw_samples(filler.store, place, trials, target, **options)
     return [text for path in sorted({path for _, path in drawn}) for text in svg.texts(path)]
 
 

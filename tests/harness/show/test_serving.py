@@ -1,4 +1,4 @@
-"""`lcma serve` as a process: live, read-only, only for this machine."""
+"""`lcma serve`: live, read-only, and for this machine only."""
 
 import http.client
 import json
@@ -7,43 +7,30 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
 
-from lcma.harness.cli import main as cli
 from lcma.harness.show.site import files, serving
 from lcma.harness.show.site.serving import LiveSite, Server
+from tests.harness.cli.conftest import refused
 from tests.harness.show.conftest import STEPS
 from tests.stores import beat
 
 
 @pytest.fixture
-def waiting(filled, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
-    """A server that answers nobody yet."""
+def server(filled, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
     monkeypatch.setitem(files.ASSETS, "vega.js", bytes)  # takes seconds to bundle
     monkeypatch.setattr(serving, "MIN_PAUSE", 0.0)
     monkeypatch.setattr(serving, "MAX_SHARE", 1.0)
-    with Server(LiveSite(filled.store, print), 0, print) as found:
-        yield found
-
-
-@contextmanager
-def serving_of(server: Server) -> Iterator[None]:
-    thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
-    thread.start()
-    yield
-    server.shutdown()
-    thread.join()
-
-
-@pytest.fixture
-def server(waiting: Server) -> Iterator[Server]:
-    with serving_of(waiting):
-        yield waiting
+    with Server(LiveSite(filled.store, print), 0, print) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
+        thread.start()
+        yield server
+        server.shutdown()
+        thread.join()
 
 
 def ask(server: Server, method: str, path: str, host: str | None = None, **headers: str):
@@ -93,16 +80,7 @@ def test_unchanged_files_are_not_sent_again(server) -> None:
 def read_status(server: Server) -> dict[str, Any]:
     answer, content = ask(server, "GET", "/status.json")
     assert answer.status == 200
-    found: dict[str, Any] = json.loads(content)
-    return found
-
-
-def wait_for_a_copy(server: Server, former: str) -> str:
-    until = time.monotonic() + 60
-    while (version := read_status(server)["version"]) == former:
-        assert time.monotonic() < until
-        time.sleep(0.05)
-    return version
+    return json.loads(content)
 
 
 def test_a_copy_is_made_only_when_a_job_has_changed(filled, server) -> None:
@@ -111,14 +89,17 @@ def test_a_copy_is_made_only_when_a_job_has_changed(filled, server) -> None:
     assert read_status(server) == first
     job = filled.plan("channel", 77)
     assert read_status(server)["left"] == 1
-    mine = filled.claim(job, now=3.0)
+    claim = filled.claim(job)
     assert read_status(server)["running"] == 1
     _, before = ask(server, "GET", "/database.js")
     filled.results({"rows": {0: 3.875}})
-    version = wait_for_a_copy(server, first["version"])
+    until = time.monotonic() + 60
+    while (version := read_status(server)["version"]) == first["version"]:
+        assert time.monotonic() < until
+        time.sleep(0.05)
     assert ask(server, "GET", "/database.js")[1] != before
-    beat(filled.store, mine, step=STEPS - 1, lease_seconds=60.0, now=9.0)
-    assert read_status(server)["version"] == version, "a heartbeat is none"
+    beat(filled.store, claim, step=STEPS - 1, lease_seconds=60.0, now=9.0)
+    assert read_status(server)["version"] == version, "a heartbeat is no change"
 
 
 def test_copies_take_no_more_than_their_share_of_the_time(filled, server, monkeypatch) -> None:
@@ -150,25 +131,13 @@ def test_only_reads_under_our_own_host_name_are_answered(server) -> None:
 
 
 def test_no_path_leaves_the_site(server) -> None:
-    for path in (
-        "/../lcma.db",
-        "/%2e%2e/lcma.db",
-        "/app/../site.css",
-        "//etc/passwd",
-        "/lcma.db",
-        "/%00.js",
-        "/.lcma-site",
-        "/templates/index.html",
-        "/%ff",
-    ):
+    paths = ("/../lcma.db", "/%2e%2e/lcma.db", "/app/../site.css", "//etc/passwd", "/lcma.db")
+    for path in (*paths, "/%00.js", "/.lcma-site", "/templates/index.html", "/%ff"):
         assert ask(server, "GET", path)[0].status == 404, path
 
 
-def test_a_port_that_is_taken_is_refused(server, capsys) -> None:
-    with pytest.raises(SystemExit) as end:
-        cli.main(["serve", "--port", str(server.server_address[1])])
-    assert end.value.code == 2
-    assert "give another --port" in capsys.readouterr().err
+def test_a_port_that_is_taken_is_refused(server, lcma) -> None:
+    refused(lcma("serve", "--port", str(server.server_address[1])), "give another --port")
 
 
 @pytest.mark.integration

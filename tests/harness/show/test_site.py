@@ -1,10 +1,7 @@
 """The site as files: what the first page says, the database in it, and the folder."""
 
-import base64
 import csv
-import gzip
 import io
-import json
 import re
 import sqlite3
 from contextlib import closing
@@ -14,13 +11,13 @@ from typing import Any
 
 import pytest
 
-from lcma.harness.cli import main as cli
 from lcma.harness.results.budgets import read_budget_curves
 from lcma.harness.show.budgets import budget_table
 from lcma.harness.show.export import ExportQuery, make_export
 from lcma.harness.show.site import files, write_site
 from lcma.harness.show.site.database import make_database
 from lcma.sweeps.errors import UserError
+from tests.harness.cli.conftest import refused
 from tests.harness.show import site as worlds
 from tests.harness.show.conftest import Filler
 
@@ -35,12 +32,12 @@ class Elements(HTMLParser):
 
     def __init__(self, page: str) -> None:
         super().__init__()
-        self.found: list[tuple[str, dict[str, str | None]]] = []
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
         self.text = ""
         self.feed(page)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.found.append((tag, dict(attrs)))
+        self.elements.append((tag, dict(attrs)))
 
     def handle_data(self, data: str) -> None:
         self.text += data
@@ -52,51 +49,51 @@ def _without_vega(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def make(filler: Filler, **options: Any) -> dict[str, bytes]:
-    found = files.make_page_files(make_database(filler.store, **options))
-    return found | {"site.css": files.ASSETS["site.css"]()}
+    return files.make_page_files(make_database(filler.store, **options))
 
 
-def open_database(made: dict[str, bytes]) -> sqlite3.Connection:
+def open_database(site: dict[str, bytes]) -> sqlite3.Connection:
     """The database as a page reads it."""
-    script = made["database.js"].decode()
-    packed = json.loads(script.removeprefix("window.lcmaDatabase = ").removesuffix(";\n"))
-    found = sqlite3.connect(":memory:")
-    found.deserialize(gzip.decompress(base64.b64decode(packed)))
-    return found
+    connection = sqlite3.connect(":memory:")
+    connection.deserialize(worlds.unpack_database(site["database.js"]))
+    return connection
 
 
-def shown(made: dict[str, bytes]) -> str:
-    return " ".join(Elements(made["index.html"].decode()).text.split())
+def read_page(site: dict[str, bytes]) -> str:
+    """The text of the first page."""
+    return " ".join(Elements(site["index.html"].decode()).text.split())
 
 
 @pytest.mark.parametrize(
-    ("by", "seeds", "says"),
+    ("difference", "seeds", "answer"),
     [
         (-0.2, 6, "low (after 1,000 pretraining steps) is better than checkerboard-even: -0.200 ±"),
         (0.0, 6, " does not differ significantly from checkerboard-even: 0.000 ±"),
         (-0.2, 5, "6 seeds are needed to compare low (after 1,000 pretraining steps) with"),
     ],
 )
-def test_the_first_page_answers_by_the_budget_that_verdicts_take(filler, by, seeds, says) -> None:
+def test_the_first_page_answers_by_the_budget_that_verdicts_take(
+    filler, difference, seeds, answer
+) -> None:
     even = {seed: 4.0 + seed / 10 for seed in range(seeds)}
-    low = {seed: bits + by + (seed % 2 - 0.5) / 100 for seed, bits in even.items()}
+    low = {seed: bits + difference + (seed % 2 - 0.5) / 100 for seed, bits in even.items()}
     filler.results({"checkerboard-even": even})
     filler.results({"LL": {seed: bits + 1 for seed, bits in low.items()}}, budget=100)
     filler.results({"LL": low}, budget=1000)
-    text = shown(make(filler))
-    assert says in text
+    text = read_page(make(filler))
+    assert answer in text
     assert f"{3 * seeds} results, made 1970-01-01 to 1970-01-01" in text
 
 
 def test_the_first_page_counts_several_settings(filler) -> None:
     even = {seed: 4.0 + seed / 10 for seed in range(6)}
-    for digest, by in (("d", -0.2), ("e", 0.2), ("f", 0.3)):
-        name = filler.data(digest * 64, name="cifar10-16" if digest == "f" else "photos16")
-        more = {"digest": name, "dataset": "cifar10-16" if digest == "f" else "photos16"}
-        filler.results({"checkerboard-even": even}, **more)
-        low = {seed: bits + by + (seed % 2) / 100 for seed, bits in even.items()}
-        filler.results({"LL": low}, budget=100, **more)
-    text = shown(make(filler))
+    settings = (("d", "photos16", -0.2), ("e", "photos16", 0.2), ("f", "cifar10-16", 0.3))
+    for digit, name, difference in settings:
+        of_set = {"digest": filler.data(digit * 64, name=name), "dataset": name}
+        filler.results({"checkerboard-even": even}, **of_set)
+        low = {seed: bits + difference + (seed % 2) / 100 for seed, bits in even.items()}
+        filler.results({"LL": low}, budget=100, **of_set)
+    text = read_page(make(filler))
     assert "Mostly not: against each flow's own rule" in text
     assert "better in 1 of 3 settings, worse in 2." in text
     assert "The only setting where low is better had fewer than 1,000 test images." in text
@@ -108,11 +105,11 @@ def test_the_first_page_explains_each_control(filler) -> None:
     low = {seed: 4.0 + seed / 10 + (seed % 2) / 100 for seed in range(6)}
     filler.results({"checkerboard-even": {seed: bits - 0.2 for seed, bits in low.items()}})
     filler.results({"LL": low}, budget=100)
-    by = {"random-local": 0.4, "random-lattice": 0.1, "HH": -0.1}
-    for rule, more in by.items():
-        values = {seed: bits + more + (seed % 3) / 1000 for seed, bits in low.items()}
+    differences = {"random-local": 0.4, "random-lattice": 0.1, "HH": -0.1}
+    for rule, difference in differences.items():
+        values = {seed: bits + difference + (seed % 3) / 1000 for seed, bits in low.items()}
         filler.results({rule: values}, budget=100 if rule == "HH" else None)
-    text = shown(make(filler))
+    text = read_page(make(filler))
     few = "of 1 (1 with few test images)"
     assert f"a random half of each window? yes in 1 {few}: low is more than chance" in text
     assert f"in all windows? yes in 1 {few}: low is more than a regular pattern" in text
@@ -122,14 +119,14 @@ def test_the_first_page_explains_each_control(filler) -> None:
 
 
 def test_a_page_without_low_or_without_results_says_so(filler) -> None:
-    made = make(filler)
-    assert "There are no results yet." in shown(made)
-    with closing(open_database(made)) as database:
-        assert database.execute("SELECT count(*) FROM board_rows").fetchone() == (0,)
-        assert database.execute("SELECT count(*) FROM board").fetchone() == (0,)
+    site = make(filler)
+    assert "There are no results yet." in read_page(site)
+    with closing(open_database(site)) as database:
+        for table in ("board_rows", "board"):
+            assert database.execute(f"SELECT count(*) FROM {table}").fetchone() == (0,)
         assert database.execute("SELECT count(*) FROM rule_rows WHERE listed").fetchone()[0] > 20
     filler.results({"checkerboard-even": {0: 4.0}, "random": {0: 4.1}})
-    assert "No result here compares low with a flow's own rule" in shown(make(filler))
+    assert "No result here compares low with a flow's own rule" in read_page(make(filler))
 
 
 @pytest.mark.integration
@@ -141,12 +138,11 @@ def test_tables_of_the_database_equal_exports(filler) -> None:
             exported = make_export(filler.store, query, "csv").decode()
             names, *rows = csv.reader(io.StringIO(exported))
             quoted = ", ".join(f'"{name}"' for name in names)
-            found = database.execute(f"SELECT {quoted} FROM {table}").fetchall()
-            assert [["" if v is None else str(v) for v in row] for row in found] == rows
+            stored = database.execute(f"SELECT {quoted} FROM {table}").fetchall()
+            assert [["" if v is None else str(v) for v in row] for row in stored] == rows
             assert rows
-        expected = budget_table(read_budget_curves(filler.store))
-        found = database.execute("SELECT * FROM budget_rows").fetchall()
-        assert found == [*expected.rows]
+        budgets = budget_table(read_budget_curves(filler.store))
+        assert database.execute("SELECT * FROM budget_rows").fetchall() == [*budgets.rows]
         own = "SELECT seed, value FROM board_seeds JOIN board_rows USING (row_key) WHERE is_own"
         seeds = [(seed, 4.0 + 0.01 * seed) for seed in worlds.SEEDS]
         assert database.execute(f"{own} ORDER BY seed").fetchall() == pytest.approx(seeds)
@@ -158,14 +154,13 @@ def test_tables_of_the_database_equal_exports(filler) -> None:
 
 
 def test_the_same_results_give_the_same_bytes_and_name_nobody(filled) -> None:
-    made = make(filled)
-    assert make(filled) == made
-    with closing(open_database(made)) as database:
-        content = database.serialize()
-    assert b"node1" not in content, "a host"
-    assert made["card.png"].startswith(b"\x89PNG")
-    folder = (made["index.html"].decode(), made["site.css"].decode())
-    assert not re.search(r"https?://(?!arxiv\.org)", "".join(folder)), "nothing from the network"
+    site = make(filled)
+    assert make(filled) == site
+    with closing(open_database(site)) as database:
+        assert b"node1" not in database.serialize(), "a host"
+    assert site["card.png"].startswith(b"\x89PNG")
+    text = (site["index.html"] + files.ASSETS["site.css"]()).decode()
+    assert not re.search(r"https?://(?!arxiv\.org)", text), "nothing from the network"
 
 
 def test_a_site_of_a_sweep_has_only_its_trials(filler) -> None:
@@ -178,37 +173,36 @@ def test_a_site_of_a_sweep_has_only_its_trials(filler) -> None:
 
 
 def test_a_site_is_ranked_by_any_measure(filled) -> None:
-    made = make(filled, measure="holdout_bits_per_dim")
-    with closing(open_database(made)) as database:
+    measure = "holdout_bits_per_dim"
+    site = make(filled, measure=measure)
+    with closing(open_database(site)) as database:
         facts = dict(database.execute("SELECT name, value FROM site_facts"))
-        assert database.execute("SELECT DISTINCT measure FROM board_rows").fetchall() == [
-            ("holdout_bits_per_dim",)
-        ]
-    assert (facts["measure"], facts["direction"]) == ("holdout_bits_per_dim", "lower")
-    assert "holdout_bits_per_dim: " in shown(made)
+        measures = database.execute("SELECT DISTINCT measure FROM board_rows").fetchall()
+    assert measures == [(measure,)]
+    assert (facts["measure"], facts["direction"]) == (measure, "lower")
+    assert f"{measure}: " in read_page(site)
 
 
-def test_hostile_text_is_only_ever_text(filler) -> None:
+def test_hostile_text_is_shown_as_text(filler) -> None:
     worlds.fill_hostile(filler)
     low = {seed: 4.0 + (seed % 2) / 100 for seed in range(6)}
-    more = {"digest": "e" * 64, "dataset": worlds.HOSTILE}
-    filler.results({"checkerboard-even": dict.fromkeys(range(6), 4.0)}, **more)
-    filler.results({"LL": low}, budget=100, **more)
-    made = make(filler)
-    page = made["index.html"].decode()
-    elements = Elements(page).found
-    assert "window.hit" in Elements(page).text
+    of_set = {"digest": "e" * 64, "dataset": worlds.HOSTILE}
+    filler.results({"checkerboard-even": dict.fromkeys(range(6), 4.0)}, **of_set)
+    filler.results({"LL": low}, budget=100, **of_set)
+    site = make(filler)
+    page = site["index.html"].decode()
+    elements = Elements(page).elements
+    assert "window.hit" in read_page(site)
     assert [attrs.get("src") for tag, attrs in elements if tag == "script"] == ["site.js"]
     assert not any(name.startswith("on") for _, attrs in elements for name in attrs)
     assert "{{7*7}}" in page, "text is no template"
-    raw = set(page) - {"\n"}
-    assert all(map(str.isprintable, raw - {"\xa0"})), "control or bidirectional characters"
-    policies = [a["content"] for t, a in elements if a.get("http-equiv")]
-    (policy,) = policies
+    raw = set(page) - {"\n", "\xa0"}
+    assert all(map(str.isprintable, raw)), "control or bidirectional characters"
+    (policy,) = (attrs["content"] for _, attrs in elements if attrs.get("http-equiv"))
     directives = {part.split()[0]: part.split()[1:] for part in (policy or "").split(";")}
     assert directives["default-src"] == ["'none'"]
     assert directives["script-src"] == ["'self'", "file:", "'wasm-unsafe-eval'"]
-    assert re.fullmatch(rb'window\.lcmaDatabase = "[\w+/=]*";\n', made["database.js"])
+    assert re.fullmatch(rb'window\.lcmaDatabase = "[\w+/=]*";\n', site["database.js"])
 
 
 def test_a_site_is_a_folder_of_files_and_replaces_a_former_one(filled) -> None:
@@ -218,7 +212,7 @@ def test_a_site_is_a_folder_of_files_and_replaces_a_former_one(filled) -> None:
     write_site(filled.store, out)
     assert {path.name for path in out.iterdir()} == FILES
     page = (out / "index.html").read_text()
-    linked = [a.get("src") or a.get("href") for _, a in Elements(page).found]
+    linked = [attrs.get("src") or attrs.get("href") for _, attrs in Elements(page).elements]
     local = {link for link in linked if link and "/" not in link and "#" not in link}
     assert {"site.js", "site.css"} <= local <= FILES
     filled.store.close()
@@ -228,17 +222,13 @@ def test_a_site_is_a_folder_of_files_and_replaces_a_former_one(filled) -> None:
     assert (out / "index.html").read_text() == page
 
 
-def test_a_folder_that_is_no_site_is_refused_and_kept(filled, capsys) -> None:
+@pytest.mark.parametrize(
+    ("out", "message"),
+    [("thesis", "holds other files than a site"), ("file", "is no folder"), ("-", "--out DIR")],
+)
+def test_a_folder_that_is_no_site_is_refused_and_kept(filled, lcma, out, message) -> None:
     Path("thesis").mkdir()
     Path("thesis/chapter.tex").write_text("years of work")
     Path("file").write_text("")
-    for out, said in (
-        ("thesis", "holds other files than a site"),
-        ("file", "is no folder"),
-        ("-", "--out DIR"),
-    ):
-        with pytest.raises(SystemExit) as end:
-            cli.main(["export", "--format", "html", "--out", out])
-        assert end.value.code == 2
-        assert said in capsys.readouterr().err
+    refused(lcma("export", "--format", "html", "--out", out), message)
     assert [path.name for path in Path("thesis").iterdir()] == ["chapter.tex"]

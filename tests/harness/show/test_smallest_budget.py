@@ -1,5 +1,7 @@
 """The smallest budget that is enough, on trainers whose levels are known."""
 
+from collections import Counter
+
 import numpy as np
 
 from lcma.harness.results.budgets import BudgetRow, find_smallest_budget, make_curve
@@ -12,7 +14,7 @@ LEVELS = {0: 0.06, 10: 0.09, 30: 0.02, 100: 0.0, 300: 0.0, 1000: 0.0}
 
 
 def train(levels=LEVELS, *, seeds=6, error=0.002, repeat=0):
-    """Return bits/dim by budget and seed; seeds lie far further apart than the error."""
+    """Return bits/dim by budget and seed; seeds differ by far more than the error."""
     generator = np.random.default_rng(repeat)
     offsets = 3.2 + 0.05 * generator.standard_normal(seeds)
     return {
@@ -21,12 +23,12 @@ def train(levels=LEVELS, *, seeds=6, error=0.002, repeat=0):
     }
 
 
-def count_named(levels, repeats, **how):
+def count_named(levels, repeats, **options):
     """Return how often each budget is named."""
-    found = [
-        find_smallest_budget(train(levels, repeat=k, **how), MARGIN).budget for k in range(repeats)
-    ]
-    return {budget: found.count(budget) for budget in (None, *levels)}
+    return Counter(
+        find_smallest_budget(train(levels, repeat=repeat, **options), MARGIN).budget
+        for repeat in range(repeats)
+    )
 
 
 def test_the_known_budget_is_found() -> None:
@@ -36,7 +38,7 @@ def test_the_known_budget_is_found() -> None:
 
 
 def test_a_budget_worse_by_the_margin_is_rarely_named() -> None:
-    """At the edge each test errs in 2.5 %; the one that is nearest to the longest decides."""
+    """Each test errs in 2.5 % at the edge, and that of the second longest budget decides."""
     edge = dict.fromkeys((0, 10, 15, 20, 30, 50, 70, 100, 150, 200), MARGIN) | {300: 0.0, 1000: 0.0}
     named = count_named(edge, 2000)
     wrong = sum(count for budget, count in named.items() if budget is not None and budget < 300)
@@ -46,38 +48,38 @@ def test_a_budget_worse_by_the_margin_is_rarely_named() -> None:
 
 def test_a_budget_counts_only_if_every_longer_one_is_enough() -> None:
     """A very short pretraining can be worse than none."""
-    found = find_smallest_budget(train(LEVELS | {0: 0.0}), MARGIN)
-    assert (found.budget, found.failed) == (100, 30)
-    hump = find_smallest_budget(train(dict(LEVELS) | {0: 0.0, 30: 0.0, 300: 0.05}), MARGIN)
-    assert (hump.budget, hump.failed) == (None, 300)
+    answer = find_smallest_budget(train(LEVELS | {0: 0.0}), MARGIN)
+    assert (answer.budget, answer.failed) == (100, 30)
+    answer = find_smallest_budget(train(LEVELS | {0: 0.0, 30: 0.0, 300: 0.05}), MARGIN)
+    assert (answer.budget, answer.failed) == (None, 300)
 
 
 def test_a_difference_of_exactly_the_margin_is_enough() -> None:
     exact = {10: dict.fromkeys(range(6), 0.5), 30: dict.fromkeys(range(6), 0.0)}
     assert find_smallest_budget(exact, 0.5).budget == 10
     assert find_smallest_budget(exact, 0.4999).budget is None
-    same = {budget: dict.fromkeys(range(6), 3.0) for budget in LEVELS}
-    alike = find_smallest_budget(same, MARGIN)
-    assert (alike.budget, alike.failed, alike.test) == (0, None, None), "the shortest"
+    equal = {budget: dict.fromkeys(range(6), 3.0) for budget in LEVELS}
+    answer = find_smallest_budget(equal, MARGIN)
+    assert (answer.budget, answer.failed, answer.test) == (0, None, None), "the shortest"
 
 
-def test_a_budget_that_lacks_seeds_is_compared_over_its_own() -> None:
+def test_a_budget_that_lacks_seeds_is_compared_on_its_own_seeds() -> None:
     results = train(seeds=8)
     for seed in (0, 5):
         del results[300][seed]
     assert find_smallest_budget(results, MARGIN).budget == 100
     del results[300][1]
-    found = find_smallest_budget(results, MARGIN)
-    assert (found.budget, found.failed, found.test.n) == (None, 300, 5)
+    answer = find_smallest_budget(results, MARGIN)
+    assert (answer.budget, answer.failed, answer.test.n) == (None, 300, 5)
     del results[100][3]
     results[300] = {seed + 100: value for seed, value in results[300].items()}
-    found = find_smallest_budget(results, MARGIN)
-    assert (found.budget, found.failed, found.test, found.seeds) == (None, 300, None, None)
+    answer = find_smallest_budget(results, MARGIN)
+    assert (answer.budget, answer.failed, answer.test, answer.seeds) == (None, 300, None, None)
 
 
 def test_fewer_than_six_seeds_name_no_budget() -> None:
-    found = find_smallest_budget(train(seeds=5, error=0.0), MARGIN)
-    assert (found.budget, found.failed, found.test.n) == (None, 300, 5)
+    answer = find_smallest_budget(train(seeds=5, error=0.0), MARGIN)
+    assert (answer.budget, answer.failed, answer.test.n) == (None, 300, 5)
     assert find_smallest_budget(train(seeds=6, error=0.0), MARGIN).budget == 100
 
 
@@ -86,37 +88,37 @@ def test_the_advised_number_of_seeds_shows_the_margin() -> None:
     few = find_smallest_budget(train(levels, error=error), MARGIN)
     assert few.budget is None
     assert find_detectable(few.test.n, few.test.deviation) > MARGIN
-    true = seeds_needed(MARGIN, error * np.sqrt(2))
-    assert true / 3 < few.seeds < true * 3  # from the spread of six
-    named = count_named(levels, 300, seeds=true, error=error)
+    needed = seeds_needed(MARGIN, error * np.sqrt(2))
+    assert needed / 3 < few.seeds < needed * 3  # from the spread of six
+    named = count_named(levels, 300, seeds=needed, error=error)
     assert 0.74 * 300 < named[100] < 0.88 * 300  # a power of 80 %
 
 
-def say(results, margin=MARGIN) -> str:
+def describe(results, margin=MARGIN) -> str:
     rows = [
-        BudgetRow(budget, own, len(own), float(np.mean([*own.values()])))
-        for budget, own in sorted(results.items())
+        BudgetRow(budget, by_seed, len(by_seed), float(np.mean([*by_seed.values()])))
+        for budget, by_seed in sorted(results.items())
     ]
     return describe_answer(make_curve(rows, margin))
 
 
 def test_the_answer_names_the_budget_that_is_enough() -> None:
-    assert say(train()) == (
+    assert describe(train()) == (
         "100 steps are enough: from there on no budget is worse than 1000 steps by more than 0.01 "
         "bits/dim (95 %, n = 6)."
     )
-    assert "0.5 bits/dim" in say(train(), margin=0.5)
-    said = say(train({0: 0.09, 100: 0.06, 1000: 0.0}))
-    assert "No budget below 1000 steps is shown to be enough within 0.01 bits/dim: 100" in said
-    assert "100 steps are worse by more than that, +0.0" in said
+    assert "0.5 bits/dim" in describe(train(), margin=0.5)
+    text = describe(train({0: 0.09, 100: 0.06, 1000: 0.0}))
+    assert "No budget below 1000 steps is shown to be enough within 0.01 bits/dim: 100" in text
+    assert "100 steps are worse by more than that, +0.0" in text
 
 
 def test_an_open_answer_says_how_many_seeds_would_decide() -> None:
-    found = find_smallest_budget(train(error=0.02), MARGIN)
-    said = say(train(error=0.02))
-    assert f"bits/dim (n = 6), and deciding it takes {found.seeds} seeds." in said, "48 or fewer"
-    assert "(n = 3), and deciding it takes 6 seeds." in say(train(seeds=3))
-    assert "deciding it takes more than 48 seeds." in say(train(error=9.0))
-    assert "(n = 1), and deciding it takes 6 seeds." in say({100: {0: 3.0}, 1000: {0: 3.1}})
-    assert "have no seed in common" in say({100: {0: 3.0}, 1000: {1: 3.1}})
-    assert say({100: {0: 3.0}}).startswith("One budget cannot be compared: launch others")
+    answer = find_smallest_budget(train(error=0.02), MARGIN)
+    text = describe(train(error=0.02))
+    assert f"bits/dim (n = 6), and deciding it takes {answer.seeds} seeds." in text, "48 or fewer"
+    assert "(n = 3), and deciding it takes 6 seeds." in describe(train(seeds=3))
+    assert "deciding it takes more than 48 seeds." in describe(train(error=9.0))
+    assert "(n = 1), and deciding it takes 6 seeds." in describe({100: {0: 3.0}, 1000: {0: 3.1}})
+    assert "have no seed in common" in describe({100: {0: 3.0}, 1000: {1: 3.1}})
+    assert describe({100: {0: 3.0}}).startswith("One budget cannot be compared: launch others")

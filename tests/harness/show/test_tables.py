@@ -9,7 +9,6 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from rich.console import Console
 
 from lcma.db import QueryResult
 from lcma.harness.show.tables import (
@@ -25,6 +24,7 @@ from lcma.harness.show.tables import (
     table_as_parquet,
     tables_as_latex,
 )
+from tests.harness.show.synthetic import print_text
 
 COLUMNS = (
     TableColumn("factorization"),
@@ -35,10 +35,8 @@ WORD = st.text("abc-()", min_size=1, max_size=12)
 TEXT = st.lists(WORD, min_size=1, max_size=4).map(" ".join)
 
 
-def shown(table: Table, width: int) -> list[str]:
-    console = Console(width=width, file=io.StringIO())
-    console.print(render_table(table))
-    return console.file.getvalue().splitlines()
+def lines_of(table: Table, width: int) -> list[str]:
+    return print_text(render_table(table), width).splitlines()
 
 
 @given(st.lists(st.tuples(TEXT, st.sampled_from([4.879, 13.5]), TEXT), min_size=1, max_size=4))
@@ -46,25 +44,24 @@ def test_words_are_whole_where_the_longest_of_each_column_fits(
     rows: list[tuple[str, float, str]],
 ) -> None:
     texts = [[column.title, *(str(row[j]) for row in rows)] for j, column in enumerate(COLUMNS)]
-    longest = [max(len(word) for text in some for word in text.split()) for some in texts]
+    longest = [max(len(word) for text in column for word in text.split()) for column in texts]
     width = sum(longest) + 2 * len(COLUMNS)
-    lines = shown(Table(COLUMNS, tuple(rows)), width)
+    lines = lines_of(Table(COLUMNS, tuple(rows)), width)
     assert max(map(len, lines)) <= width
     words = " ".join(lines[2:]).split()
-    for row in rows:
-        assert {*row[0].split(), *row[2].split()} <= {*words}
+    assert all({*row[0].split(), *row[2].split()} <= {*words} for row in rows)
 
 
-def test_intervals_stay_in_a_line_where_other_text_can_wrap() -> None:
+def test_intervals_stay_on_a_line_where_other_text_can_wrap() -> None:
     columns = (TableColumn("of"), TableColumn("effect", right=True))
     rows = (("realnvp celeba64-16-float", "+5.211 ± 0.434"),)
-    assert "+5.211 ± 0.434" in "\n".join(shown(Table(columns, rows), 34))
+    assert "+5.211 ± 0.434" in "\n".join(lines_of(Table(columns, rows), 34))
 
 
 @pytest.mark.parametrize("width", [20, 30])
 def test_a_table_that_cannot_fit_is_broken_within_words(width: int) -> None:
     row = ("conventional (checkerboard-even)", 4.8790, "celeba64-16-float")
-    lines = shown(Table(COLUMNS, (row,)), width)
+    lines = lines_of(Table(COLUMNS, (row,)), width)
     assert max(map(len, lines)) <= width
     assert "4.879" in " ".join(lines)
 
@@ -77,8 +74,8 @@ def test_columns_that_are_cut_shrink_first_and_rows_are_one_line() -> None:
     )
     rows = (("realnvp digits low", "6/6", "its maps failed: out of memory"), ("glow", "0/6", ""))
     table = Table(columns, rows)
-    assert shown(table, 40)[2] == "realnvp digits low    6/6   its maps fa…"
-    lines = [line.rstrip() for line in shown(table, 20)[2:]]
+    assert lines_of(table, 40)[2] == "realnvp digits low    6/6   its maps fa…"
+    lines = [line.rstrip() for line in lines_of(table, 20)[2:]]
     assert lines == ["realnvp …    6/6   …", "glow         0/6"]
 
 
@@ -106,10 +103,10 @@ class Tags(HTMLParser):
 
     def __init__(self) -> None:
         super().__init__()
-        self.found: set[str] = set()
+        self.names: set[str] = set()
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.found |= {tag, *(name for name, _ in attrs)}
+        self.names |= {tag, *(name for name, _ in attrs)}
 
 
 @pytest.mark.parametrize("text", HOSTILE)
@@ -118,23 +115,24 @@ def test_hostile_text_is_harmless_in_every_format(text: str) -> None:
     columns = (TableColumn(text, meaning=text), TableColumn("n", kind="number"))
     table = Table(columns, ((text, 1), (text, -2)), title=text, subtitle=text, notes=(text,))
     formats = {
-        "terminal": "\n".join(shown(table, 200)),
+        "terminal": "\n".join(lines_of(table, 200)),
         "markdown": table_as_markdown(table),
         "latex": tables_as_latex([table]),
         "html": table_as_html(table),
         "csv": table_as_csv(table),
         "json": table_as_json(table),
     }
-    for name, found in formats.items():
-        assert all(c == "\n" or c.isprintable() for c in found), name
+    for name, content in formats.items():
+        assert all(c == "\n" or c.isprintable() for c in content), name
     assert formats["latex"].isascii()
     assert "\\end{document}" not in formats["latex"]
     assert "\\input{" not in formats["latex"]
     tags = Tags()
     tags.feed(formats["html"])
     table_tags = {"table", "thead", "tbody", "tr", "th", "td"}
-    assert tags.found == table_tags | {"p", "b", "br", "small", "title"}
-    assert all(line.count("|") - line.count("\\|") == 3 for line in _rows_of(formats["markdown"]))
+    assert tags.names == table_tags | {"p", "b", "br", "small", "title"}
+    rows = [line for line in formats["markdown"].splitlines() if line.startswith("| ")]
+    assert all(line.count("|") - line.count("\\|") == 3 for line in rows)
     lines = list(csv.reader(io.StringIO(formats["csv"])))
     assert [line[1] for line in lines] == ["n", "1", "-2"], "numbers stay numbers"
     assert not any(line[0].startswith(("=", "+", "-", "@", "\t", "\r")) for line in lines)
@@ -142,10 +140,6 @@ def test_hostile_text_is_harmless_in_every_format(text: str) -> None:
     parquet = pq.read_table(io.BytesIO(table_as_parquet(table)))
     assert parquet.column("n").to_pylist() == [1, -2]
     assert all(c.isprintable() for c in parquet.column(0).to_pylist()[0])
-
-
-def _rows_of(markdown: str) -> list[str]:
-    return [line for line in markdown.splitlines() if line.startswith("| ")]
 
 
 @given(st.text())
