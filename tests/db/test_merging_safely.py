@@ -26,7 +26,13 @@ from tests.db.sites import (
     read_done_evidence,
     read_evidence,
 )
-from tests.hostile.test_databases import fill, foreign, listing, other_program, overwrite
+from tests.hostile.test_databases import (
+    damage_pages,
+    read_files,
+    run_statements,
+    write_content,
+    write_other_database,
+)
 from tests.processes import run_in_fork
 from tests.refusals import catch_refusal
 
@@ -133,11 +139,11 @@ def test_a_file_is_not_merged_with_itself(
     (tmp_path / "link.db").symlink_to(filled_path)
     os.link(filled_path, tmp_path / "hard.db")
     monkeypatch.chdir(tmp_path)
-    before = listing(tmp_path)
+    before = read_files(tmp_path)
     for name in ("link.db", "hard.db", filled_path.name, f"sqlite:///{filled_path}"):
         refuse_merge(name, str(filled_path), str(filled_path), "are the same database")
         refuse_merge(str(filled_path), name, "are the same database")
-    assert listing(tmp_path) == before
+    assert read_files(tmp_path) == before
 
 
 @pytest.mark.integration
@@ -170,27 +176,29 @@ def test_a_server_s_database_is_not_merged_with_itself(sites: Sites, postgres: A
 
 SPOILT: dict[str, tuple[Callable[[Path], Any], str]] = {
     "missing": (Path.unlink, "no results at"),
-    "text": (fill(b"bits per dim: 3.5\n" * 100), "not a SQLite database"),
-    "other program": (other_program("CREATE TABLE trials (id INTEGER)"), "another program"),
+    "text": (write_content(b"bits per dim: 3.5\n" * 100), "not a SQLite database"),
+    "other program": (write_other_database("CREATE TABLE trials (id INTEGER)"), "another program"),
     "damaged": (
-        partial(overwrite, mode="delete", tables="'attempts'", most=2**20),
+        partial(damage_pages, mode="delete", tables="'attempts'", most=2**20),
         "is damaged, as `lcma db check` shows; go back to a copy of it",
     ),
     "newer": (
-        lambda path: foreign(path, "UPDATE lcma_alembic_version SET version_num = '0999'"),
+        lambda path: run_statements(path, "UPDATE lcma_alembic_version SET version_num = '0999'"),
         "does not know",
     ),
     "older": (lambda path: make_older(f"sqlite:///{path}"), "lcma db upgrade"),
     "unsound": (
-        lambda path: foreign(path, "UPDATE jobs SET token = 0 WHERE trial_id = 'channel-0-None'"),
+        lambda path: run_statements(
+            path, "UPDATE jobs SET token = 0 WHERE trial_id = 'channel-0-None'"
+        ),
         "lcma db check",
     ),
     "bytes for a body": (
-        lambda path: foreign(path, "UPDATE protocols SET body = x'00'"),
+        lambda path: run_statements(path, "UPDATE protocols SET body = x'00'"),
         "its body is blob, not text",
     ),
     "another number": (
-        lambda path: foreign(path, "UPDATE measurements SET value = 1.5 WHERE value = 3.5"),
+        lambda path: run_statements(path, "UPDATE measurements SET value = 1.5 WHERE value = 3.5"),
         "do not match their digest",
     ),
 }
@@ -204,12 +212,12 @@ def test_nothing_is_merged_from_an_unsound_database(
     source, target = (sites.new("sqlite", "filled").store.database.name for _ in range(2))
     spoil, message = SPOILT[fault]
     spoil(Path(source))
-    before = listing(tmp_path)
+    before = read_files(tmp_path)
     for path in (target, str(tmp_path / "x.db")):
         refuse_merge(source, path, source, message)
     if fault in ("text", "other program", "newer"):  # a target of this kind is left alone too
         refuse_merge(target, source, source, message)
-    assert listing(tmp_path) == before
+    assert read_files(tmp_path) == before
 
 
 def test_a_target_whose_disk_fills_up_stays_sound(

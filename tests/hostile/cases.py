@@ -286,14 +286,14 @@ def url(number: int, random: Random, room: Room, templates: Templates) -> Case:
     """URLs of databases and of places for checkpoints, with secrets in them."""
     variables = templates.fill(room)
     case = make_reading_case(random, templates, variables)
-    where = make_url(random)
-    place = ("LCMA_DB", "LCMA_RUNS")[number % 2]
-    option = f"--{place[5:].lower()}"
+    url = make_url(random)
+    variable = ("LCMA_DB", "LCMA_RUNS")[number % 2]
+    option = f"--{variable[5:].lower()}"
     name = next(name for name in COMMANDS if case.command[: len(name.split())] == name.split())
     if number % 4 < 2 and any(c == name and option in o.opts for c, o in OPTIONS):
-        case.command += [option, where]
-    case.environment = variables | ({} if where in case.command else {place: where})
-    case.secrets = () if where.startswith("file") else SECRETS  # a path has none
+        case.command += [option, url]
+    case.environment = variables | ({} if url in case.command else {variable: url})
+    case.secrets = () if url.startswith("file") else SECRETS  # a path has none
     return case
 
 
@@ -303,12 +303,12 @@ def make_url(random: Random) -> str:
     secret = dirt.join(SECRETS)
     scheme = random.choice(PAYLOADS["schemes"])
     host = random.choice(("127.0.0.1:1", "[::1]:1", "[bad", "", "h:p:q", "127.0.0.1:99999"))
-    at = random.choice((f"u:{secret}@", f":{secret}@", "u:@", "u@", f"u:{secret}@u:{secret}@"))
+    user = random.choice((f"u:{secret}@", f":{secret}@", "u:@", "u@", f"u:{secret}@u:{secret}@"))
     end = random.choice(("/d", "/", "", "/d/e", f"/d?password={secret}", f"/d?token={secret}&x=1"))
-    where = f"{scheme}://{at}{host}{end}"
+    url = f"{scheme}://{user}{host}{end}"
     if random.random() < 0.1:
-        where = where.replace("://", random.choice((":", ":/", ":///", "::")))
-    return f"simplecache::{where}" if random.random() < 0.1 else where
+        url = url.replace("://", random.choice((":", ":/", ":///", "::")))
+    return f"simplecache::{url}" if random.random() < 0.1 else url
 
 
 # Files that are read
@@ -524,12 +524,12 @@ def output(number: int, random: Random, room: Room, templates: Templates) -> Cas
     name, param = places[number % len(places)]
     path = room.here / f"target{random.choice(('', '.png', '.csv', '.db'))}"
     if number % 4 == 3:
-        where = random.choice((*(t for t in TEXTS if t), "x/" * 200 + "y"))
+        value = random.choice((*(t for t in TEXTS if t), "x/" * 200 + "y"))
     else:
         make_special(random, path, room.forbidden)
         if path.is_symlink() and path.is_dir():  # folders on the way may be links
             path.unlink()
             path.symlink_to(room.here / "runs")
-        where = os.path.relpath(path / "below" if random.random() < 0.3 else path, room.here)
+        value = os.path.relpath(path / "below" if random.random() < 0.3 else path, room.here)
     command = [word for word in command_of(name, templates) if word not in ("--out", "out")]
-    return Case([*command, param.opts[0], where], variables, codes=(0, 1, 2))
+    return Case([*command, param.opts[0], value], variables, codes=(0, 1, 2))

@@ -1,12 +1,10 @@
 """Fixtures of the commands, of databases and of prepared sets."""
 
 from tests.db.conftest import filled_path as filled_path
-from tests.db.conftest import new_store as new_store
-from tests.db.conftest import new_url as new_url
 from tests.db.conftest import path as path
-from tests.db.conftest import postgres_templates as postgres_templates
 from tests.db.conftest import read_only as read_only
 from tests.db.conftest import sqlite_templates as sqlite_templates
+from tests.harness.cli.conftest import filled_folder as filled_folder
 from tests.harness.cli.conftest import lcma as lcma
 from tests.harness.data.conftest import batches as batches
 from tests.harness.data.conftest import npz as npz

@@ -37,10 +37,10 @@ def write_layouts(folder: Path) -> None:
     def pixels(*shape: int) -> Any:
         return random.integers(0, 256, shape, dtype=np.uint8)
 
-    def write_images(at: Path, names: Iterable[str], *shape: int) -> None:
-        at.mkdir(parents=True)
+    def write_images(place: Path, names: Iterable[str], *shape: int) -> None:
+        place.mkdir(parents=True)
         for name in names:
-            Image.fromarray(pixels(*shape)).save(at / name)
+            Image.fromarray(pixels(*shape)).save(place / name)
 
     write_images(folder / "images", (f"{k}.{KINDS[k % 7]}" for k in range(60)), 20, 18, 3)
     batches = write_batches(folder / "cifar10") / "cifar-10-batches-py"
@@ -52,8 +52,8 @@ def write_layouts(folder: Path) -> None:
         labels = random.integers(1, 1001, 25)
         np.savez(folder / "imagenet32" / name, data=pixels(25, 3072), labels=labels)
     for part, count in (("train", 60), ("valid", 7)):
-        at = folder / "imagenet32-png" / f"{part}_32x32"
-        write_images(at, (f"{k:06d}.png" for k in range(count)), 32, 32, 3)
+        place = folder / "imagenet32-png" / f"{part}_32x32"
+        write_images(place, (f"{k:06d}.png" for k in range(count)), 32, 32, 3)
     faces = [f"{k:06d}.jpg" for k in range(1, 21)]
     listed = "".join(f"{name} {k % 3}\r\n" for k, name in enumerate(faces))
     images = folder / "celeba64" / "img_align_celeba"
@@ -62,8 +62,8 @@ def write_layouts(folder: Path) -> None:
     with zipfile.ZipFile(folder / "celeba64-zip" / "img_align_celeba.zip", "w") as packed:
         for name in faces:
             packed.write(images / name, f"img_align_celeba/{name}")
-    for at in ("celeba64", "celeba64-zip"):
-        (folder / at / "list_eval_partition.txt").write_bytes(listed.encode())
+    for layout in ("celeba64", "celeba64-zip"):
+        (folder / layout / "list_eval_partition.txt").write_bytes(listed.encode())
 
 
 def write_batches(folder: Path, seed: int = 0, protocol: int = 2) -> Path:
@@ -88,20 +88,20 @@ def copy_layout(sources: Path, name: str, folder: Path) -> Path:
 def mangle(random: Random, raw: bytes) -> bytes:
     """Return bytes with a random damage."""
     content = bytearray(raw)
-    at = random.randrange(len(raw)) if raw else 0
+    start = random.randrange(len(raw)) if raw else 0
     damage = random.randrange(8)
     if damage < 6:
         return (
-            raw[:at],
+            raw[:start],
             raw + random.randbytes(50),
             b"",
-            raw[:at] + random.randbytes(8) + raw[at:],
-            raw[:at] + raw[at + random.randrange(1, 2000) :],
+            raw[:start] + random.randbytes(8) + raw[start:],
+            raw[:start] + raw[start + random.randrange(1, 2000) :],
             random.randbytes(len(raw) % 5000),
         )[damage]
     if damage == 6 and len(raw) > 8:
-        at = random.randrange(min(len(raw) - 4, 200))
-        content[at : at + 4] = random.choice((b"\xff" * 4, b"\0" * 4, b"\x7f\xff\xff\xff"))
+        start = random.randrange(min(len(raw) - 4, 200))
+        content[start : start + 4] = random.choice((b"\xff" * 4, b"\0" * 4, b"\x7f\xff\xff\xff"))
         return bytes(content)
     for _ in range(random.choice((1, 3, 30)) if raw else 0):
         content[random.randrange(len(raw))] ^= 1 << random.randrange(8)

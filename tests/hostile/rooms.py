@@ -83,8 +83,8 @@ class Room:
             problems.append(f"refused, and changed: {', '.join(changed[:3])}")
         if kept != list_tree(self.forbidden):
             problems.append("changed what is outside")
-        if left := sorted(path.name for path in (self.folder / "temporary").iterdir()):
-            problems.append(f"left in the folder for temporary files: {left[0]}")
+        if names := sorted(path.name for path in (self.folder / "temporary").iterdir()):
+            problems.append(f"left in the folder for temporary files: {names[0]}")
         if self.ran.exists():
             problems.append("ran code of the input")
         if "f0rb1dden" in out + err:
@@ -115,7 +115,7 @@ class Room:
                 del os.environ[name]
             folders = {"HOME": "home", "LCMA_CACHE": "cache", "TMPDIR": "temporary"}
             folders["TORCHINDUCTOR_CACHE_DIR"] = "cache"  # torchvision makes it on import
-            os.environ.update({name: str(self.folder / at) for name, at in folders.items()})
+            os.environ.update({name: str(self.folder / folder) for name, folder in folders.items()})
             os.environ.update(case.environment)
             tempfile.tempdir = None
             sys.dont_write_bytecode = True  # a module may be imported for the first time here
@@ -141,9 +141,9 @@ class Room:
         def is_outside(path: Any) -> bool:
             if not isinstance(path, str | bytes | os.PathLike) or str(path) == ":memory:":
                 return False
-            where = os.path.normpath(self.here / os.fsdecode(path).removeprefix("file:"))
+            absolute = os.path.normpath(self.here / os.fsdecode(path).removeprefix("file:"))
             # fsspec makes the folder of a file that it writes, which may be /dev/fd.
-            return not where.startswith((inside, "/proc/self/", "/dev/fd", os.devnull))
+            return not absolute.startswith((inside, "/proc/self/", "/dev/fd", os.devnull))
 
         def hook(event: str, arguments: tuple[Any, ...]) -> None:
             if event in STARTS and not str(arguments[:1]).startswith(ALLOWED):
@@ -206,9 +206,9 @@ def judge_text(code: int | None, out: str, err: str) -> list[str]:
 def list_tree(folder: Path) -> set[tuple[str, str]]:
     """Return the relative paths in a folder, each with its mode and a digest of its content."""
     entries = set()
-    for at, folders, files in os.walk(folder):
+    for parent, folders, files in os.walk(folder):
         for name in (*folders, *files):
-            path = Path(at) / name
+            path = Path(parent) / name
             content = str(path.readlink()) if path.is_symlink() else ""
             if path.is_file() and not path.is_symlink():
                 content = hashlib.sha256(path.read_bytes()).hexdigest()

@@ -39,7 +39,7 @@ def test_input_of_every_kind_is_taken_or_refused(
     assert not problems
 
 
-def test_what_cases_change_is_valid(tmp_path: Path, templates: Templates) -> None:
+def test_the_input_that_cases_change_is_valid(tmp_path: Path, templates: Templates) -> None:
     room = Room(tmp_path / "room")
     templates.fill(room)
     assert room.run(Case(["plan", "small.yaml", "--data", "data"], codes=(0,))) == []
@@ -50,7 +50,7 @@ def write_outside() -> None:
 
 
 def refuse_and_write() -> None:
-    Path("left").touch()
+    Path("new").touch()
     raise SystemExit(2)
 
 
@@ -58,7 +58,7 @@ def refuse_and_write() -> None:
     ("call", "problem"),
     [
         (write_outside, "changed what is outside"),
-        (refuse_and_write, "refused, and changed: left"),
+        (refuse_and_write, "refused, and changed: new"),
         (lambda: print("a password"), "the secret password"),
         (lambda: print("\x1b[31m"), "raw characters"),
         (lambda: print(Path("../forbidden/file").read_text()), "showed what is outside"),
@@ -68,7 +68,7 @@ def refuse_and_write() -> None:
         (lambda: 1 / 0, "a traceback (ZeroDivisionError: division by zero)"),
     ],
 )
-def test_what_must_not_be_is_noticed(
+def test_every_harm_is_noticed(
     call: Callable[[], object], problem: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if problem == "a hang":

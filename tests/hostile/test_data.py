@@ -30,7 +30,7 @@ def flip(path: Path) -> None:
     path.write_bytes(raw)
 
 
-def with_member(name: str, raw: bytes = b"x") -> Change:
+def add_member(name: str, raw: bytes = b"x") -> Change:
     def change(path: Path) -> None:
         with zipfile.ZipFile(path, "a", zipfile.ZIP_DEFLATED) as archive:
             archive.writestr(name, raw)
@@ -49,7 +49,7 @@ def npy(array: object, header: str | None = None) -> bytes:
     return file.getvalue().replace(b"(25, 3072)", header.encode())
 
 
-def with_array(key: str, array: object, header: str | None = None) -> Change:
+def replace_array(key: str, array: object, header: str | None = None) -> Change:
     return lambda path: rewrite_zip(path, {f"{key}.npy": npy(array, header)}, zipfile.ZIP_DEFLATED)
 
 
@@ -57,45 +57,45 @@ IMAGES = np.random.default_rng(0).integers(0, 256, (25, 3072), dtype=np.uint8)
 
 
 BROKEN: dict[str, tuple[Change, str]] = {
-    "objects": (with_array("data", np.array([print])), "Object arrays cannot be loaded"),
+    "objects": (replace_array("data", np.array([print])), "Object arrays cannot be loaded"),
     "a flipped bit": (flip, "is damaged"),
-    "a header that computes": (with_array("data", IMAGES, "(9**9, 3072)"), "malformed node"),
-    "a bomb by shape": (with_array("data", IMAGES, "(99999999999, 3072)"), "is damaged"),
-    "a row too few": (with_array("data", IMAGES, "(26, 3072)"), "is damaged"),
-    "a row too many": (with_array("data", IMAGES[:24]), "uint8 of shape (24, 3072)"),
+    "a header that computes": (replace_array("data", IMAGES, "(9**9, 3072)"), "malformed node"),
+    "a bomb by shape": (replace_array("data", IMAGES, "(99999999999, 3072)"), "is damaged"),
+    "a row too few": (replace_array("data", IMAGES, "(26, 3072)"), "is damaged"),
+    "a row too many": (replace_array("data", IMAGES[:24]), "uint8 of shape (24, 3072)"),
     "no labels": (lambda path: np.savez(path, data=IMAGES), "has no array 'labels'"),
-    "label 0": (with_array("labels", np.zeros(25, int)), "values outside 1..1000"),
-    "float": (with_array("data", IMAGES.astype(np.float32)), "float32 of shape (25, 3072)"),
-    "64": (with_array("data", np.resize(IMAGES, (25, 12288))), "lcma data prepare imagenet64"),
+    "label 0": (replace_array("labels", np.zeros(25, int)), "values outside 1..1000"),
+    "float": (replace_array("data", IMAGES.astype(np.float32)), "float32 of shape (25, 3072)"),
+    "64": (replace_array("data", np.resize(IMAGES, (25, 12288))), "lcma data prepare imagenet64"),
     "missing": (lambda path: path.unlink(), "lacks train_data_batch_4.npz"),
 }
 
 
 @pytest.mark.parametrize("case", BROKEN)
-def test_broken_npz_is_refused(tmp_path: Path, npz: Path, case: str) -> None:
-    change, says = BROKEN[case]
+def test_a_broken_npz_file_is_refused(tmp_path: Path, npz: Path, case: str) -> None:
+    change, reason = BROKEN[case]
     change(npz / NPZ[3])
     root = tmp_path / "root"
     message = read_refusal(root, prepare, "imagenet32", root, source=npz)
-    assert says in message
+    assert reason in message
     assert "train_data_batch_4.npz" in message
 
 
 # Images
 
 
-def saved(image: Image.Image, kind: str, **options: object) -> bytes:
+def encode(image: Image.Image, kind: str, **options: object) -> bytes:
     file = io.BytesIO()
     image.save(file, kind, **options)
     return file.getvalue()
 
 
-def animation() -> bytes:
+def make_animation() -> bytes:
     frames = [Image.new("RGB", (40, 40), (40 * k, 0, 0)) for k in range(3)]
-    return saved(frames[0], "PNG", save_all=True, append_images=frames[1:])
+    return encode(frames[0], "PNG", save_all=True, append_images=frames[1:])
 
 
-def made_png(side: int, bits: int) -> bytes:
+def make_png(side: int, bits: int) -> bytes:
     """An RGB image that Pillow does not write, with the pixels of 32 x 32."""
 
     def chunk(kind: bytes, body: bytes) -> bytes:
@@ -109,24 +109,24 @@ def made_png(side: int, bits: int) -> bytes:
 
 
 NOISE = np.random.default_rng(1).integers(0, 256, (218, 178, 3), dtype=np.uint8)
-PNG = saved(Image.fromarray(NOISE[:32, :32]), "PNG")
+PNG = encode(Image.fromarray(NOISE[:32, :32]), "PNG")
 BAD = {
-    "cmyk": (saved(Image.new("CMYK", (178, 218)), "JPEG"), "neither grey nor RGB"),
-    "deep grey": (saved(Image.new("I;16", (32, 32)), "PNG"), "more than 8 bits"),
-    "deep colour": (made_png(32, 16), "more than 8 bits"),
-    "bomb": (made_png(20_000, 8), " is not taken (more than 67108864 pixels): mend or remove it"),
-    "animated": (animation(), "animated"),
-    "half": (saved(Image.fromarray(NOISE), "JPEG")[:5000], "damaged"),
+    "cmyk": (encode(Image.new("CMYK", (178, 218)), "JPEG"), "neither grey nor RGB"),
+    "deep grey": (encode(Image.new("I;16", (32, 32)), "PNG"), "more than 8 bits"),
+    "deep colour": (make_png(32, 16), "more than 8 bits"),
+    "bomb": (make_png(20_000, 8), " is not taken (more than 67108864 pixels): mend or remove it"),
+    "animated": (make_animation(), "animated"),
+    "half": (encode(Image.fromarray(NOISE), "JPEG")[:5000], "damaged"),
     "half png": (PNG[:2000], "damaged"),
     "png of all pixels without its end": (PNG[:-12], "damaged"),
     "png with another bit": (PNG[:2000] + bytes([PNG[2000] ^ 1]) + PNG[2001:], "damaged"),
     "text": (b"no image at all", "no image of a known format"),
     "empty": (b"", "no image of a known format"),
-    "transparent": (saved(Image.new("RGBA", (32, 32), (9, 9, 9, 9)), "PNG"), "transparent"),
+    "transparent": (encode(Image.new("RGBA", (32, 32), (9, 9, 9, 9)), "PNG"), "transparent"),
     "broken link": (None, "cannot be read (No such file or directory)"),
     "postscript": (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "no image of a known"),
 }
-WHERE = {
+IMAGE_SETS = {
     "cats": ("images", "0.png", 59),
     "celeba64": ("celeba64", "img_align_celeba/000002.jpg", 19),
     "imagenet32-png": ("imagenet32-png", "train_32x32/000003.png", 66),
@@ -141,34 +141,35 @@ WHERE = {
 def test_a_bad_image_is_named_or_left_out(
     tmp_path: Path, sources: Path, name: str, kind: str
 ) -> None:
-    raw, says = BAD[kind]
-    layout, victim, total = WHERE[name]
+    content, reason = BAD[kind]
+    layout, file, total = IMAGE_SETS[name]
     source = copy_layout(sources, layout, tmp_path)
-    (source / victim).unlink()
-    if raw is None:
-        (source / victim).symlink_to("nowhere")
+    path = source / file
+    path.unlink()
+    if content is None:
+        path.symlink_to("nowhere")
     else:
-        (source / victim).write_bytes(raw)
+        path.write_bytes(content)
     root, size = tmp_path / "root", 16 if name == "cats" else None
 
-    def call(skip_bad: bool) -> PreparedSet:
+    def prepare_set(skip_bad: bool) -> PreparedSet:
         options = SourceOptions(skip_bad=skip_bad, size=size)
         return prepare(name, root, source=source, options=options)
 
-    message = read_refusal(root, call, False)
-    assert victim in message
-    assert says in message
-    assert raw is None or "--skip-bad" in message
-    manifest = call(True).manifest
-    assert [Path(victim).name] == [Path(one).name for one in manifest.skipped]
+    message = read_refusal(root, prepare_set, False)
+    assert file in message
+    assert reason in message
+    assert content is None or "--skip-bad" in message
+    manifest = prepare_set(True).manifest
+    assert [Path(skipped).name for skipped in manifest.skipped] == [path.name]
     assert sum(n for _, n in manifest.counts.items()) == total
 
 
 @pytest.mark.parametrize("name", ["celeba64", "imagenet32-png"])
 def test_an_image_of_another_size_is_named(tmp_path: Path, sources: Path, name: str) -> None:
-    layout, victim, _ = WHERE[name]
+    layout, file, _ = IMAGE_SETS[name]
     source, root = copy_layout(sources, layout, tmp_path), tmp_path / "root"
-    Image.new("RGB", (31, 32)).save(source / victim)
+    Image.new("RGB", (31, 32)).save(source / file)
     assert "31x32" in read_refusal(root, prepare, name, root, source=source)
 
 
@@ -176,22 +177,22 @@ def test_an_image_of_another_size_is_named(tmp_path: Path, sources: Path, name: 
 
 
 @pytest.mark.parametrize(
-    ("change", "says"),
+    ("change", "message"),
     [
-        (with_member("img_align_celeba/../../000099.jpg"), "has no line for 1 image"),
+        (add_member("img_align_celeba/../../000099.jpg"), "has no line for 1 image"),
         (cut, "cut short or no zip file"),
     ],
 )
 def test_hostile_zip_files_are_refused(
-    tmp_path: Path, sources: Path, change: Change, says: str
+    tmp_path: Path, sources: Path, change: Change, message: str
 ) -> None:
     source, root = copy_layout(sources, "celeba64-zip", tmp_path), tmp_path / "root"
     change(source / "img_align_celeba.zip")
-    assert says in read_refusal(root, prepare, "celeba64", root, source=source)
+    assert message in read_refusal(root, prepare, "celeba64", root, source=source)
 
 
 @pytest.mark.parametrize(
-    ("change", "says"),
+    ("change", "message"),
     [
         (lambda lines: None, "is missing, which says which image is in which part"),
         (lambda lines: [*lines, "999999.jpg 0"], "lacks 1 image that list_eval_partition.txt"),
@@ -199,11 +200,11 @@ def test_hostile_zip_files_are_refused(
         (lambda lines: [*lines, "000001.jpg 3"], "line 21 is not the name of an image"),
         (lambda lines: [*lines, "000001.jpg 0"], "line 21 names 000001.jpg again"),
         (lambda lines: lines[:-1], "has no line for 1 image "),
-        (lambda lines: [f"{one[:-1]}0" for one in lines], "names no images for validation, test"),
+        (lambda lines: [f"{line[:-1]}0" for line in lines], "names no images for validation, test"),
     ],
 )
 def test_a_wrong_partition_is_refused(
-    tmp_path: Path, sources: Path, change: Callable[[list[str]], list[str] | None], says: str
+    tmp_path: Path, sources: Path, change: Callable[[list[str]], list[str] | None], message: str
 ) -> None:
     source, root = copy_layout(sources, "celeba64", tmp_path), tmp_path / "root"
     listed = source / "list_eval_partition.txt"
@@ -212,7 +213,7 @@ def test_a_wrong_partition_is_refused(
         listed.unlink()
     else:
         listed.write_text("\n".join(lines))
-    assert says in read_refusal(root, prepare, "celeba64", root, source=source)
+    assert message in read_refusal(root, prepare, "celeba64", root, source=source)
 
 
 # Archives of CIFAR-10
@@ -242,7 +243,7 @@ FIRST = "cifar-10-batches-py/data_batch_1"
 
 
 @pytest.mark.parametrize(
-    ("change", "says"),
+    ("change", "message"),
     [
         (lambda p: add_to_tar(p, member(FIRST, "/etc/passwd")), "lacks data_batch_1"),
         (lambda p: add_to_tar(p, member(FIRST)), "data_batch_1 has 0 bytes"),
@@ -251,17 +252,17 @@ FIRST = "cifar-10-batches-py/data_batch_1"
     ids=["linked", "empty", "cut"],
 )
 def test_hostile_archives_are_refused(
-    tmp_path: Path, packed: Path, change: Change, says: str
+    tmp_path: Path, packed: Path, change: Change, message: str
 ) -> None:
     change(packed)
     root = tmp_path / "root"
-    assert says in read_refusal(root, prepare, "cifar10", root, source=packed)
+    assert message in read_refusal(root, prepare, "cifar10", root, source=packed)
 
 
 # Pickles
 
 
-def test_code_is_not_run(batches: Path, tmp_path: Path) -> None:
+def test_code_in_a_pickle_is_not_run(batches: Path, tmp_path: Path) -> None:
     marker, root = tmp_path / "marker", tmp_path / "root"
     path = batches / "cifar-10-batches-py" / "data_batch_3"
     path.write_bytes(code_pickle(marker))

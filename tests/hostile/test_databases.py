@@ -6,7 +6,6 @@ import signal
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,7 @@ from lcma.db.sqlite import SqliteDatabase
 from lcma.sweeps.errors import UserError
 from tests.db.inspecting import make_older
 from tests.processes import FORK, run_in_fork
+from tests.refusals import catch_refusal
 
 OPENERS: dict[str, Callable[[str], object]] = {
     "connect": db.connect,
@@ -27,82 +27,82 @@ OPENERS: dict[str, Callable[[str], object]] = {
 }
 
 
-def refused(action: Callable[[], object], *words: str) -> None:
-    with pytest.raises(UserError) as caught:
-        action()
-    message = str(caught.value)
-    assert "\n" not in message
-    assert len(message) < 400
-    for word in words:
-        assert word in message
+def refused(opener: Callable[[str], object], path: Path, *parts: str) -> None:
+    """Check that an opener refuses a database in one line with its path and these parts."""
+    catch_refusal(lambda: opener(str(path)), str(path), *parts)
 
 
-def listing(folder: Path) -> dict[str, bytes]:
+def refused_by_all(path: Path, *parts: str) -> None:
+    for opener in OPENERS.values():
+        refused(opener, path, *parts)
+
+
+def read_files(folder: Path) -> dict[str, bytes]:
     """Return the files of a folder, except those that a reader of a WAL database makes."""
     files = (file for file in folder.rglob("*") if file.is_file())
     return {str(f): f.read_bytes() for f in files if not f.name.endswith(("-wal", "-shm"))}
 
 
-def foreign(path: Path, *statements: str) -> None:
+def run_statements(path: Path, *statements: str) -> None:
+    """Change a database without the store."""
     with closing(sqlite3.connect(path)) as connection:
         for statement in statements:
             connection.execute(statement)
         connection.commit()
 
 
-def fill(content: bytes) -> Callable[[Path], None]:
+def write_content(content: bytes) -> Callable[[Path], None]:
     return lambda path: path.write_bytes(content) and None
 
 
-def other_program(*statements: str) -> Callable[[Path], None]:
-    def make(path: Path) -> None:
+def write_other_database(*statements: str) -> Callable[[Path], None]:
+    """A change that puts a database of another program in the place of ours."""
+
+    def change(path: Path) -> None:
         path.unlink()
-        foreign(path, *statements)
+        run_statements(path, *statements)
 
-    return make
+    return change
 
 
-def truncated(path: Path) -> None:
+def truncate(path: Path) -> None:
     content = path.read_bytes()
     path.write_bytes(content[: len(content) // 2])
 
 
-def schema_that_is_no_text(path: Path) -> None:
+def damage_schema(path: Path) -> None:
     sql = "CAST(x'435245415445205441424c45206a6f627320ed' AS TEXT)"  # CREATE TABLE jobs, and a byte
-    foreign(
-        path,
-        "PRAGMA writable_schema=ON",
-        f"UPDATE sqlite_master SET sql = {sql} WHERE name = 'jobs'",
-    )
+    update = f"UPDATE sqlite_master SET sql = {sql} WHERE name = 'jobs'"
+    run_statements(path, "PRAGMA writable_schema=ON", update)
 
 
-def folder(path: Path) -> None:
+def make_folder(path: Path) -> None:
     path.unlink()
     path.mkdir()
 
 
-SPOILED: dict[str, tuple[Callable[[Path], None], str]] = {
-    "text": (fill(b"bits per dim: 3.5\n" * 100), "not a SQLite database"),
-    "header only": (fill(b"SQLite format 3\0" + b"\xff" * 200), "not a SQLite database"),
-    "other tables": (other_program("CREATE TABLE trials (id INTEGER)"), "another program"),
-    "other application": (other_program("PRAGMA application_id=7"), "another program"),
-    "truncated": (truncated, "damaged"),
-    "schema that is no text": (schema_that_is_no_text, "damaged"),
-    "folder": (folder, "not a file"),
-}
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (write_content(b"bits per dim: 3.5\n" * 100), "not a SQLite database"),
+        (write_content(b"SQLite format 3\0" + b"\xff" * 200), "not a SQLite database"),
+        (write_other_database("CREATE TABLE trials (id INTEGER)"), "another program"),
+        (write_other_database("PRAGMA application_id=7"), "another program"),
+        (truncate, "damaged"),
+        (damage_schema, "damaged"),
+        (make_folder, "not a file"),
+    ],
+)
+def test_a_file_that_is_not_our_database_is_refused_and_unchanged(
+    path: Path, change: Callable[[Path], None], message: str
+) -> None:
+    change(path)
+    before = read_files(path.parent)
+    refused_by_all(path, message)
+    assert read_files(path.parent) == before
 
 
-@pytest.mark.parametrize("case", SPOILED)
-def test_a_file_that_is_not_our_database_is_unchanged(path: Path, case: str) -> None:
-    spoil, words = SPOILED[case]
-    spoil(path)
-    before = listing(path.parent)
-    for opener in OPENERS.values():
-        refused(lambda opener=opener: opener(str(path)), str(path), words)
-    assert listing(path.parent) == before
-
-
-def overwrite(path: Path, mode: str, tables: str, most: int) -> None:
+def damage_pages(path: Path, mode: str, tables: str, most: int) -> None:
     """Set the journal mode of a file, and overwrite the beginnings of the tables' pages."""
     with closing(sqlite3.connect(path)) as connection:
         connection.execute(f"PRAGMA journal_mode={mode}")
@@ -116,25 +116,23 @@ def overwrite(path: Path, mode: str, tables: str, most: int) -> None:
 
 
 def test_damage_inside_is_found_when_it_is_read(filled_path: Path) -> None:
-    path = filled_path
-    overwrite(path, "wal", "'results', 'flow_trials'", 2**20)
-    before = listing(path.parent)
-    refused(lambda: db.connect(str(path)).view("results"), str(path), "damaged")
-    refused(lambda: run_sql(str(path), "SELECT * FROM results"), str(path), "damaged")
-    assert listing(path.parent) == before
+    damage_pages(filled_path, "wal", "'results', 'flow_trials'", 2**20)
+    before = read_files(filled_path.parent)
+    refused(lambda url: db.connect(url).view("results"), filled_path, "damaged")
+    refused(lambda url: run_sql(url, "SELECT * FROM results"), filled_path, "damaged")
+    assert read_files(filled_path.parent) == before
 
 
 def test_without_creating_a_missing_database_is_refused(tmp_path: Path) -> None:
     path, missing = tmp_path / "results.db", tmp_path / "no" / "results.db"
-    for opener in OPENERS.values():
-        refused(lambda opener=opener: opener(str(missing)), str(missing), "make it first")
+    refused_by_all(missing, "make it first")
     for empty in (False, True):
         if empty:
             path.touch()
-        before = listing(tmp_path)
+        before = read_files(tmp_path)
         for name in ("connect without creating", "query"):
-            refused(lambda name=name: OPENERS[name](str(path)), str(path), "lcma launch demo")
-        assert listing(tmp_path) == before
+            refused(OPENERS[name], path, "lcma launch demo")
+        assert read_files(tmp_path) == before
     assert db.connect(str(path)).sweeps() == [], "an empty file becomes a database"
 
 
@@ -143,9 +141,9 @@ def test_a_database_on_a_read_only_medium_is_to_be_copied(
     filled_path: Path, read_only: Callable[..., Path], opener: str
 ) -> None:
     path = read_only(filled_path)
-    before = listing(path.parent)
-    refused(lambda: OPENERS[opener](str(path)), str(path), f"{path.name}-wal", "copy it")
-    assert listing(path.parent) == before
+    before = read_files(path.parent)
+    refused(OPENERS[opener], path, f"{path.name}-wal", "copy it")
+    assert read_files(path.parent) == before
 
 
 def test_a_compacted_database_on_a_read_only_medium_is_read(
@@ -155,13 +153,13 @@ def test_a_compacted_database_on_a_read_only_medium_is_read(
     out = tmp_path / "compact.db"
     compact(SqliteDatabase(filled_path), out)
     path = read_only(out)
-    before = listing(path.parent)
+    before = read_files(path.parent)
     assert run_sql(str(path), "SELECT count(*) FROM results").rows == ((3,),)
     store = db.connect(str(path), create=False)
     assert len(store.view("results")) == 3
-    refused(lambda: store.release("me"), str(path))
-    refused(lambda: db.connect(str(path.with_name("new.db"))), "new.db")
-    assert listing(path.parent) == before
+    refused(lambda _: store.release("me"), path)
+    refused(db.connect, path.with_name("new.db"))
+    assert read_files(path.parent) == before
 
 
 def leave_journal(path: Path, *statements: str) -> Path:
@@ -191,7 +189,7 @@ CHANGE = (
 
 
 @pytest.mark.parametrize("opener", OPENERS)
-def test_what_a_killed_writer_did_not_commit_is_undone_by_whoever_comes_next(
+def test_the_next_opener_undoes_what_a_killed_writer_did_not_commit(
     filled_path: Path, opener: str
 ) -> None:
     before = contents(filled_path)
@@ -205,20 +203,20 @@ def test_what_a_killed_writer_did_not_commit_is_undone_by_whoever_comes_next(
 
 
 @pytest.mark.parametrize("opener", OPENERS)
-def test_a_journal_on_a_read_only_medium_is_not_passed_over(
+def test_a_database_with_a_journal_on_a_read_only_medium_is_to_be_copied(
     filled_path: Path, read_only: Callable[..., Path], opener: str
 ) -> None:
     path = read_only(filled_path, leave_journal(filled_path, *CHANGE))
-    refused(lambda: OPENERS[opener](str(path)), str(path), "-journal, both, to a writable")
+    refused(OPENERS[opener], path, "-journal, both, to a writable")
 
 
-def store_on_full_disk(url: str, room: int, opened: bool = True) -> str:
-    """Store many rows while no file may be larger than ``room``; return the error."""
+def store_on_full_disk(url: str, size: int, opened: bool = True) -> str:
+    """Store many rows while no file may be larger than ``size``; return the error."""
 
     def fill() -> str:
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         store = db.connect(url) if opened else None
-        resource.setrlimit(resource.RLIMIT_FSIZE, (room, room))
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
         sweeps = tuple(db.Sweep(id=str(i), name="x" * 1000, spec="{}") for i in range(2000))
         try:
             (store or db.connect(url)).register(db.Registration(sweeps=sweeps))
@@ -247,8 +245,8 @@ def test_a_disk_that_fills_up_in_the_middle_of_a_write(filled_path: Path) -> Non
     assert store_on_full_disk(url, resource.RLIM_INFINITY) == "stored"
     assert len(db.connect(url).sweeps()) == 2001
     new = path.with_name("new.db")
-    for room in (0, 8192):  # full from the start
-        message = store_on_full_disk(f"sqlite:///{new}", room, opened=False)
+    for size in (0, 8192):  # full from the start
+        message = store_on_full_disk(f"sqlite:///{new}", size, opened=False)
         assert "make room on its disk" in message
         assert not db.exists(str(new))
     assert db.connect(str(new)).sweeps() == []
@@ -265,23 +263,21 @@ MOUNTS = """\
 def test_a_file_on_a_network_file_system_is_refused(
     filled_path: Path, tmp_path: Path, monkeypatch: Any, kind: str
 ) -> None:
-    """A copy of the kernel's table of mounts stands for a real mount."""
+    """A file like the kernel's table of mounts stands for a real mount."""
     table = tmp_path / "mountinfo"
     monkeypatch.setattr("lcma.db.sqlite.MOUNTS", table)
     folder = filled_path.parent / "a b"
-    scratch = folder / "scratch"
-    scratch.mkdir(parents=True)
-    (folder / "below").mkdir()
-    inside, local = folder / filled_path.name, scratch / filled_path.name
+    inside, local = folder / filled_path.name, folder / "scratch" / filled_path.name
+    (folder / "below").mkdir(parents=True)
+    local.parent.mkdir()
     for copy in (inside, local):
         copy.write_bytes(filled_path.read_bytes())
     escaped = str(folder).replace(" ", "\\040")
     table.write_text(MOUNTS.format(folder=escaped, kind=kind))
-    before = listing(tmp_path)
-    for opener in OPENERS.values():
-        for path in (inside, inside.with_name("new.db"), folder / "below" / "new.db"):
-            refused(partial(opener, str(path)), str(path), kind, "postgresql://")
-    assert listing(tmp_path) == before
+    before = read_files(tmp_path)
+    for path in (inside, inside.with_name("new.db"), folder / "below" / "new.db"):
+        refused_by_all(path, kind, "postgresql://")
+    assert read_files(tmp_path) == before
     for path in (filled_path, local):
         assert len(db.connect(str(path)).view("results")) == 3
     table.write_text(MOUNTS.format(folder=escaped, kind="fuse.ntfs"))
@@ -289,27 +285,22 @@ def test_a_file_on_a_network_file_system_is_refused(
 
 
 @pytest.mark.parametrize(
-    ("statement", "said"),
+    ("statement", "message"),
     [
         ("DROP TABLE protocols", "another table protocols"),
         ("ALTER TABLE measurements RENAME COLUMN created TO made", "another table measurements"),
-        (
-            "CREATE TRIGGER late AFTER INSERT ON jobs BEGIN DELETE FROM attempts; END",
-            "has a trigger late",
-        ),
+        ("CREATE TRIGGER t AFTER INSERT ON jobs BEGIN DELETE FROM attempts; END", "a trigger t"),
         ("CREATE TABLE maps (x)", "has a table maps"),
     ],
 )
 @pytest.mark.parametrize("older", [False, True])
 def test_a_file_without_the_relations_of_its_schema_is_refused(
-    filled_path: Path, statement: str, said: str, older: bool
+    filled_path: Path, statement: str, message: str, older: bool
 ) -> None:
     """Also if the views would be brought to the current version first."""
-    path = filled_path
     if older:
-        make_older(f"sqlite:///{path}")
-    foreign(path, "PRAGMA legacy_alter_table=ON", "DROP VIEW maps", statement)
-    before = listing(path.parent)
-    for opener in OPENERS.values():
-        refused(lambda opener=opener: opener(str(path)), str(path), said, "go back to a copy")
-    assert listing(path.parent) == before
+        make_older(f"sqlite:///{filled_path}")
+    run_statements(filled_path, "PRAGMA legacy_alter_table=ON", "DROP VIEW maps", statement)
+    before = read_files(filled_path.parent)
+    refused_by_all(filled_path, message, "go back to a copy")
+    assert read_files(filled_path.parent) == before

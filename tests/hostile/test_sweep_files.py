@@ -1,4 +1,4 @@
-"""Sweep files that are wrong or hostile: one line, and nothing runs."""
+"""Sweep files that are wrong or hostile are refused in one line, and none of their code runs."""
 
 from pathlib import Path
 
@@ -6,6 +6,7 @@ import pytest
 
 from lcma.sweeps import spec
 from lcma.sweeps.errors import UserError
+from tests.refusals import catch_refusal
 
 GOOD = """\
 name: mine
@@ -25,18 +26,9 @@ WRONG: dict[str, tuple[str | bytes, str]] = {
     "not utf-8": (b"name: \xff\xfe\n", "FILE is not a text file in UTF-8"),
     "too large": ("# " + "x" * 10_000_000, "FILE is larger than 1,000,000 bytes"),
     "deep": ("a: " + "[" * 100_000, "FILE: not readable as YAML: nested too deeply"),
-    "base 60": (
-        GOOD + "seeds: 1:30\n",
-        "FILE, line 3: not readable as YAML: 1:30 would be a number of base 60: write",
-    ),
-    "half of a text": (
-        GOOD + 'description: "\\0"\n',
-        "FILE, line 3: not readable as YAML: a te",
-    ),
-    "base 8": (
-        GOOD + "seeds: 010\n",
-        "FILE, line 3: not readable as YAML: 010 would be a number of base 8: write a decimal one",
-    ),
+    "base 60": (GOOD + "seeds: 1:30\n", "FILE, line 3: not readable as YAML: 1:30 would be a numb"),
+    "NUL": (GOOD + 'description: "\\0"\n', "FILE, line 3: not readable as YAML: a te"),
+    "base 8": (GOOD + "seeds: 010\n", "FILE, line 3: not readable as YAML: 010 would be a number"),
     "long base 60": (
         GOOD + f"seeds: 1{':59' * 20_000}\n",
         "FILE, line 3: not readable as YAML: 1:59:59:59:59:59:59:... has 60001 characters",
@@ -54,20 +46,17 @@ WRONG: dict[str, tuple[str | bytes, str]] = {
 
 
 @pytest.mark.parametrize("case", WRONG)
-def test_what_is_wrong_is_said_in_one_line(case: str, tmp_path: Path) -> None:
+def test_a_wrong_file_is_refused_in_one_line(case: str, tmp_path: Path) -> None:
     text, expected = WRONG[case]
     path, trap = tmp_path / "mine.yaml", tmp_path / "trap"
     path.write_bytes(text if isinstance(text, bytes) else text.replace("TRAP", str(trap)).encode())
-    with pytest.raises(UserError) as caught:
-        spec.load(str(path))
-    message = str(caught.value)
-    assert "\n" not in message
+    message = str(catch_refusal(lambda: spec.load(str(path))))
     assert len(message) < 300 + len(str(path))
     assert message.replace(str(path), "FILE").startswith(expected)
     assert not trap.exists()
 
 
-def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
+def test_a_file_that_cannot_be_read_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"there is no file .*gone.yaml: the shipped sweeps are"):
         spec.load(str(tmp_path / "gone.yaml"))
     (tmp_path / "folder.yaml").mkdir()
