@@ -220,25 +220,26 @@ MORE = {"data prepare": ["--from", "images", "--size", "8"], "samples": ["--coun
 READING = [name for name in COMMANDS if name not in REFUSED and not name.startswith("data")]
 
 
-def command_of(name: str, templates: Templates, *more: str) -> list[str]:
-    """Return a valid command at the places of a room, with more words."""
-    words = WORDS | {"trial": templates.trial, "name": NAMES.get(name, "photos8")}
-    needed = [
-        words.get(param.name, "x")
+def command_of(name: str, templates: Templates, *words: str) -> list[str]:
+    """Return a valid command in a room, with these words too."""
+    values = WORDS | {"trial": templates.trial, "name": NAMES.get(name, "photos8")}
+    arguments = [
+        values.get(param.name, "x")
         for command, param in OPTIONS
         if command == name and param.param_type_name == "argument"
         if param.required or param.name == "trial"
     ]
     out = ["--out", "out"] if any(c == name and "--out" in o.opts for c, o in OPTIONS) else []
-    return [*name.split(), *needed, *out, *MORE.get(name, ()), *more, *REFUSED.get(name, ())]
+    ends = (*MORE.get(name, ()), *words, *REFUSED.get(name, ()))
+    return [*name.split(), *arguments, *out, *ends]
 
 
 def make_reading_case(random: Random, templates: Templates, variables: dict[str, str]) -> Case:
     """Return a command that reads the database."""
     name = random.choice(READING)
     flags = [o.opts[0] for c, o in OPTIONS if c == name and o.opts[0] == "--json"]
-    more = random.choice(([], flags))
-    return Case(command_of(name, templates, *more), variables, SECRETS, (0, 1, 2))
+    flags = random.choice(([], flags))
+    return Case(command_of(name, templates, *flags), variables, SECRETS, (0, 1, 2))
 
 
 @maker(-(-len(OPTIONS) // 3))
