@@ -226,7 +226,7 @@ def test_a_member_that_leaves_changes_nothing_for_the_others(tmp_path: Path) -> 
         on_unsaved={3: unsaved.append},
         save_last={4: fail},
     )
-    members[3].member.folder.save = fail  # type: ignore[method-assign]
+    members[3].member.folder.save = fail
     with torch.no_grad():
         next(members[0].trainer.flow.parameters()).fill_(torch.nan)
     train(members, 30)
@@ -293,10 +293,10 @@ def test_where_bits_differ_fours_are_run(
     monkeypatch.setattr(stacks, "_EQUAL_TO_FOURS", {})
     monkeypatch.setattr(Stack, "is_equal_to_fours", lambda self: False)
     formed = form_stacks([make_trainer(make_recipe(), number) for number in range(6)])
-    assert [len(item.trainers) for item in formed] == [4, 2]
+    assert [len(stack.trainers) for stack in formed] == [4, 2]
     assert "a stack of 6 has other bits here than stacks of four" in caplog.text
-    for item in formed:
-        item.dissolve()
+    for stack in formed:
+        stack.dissolve()
     members = make_members(tmp_path, make_recipe(), range(6))
     train(members, 4)
     for number, item in enumerate(members):
