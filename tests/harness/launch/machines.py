@@ -1,5 +1,6 @@
 """A Ray cluster of several nodes on this machine, any of which may be lost."""
 
+import builtins
 import os
 import shutil
 import signal
@@ -171,6 +172,27 @@ def make_steps_slow(seconds: str) -> None:
     if Trainer.make_step.__module__ != __name__:  # it is called for each task
         Trainer.make_step = slow(Trainer.make_step)
         Stack.step = slow(Stack.step)
+
+
+FAILING_STEPS = f"{__name__}:make_steps_fail:"
+"""For `HOOK`: steps raise what the variable SICK says."""
+
+
+def make_steps_fail(argument: str = "") -> None:
+    """Let steps of this process raise what the variable SICK says, as `RuntimeError: its text`."""
+    import torch
+
+    from lcma.harness.train.trainer import Trainer
+
+    make_step = Trainer.make_step
+
+    def fail_or_make_step(trainer: Any) -> Any:
+        kind, _, text = os.environ.get("SICK", "").partition(": ")
+        if kind:
+            raise (getattr(torch, kind, None) or getattr(builtins, kind))(text)
+        return make_step(trainer)
+
+    Trainer.make_step = fail_or_make_step
 
 
 def free_port() -> int:

@@ -13,11 +13,7 @@ import safetensors.torch
 from lcma import db, models
 from lcma.harness.data.verification import open_images
 from lcma.harness.results.lookup import read_bars
-from lcma.harness.results.map_statistics import (
-    compute_map_statistics,
-    hash_table,
-    make_kept_masks,
-)
+from lcma.harness.results.map_statistics import compute_map_statistics, hash_table, make_kept_masks
 from lcma.harness.train import recorder
 from lcma.harness.work.units import Work
 from lcma.harness.work.worker import run_work

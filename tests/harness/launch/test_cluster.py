@@ -116,10 +116,7 @@ def test_a_node_that_does_not_answer_is_named_with_the_remedy(
         pytest.raises(UserError, match=message),
     ):
         workers.require(place, {})
-    assert stages == [
-        "starting workers",
-        "asking 2 nodes for code, database, checkpoints and data",
-    ]
+    assert stages == ["starting workers", "asking 2 nodes for code, database, checkpoints and data"]
 
 
 @pytest.mark.parametrize(

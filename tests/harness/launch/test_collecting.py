@@ -135,8 +135,8 @@ def test_only_what_nobody_needs_goes_and_the_table_counts_it(site, capsys) -> No
     checkpoints = ["step-000000010.pt", "step-000000020.pt"]
     before = {work: site.names(work) for work in works.values()}
     clean = ["clean", "--db", site.store.url, "--runs", str(site.files.runs)]
-    young = json.loads(run_cli(capsys, *clean, "--dry-run", "--json", "--older", "1")[1])
-    assert young["removed"] == [], "all of it was written within a day"
+    recent = json.loads(run_cli(capsys, *clean, "--dry-run", "--json", "--older", "1")[1])
+    assert recent["removed"] == [], "all of it was written within a day"
     survey = json.loads(run_cli(capsys, *clean, "--dry-run", "--json")[1])
     assert {work: site.names(work) for work in works.values()} == before
     assert {row["what"]: row["files"] for row in survey["removed"]} == {

@@ -23,9 +23,9 @@ from tests.stores import beat
 class Fragile(InlineExecutor):
     """Tasks are lost at these steps, one after another; the next one is not lost."""
 
-    def __init__(self, store: db.Store, lost: Lost, steps: list[int]) -> None:
+    def __init__(self, store: db.Store, loss: Lost, steps: list[int]) -> None:
         super().__init__()
-        self.store, self.lost, self.steps = store, lost, steps
+        self.store, self.loss, self.steps = store, loss, steps
 
     def wait(self, seconds: float) -> list[Finished]:
         if not self.steps or not self.works:
@@ -33,7 +33,7 @@ class Fragile(InlineExecutor):
         (work,), self.works = self.works, []
         step = self.steps.pop(0)
         beat(self.store, self.claim(work), step=step, lease_seconds=work.lease_seconds)
-        return [Finished(work.job_id, None, "it died", self.lost)]
+        return [Finished(work.job_id, None, "it died", self.loss)]
 
     def claim(self, work: Work) -> db.Claim:
         lease, expired = work.lease_seconds, work.expired
@@ -60,9 +60,9 @@ class Resumed(Fragile):
 
 @pytest.fixture
 def run(register_trial: Callable[..., Any]) -> Callable[..., tuple[dict[str, Report], db.Store]]:
-    def run(lost: Lost, steps: list[int], lease: float) -> tuple[dict[str, Report], db.Store]:
+    def run(loss: Lost, steps: list[int], lease: float) -> tuple[dict[str, Report], db.Store]:
         store, work = register_trial(steps=10, holdout_every=10, lease=lease)
-        return run_launch(store, [work], Fragile(store, lost, steps)), store
+        return run_launch(store, [work], Fragile(store, loss, steps)), store
 
     return run
 
@@ -110,11 +110,11 @@ def test_three_crashes_without_progress_are_the_end(run) -> None:
 
 @pytest.mark.integration
 @pytest.mark.parametrize(
-    ("lost", "lease", "outcome"), [("taken", 600.0, "preempted"), ("node", 1.0, "node_lost")]
+    ("loss", "lease", "outcome"), [("taken", 600.0, "preempted"), ("node", 1.0, "node_lost")]
 )
-def test_a_loss_with_the_node_never_counts(run, monkeypatch, lost, lease, outcome) -> None:
+def test_a_loss_with_the_node_never_counts(run, monkeypatch, loss, lease, outcome) -> None:
     """The processes of a node that was taken away are dead; those of a lost node may live."""
     monkeypatch.setattr("lcma.harness.launch.driver.POLL_SECONDS", 0.05)
-    ended, store = run(lost, [0] * 4, lease=lease)
+    ended, store = run(loss, [0] * 4, lease=lease)
     assert len(with_ending(ended, "done")) == 1
     assert store.view("attempts").outcome.tolist() == [outcome] * 4 + ["done"]

@@ -40,10 +40,7 @@ def test_members_at_one_step_come_together() -> None:
         ({"matrix": {"factorization": ["conventional", "random", "LL", "HH"]}, "seeds": 2}, [2, 8]),
         ({"matrix": {"factorization": ["conventional", "none"]}, "seeds": 3}, [3, 3]),
         ({"matrix": {"factorization": ["low"], "budget": [10, 15]}, "seeds": 2}, [2, 2, 4]),
-        (
-            low_with({}, {"maps": {"order": "rank"}}, {"training": {"steps": 4}}),
-            [1, 1, 2],
-        ),
+        (low_with({}, {"maps": {"order": "rank"}}, {"training": {"steps": 4}}), [1, 1, 2]),
         (low_with({"maps": {"nms": "flat"}}, {}), [1, 1, 2]),
         ({"recipe": {"optimization": {"stacked": False}}}, []),
     ],

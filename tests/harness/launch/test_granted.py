@@ -53,10 +53,10 @@ def test_a_local_task_that_asks_for_a_whole_gpu_shares_it_with_none(
     workers = [wait_for_worker(tmp_path, seed) for seed in range(6)]
     assert {worker["gpus"] for worker in workers} == {"0", "1"}
     assert count_at_once(workers) <= 2
-    for whole in (workers[3], workers[5]):
+    for sole in (workers[3], workers[5]):
         for worker in workers:
-            if worker["gpus"] == whole["gpus"] and worker is not whole:
-                assert worker["ended"] <= whole["began"] or whole["ended"] <= worker["began"]
+            if worker["gpus"] == sole["gpus"] and worker is not sole:
+                assert worker["ended"] <= sole["began"] or sole["ended"] <= worker["began"]
 
 
 @pytest.mark.xdist_group("ray")
@@ -90,8 +90,8 @@ def test_ray_packs_shares_and_each_task_sees_its_gpu(
     assert [worker["gpus"] for worker in workers[10:]] == ["", ""]
     assert {worker["threads"] for worker in workers} == {1}
     assert count_at_once(on_gpus) == 2
-    whole = workers[9]
-    assert count_at_once([whole, *(n for n in on_gpus if n["gpus"] == whole["gpus"])]) <= 2
+    sole = workers[9]
+    assert count_at_once([sole, *(n for n in on_gpus if n["gpus"] == sole["gpus"])]) <= 2
     pids = {worker["pid"] for worker in on_gpus}
     assert len(pids) == len(on_gpus), "a process would keep the GPU of its first task"
     assert store.view("attempts").devices.isna().all()

@@ -35,8 +35,7 @@ from tests.stores import list_running
 
 
 @pytest.fixture(
-    scope="module",
-    params=["local", pytest.param("ray", marks=pytest.mark.xdist_group("ray"))],
+    scope="module", params=["local", pytest.param("ray", marks=pytest.mark.xdist_group("ray"))]
 )
 def executor(request) -> Iterator[Executor]:
     """An executor for all tests of the module, since its processes take seconds to start."""
@@ -127,7 +126,7 @@ def level(flow, images, seed):
 
 
 @pytest.fixture
-def trained(current_postgres_url: str, photos_root: Path, tmp_path: Path) -> Place:
+def trained_place(current_postgres_url: str, photos_root: Path, tmp_path: Path) -> Place:
     """A place with three trained trials in a database of the server."""
     place = Place(current_postgres_url, tmp_path / "runs", photos_root)
     matrix, recipe = {"factorization": "conventional"}, {"training": {"steps": 2}}
@@ -140,7 +139,7 @@ def trained(current_postgres_url: str, photos_root: Path, tmp_path: Path) -> Pla
 @pytest.mark.integration
 @pytest.mark.xdist_group("ray")
 def test_measures_on_a_cluster_equal_those_taken_here(
-    ray_executor, trained, tmp_path, capsys, monkeypatch
+    ray_executor, trained_place, tmp_path, capsys, monkeypatch
 ) -> None:
     """The processes that the launches above left take them, which have imported all modules."""
 
@@ -157,7 +156,11 @@ def test_measures_on_a_cluster_equal_those_taken_here(
     plugins.load_file(tmp_path / "level.py")
 
     def measure(*options: str) -> tuple[int, dict[str, dict[str, Any]], str]:
-        places = [f"--db={trained.db}", f"--runs={trained.runs}", f"--data={trained.data}"]
+        places = [
+            f"--db={trained_place.db}",
+            f"--runs={trained_place.runs}",
+            f"--data={trained_place.data}",
+        ]
         words = ["measure", "swd", "level", "--samples=40", "--json"]
         code, out, err = run_cli(capsys, *words, *options, *places)
         values: dict[str, dict[str, Any]] = {"swd": {}, "level": {}}
@@ -166,18 +169,18 @@ def test_measures_on_a_cluster_equal_those_taken_here(
             values[name][row["trial_id"]] = row["measures"][name]["value"], row["new"]
         return code, values, err
 
-    with db.connect(trained.db) as store:
+    with db.connect(trained_place.db) as store:
         trial_ids = sorted(store.view("results").trial_id)
         measured, unmeasured, damaged = store.job_facts(trial_ids=trial_ids)
-        (weights,) = Path(trained.runs).rglob(f"{damaged.trial_id}-*/weights.*.safetensors")
+        (weights,) = Path(trained_place.runs).rglob(f"{damaged.trial_id}-*/weights.*.safetensors")
         weights.write_bytes(b"damaged")
         names, options = ("swd", "level"), {"samples": 40}
-        taken, _ = measure_trials(store, trained, [measured], names, options)
+        results, _ = measure_trials(store, trained_place, [measured], names, options)
         for words, new in (([f"--ray={ray_executor.address}"], True), ([], False)):
             code, values, err = measure(*words)
             assert code == 1
             for name in names:
-                value = taken[name][0].result.value(name)
+                value = results[name][0].result.value(name)
                 assert values[name].keys() == {measured.trial_id, unmeasured.trial_id}
                 assert values[name][measured.trial_id] == (value, False)
                 assert values[name][unmeasured.trial_id][1] is new
@@ -187,6 +190,6 @@ def test_measures_on_a_cluster_equal_those_taken_here(
                 assert "are damaged (sha256 differs)" in line
         attempts = store.view("attempts")
         for name in names:
-            stored = attempts[attempts["protocol"] == taken[name][0].result.protocol]
+            stored = attempts[attempts["protocol"] == results[name][0].result.protocol]
             assert sorted(stored["job_id"]) == sorted((measured.job_id, unmeasured.job_id))
     plugins.unload()

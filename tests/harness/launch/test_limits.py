@@ -1,7 +1,6 @@
 """A launch ends in good order at its limit, and the next one goes on from its checkpoints."""
 
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import replace
 from typing import Any
@@ -13,13 +12,14 @@ from lcma.harness.launch import driver
 from lcma.harness.launch.executor import Executor, Finished
 from lcma.harness.launch.policy import LaunchPolicy, LimitReachedError, Limits
 from lcma.harness.place import Place
-from lcma.harness.train import trainer
 from lcma.harness.train.stack import Stack
+from lcma.harness.train.trainer import Trainer
 from lcma.harness.work.units import Report, Work
 from lcma.harness.work.worker import run_works
 from tests.faults.contents import compare_rows, read_rows
 from tests.harness.conftest import merged
 from tests.harness.launch.conftest import FakeDisplay, register, run_launch, using
+from tests.harness.launch.machines import make_steps_slow
 from tests.stores import list_running
 
 SECONDS = 0.2
@@ -56,14 +56,9 @@ class OneThread(Executor):
 @pytest.fixture
 def sleepy_steps(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let a step take a hundredth of a second, and check limits often."""
-    for owner, name in ((trainer.Trainer, "make_step"), (Stack, "step")):
-        step = getattr(owner, name)
-
-        def slow(self: Any, step: Callable[[Any], Any] = step) -> Any:
-            time.sleep(0.01)
-            return step(self)
-
-        monkeypatch.setattr(owner, name, slow)
+    for owner, name in ((Trainer, "make_step"), (Stack, "step")):
+        monkeypatch.setattr(owner, name, getattr(owner, name))  # they are restored at the end
+    make_steps_slow("0.01")
     monkeypatch.setattr(driver, "LIMIT_SECONDS", 0.05)
     monkeypatch.setattr(driver, "POLL_SECONDS", 0.05)
 
@@ -86,10 +81,7 @@ def launch(
 @pytest.mark.usefixtures("sleepy_steps")
 @pytest.mark.parametrize(
     ("limit", "stacked"),
-    [
-        ("sweep_device_hours", False),
-        pytest.param("device_hours", True, marks=pytest.mark.slow),
-    ],
+    [("sweep_device_hours", False), pytest.param("device_hours", True, marks=pytest.mark.slow)],
 )
 def test_a_launch_ends_at_its_limit_and_the_next_goes_on_to_the_same_bits(
     place, tmp_path, limit, stacked

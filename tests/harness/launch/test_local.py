@@ -14,12 +14,7 @@ import pytest
 from lcma import db
 from lcma.harness.launch.local import LocalExecutor
 from lcma.harness.work.units import Work
-from tests.harness.launch.conftest import (
-    run_launch,
-    using,
-    wait_for_worker,
-    with_ending,
-)
+from tests.harness.launch.conftest import run_launch, using, wait_for_worker, with_ending
 from tests.harness.launch.machines import wait_until
 
 DRIVER = """

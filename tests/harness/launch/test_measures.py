@@ -28,10 +28,7 @@ BRIGHT = PAGE.split("```python\n")[1].split("```")[0]
 FAILING = {
     "broken": ("raise ValueError('no such thing')", "ValueError: no such thing (/"),
     "gone": ("raise SystemExit(3)", "SystemExit: 3"),
-    "unknown": (
-        "images.zero_(); return float('nan')",
-        " is nan: a measure must be finite",
-    ),
+    "unknown": ("images.zero_(); return float('nan')", " is nan: a measure must be finite"),
     "silent": ("raise Silent", "an error that cannot be shown"),
     "three": ("return 1.0, 2.0, 3.0", "ValueError: too many values to unpack"),
     "many": ("return images.float().mean((1, 2, 3))", "Error: "),

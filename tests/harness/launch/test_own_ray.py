@@ -54,8 +54,10 @@ def wait_for(launch: "subprocess.Popen[str]", name: str) -> list[psutil.Process]
         assert launch.poll() is None, launch.communicate()
         with suppress(psutil.NoSuchProcess):
             processes = psutil.Process(launch.pid).children(recursive=True)
-            if any(name in " ".join(process.cmdline()) for process in processes):
-                return processes
+            for process in processes:
+                with suppress(psutil.NoSuchProcess):
+                    if name in " ".join(process.cmdline()):
+                        return processes
         return []
 
     return wait_until(list_processes, 120)

@@ -131,8 +131,10 @@ def test_a_registration_in_slices_that_was_cut_short_is_completed_by_the_next(
     """Lines tell how far it is."""
     spec = specs.check(small_sweep | {"seeds": 5}, "test")
     plan = make_plan(spec, place, None)
-    whole, sliced = (db.connect(f"sqlite:///{tmp_path / name}.db") for name in ("whole", "sliced"))
-    register_plan(plan, place, whole)
+    unsliced, sliced = (
+        db.connect(f"sqlite:///{tmp_path / name}.db") for name in ("whole", "sliced")
+    )
+    register_plan(plan, place, unsliced)
     monkeypatch.setattr("lcma.harness.launch.plan.SLICE", 3)
     monkeypatch.setattr("lcma.harness.launch.plan.NOTE_SECONDS", 0.0)
     register, calls = sliced.register, [None] * 4
@@ -149,4 +151,4 @@ def test_a_registration_in_slices_that_was_cut_short_is_completed_by_the_next(
         "SELECT detail FROM events",
     ]
     for query in queries:
-        assert sliced.sql(query).equals(whole.sql(query))
+        assert sliced.sql(query).equals(unsliced.sql(query))

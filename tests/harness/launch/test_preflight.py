@@ -10,12 +10,7 @@ import pytest
 import torch
 
 from lcma.harness import storage
-from lcma.harness.launch.preflight import (
-    Answer,
-    Preflight,
-    Question,
-    answer_question,
-)
+from lcma.harness.launch.preflight import Answer, Preflight, Question, answer_question
 from lcma.harness.launch.workers import Workers
 from lcma.sweeps.errors import UserError
 from lcma.sweeps.spec import Resources

@@ -28,15 +28,12 @@ from tests.harness.launch.conftest import complete, place_in, register
 
 OPTIONS = {
     "matrix": {"factorization": ["low"]},
-    "recipe": {
-        "maps": {"score": "normalized", "masks": "swapped"},
-        "training": {"steps": 4},
-    },
+    "recipe": {"maps": {"score": "normalized", "masks": "swapped"}, "training": {"steps": 4}},
 }
 
 
 @pytest.fixture(scope="module")
-def trained_once(tmp_path_factory: pytest.TempPathFactory, photos_root: Path) -> Path:
+def trained_folder(tmp_path_factory: pytest.TempPathFactory, photos_root: Path) -> Path:
     """A folder with the database of a trial that was trained with options of maps."""
     folder = tmp_path_factory.mktemp("trained")
     complete(*register(place_in(folder, photos_root), OPTIONS)[1])
@@ -44,7 +41,7 @@ def trained_once(tmp_path_factory: pytest.TempPathFactory, photos_root: Path) ->
 
 
 @pytest.fixture(scope="module")
-def trained_again(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., None]:
+def train_once(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., None]:
     """A function that trains for the first reproduction; later ones get a copy of the database."""
     kept = tmp_path_factory.mktemp("again") / "kept.db"
     train = reproduction._train
@@ -62,15 +59,15 @@ def trained_again(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Non
 
 
 @pytest.fixture
-def shared(monkeypatch: pytest.MonkeyPatch, trained_again: Callable[..., None]) -> None:
+def shared_training(monkeypatch: pytest.MonkeyPatch, train_once: Callable[..., None]) -> None:
     """For tests of the comparison, which need no training of their own."""
-    monkeypatch.setattr(reproduction, "_train", trained_again)
+    monkeypatch.setattr(reproduction, "_train", train_once)
 
 
 @pytest.fixture
-def trained(trained_once: Path, tmp_path: Path, photos_root: Path) -> SimpleNamespace:
+def site(trained_folder: Path, tmp_path: Path, photos_root: Path) -> SimpleNamespace:
     """A copy of the trained database and its runs, with functions to change and reproduce it."""
-    folder = Path(shutil.copytree(trained_once, tmp_path / "copy"))
+    folder = Path(shutil.copytree(trained_folder, tmp_path / "copy"))
     place = place_in(folder, photos_root)
     store = db.connect(place.db)
     train = partial(reproduce, store, place, str(store.view("results").trial_id[0]), tolerance=1e-4)
@@ -83,7 +80,7 @@ def _dump(store: db.Store) -> dict[str, list[Any]]:
     return {name: store.sql(f"SELECT * FROM {name}").to_dict("records") for name in tables}
 
 
-def _add_seed(trained: SimpleNamespace, seed: int, bits: float) -> None:
+def _add_seed(site: SimpleNamespace, seed: int, bits: float) -> None:
     """Add a copy of the trial and its result with another seed and other bits/dim."""
     names = ("id", "trial_id", "job_id", "attempt_id", "done_attempt_id", "measured_by", "digest")
     new_values = dict.fromkeys(names, f"'{seed}'") | {"seed": str(seed), "value": str(bits)}
@@ -94,10 +91,10 @@ def _add_seed(trained: SimpleNamespace, seed: int, bits: float) -> None:
         ("attempts", f"WHERE id IN (SELECT done_attempt_id FROM jobs {of_trial})"),
         ("measurements", "WHERE name = 'bits_per_dim'"),
     ):
-        columns = list(trained.store.sql(f"SELECT * FROM {table} LIMIT 0"))
+        columns = list(site.store.sql(f"SELECT * FROM {table} LIMIT 0"))
         values = ", ".join(new_values.get(column, column) for column in columns)
         insert = f"INSERT INTO {table} ({', '.join(columns)})"
-        trained.change(f"{insert} SELECT {values} FROM {table} {condition} LIMIT 1")
+        site.change(f"{insert} SELECT {values} FROM {table} {condition} LIMIT 1")
 
 
 def _render(result: Reproduction) -> str:
@@ -107,71 +104,71 @@ def _render(result: Reproduction) -> str:
 
 
 @pytest.mark.integration
-@pytest.mark.usefixtures("shared")
-def test_the_same_code_gives_every_measure_to_the_bit(trained) -> None:
-    before, files = _dump(trained.store), sorted(trained.place.runs.rglob("*"))
+@pytest.mark.usefixtures("shared_training")
+def test_the_same_code_gives_every_measure_to_the_bit(site) -> None:
+    before, files = _dump(site.store), sorted(site.place.runs.rglob("*"))
     steps: list[tuple[int, int]] = []
-    made = trained.reproduce(progress=lambda step, total: steps.append((step, total)))
-    assert (made.equal, made.largest_difference, made.verified) == (True, 0.0, True)
-    names = {comparison.name for comparison in made.comparisons}
+    result = site.reproduce(progress=lambda step, total: steps.append((step, total)))
+    assert (result.equal, result.largest_difference, result.verified) == (True, 0.0, True)
+    names = {comparison.name for comparison in result.comparisons}
     assert {"bits_per_dim", "log_det", "bound_bits_per_dim"} < names
     assert not TIME_MEASURES.intersection(names)
-    assert made.uncompared == ()
-    assert made.made == made.made_again
-    assert made.maps_made == made.maps_made_again != {}
-    assert made.other_tables == ()
+    assert result.uncompared == ()
+    assert result.made == result.made_again
+    assert result.maps_made == result.maps_made_again != {}
+    assert result.other_tables == ()
     assert steps[-1] == (14, 14)
-    assert str(_dump(trained.store)) == str(before)
-    assert sorted(trained.place.runs.rglob("*")) == files
+    assert str(_dump(site.store)) == str(before)
+    assert sorted(site.place.runs.rglob("*")) == files
 
 
-@pytest.mark.usefixtures("shared")
-def test_maps_that_do_not_come_out_again_are_named(trained) -> None:
+@pytest.mark.usefixtures("shared_training")
+def test_maps_that_do_not_come_out_again_are_named(site) -> None:
     """Another machine can have made the maps that a trial reads."""
-    columns = list(trained.store.sql("SELECT * FROM environments LIMIT 0"))
+    columns = list(site.store.sql("SELECT * FROM environments LIMIT 0"))
     values = {"id": "'other'", "device": "'abacus'"}
     selected = ", ".join(values.get(column, column) for column in columns)
     insert = f"INSERT INTO environments ({', '.join(columns)})"
-    trained.change(f"{insert} SELECT {selected} FROM environments")
-    trained.change(
+    site.change(f"{insert} SELECT {selected} FROM environments")
+    site.change(
         "UPDATE attempts SET environment_id = 'other' WHERE job_id IN "
         "(SELECT id FROM jobs WHERE kind = 'pretraining')"
     )
-    trained.change("UPDATE index_tables SET digest = 'other' WHERE split = 1")
-    made = trained.reproduce()
-    assert made.other_tables == (1,)
-    assert made.made == made.made_again
-    assert made.maps_made["device"] == "abacus" != made.maps_made_again["device"]
-    text = _render(made)
+    site.change("UPDATE index_tables SET digest = 'other' WHERE split = 1")
+    result = site.reproduce()
+    assert result.other_tables == (1,)
+    assert result.made == result.made_again
+    assert result.maps_made["device"] == "abacus" != result.maps_made_again["device"]
+    text = _render(result)
     assert "differ at split 1, because its maps differ: this is another model\n" in text
-    without_maps = replace(made, trial=replace(made.trial, pretraining_id=None))
+    without_maps = replace(result, trial=replace(result.trial, pretraining_id=None))
     assert "differ at split 1: this is another model\n" in _render(without_maps), "as of `online`"
     assert "maps' device: abacus then" in text
     assert "\ndevice:" not in text
-    row = reproduction_as_dict(made)
+    row = reproduction_as_dict(result)
     assert (row["other_tables"], row["maps_made"]["device"]) == ([1], "abacus")
 
 
-@pytest.mark.usefixtures("shared")
+@pytest.mark.usefixtures("shared_training")
 def test_a_log_determinant_is_compared_in_bits_per_dim_and_a_bound_of_other_draws_not(
-    trained,
+    site,
 ) -> None:
-    trained.change("UPDATE measurements SET value = value + 1 WHERE name LIKE 'bound%'")
-    made = trained.reproduce(tolerance=0.0)
-    assert made.equal
-    assert made.uncompared == ("bound_bits_per_dim", "bound_draws", "bound_gain")
-    trained.change("UPDATE measurements SET value = value + 9 WHERE name = 'log_det'")
-    made = trained.reproduce()
-    (row,) = trained.store.sql("SELECT channels, height, width FROM data_sets").to_dict("records")
+    site.change("UPDATE measurements SET value = value + 1 WHERE name LIKE 'bound%'")
+    result = site.reproduce(tolerance=0.0)
+    assert result.equal
+    assert result.uncompared == ("bound_bits_per_dim", "bound_draws", "bound_gain")
+    site.change("UPDATE measurements SET value = value + 9 WHERE name = 'log_det'")
+    result = site.reproduce()
+    (row,) = site.store.sql("SELECT channels, height, width FROM data_sets").to_dict("records")
     bits = 9 / (row["channels"] * row["height"] * row["width"] * math.log(2))
-    assert made.largest_difference == pytest.approx(bits)
-    assert not made.equal
+    assert result.largest_difference == pytest.approx(bits)
+    assert not result.equal
     line = f"the largest difference is that of log_det: 9 nats per image, {bits:.2g} bits/dim"
-    assert line in _render(made)
-    assert reproduction_as_dict(made)["largest_difference_of"] == "log_det"
+    assert line in _render(result)
+    assert reproduction_as_dict(result)["largest_difference_of"] == "log_det"
 
 
-@pytest.mark.usefixtures("shared")
+@pytest.mark.usefixtures("shared_training")
 @pytest.mark.parametrize(
     ("shift", "others", "elsewhere", "outcome", "good"),
     [
@@ -190,26 +187,26 @@ def test_a_log_determinant_is_compared_in_bits_per_dim_and_a_bound_of_other_draw
     ],
 )
 def test_the_same_machine_owes_equal_bits_and_another_one_the_spread_of_seeds(
-    trained, shift, others, elsewhere, outcome, good
+    site, shift, others, elsewhere, outcome, good
 ) -> None:
     """The spread is two standard deviations, here 0.06, of three other seeds or more."""
-    before = trained.store.view("results").bits_per_dim[0]
-    trained.change(f"UPDATE measurements SET value = value - {shift} WHERE name = 'bits_per_dim'")
+    before = site.store.view("results").bits_per_dim[0]
+    site.change(f"UPDATE measurements SET value = value - {shift} WHERE name = 'bits_per_dim'")
     for seed, difference in enumerate(others, start=70):
-        _add_seed(trained, seed, before + difference)
+        _add_seed(site, seed, before + difference)
     if elsewhere:
-        trained.change("UPDATE environments SET device = 'abacus'")
-    made = trained.reproduce(tolerance=0.01)
-    assert (made.outcome, made.verified) == (outcome, good)
-    assert made.same_environment is not elsewhere
+        site.change("UPDATE environments SET device = 'abacus'")
+    result = site.reproduce(tolerance=0.01)
+    assert (result.outcome, result.verified) == (outcome, good)
+    assert result.same_environment is not elsewhere
     spread = "standard deviation 0.0300" if len(others) == 3 else "too few for a spread"
-    lines = _render(made).splitlines()
+    lines = _render(result).splitlines()
     assert lines[1] == (
         f"bits/dim of the test part: {before - shift:.6f} then, {before:.6f} now, "
         f"difference {shift:+.2g}; {len(others)} other seeds, {spread}"
     )
     assert lines[2].endswith(outcome)
-    row = reproduction_as_dict(made)
+    row = reproduction_as_dict(result)
     assert (row["outcome"], row["verified"]) == (outcome, good)
     assert (row["other_seeds"], row["same_environment"]) == (len(others), not elsewhere)
     assert row["spread"] == (pytest.approx(0.03) if len(others) == 3 else None)
@@ -223,24 +220,24 @@ def test_the_same_machine_owes_equal_bits_and_another_one_the_spread_of_seeds(
         ("UPDATE recipes SET body = replace(body, 'realnvp', 'mine')", "LCMA_PLUGINS the plug-in"),
     ],
 )
-def test_a_trial_that_this_version_cannot_train_is_refused(trained, statement, message) -> None:
-    trained.change(statement)
+def test_a_trial_that_this_version_cannot_train_is_refused(site, statement, message) -> None:
+    site.change(statement)
     with pytest.raises(UserError, match=message) as refused:
-        trained.reproduce()
+        site.reproduce()
     assert "or take lcma" not in str(refused.value), "this version made it"
     if message == "is another trial here":
-        trained.change("UPDATE environments SET code_version = 'tomorrow'")
+        site.change("UPDATE environments SET code_version = 'tomorrow'")
         with pytest.raises(UserError, match="as it was, or take lcma tomorrow"):
-            trained.reproduce()
+            site.reproduce()
 
 
-def test_a_training_on_damaged_images_ends_in_one_line(trained, tmp_path) -> None:
+def test_a_training_on_damaged_images_ends_in_one_line(site, tmp_path) -> None:
     images = tmp_path / "data" / "photos8"
-    shutil.copytree(trained.place.data / "photos8", images)
+    shutil.copytree(site.place.data / "photos8", images)
     content = bytearray((images / "train.npy").read_bytes())
     content[-1] ^= 1
     (images / "train.npy").write_bytes(content)
-    place = Place(trained.place.db, trained.place.runs, images.parent)
-    trial_id = trained.store.view("results").trial_id[0]
+    place = Place(site.place.db, site.place.runs, images.parent)
+    trial_id = site.store.view("results").trial_id[0]
     with pytest.raises(UserError, match=r"could not be trained again.*damaged"):
-        reproduce(trained.store, place, trial_id, tolerance=0.1)
+        reproduce(site.store, place, trial_id, tolerance=0.1)

@@ -1,9 +1,7 @@
 """A failing device, or first steps that fail in a row, cost the host and no trial."""
 
 import os
-import secrets
 from collections.abc import Callable, Collection, Mapping
-from pathlib import Path
 
 import pytest
 
@@ -13,6 +11,7 @@ from lcma.harness.launch.hosts import Hosts
 from lcma.harness.launch.local import LocalExecutor
 from lcma.harness.launch.policy import LaunchPolicy
 from lcma.harness.place import Place
+from lcma.harness.train.trainer import Trainer
 from lcma.harness.work.units import Report, Work
 from lcma.harness.work.worker import run_work
 from tests.harness.launch.conftest import (
@@ -23,52 +22,8 @@ from tests.harness.launch.conftest import (
     using,
     with_ending,
 )
+from tests.harness.launch.machines import FAILING_STEPS, HOOK, make_steps_fail
 from tests.stores import read_job
-
-FLOW = """
-import builtins
-import os
-import torch
-from lcma import flow
-from lcma.models.layers import Dequantize, Layer, Logit
-from lcma.models.priors import StandardNormal
-from lcma.models.split import Split
-from lcma.sweeps.architectures import Architecture
-
-RECIPES = {{
-    "base": {{"model": {{"preprocess": "logit"}}, "optimization": {{"learning_rate": 0.001}}}},
-    "profiles": {{
-        "tiny": {{
-            "base": {{
-                "optimization": {{"batch": 8, "stacked": False}},
-                "training": {{"steps": 2}},
-            }},
-            "sizes": {{8: {{"model": {{"splits": 1, "architecture": {{}}}}}}}},
-        }}
-    }},
-}}
-
-
-class Scale(Layer):
-    def __init__(self):
-        super().__init__()
-        self.log = torch.nn.Parameter(torch.zeros(()))
-
-    def forward(self, x, generator=None):
-        kind, _, text = os.environ.get("SICK", "").partition(": ")
-        if kind:
-            raise (getattr(torch, kind, None) or getattr(builtins, kind))(text)
-        return x * self.log.exp(), self.log.expand_as(x)
-
-    def inverse(self, y):
-        return y * (-self.log).exp()
-
-
-@flow("{name}", architecture=Architecture, conventional="channel", recipes=RECIPES)
-def sick(model, tables):
-    return [Dequantize(), Logit(), Scale(), Split(tables[0], StandardNormal())], StandardNormal()
-"""
-"""A flow that raises in a step what the variable SICK says, as `RuntimeError: its text`."""
 
 ECC = "AcceleratorError: CUDA error: uncorrectable ECC error encountered"
 ADVICE = "\nFor debugging consider passing CUDA_LAUNCH_BLOCKING=1"
@@ -79,12 +34,9 @@ W1, W2, W3 = "w1 (10.0.0.1)", "w2 (10.0.0.2)", "w3 (10.0.0.3)"
 class Cluster(InlineExecutor):
     """Hosts get tasks in turn. On each, all trials or those of some seeds raise an error."""
 
-    def __init__(
-        self, hosts: Mapping[str, str], seeds: Collection[int] | None, patch: pytest.MonkeyPatch
-    ) -> None:
+    def __init__(self, hosts: Mapping[str, str], seeds: Collection[int] | None) -> None:
         super().__init__()
-        self.sick, self.seeds, self.patch = hosts, seeds, patch
-        self.turn = 0
+        self.sick, self.seeds, self.turn = hosts, seeds, 0
 
     @property
     def open(self) -> list[str]:
@@ -102,7 +54,7 @@ class Cluster(InlineExecutor):
         host, work = self.open[self.turn % len(self.open)], self.works.pop(0)
         self.turn += 1
         is_sick = self.seeds is None or work.subject.seed in self.seeds
-        with self.patch.context() as patch:
+        with pytest.MonkeyPatch.context() as patch:
             patch.setenv("SICK", self.sick[host] if is_sick else "")
             return [Finished(work.job_id, run_work(work), host=host)]
 
@@ -122,46 +74,37 @@ class NotingDisplay(FakeDisplay):
 
 
 @pytest.fixture
-def sweep(place: Place, tmp_path: Path) -> Callable[[int], tuple[db.Store, list[Work]]]:
-    def make(seeds: int) -> tuple[db.Store, list[Work]]:
-        plugin = tmp_path / "sick.py"
-        name = f"sick_{secrets.token_hex(4)}"
-        plugin.write_text(FLOW.format(name=name))
-        matrix = {"flow": name, "dataset": "photos8", "factorization": "channel"}
-        body = {"name": "sick", "matrix": matrix, "profile": "tiny", "seeds": seeds}
-        return register(place, base=body | {"plugins": str(plugin)})
-
-    return make
-
-
-@pytest.fixture
-def launch(
-    monkeypatch: pytest.MonkeyPatch,
-) -> Callable[..., tuple[dict[str, Report], NotingDisplay]]:
+def sweep(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> Callable[[int], tuple[db.Store, list[Work]]]:
+    """Return a function that registers trials whose steps raise what the variable SICK says."""
     monkeypatch.setattr("lcma.harness.launch.driver.POLL_SECONDS", 0.01)
-
-    def run(
-        store: db.Store,
-        works: list[Work],
-        sick: Mapping[str, str],
-        seeds: Collection[int] | None = None,
-    ) -> tuple[dict[str, Report], NotingDisplay]:
-        display, executor = NotingDisplay(), Cluster(sick, seeds, monkeypatch)
-        policy = LaunchPolicy(store.sweeps()[0].id, hosts=Hosts(executor, display.note, {}))
-        return run_launch(store, works, executor, display, policy), display
-
-    return run
+    monkeypatch.setattr(Trainer, "make_step", Trainer.make_step)  # it is restored at the end
+    make_steps_fail()
+    recipe, matrix = {"training": {"steps": 2}}, {"factorization": "conventional"}
+    return lambda seeds: register(place, {"matrix": matrix, "recipe": recipe, "seeds": seeds})
 
 
-def test_a_device_that_fails_costs_its_host_and_no_trial(sweep, launch) -> None:
+def launch(
+    store: db.Store,
+    works: list[Work],
+    hosts: Mapping[str, str],
+    seeds: Collection[int] | None = None,
+) -> tuple[dict[str, Report], NotingDisplay]:
+    display, executor = NotingDisplay(), Cluster(hosts, seeds)
+    policy = LaunchPolicy(store.sweeps()[0].id, hosts=Hosts(executor, display.note, {}))
+    return run_launch(store, works, executor, display, policy), display
+
+
+def test_a_device_that_fails_costs_its_host_and_no_trial(sweep) -> None:
     store, works = sweep(4)
     ended, display = launch(store, works, {W2: ECC + ADVICE, W1: ""})
     assert len(with_ending(ended, "done")) == 4
     assert display.aside == {W2: f"its device failed: {ECC}"}
     attempts = store.view("attempts")
     assert sorted(attempts.outcome) == ["done"] * 4 + ["node_lost"]
-    (lost,) = attempts[attempts.outcome == "node_lost"].message
-    assert lost.splitlines()[-1] == display.aside[W2]
+    (message,) = attempts[attempts.outcome == "node_lost"].message
+    assert message.splitlines()[-1] == display.aside[W2]
 
 
 @pytest.mark.parametrize(
@@ -189,14 +132,14 @@ def test_errors_of_the_device_do_not_count_for_a_trial_and_its_own_do(
     assert (read_job(store, work.job_id).state == "pending") == device_failed
 
 
-def test_a_launch_whose_devices_all_fail_ends_and_loses_nothing(sweep, launch) -> None:
+def test_a_launch_whose_devices_all_fail_ends_and_loses_nothing(sweep) -> None:
     store, works = sweep(3)
     ended, _ = launch(store, works, {W2: ECC, W1: ECC})
     assert len(with_ending(ended, "failed")) == 3
     assert {read_job(store, work.job_id).state for work in works} == {"pending"}
 
 
-def test_trials_that_fail_on_every_host_cost_no_host(sweep, launch) -> None:
+def test_trials_that_fail_on_every_host_cost_no_host(sweep) -> None:
     store, works = sweep(9)
     ended, display = launch(store, works, {W1: NO_COMPILER, W2: NO_COMPILER}, seeds=[0, 2, 4])
     assert len(with_ending(ended, "failed")) == 3
@@ -204,9 +147,7 @@ def test_trials_that_fail_on_every_host_cost_no_host(sweep, launch) -> None:
     assert display.aside == {}
 
 
-def test_a_launch_that_ends_while_the_fault_is_unknown_fails_no_trial(
-    sweep, launch, monkeypatch
-) -> None:
+def test_a_launch_that_ends_while_the_fault_is_unknown_fails_no_trial(sweep, monkeypatch) -> None:
     store, works = sweep(4)
     wait_for_task = Cluster.wait
 
@@ -222,7 +163,7 @@ def test_a_launch_that_ends_while_the_fault_is_unknown_fails_no_trial(
     assert {read_job(store, work.job_id).state for work in works} == {"pending"}
 
 
-def test_a_trial_on_which_every_device_fails_costs_no_host(sweep, launch) -> None:
+def test_a_trial_on_which_every_device_fails_costs_no_host(sweep) -> None:
     store, works = sweep(4)
     ended, display = launch(store, works, {W1: ECC, W2: ECC, W3: ECC}, seeds=[1])
     assert len(with_ending(ended, "done")) == 3
@@ -232,7 +173,7 @@ def test_a_trial_on_which_every_device_fails_costs_no_host(sweep, launch) -> Non
     assert display.aside == {}
 
 
-def test_first_steps_that_fail_on_one_host_only_cost_that_host(sweep, launch) -> None:
+def test_first_steps_that_fail_on_one_host_only_cost_that_host(sweep) -> None:
     store, works = sweep(8)
     ended, display = launch(store, works, {W2: NO_COMPILER, W1: ""})
     assert len(with_ending(ended, "done")) == 8
@@ -244,7 +185,7 @@ def test_first_steps_that_fail_on_one_host_only_cost_that_host(sweep, launch) ->
 
 
 @pytest.mark.parametrize("hosts", [(W1, W2), (W1, W2, W3)])
-def test_first_steps_that_fail_on_every_host_cost_the_trials(sweep, launch, hosts) -> None:
+def test_first_steps_that_fail_on_every_host_cost_the_trials(sweep, hosts) -> None:
     store, works = sweep(6)
     ended, display = launch(store, works, dict.fromkeys(hosts, NO_COMPILER))
     assert len(with_ending(ended, "failed")) == 6
@@ -256,6 +197,7 @@ def test_first_steps_that_fail_on_every_host_cost_the_trials(sweep, launch, host
 def test_a_local_process_whose_device_failed_gets_no_more_work(sweep, monkeypatch) -> None:
     """It would fail each later trial."""
     store, works = sweep(2)
+    monkeypatch.setenv(HOOK, FAILING_STEPS)
     monkeypatch.setenv("SICK", "AcceleratorError: CUDA error: device-side assert triggered")
     with using(LocalExecutor(1)) as executor:
         before = executor._pools[0].submit(os.getpid).result()

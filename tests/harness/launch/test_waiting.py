@@ -10,12 +10,7 @@ from rich.console import Console
 from lcma.harness.train.devices import configure_device
 from lcma.harness.watch.progress import Bars
 from lcma.harness.work import worker
-from tests.harness.launch.conftest import (
-    FakeDisplay,
-    claim_elsewhere,
-    end_job,
-    run_launch,
-)
+from tests.harness.launch.conftest import FakeDisplay, claim_elsewhere, end_job, run_launch
 from tests.stores import beat, read_job
 
 

@@ -25,7 +25,6 @@ from lcma.harness.tuning.study import Tuner, make_storage
 from lcma.harness.tuning.target import StudyTarget, make_target
 from lcma.sweeps import plugins
 from lcma.sweeps import spec as specs
-from tests.db.conftest import SqliteTemplates
 from tests.harness.conftest import SMALL, merged
 from tests.harness.launch.conftest import FakeDisplay, InlineExecutor, place_in, run_cli
 
@@ -181,11 +180,10 @@ def few_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-@pytest.fixture
-def place(tmp_path: Path, few_root: Path, sqlite_templates: SqliteTemplates) -> Place:
-    """An empty database and an empty folder for runs, beside prepared data."""
-    sqlite_templates.copy("empty", tmp_path).rename(tmp_path / "lcma.db")
-    return Place(f"sqlite:///{tmp_path / 'lcma.db'}", tmp_path / "runs", few_root)
+@pytest.fixture(scope="session")
+def photos_root(few_root: Path) -> Path:
+    """The data beside each test's place."""
+    return few_root
 
 
 @pytest.fixture

@@ -18,11 +18,7 @@ from lcma.harness.tuning.study import STARTUP, StudyTrial
 from lcma.sweeps import spec as specs
 from lcma.sweeps.errors import UserError
 from tests.harness.conftest import SMALL, merged
-from tests.harness.launch.conftest import (
-    run_at_once,
-    run_launch,
-    with_ending,
-)
+from tests.harness.launch.conftest import run_at_once, run_launch, with_ending
 from tests.harness.tuning.conftest import POINTS, STEPS, TUNE, Tuning, load_measure, run_to_the_end
 from tests.stores import list_lost, list_running
 
