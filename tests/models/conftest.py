@@ -29,101 +29,64 @@ CONVERGED = {"inverse_tolerance": 1e-14, "inverse_max_iterations": 1000}
 """Settings of an inverse that is exact up to rounding."""
 
 
-def make_model(flow: str, preprocess: str, architecture: dict[str, Any], **sizes: int) -> Model:
-    content = {
-        **{"flow": flow, "preprocess": preprocess, "architecture": architecture},
-        **{"size": 4, "channels": 3, "splits": 1, **sizes},
-    }
+SIZES = {"size": 4, "channels": 3, "splits": 1}
+ARCHITECTURES: dict[str, dict[str, Any]] = {
+    "realnvp": {
+        **{"width": 4, "growth": 2, "blocks": 1, "flow_norm": "actnorm", "net_norm": "none"},
+        **{"checkerboard_couplings": 2, "channel_couplings": 2, "last_couplings": 2},
+    },
+    "glow": {"steps": 2, "width": 4, "conv1x1": "plu", "scale": "sigmoid", "net_actnorm": True},
+    "iresnet": {"blocks": 2, "width": 4, "eval_terms": 6, **CONVERGED},
+    "resflow": {
+        **{"blocks": 2, "width": 4, "fully_connected": 1, "fc_width": 5},
+        **{"coefficient": 0.9, "eval_terms": 6, **CONVERGED},
+    },
+}
+
+
+def make_model(flow: str, preprocess: str, **settings: Any) -> Model:
+    """Make a small model with other sizes and other settings of its architecture."""
+    sizes = {name: settings.pop(name, value) for name, value in SIZES.items()}
+    architecture = ARCHITECTURES[flow] | settings
+    content = {"flow": flow, "preprocess": preprocess, "architecture": architecture, **sizes}
     return Model.model_validate(content)
 
 
-def realnvp(
-    flow_norm: str = "actnorm",
-    net_norm: str = "none",
-    preprocess: str = "logit",
-    *,
-    scale: str = "tanh",
-    start: str = "torch",
-    growth: int = 2,
-    **sizes: int,
-) -> Model:
-    architecture = {
-        "width": 4,
-        "growth": growth,
-        "blocks": 1,
-        "checkerboard_couplings": 2,
-        "channel_couplings": 2,
-        "last_couplings": 2,
-        "flow_norm": flow_norm,
-        "net_norm": net_norm,
-        "scale": scale,
-        "start": start,
-    }
-    return make_model("realnvp", preprocess, architecture, **sizes)
+def realnvp(preprocess: str, flow_norm: str, net_norm: str, **settings: Any) -> Model:
+    return make_model("realnvp", preprocess, flow_norm=flow_norm, net_norm=net_norm, **settings)
 
 
-def glow(
-    conv1x1: str = "plu",
-    scale: str = "sigmoid",
-    preprocess: str = "center",
-    *,
-    net_actnorm: bool = True,
-    learned_top: bool = True,
-    top: str = "channel",
-    **sizes: int,
-) -> Model:
-    architecture = {
-        "steps": 2,
-        "width": 4,
-        "conv1x1": conv1x1,
-        "scale": scale,
-        "net_actnorm": net_actnorm,
-        "learned_top": learned_top,
-        "top": top,
-    }
-    return make_model("glow", preprocess, architecture, **sizes)
+def glow(preprocess: str, conv1x1: str, scale: str, **settings: Any) -> Model:
+    return make_model("glow", preprocess, conv1x1=conv1x1, scale=scale, **settings)
 
 
-def iresnet(preprocess: str = "center", **sizes: int) -> Model:
-    architecture = {"blocks": 2, "width": 4, "eval_terms": 6, **CONVERGED}
-    return make_model("iresnet", preprocess, architecture, **sizes)
-
-
-def resflow(preprocess: str = "logit", *, squeeze_first: bool = False, **sizes: int) -> Model:
-    architecture = {
-        "blocks": 2,
-        "width": 4,
-        "fully_connected": 1,
-        "fc_width": 5,
-        "coefficient": 0.9,
-        "eval_terms": 6,
-        "squeeze_first": squeeze_first,
-        **CONVERGED,
-    }
-    return make_model("resflow", preprocess, architecture, **sizes)
-
+TWO_SPLITS = {"size": 8, "channels": 2, "splits": 2}
 
 # Every pair of values of flow_norm, net_norm and preprocess occurs, and of conv1x1, scale and
 # preprocess.
 CONFIGURATIONS: dict[str, Model] = {
-    "realnvp-batch-batch-logit": realnvp("batch", "batch", "logit"),
-    "realnvp-batch-none-center": realnvp("batch", "none", "center"),
-    "realnvp-actnorm-batch-center": realnvp("actnorm", "batch", "center", size=8, channels=1),
-    "realnvp-actnorm-none-logit": realnvp(size=8, channels=2, splits=2),
-    "realnvp-released-batch-batch-center": realnvp("batch", "batch", "center", start="released"),
-    "realnvp-additive-actnorm-none-center": realnvp(preprocess="center", scale="additive"),
-    "realnvp-same-width-actnorm-none-logit": realnvp(growth=1),
-    "realnvp-additive-batch-batch-logit": realnvp("batch", "batch", scale="additive"),
-    "glow-plu-sigmoid-center": glow(size=8, channels=2, splits=2),
-    "glow-dense-sigmoid-logit": glow("dense", preprocess="logit"),
-    "glow-dense-exp-center": glow("dense", "exp", net_actnorm=False, learned_top=False),
-    "glow-plu-exp-logit": glow("plu", "exp", "logit", net_actnorm=False, channels=1),
-    "glow-dense-sigmoid-place-center": glow("dense", top="place", size=16, channels=1),
-    "glow-plu-additive-logit": glow("plu", "additive", "logit"),
-    "glow-dense-additive-place-center": glow("dense", "additive", net_actnorm=False, top="place"),
-    "iresnet-center": iresnet(size=8, channels=2, splits=2),
-    "resflow-logit": resflow(size=8, channels=2, splits=2),
-    "resflow-squeezed-center": resflow("center", squeeze_first=True),
+    "realnvp-batch-batch-logit": realnvp("logit", "batch", "batch"),
+    "realnvp-batch-none-center": realnvp("center", "batch", "none"),
+    "realnvp-actnorm-batch-center": realnvp("center", "actnorm", "batch", size=8, channels=1),
+    "realnvp-actnorm-none-logit": realnvp("logit", "actnorm", "none", **TWO_SPLITS),
+    "realnvp-released-batch-batch-center": realnvp("center", "batch", "batch", start="released"),
+    "realnvp-additive-actnorm-none-center": realnvp("center", "actnorm", "none", scale="additive"),
+    "realnvp-same-width-actnorm-none-logit": realnvp("logit", "actnorm", "none", growth=1),
+    "realnvp-additive-batch-batch-logit": realnvp("logit", "batch", "batch", scale="additive"),
+    "glow-plu-sigmoid-center": glow("center", "plu", "sigmoid", **TWO_SPLITS),
+    "glow-dense-sigmoid-logit": glow("logit", "dense", "sigmoid"),
+    "glow-dense-exp-center": glow("center", "dense", "exp", net_actnorm=False, learned_top=False),
+    "glow-plu-exp-logit": glow("logit", "plu", "exp", net_actnorm=False, channels=1),
+    "glow-dense-sigmoid-place-center": glow(
+        "center", "dense", "sigmoid", top="place", size=16, channels=1
+    ),
+    "glow-plu-additive-logit": glow("logit", "plu", "additive"),
+    "glow-dense-additive-place-center": glow(
+        "center", "dense", "additive", net_actnorm=False, top="place"
+    ),
+    "iresnet-center": make_model("iresnet", "center", **TWO_SPLITS),
+    "resflow-logit": make_model("resflow", "logit", **TWO_SPLITS),
+    "resflow-squeezed-center": make_model("resflow", "center", squeeze_first=True),
 }
 
 LARGEST = {

@@ -15,7 +15,7 @@ from lcma.models.priors import ConditionalNormal, LearnedNormal
 from lcma.models.split import Split
 from lcma.sweeps import catalog
 from lcma.sweeps.factorizations import ImpossibleError
-from tests.models.conftest import CONFIGURATIONS, Case, draw
+from tests.models.conftest import draw
 
 MODEL = catalog.recipe("glow", "photos16", "tiny", {"model": {"preprocess": "center"}}).model
 STEP = [ChannelNorm, InvertibleConv1x1, GlowCoupling]
@@ -89,15 +89,3 @@ def test_shares_change_the_map_and_not_the_likelihood(nms_case: Any) -> None:
     for contributions in changed:
         assert float(contributions.log_det) == pytest.approx(float(plain.log_det), abs=1e-9)
         assert torch.allclose(contributions.total, plain.total, atol=1e-3) != has_shares
-
-
-@pytest.mark.parametrize("name", [n for n, m in CONFIGURATIONS.items() if m.flow == "glow"])
-def test_training_mode_gives_the_same_likelihood(name: str) -> None:
-    """Only the shares of the 1x1 convolutions differ."""
-    case = Case(CONFIGURATIONS[name], "checkerboard-even")
-    flow, images = case.build_perturbed(), case.images()
-    with torch.no_grad():
-        evaluated = flow(images, case.noise())
-        trained = flow.train()(images, case.noise())
-    assert torch.allclose(evaluated.log_det, trained.log_det, rtol=0, atol=1e-9)
-    assert torch.equal(evaluated.log_prior, trained.log_prior)
