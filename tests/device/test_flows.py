@@ -1,10 +1,12 @@
-"""Every flow on a GPU made of Python has the bits of a CPU, and its steps do not wait or copy."""
+"""Every flow on a GPU made of Python has the bits of a CPU, and its steps do not wait or copy.
+
+`tests.device.test_trials` compares likelihoods, maps, tables and distances.
+"""
 
 import re
-import shutil
 from collections.abc import Callable
 from concurrent.futures import Future
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -18,20 +20,13 @@ from torch.utils import _pytree as pytree
 
 from lcma import models
 from lcma.harness import data
-from lcma.harness.data.manifest import CONTROLS_FILE
-from lcma.harness.measure import samples, wasserstein
-from lcma.harness.measure.measure import TrainedFlow, take_measures
-from lcma.harness.measure.samples import SampleMeasure, Sampling, draw_images
-from lcma.harness.train import contribution
+from lcma.harness.measure.samples import Sampling, draw_images
 from lcma.harness.train.batches import Images
 from lcma.harness.train.checkpoint import CheckpointFolder
-from lcma.harness.train.contribution import MeasuredMap, measure_maps
-from lcma.harness.train.evaluate import evaluate, sample_bound, series_bias
 from lcma.harness.train.interpolation import interpolate
 from lcma.harness.train.online import OnlineTables
-from lcma.harness.train.protocol import PLAIN, find_protocol
 from lcma.harness.train.trainer import Hooks, Trainer
-from lcma.models import Flow, residual
+from lcma.models import residual
 from lcma.models.lipschitz import GPU_ITERATIONS
 from lcma.sweeps import catalog, plugins
 from lcma.sweeps.architectures import REGISTERED
@@ -145,8 +140,8 @@ class Training:
 def use_flow(
     flow: str, prepared: data.PreparedSet, device: torch.device, folder: Path, *, resumed: bool
 ) -> Outcome:
-    """Use a flow on a device in every way."""
-    outcome, checkpoints = Outcome(), CheckpointFolder(folder / "runs")
+    """Train a flow on a device, draw from it, and encode and decode images."""
+    outcome, checkpoints = Outcome(), CheckpointFolder(folder)
     steps = count_steps(flow)
     training = Training(flow, prepared, device)
     training.trainer.resume(checkpoints, steps)
@@ -165,14 +160,7 @@ def use_flow(
     trained = trainer.evaluated
     values = outcome.values
     values["training"] = [trainer.state(), curves | training.curves]
-    values |= measure_likelihood(trained, prepared, device)
-    maps = measure_maps(trained, Images(prepared.part("train").images[:8], device))
-    values["self"] = train_on_maps(flow, maps, prepared, device)
-    values["pretraining"] = pretrain(flow, prepared, device)
     values["samples"] = list(draw_images(trained, 6, Sampling(), seed=1, device=device))
-    if flow == PLUGIN:  # once is enough: it depends on samples only
-        measured = TrainedFlow(trained, choose_recipe(flow).model, prepared, 1, device)
-        values["distance"] = take_measures([SampleMeasure("swd")], measured)
     images = prepared.part("test").images
     values["path"] = vars(interpolate(trained, images[0], images[1], 3))
     x = Images(images[:4], device).gather(np.arange(4))
@@ -180,49 +168,6 @@ def use_flow(
         latents = trained.encode(x, torch.Generator(device).manual_seed(0))
         values["latents"] = [latents, trained.latent_ids, trained.decode(latents)]
     return outcome
-
-
-def measure_likelihood(
-    trained: Flow, prepared: data.PreparedSet, device: torch.device
-) -> dict[str, Any]:
-    images = Images(prepared.part("test").images[:8], device)
-    groups = prepared.part("test").groups
-    first_groups = None if groups is None else groups[:8]
-    model = catalog.recipe("resflow", "photos8", "tiny").model
-    published = find_protocol("published", model)
-    return {
-        "likelihood": asdict(evaluate(trained, images, PLAIN, first_groups)),
-        "published": asdict(evaluate(trained, images, published)),
-        "bound": [sample_bound(trained, images, PLAIN, 2), series_bias(trained, images, PLAIN)],
-    }
-
-
-def train_on_maps(
-    flow: str, maps: list[MeasuredMap], prepared: data.PreparedSet, device: torch.device
-) -> list[Any]:
-    """Make a step with tables by maps of the flow with its splits, as `self` does."""
-    model = choose_recipe(flow).model
-    shape = (model.channels, model.size, model.size)
-    values = [measured.values for measured in maps if measured.score == "cumulative"]
-    tables = models.make_tables("self", shape, model.splits, maps=values)
-    trained = make_step(models.build_from_tables(model, tables, seed=1), flow, prepared, device)
-    return [[vars(measured) for measured in maps], trained.state_dict()]
-
-
-def pretrain(flow: str, prepared: data.PreparedSet, device: torch.device) -> list[Any]:
-    """Make a step of the flow without splits, and measure its maps."""
-    nms = models.build_nms(choose_recipe(flow).model, seed=1)
-    trained = make_step(nms, flow, prepared, device)
-    maps = measure_maps(trained, Images(prepared.part("train").images[:8], device))
-    return [[vars(measured) for measured in maps], trained.state_dict()]
-
-
-def make_step(built: Flow, flow: str, prepared: data.PreparedSet, device: torch.device) -> Flow:
-    images = Images(prepared.part("train").images, device)
-    trainer = Trainer(built.to(device), choose_recipe(flow).optimization, seed=1, images=images)
-    trainer.start()
-    trainer.make_step()
-    return built
 
 
 def write_plugin(folder: Path) -> Path:
@@ -240,21 +185,12 @@ def compare(flow: str, root: Path, folder: Path) -> Comparison:
     """Return which values differ between a CPU and the device, and the device's counts."""
     if flow == PLUGIN:
         plugins.load_file(write_plugin(folder))
-    contribution.MAX_IMAGES = 8  # fewer probes of residual blocks
-    wasserstein.REPEATS, wasserstein.DIRECTIONS = 1, 32
     residual.EVALUATION_ITERATIONS = 3
-
-    def use(device: torch.device, name: str, *, resumed: bool) -> Outcome:
-        data_root = folder / name
-        shutil.copytree(root, data_root, ignore=shutil.ignore_patterns(CONTROLS_FILE))
-        samples._measured_controls.clear()
-        prepared = data.load("photos8", data_root)
-        return use_flow(flow, prepared, device, data_root, resumed=resumed)
-
+    prepared = data.load("photos8", root)
     with devices.on_compared_cpu() as cpu:
-        expected = use(cpu, "cpu", resumed=False)
+        expected = use_flow(flow, prepared, cpu, folder / "cpu", resumed=False)
     with devices.on_device() as device:
-        outcome = use(device, "device", resumed=True)
+        outcome = use_flow(flow, prepared, device, folder / "device", resumed=True)
     differing = {
         name: list_differences(value, devices.to_host(outcome.values[name]))
         for name, value in expected.values.items()
@@ -339,15 +275,8 @@ def test_images_that_are_sent_ahead_are_copied_once_from_pinned_memory(
     assert counts.pinned.total() == 1
 
 
-VALUES = (
-    *("training", "likelihood", "published", "bound", "self", "pretraining"),
-    *("samples", "path", "latents"),
-)
-
-
-@pytest.mark.parametrize(
-    ("flow", "name"), [*((flow, name) for flow in FLOWS for name in VALUES), (PLUGIN, "distance")]
-)
+@pytest.mark.parametrize("name", ["training", "samples", "path", "latents"])
+@pytest.mark.parametrize("flow", FLOWS)
 def test_a_flow_has_the_bits_of_a_cpu(flow: str, name: str, compare_once: Compare) -> None:
     assert compare_once(flow)[0][name] == []
 

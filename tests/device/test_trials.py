@@ -11,35 +11,34 @@ import torch
 from lcma import db
 from lcma.harness import data
 from lcma.harness.data.manifest import CONTROLS_FILE
-from lcma.harness.launch.plan import make_plan, make_works, register_plan
-from lcma.harness.measure import samples, weights
+from lcma.harness.measure import samples, wasserstein, weights
 from lcma.harness.measure.measure import TrainedFlow, take_measures
 from lcma.harness.measure.registry import make_measure
 from lcma.harness.place import Place
+from lcma.harness.train import contribution
 from lcma.harness.work.worker import run_work
+from lcma.models import residual
 from lcma.sweeps import plugins
-from lcma.sweeps import spec as specs
 from tests.device import device as devices
 from tests.device.conftest import Run
 from tests.device.test_flows import FLOWS, PLUGIN, SHORT, list_differences, write_plugin
 from tests.faults.contents import compare_rows, find_faults, read_rows
+from tests.harness.launch.conftest import place_in, register
 
 pytestmark = pytest.mark.xdist_group("device")
-
-FACTORIZATIONS = ("low", "self", "online")
 
 
 def run_trials(flow: str, root: Path, folder: Path, device: torch.device) -> dict[str, Any]:
     """Run a sweep on a device; return its faults, its rows, and later measures."""
     shutil.copytree(root, folder / "data", ignore=shutil.ignore_patterns(CONTROLS_FILE))
     samples._measured_controls.clear()
-    place = Place(f"sqlite:///{folder / 'lcma.db'}", folder / "runs", folder / "data")
+    place = place_in(folder, folder / "data")
     content = {
         "name": "trials",
         "plugins": [str(write_plugin(folder.parent))] if flow == PLUGIN else [],
         "matrix": {
             **{"flow": flow, "dataset": "photos8", "budget": 10},
-            "factorization": [*FACTORIZATIONS],
+            "factorization": ["low", "self", "online"],
         },
         "recipe": {
             "model": {"architecture": SHORT[flow]},
@@ -48,12 +47,10 @@ def run_trials(flow: str, root: Path, folder: Path, device: torch.device) -> dic
             "maps": {"online": {"every": 10, "share": 0.3}},
         },
     }
-    with db.connect(place.db, create=True) as store:
-        plan = make_plan(specs.check(content, "trials"), place, store)
-        register_plan(plan, place, store)
-        for work in make_works(plan, place, owner="device", device="cpu"):
-            work = dataclasses.replace(work, device=device.type)
-            run_work(work)
+    store, works = register(place, base=content)
+    with store:
+        for work in works:
+            run_work(dataclasses.replace(work, device=device.type))
         faults = find_faults(store)
         measures = [] if faults else measure_again(store, place, device)
         return {"faults": faults, "rows": read_rows(store), "measures": measures}
@@ -77,6 +74,9 @@ def measure_again(store: db.Store, place: Place, device: torch.device) -> list[A
 
 def compare(flow: str, root: Path, folder: Path) -> tuple[list[str], list[str], list[str]]:
     """Return the faults of the device's trials, and what differs from a CPU's."""
+    contribution.MAX_IMAGES = 8  # fewer probes of residual blocks
+    wasserstein.REPEATS, wasserstein.DIRECTIONS = 1, 32
+    residual.EVALUATION_ITERATIONS = 3
     with devices.on_compared_cpu() as cpu:
         expected = run_trials(flow, root, folder / "cpu", cpu)
     plugins.unload()
