@@ -1,5 +1,5 @@
-"""deploy/slurm.sbatch and deploy/slurm-array.sbatch under a real Slurm, whose daemons run for the
-test's sake: a controller and two nodes, all on this machine, with GPUs that are counted only."""
+"""deploy/slurm.sbatch and deploy/slurm-array.sbatch under a real Slurm: a controller and two nodes,
+which the test starts on this machine, with GPUs that are only counted."""
 
 import os
 import re
@@ -20,13 +20,13 @@ import yaml
 
 from lcma import db
 from tests.conftest import SITE
-from tests.faults.conftest import alone, photos_root
+from tests.faults.conftest import photos_root, run_undisturbed
 from tests.faults.contents import compare_rows, find_faults, read_rows
 from tests.faults.sweeps import SWEEP
 from tests.harness.conftest import few_photos_root, merged
 from tests.harness.launch.machines import HOOK, free_port
 
-__all__ = ["alone", "few_photos_root", "photos_root"]
+__all__ = ["few_photos_root", "photos_root", "run_undisturbed"]
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
 PATH = os.pathsep.join([os.environ["PATH"], "/usr/sbin", "/sbin"])
@@ -73,7 +73,7 @@ pytestmark = [
 
 
 class Slurm:
-    """The daemons, with all that they write in a folder of their own, and their jobs."""
+    """The daemons, which write to a folder of their own, and their jobs."""
 
     def __init__(self, folder: Path, environment: dict[str, str]) -> None:
         self.folder, self.log = folder, folder / "jobs.log"
@@ -98,11 +98,11 @@ class Slurm:
         self._start("munged", "munged", "--foreground", *munge)
         self.wait_for((self.folder / "munge.socket").exists)
         self._start("slurmctld", "slurmctld", "-D", "-i")
-        own = os.sched_getaffinity(0)
-        for node, cpu in {"n1": min(own), "n2": max(own)}.items():
+        cpus = os.sched_getaffinity(0)
+        for node, cpu in {"n1": min(cpus), "n2": max(cpus)}.items():
             os.sched_setaffinity(0, {cpu})  # jobs have that of their node's daemon
             self._start(node, "slurmd", "-D", "-N", node)
-        os.sched_setaffinity(0, own)
+        os.sched_setaffinity(0, cpus)
         self.wait_for(lambda: self.ask("sinfo", "-h", "-N", "-o", "%T").split() == ["idle"] * 2)
 
     def _start(self, name: str, *command: str) -> None:
@@ -118,23 +118,23 @@ class Slurm:
         return subprocess.run(command, capture_output=True, text=True, **options).stdout
 
     def fact(self, job: str, name: str) -> str:
-        """Return what Slurm says of a job or of an element of an array, such as its state."""
-        found = re.search(rf"\b{name}=(\S+)", self.ask("scontrol", "show", "job", job))
-        return found[1] if found else ""
+        """Return a fact of a job or of an element of an array, such as its state."""
+        match = re.search(rf"\b{name}=(\S+)", self.ask("scontrol", "show", "job", job))
+        return match[1] if match else ""
 
     def processes(self, node: str = "n.") -> dict[int, str]:
         """Return the commands of all steps, on a node or on both, by the sessions of Slurm."""
-        ours = f"\0SLURM_CONF={self.folder}/slurm.conf\0"
-        all_of, found = dict[int, tuple[str, str]](), set[str]()
-        for entry in Path("/proc").glob("[0-9]*"):
+        configured = f"\0SLURM_CONF={self.folder}/slurm.conf\0"
+        commands, sessions = dict[int, tuple[str, str]](), set[str]()
+        for folder in Path("/proc").glob("[0-9]*"):
             with suppress(OSError):
-                status = (entry / "stat").read_text().rpartition(")")[2].split()
+                status = (folder / "stat").read_text().rpartition(")")[2].split()
                 if status[0] != "Z":
-                    all_of[int(entry.name)] = status[3], (entry / "cmdline").read_text()
-                has = f"\0{(entry / 'environ').read_bytes().decode(errors='replace')}"
-                if ours in has and re.search(f"\0SLURMD_NODENAME={node}\0", has):
-                    found.add(status[3])
-        return {pid: command for pid, (session, command) in all_of.items() if session in found}
+                    commands[int(folder.name)] = status[3], (folder / "cmdline").read_text()
+                variables = f"\0{(folder / 'environ').read_bytes().decode(errors='replace')}"
+                if configured in variables and re.search(f"\0SLURMD_NODENAME={node}\0", variables):
+                    sessions.add(status[3])
+        return {pid: command for pid, (session, command) in commands.items() if session in sessions}
 
     def kill(self, processes: Iterable[int]) -> None:
         for pid in processes:
@@ -142,7 +142,7 @@ class Slurm:
                 os.kill(pid, signal.SIGKILL)
 
     def lose(self, node: str) -> None:
-        """Kill all of a node at once: its daemon, the steps on it and what they started."""
+        """Kill a node at once: its daemon, the steps on it and the processes that they started."""
         self.daemons[node].kill()
         self.kill(self.processes(node))
 
@@ -153,26 +153,26 @@ class Slurm:
                 daemon.wait(60)
             daemon.kill()
             daemon.wait()
-        while left := self.processes():
-            self.kill(left)
+        while processes := self.processes():
+            self.kill(processes)
         for number in range(self.first, self.first + 9):
             shutil.rmtree(f"/tmp/lcma-ray-{number}", ignore_errors=True)
 
     def wait_for(self, condition: Callable[[], Any]) -> None:
         until = time.monotonic() + 600
         while not condition():
-            assert time.monotonic() < until, self.said()
+            assert time.monotonic() < until, self.read_logs()
             time.sleep(0.5)
 
-    def said(self) -> str:
+    def read_logs(self) -> str:
         return "\n".join(file.read_text()[-8000:] for file in sorted(self.folder.glob("*.log")))
 
 
 @pytest.fixture
 def slurm(tmp_path: Path, photos_root: Path, postgres_url: str) -> Iterator[Slurm]:
     (tmp_path / "mine.yaml").write_text(yaml.safe_dump(merged(SWEEP, CHANGE)))
-    own = {n: v for n, v in os.environ.items() if not n.startswith(("LCMA_", "SLURM"))}
-    given = {
+    environment = {n: v for n, v in os.environ.items() if not n.startswith(("LCMA_", "SLURM"))}
+    environment |= {
         "PATH": os.pathsep.join([str(Path(sys.executable).parent), PATH]),
         "PYTHONPATH": os.pathsep.join([SITE, *sys.path]),
         "LCMA_DB": postgres_url,
@@ -182,68 +182,68 @@ def slurm(tmp_path: Path, photos_root: Path, postgres_url: str) -> Iterator[Slur
         HOOK: f"{SLOW}0.5",
     }
     folder = Path(tempfile.mkdtemp(prefix="lcma-slurm-", dir="/tmp"))  # sockets need a short path
-    made = Slurm(folder, own | given)
+    slurm = Slurm(folder, environment)
     try:
-        made.start()
-        yield made
+        slurm.start()
+        yield slurm
     finally:
-        made.stop()
+        slurm.stop()
         shutil.rmtree(folder)
 
 
 @pytest.mark.parametrize("way", ["slurm", "slurm-array"])
 def test_a_sweep_goes_on_however_its_job_ends(
-    slurm: Slurm, alone: Callable[..., Any], tmp_path: Path, way: str
+    slurm: Slurm, run_undisturbed: Callable[..., Any], tmp_path: Path, way: str
 ) -> None:
-    url, array, seen = slurm.environment["LCMA_DB"], way == "slurm-array", set[str]()
+    url, is_array, seen = slurm.environment["LCMA_DB"], way == "slurm-array", set[str]()
 
     def submit() -> list[str]:
         options = ["--parsable", f"--output={slurm.log}", "--gpus-per-node=2", "--cpus-per-task=1"]
-        nodes, more = ("--array=0-1", []) if array else ("--nodes=2", ["--no-pictures"])
+        nodes, more = ("--array=0-1", []) if is_array else ("--nodes=2", ["--no-pictures"])
         script = str(DEPLOY / f"{way}.sbatch")
-        said = slurm.ask("sbatch", *options, nodes, script, str(tmp_path / "mine.yaml"), *more)
-        assert said, slurm.said()
-        return [f"{said.strip()}_{i}" for i in (0, 1)] if array else [said.strip()]
+        output = slurm.ask("sbatch", *options, nodes, script, str(tmp_path / "mine.yaml"), *more)
+        assert output, slurm.read_logs()
+        return [f"{output.strip()}_{i}" for i in (0, 1)] if is_array else [output.strip()]
 
-    def all_of(name: str) -> set[str]:
+    def facts(name: str) -> set[str]:
         return {slurm.fact(job, name) for job in jobs}
 
-    def trained() -> bool:
-        """Whether both nodes have got on with attempts, one of them begun since the last time."""
-        assert not {"FAILED", "COMPLETED"} & all_of("JobState"), slurm.said()
+    def have_trained() -> bool:
+        """Whether both nodes have trained a step, one of them in an attempt that is new."""
+        assert not {"FAILED", "COMPLETED"} & facts("JobState"), slurm.read_logs()
         if not db.exists(url):
             return False
         attempts = db.connect(url).view("attempts")
         run = attempts[attempts.outcome.isna() & (attempts.last_step > attempts.first_step)]
-        if both := len(run) > 1 and run.owner.nunique() > array and not seen.issuperset(run.id):
+        if both := len(run) > 1 and run.owner.nunique() > is_array and not seen.issuperset(run.id):
             seen.update(attempts.id)
         return both
 
-    def goes_on_after(cut: Callable[[], object]) -> None:
+    def cut_and_wait(cut: Callable[[], object]) -> None:
         before = int(slurm.fact(jobs[0], "Restarts"))
         cut()
         slurm.wait_for(lambda: int(slurm.fact(jobs[0], "Restarts")) > before)
-        slurm.wait_for(trained)
+        slurm.wait_for(have_trained)
 
     jobs = submit()
-    slurm.wait_for(trained)
-    if not array:
+    slurm.wait_for(have_trained)
+    if not is_array:
         head = [p for p, command in slurm.processes().items() if "/gcs_server\0" in command]
-        goes_on_after(lambda: slurm.kill(head))
-    for ask in ("scontrol requeue", "scancel --batch --signal=USR1"):  # the latter before its end
-        goes_on_after(lambda ask=ask: slurm.ask(*ask.split(), jobs[0]))
+        cut_and_wait(lambda: slurm.kill(head))
+    for command in ("scontrol requeue", "scancel --batch --signal=USR1"):  # as before its time ends
+        cut_and_wait(lambda command=command: slurm.ask(*command.split(), jobs[0]))
     for job in jobs:
         slurm.ask("scancel", "--batch", "--signal=TERM", job)
-    slurm.wait_for(lambda: all_of("JobState") == {"FAILED"})
-    assert all_of("ExitCode") == {"143:0"}
+    slurm.wait_for(lambda: facts("JobState") == {"FAILED"})
+    assert facts("ExitCode") == {"143:0"}
 
     slurm.environment[HOOK] = f"{SLOW}0.2"
     jobs = submit()
-    slurm.wait_for(trained)
+    slurm.wait_for(have_trained)
     slurm.lose("n2")
-    slurm.wait_for(lambda: all_of("JobState") == {"COMPLETED"})
-    assert not array or all_of("Restarts") == {"0", "1"}
+    slurm.wait_for(lambda: facts("JobState") == {"COMPLETED"})
+    assert not is_array or facts("Restarts") == {"0", "1"}
     slurm.wait_for(lambda: not slurm.processes())
     assert not list((tmp_path / "runs").glob(".ray-token-*"))
     assert find_faults(db.connect(url)) == []
-    assert compare_rows(alone(CHANGE), read_rows(db.connect(url))) == []
+    assert compare_rows(run_undisturbed(CHANGE), read_rows(db.connect(url))) == []

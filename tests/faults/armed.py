@@ -1,9 +1,9 @@
 """Kill this process where it is ordered to die.
 
 An order is a file named by its target: `POINT.before` or `POINT.after`, `worker` for a death of a
-worker at any moment, and `stop` for one that stands still for a while. A process that comes there
-moves the file away, so that it alone takes the order, and dies by SIGKILL. Before a commit all is
-written and nothing committed; after it all is committed and the caller not told.
+worker at any moment, and `stop` for one that stands still for a while. A process that passes the
+target moves the file away, so that only it takes the order, and dies by SIGKILL. Before a commit
+all is written and nothing committed; after it all is committed and the caller does not know.
 """
 
 import importlib
@@ -30,8 +30,8 @@ from lcma.harness import kill_points
 from tests.faults.points import FUNCTIONS, STEP
 
 OFTEN = {"settle": 0.2, "submit": 0.3, "checkpoint": 0.3, "heartbeats": 0.5, STEP: 0.03}
-"""Points that a process passes again and again: it looks with this chance whether to die there, so
-that it is not always the first time."""
+"""The chance that a process looks for an order at a point that it passes again and again, so that
+it does not always die there the first time."""
 
 CHECK_SECONDS = 3.0
 """Longest interval between two checks of a worker whether to die at any moment."""
@@ -46,8 +46,8 @@ class Orders:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._open, self._taken = folder / "open", folder / "taken"
-        for one in (self._open, self._taken):
-            one.mkdir(parents=True, exist_ok=True)
+        self._open.mkdir(parents=True, exist_ok=True)
+        self._taken.mkdir(exist_ok=True)
 
     def give(self, target: str) -> None:
         (self._open / target).touch()
@@ -106,8 +106,8 @@ class _Armed:
     def __init__(self, orders: Orders) -> None:
         self.orders = orders
         self.checkpoint: int | None = None
-        self._here = _Operations()
-        self._chance = random.SystemRandom()  # no seed of anybody else's is touched
+        self._operations = _Operations()
+        self._chance = random.SystemRandom()  # it touches no seed of the process
         for name, _ in inspect.getmembers(Store, inspect.isfunction):
             if not name.startswith("_"):
                 self._name(Store, name, name)
@@ -124,11 +124,11 @@ class _Armed:
 
         @wraps(original)
         def named(*args: Any, **kwargs: Any) -> Any:
-            self._here.entered.append(name)
+            self._operations.entered.append(name)
             try:
                 return original(*args, **kwargs)
             finally:
-                self._here.entered.pop()
+                self._operations.entered.pop()
 
         setattr(owner, function, named)
 
@@ -139,11 +139,11 @@ class _Armed:
         from lcma.harness.train.trainer import Trainer
 
         resume, save = Trainer.resume, CheckpointFolder.save
-        one_step, stack_step = Trainer.make_step, Stack.step
+        trainer_step, stack_step = Trainer.make_step, Stack.step
 
         def resumed(trainer: Trainer, *args: Any, **kwargs: Any) -> int:
             step = resume(trainer, *args, **kwargs)
-            self.checkpoint = step or None  # a start leaves none
+            self.checkpoint = step or None  # at step 0 there is no checkpoint
             return step
 
         def saved(folder: CheckpointFolder, step: int, *args: Any, **kwargs: Any) -> Any:
@@ -157,9 +157,9 @@ class _Armed:
             with kill_points.kill_point(STEP):
                 return make()
 
-        # Armed from outside, in a process of its own, so that the package has no code for it.
+        # Patched here, since the package has no code for tests.
         Trainer.resume, CheckpointFolder.save = resumed, saved  # type: ignore[method-assign]
-        Trainer.make_step = lambda trainer: make_step(trainer, lambda: one_step(trainer))  # type: ignore[method-assign]
+        Trainer.make_step = lambda trainer: make_step(trainer, lambda: trainer_step(trainer))  # type: ignore[method-assign]
         Stack.step = lambda stack: make_step(stack.trainers[0], lambda: stack_step(stack))  # type: ignore[method-assign]
 
     def watch(self) -> None:
@@ -181,15 +181,15 @@ class _Armed:
             os.kill(os.getpid(), signal.SIGKILL)
 
     def _before_commit(self, connection: sa.Connection) -> None:
-        entered = self._here.entered
-        self._here.committed = entered[0] if entered else None
+        entered = self._operations.entered
+        self._operations.committed = entered[0] if entered else None
         if entered:
             self._pass(entered[0], "before")
 
     def _after_error(self, context: sa.engine.ExceptionContext) -> None:
-        self._here.committed = None
+        self._operations.committed = None
 
     def _after_return(self, connection: Any, record: Any) -> None:
-        name, self._here.committed = self._here.committed, None
+        name, self._operations.committed = self._operations.committed, None
         if name is not None:
             self._pass(name, "after")

@@ -1,5 +1,4 @@
-"""Sweeps to cut, on each engine, on this machine and on Ray, and what one leaves that is left
-alone."""
+"""Sweeps to cut, on each engine, on this machine and on Ray, and the rows of undisturbed ones."""
 
 from collections.abc import Callable, Iterator
 from itertools import count
@@ -8,11 +7,7 @@ from typing import Any
 
 import pytest
 
-from lcma import db
-from lcma.harness.launch.plan import make_plan, make_works, register_plan
-from lcma.harness.place import Place
 from lcma.harness.work.worker import run_work
-from lcma.sweeps import spec as specs
 from tests.db.conftest import new_place
 from tests.faults.contents import Rows, compare_rows, find_faults, read_rows
 from tests.faults.sweeps import SWEEP, Sweep
@@ -32,6 +27,8 @@ from tests.harness.launch.conftest import (
     at_step,
     database,
     photos_root,
+    place_in,
+    register,
     register_trial,
     server,
     slow_steps,
@@ -56,7 +53,7 @@ class MovedFile:
 
 @pytest.fixture
 def make_database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callable[[str], Any]]:
-    """Return a function that makes an empty database of an engine."""
+    """Makes an empty database of an engine."""
     numbers, names = count(), list[str]()
 
     def make(engine: str) -> Any:
@@ -72,15 +69,15 @@ def make_database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Ca
 
 
 @pytest.fixture
-def new_sweep(
+def make_sweep(
     request: pytest.FixtureRequest,
     tmp_path: Path,
     photos_root: Path,
     make_database: Callable[[str], Any],
 ) -> Iterator[Callable[..., Sweep]]:
-    """Makes a sweep, changed as said, in an empty database, on this machine or on so many nodes of
-    a Ray cluster, each of which has so many CPUs and is ``armed`` if its launches are."""
-    made: list[Sweep] = []
+    """Makes a sweep in an empty database, on this machine or on ``nodes`` of a Ray cluster, each
+    with ``cpus`` and ``armed`` if its launches are."""
+    sweeps: list[Sweep] = []
 
     def make(
         change: dict[str, Any] | None = None,
@@ -92,52 +89,49 @@ def new_sweep(
         cpus: int = 1,
         armed: bool = False,
     ) -> Sweep:
-        folder = tmp_path / f"sweep{len(made)}"
+        folder = tmp_path / f"sweep{len(sweeps)}"
         body = merged(SWEEP, change or {})
-        one = Sweep(folder, database or make_database(engine), photos_root, body=body, runs=runs)
-        made.append(one)
+        sweep = Sweep(folder, database or make_database(engine), photos_root, body=body, runs=runs)
+        sweeps.append(sweep)
         if nodes:
-            one.machines = request.getfixturevalue("cluster")
-            one.machines.clear()
+            sweep.machines = request.getfixturevalue("cluster")
+            sweep.machines.clear()
             for _ in range(nodes):  # now, since Ray starts none from another thread
-                one.machines.add(cpus=cpus, environment=one.environment(armed=armed))
-        return one
+                sweep.machines.add(cpus=cpus, environment=sweep.environment(armed=armed))
+        return sweep
 
     yield make
-    for one in made:
-        one.close()
+    for sweep in sweeps:
+        sweep.close()
 
 
 @pytest.fixture(scope="session")
-def alone(
+def run_undisturbed(
     tmp_path_factory: pytest.TempPathFactory, photos_root: Path
 ) -> Callable[[dict[str, Any] | None], dict[str, Rows]]:
-    """Return a function that returns the rows of an undisturbed sweep with changes."""
-    found: dict[str, dict[str, Rows]] = {}
+    """Runs a sweep with changes undisturbed, once for each change; returns its rows."""
+    rows: dict[str, dict[str, Rows]] = {}
 
     def run(change: dict[str, Any] | None = None) -> dict[str, Rows]:
-        if str(change) not in found:
-            folder = tmp_path_factory.mktemp("alone")
-            where = Place(f"sqlite:///{folder / 'lcma.db'}", folder / "runs", photos_root)
-            store = db.connect(where.db)
-            plan = make_plan(specs.check(merged(SWEEP, change or {}), "test"), where, store)
-            register_plan(plan, where, store)
-            for work in make_works(plan, where, owner="alone", device="cpu"):
+        if str(change) not in rows:
+            place = place_in(tmp_path_factory.mktemp("undisturbed"), photos_root)
+            store, works = register(place, change, base=SWEEP)
+            for work in works:
                 assert run_work(work).ending == "done"
             assert find_faults(store) == []
-            found[str(change)] = read_rows(store)
-        return found[str(change)]
+            rows[str(change)] = read_rows(store)
+        return rows[str(change)]
 
     return run
 
 
 @pytest.fixture
-def equal(alone: Callable[..., dict[str, Rows]]) -> Callable[..., None]:
-    """Return a function that checks that a sweep left exactly what an undisturbed one leaves."""
+def assert_equal(run_undisturbed: Callable[..., dict[str, Rows]]) -> Callable[..., None]:
+    """Asserts that a sweep left exactly what an undisturbed one leaves."""
 
-    def check(one: Sweep, change: dict[str, Any] | None = None) -> None:
-        assert find_faults(one.store) == [], one.said()
-        assert compare_rows(alone(change), read_rows(one.store)) == []
+    def check(sweep: Sweep, change: dict[str, Any] | None = None) -> None:
+        assert find_faults(sweep.store) == [], sweep.output()
+        assert compare_rows(run_undisturbed(change), read_rows(sweep.store)) == []
 
     return check
 
@@ -145,6 +139,6 @@ def equal(alone: Callable[..., dict[str, Rows]]) -> Callable[..., None]:
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[Machines]:
     """A head of Ray."""
-    made = Machines()
-    yield made
-    made.close()
+    machines = Machines()
+    yield machines
+    machines.close()

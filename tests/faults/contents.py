@@ -1,4 +1,4 @@
-"""What a sweep left in its database, compared to the bit with what another one left."""
+"""The rows that a sweep left in its database, compared to the bit with another's."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -22,7 +22,7 @@ KEYS: Mapping[str, Sequence[str]] = {
 """The columns that identify a row of each table."""
 
 MADE_BY = {"id", "attempt_id", "measured_by", "created"}
-"""Columns that say which attempt made a row, and when: equal rows may differ in them."""
+"""Columns that say which attempt made a row, and when; equal rows may differ in them."""
 
 Rows = dict[tuple[Any, ...], dict[str, Any]]
 
@@ -43,7 +43,7 @@ def _queries() -> Mapping[str, sa.Select[Any]]:
         "metrics": sa.select(
             attempts.c.job_id, metrics.c.name, metrics.c.step, metrics.c.value
         ).join_from(metrics, attempts, attempts.c.id == metrics.c.attempt_id),
-        # Of checkpoints the content is equal, but not always the bytes.
+        # Checkpoints have equal content, but not always equal bytes.
         "artifacts": sa.select(attempts.c.job_id, artifacts.c.kind, artifacts.c.digest)
         .join_from(artifacts, attempts, attempts.c.id == artifacts.c.attempt_id)
         .where(artifacts.c.kind.in_(("weights", "tables"))),
@@ -66,15 +66,13 @@ def read_rows(store: db.Store) -> dict[str, Rows]:
 
 
 def find_faults(store: db.Store) -> list[str]:
-    """Return what is wrong by itself with the database of a sweep that has ended: a job that is not
-    done, or not by one attempt, an attempt that failed, and what `lcma db check` finds."""
+    """Return the faults of a sweep that has ended: jobs that are not done, or not by one attempt,
+    attempts that failed, and what `lcma db check` finds."""
     attempts = store.view("attempts")
     done = Counter(attempts.job_id[attempts.outcome == "done"])
-    states = read_rows(store)["jobs"]
-    faults = [
-        f"job {job_id[:12]} is not done" for job_id, row in states.items() if row["state"] != "done"
-    ]
-    faults += [f"{done[i]} attempts ended job {i[:12]}" for (i,) in states if done[i] != 1]
+    jobs = read_rows(store)["jobs"]
+    faults = [f"job {i[:12]} is not done" for (i,), row in jobs.items() if row["state"] != "done"]
+    faults += [f"{done[i]} attempts ended job {i[:12]}" for (i,) in jobs if done[i] != 1]
     failed = set(attempts.outcome) - {"done", "node_lost", "cancelled", "preempted"}
     faults += [f"an attempt ended as {outcome}" for outcome in failed]
     return faults + [str(finding) for finding in check_integrity(store.database).findings]
@@ -84,18 +82,12 @@ def compare_rows(expected: dict[str, Rows], actual: dict[str, Rows]) -> list[str
     """Return a line for each row that is missing, superfluous or different."""
     lines = []
     for name, rows in expected.items():
-        others = actual[name]
-        for key in sorted(rows.keys() | others.keys(), key=str):
-            if rows.get(key) != others.get(key):
-                wanted, found = (
-                    {
-                        c: v
-                        for c, v in (one.get(key) or {}).items()
-                        if v != (two.get(key) or {}).get(c)
-                    }
-                    for one, two in ((rows, others), (others, rows))
-                )
-                lines.append(f"{name} {key} is {found or 'missing'}, not {wanted or 'there'}")
+        for key in sorted(rows.keys() | actual[name].keys(), key=str):
+            wanted, row = rows.get(key, {}), actual[name].get(key, {})
+            if wanted != row:
+                missing = {c: v for c, v in wanted.items() if v != row.get(c)}
+                other = {c: v for c, v in row.items() if v != wanted.get(c)}
+                lines.append(f"{name} {key} is {other or 'missing'}, not {missing or 'there'}")
     return lines
 
 

@@ -12,12 +12,9 @@ from lcma.harness.terminal import Console, print_error
 from lcma.harness.watch.progress import Bars
 from lcma.sweeps.errors import UserError
 
-TERMS = ("lease_seconds", "checkpoint_seconds")
-"""Arguments of `launch_sweep` beside the options of `lcma launch`."""
-
 
 def main() -> None:
-    """Launch the sweep of the task in the first argument as `lcma launch` would."""
+    """Launch the sweep of the task in the first argument as `lcma launch` does."""
     task = json.loads(sys.argv[1])
     if task["orders"] is not None:
         from tests.faults.armed import arm
@@ -27,8 +24,9 @@ def main() -> None:
     place = Place(task["db"], runs, Path(task["data"]))
     try:
         with Bars(Console()) as bars:
-            terms = {name: task["options"].pop(name) for name in TERMS}
-            report = launch_sweep(task["spec"], place, task["options"], bars, **terms)
+            options = task["options"]
+            terms = {name: options.pop(name) for name in ("lease_seconds", "checkpoint_seconds")}
+            report = launch_sweep(task["spec"], place, options, bars, **terms)
     except UserError as error:
         print_error(error)
         sys.exit(2)

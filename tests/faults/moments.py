@@ -21,7 +21,7 @@ AWAY_SECONDS = 2.0
 
 
 class Death:
-    """Dies by SIGKILL when a moment comes for the n-th time."""
+    """Kills this process when a moment comes for the n-th time."""
 
     def __init__(self, name: str, when: When, times: int = 1) -> None:
         self.moment, self.times = (name, when), times
@@ -33,29 +33,29 @@ class Death:
 
 
 class Outages:
-    """Stops a server at each of the moments, the n-th time that it comes, and has it started a
-    little later."""
+    """Stops a server at each of the moments, the n-th time that it comes, and starts it a little
+    later."""
 
-    def __init__(self, server: StoppableServer, at: Iterable[tuple[str, When, int]]) -> None:
-        self.server, self.left, self._seen = server, set(at), Counter[Moment]()
-        self._back = threading.Thread()
+    def __init__(self, server: StoppableServer, moments: Iterable[tuple[str, When, int]]) -> None:
+        self.server, self.remaining, self._seen = server, set(moments), Counter[Moment]()
+        self._start = threading.Thread()
         self._lock = threading.Lock()
 
     def __call__(self, name: str, when: When) -> None:
         with self._lock:
             self._seen[name, when] += 1
-            this = (name, when, self._seen[name, when])
-            if this in self.left:
-                self.left.remove(this)
+            moment = (name, when, self._seen[name, when])
+            if moment in self.remaining:
+                self.remaining.remove(moment)
                 self.wait()
                 self.server.off()
-                self._back = threading.Timer(AWAY_SECONDS, self.server.on)
-                self._back.start()
+                self._start = threading.Timer(AWAY_SECONDS, self.server.on)
+                self._start.start()
 
     def wait(self) -> None:
-        """Wait until the server is back."""
-        if self._back.ident is not None:
-            self._back.join()
+        """Wait until the server runs."""
+        if self._start.ident is not None:
+            self._start.join()
 
 
 @contextmanager
@@ -68,14 +68,14 @@ def hooked(hook: Hook | None) -> Iterator[None]:
         kill_points.hook = None
 
 
-def passing(name: str, call: Callable[..., Any]) -> Callable[..., Any]:
-    """Return the same call, inside a kill point."""
+def with_kill_point(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a function that does the same inside a kill point."""
 
-    def passes(*arguments: Any, **named: Any) -> Any:
+    def call(*arguments: Any, **named: Any) -> Any:
         with kill_point(name):
-            return call(*arguments, **named)
+            return function(*arguments, **named)
 
-    return passes
+    return call
 
 
 def in_child(action: Callable[[], Any], hook: Hook | None = None) -> int:

@@ -18,14 +18,11 @@ HARNESS = Path(harness.__file__).parent
 STEP = "step"
 """A step of a training between two checkpoints."""
 
-FUNCTIONS = {
-    "create": ("lcma.db.migrate", "upgrade"),
-}
-"""Commits named by the function that makes them: the tables are created."""
+FUNCTIONS = {"create": ("lcma.db.migrate", "upgrade")}
+"""Commits named by the function that makes them; this one creates the tables."""
 
-OF_OTHERS = {
-    *("add_evaluation", "forget_artifacts", "request_stop"),
-    *("rerun", "retry"),  # by other commands
+NOT_PASSED = {
+    *("add_evaluation", "forget_artifacts", "request_stop", "rerun", "retry"),  # other commands
     "end_launch",  # at a limit of hours
     "give_up",  # where no node has the memory
     "require_writable",  # where leases are not renewed; it changes nothing
@@ -37,11 +34,9 @@ def find_commits() -> list[str]:
     """Return the commits of a launch and its workers."""
     methods = inspect.getmembers(db.Store, inspect.isfunction)
     writes = re.compile(r"_writ(er\.begin|ing)\(")
-    found = {name for name, body in methods if writes.search(inspect.getsource(body))} - {
-        "_writing"
-    }
-    assert found >= OF_OTHERS, "methods that are gone"
-    return sorted(found - OF_OTHERS | FUNCTIONS.keys())
+    names = {name for name, body in methods if writes.search(inspect.getsource(body))}
+    assert names >= NOT_PASSED, "a method is gone"
+    return sorted(names - NOT_PASSED - {"_writing"} | FUNCTIONS.keys())
 
 
 def find_kill_points(room: str) -> list[str]:
@@ -69,7 +64,7 @@ def _names(module: ast.Module) -> Iterator[str]:
         if isinstance(node, ast.Call) and ast.unparse(node.func) == "kill_point":
             if isinstance(node.args[0], ast.Constant):
                 yield str(node.args[0].value)
-        elif isinstance(node, ast.keyword) and node.arg == "moment":  # of a file in some place
+        elif isinstance(node, ast.keyword) and node.arg == "moment":  # when a file gets its name
             yield str(ast.literal_eval(node.value))
 
 

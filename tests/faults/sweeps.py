@@ -1,4 +1,4 @@
-"""A small sweep that is launched, cut, launched again, and compared with one left alone."""
+"""A small sweep that is launched, cut, launched again, and compared with an undisturbed one."""
 
 import json
 import os
@@ -54,8 +54,8 @@ WHOLE = merged(
         "recipe": {"model": {"splits": 2}, "training": {"steps": 60}},
     },
 )
-"""Every kind of job: two pretraining segments in a chain, one that finds tables split by split, and
-five trainings, three of which wait for one; and the same in stacks."""
+"""Every kind of job: two pretraining segments in a chain, a pretraining that finds tables split by
+split, and five trainings, three of which wait for one of them; and the same in stacks."""
 
 
 class Sweep:
@@ -83,21 +83,21 @@ class Sweep:
         return db.connect(self.database.url, create=False)
 
     def environment(self, *, armed: bool = False) -> dict[str, str]:
-        """Return the variables of its launches, and of nodes that are to run its trials."""
+        """Return the variables of its launches, and of nodes that run its trials."""
         hook = f"tests.faults.armed:arm_worker:{self.orders.folder}" if armed else SLOW_STEPS
         return {HOOK: hook}
 
     def launch(self, *, armed: bool = False, **options: Any) -> Launch:
-        """Start a launch; ``armed`` if its processes carry out `orders`."""
-        where = {"ray": self.machines.address} if self.machines else {"local": True}
-        fixed = {"lease_seconds": LEASE, "checkpoint_seconds": 0.0}
+        """Start a launch; if it is ``armed``, its processes carry out `orders`."""
+        executor = {"ray": self.machines.address} if self.machines else {"local": True}
+        terms = {"lease_seconds": LEASE, "checkpoint_seconds": 0.0}
         task = {
             "spec": str(self.folder / "sweep.yaml"),
             "db": self.database.url,
             "runs": str(self.runs),
             "data": str(self.data),
             "orders": str(self.orders.folder) if armed else None,
-            "options": where | fixed | options,
+            "options": executor | terms | options,
         }
         with self._log.open("ab") as log:
             process = subprocess.Popen(
@@ -113,34 +113,36 @@ class Sweep:
 
     def finish(self, **options: Any) -> None:
         """Launch the sweep, and wait until all of it is done."""
-        assert self.launch(**options).wait() == 0, self.said()
+        assert self.launch(**options).wait() == 0, self.output()
 
-    def job(self, kind: str = "trial", beyond: int = 5, token: int | None = None) -> db.Job:
-        """Wait for a running job of a kind that has got beyond a step, in its n-th attempt."""
+    def wait_for_job(
+        self, kind: str = "trial", beyond: int = 5, token: int | None = None
+    ) -> db.Job:
+        """Wait for a running job of a kind that is beyond a step, in its n-th attempt."""
 
-        def found() -> db.Job | None:
+        def find() -> db.Job | None:
             with suppress(UserError):  # there is no database yet
-                for one in list_running(self.store):
-                    if one.kind == kind and one.step > beyond:
-                        job = read_job(self.store, one.job_id)
-                        if job is not None and token in (None, job.token):
+                for facts in list_running(self.store):
+                    if facts.kind == kind and facts.step > beyond:
+                        job = read_job(self.store, facts.job_id)
+                        if token in (None, job.token):
                             return job
-            assert self._launches[-1].poll() is None, self.said()
+            assert self._launches[-1].poll() is None, self.output()
             return None
 
-        return wait_until(found)
+        return wait_until(find)
 
-    def node(self, kind: str = "trial", **which: Any) -> Any:
-        """Wait for the node on which such a job runs."""
+    def wait_for_node(self, kind: str = "trial", **progress: Any) -> Any:
+        """Wait for such a job; return the node on which it runs."""
         assert self.machines is not None
-        return self.machines.find_node(self.job(kind, **which).pid)
+        return self.machines.find_node(self.wait_for_job(kind, **progress).pid)
 
     def outcomes(self) -> list[str]:
         """Return how the attempts ended, in the order in which they began."""
         return list(self.store.view("attempts").sort_values(["job_id", "token"]).outcome)
 
-    def said(self) -> str:
-        """Return what its launches have printed."""
+    def output(self) -> str:
+        """Return the output of its launches."""
         return self._log.read_text()
 
     def close(self) -> None:
@@ -149,14 +151,14 @@ class Sweep:
             process.wait()
 
 
-def away(one: Any, seconds: float = 2 * LEASE) -> None:
-    """Make something unreachable for a while."""
-    one.off()
-    time.sleep(seconds)
-    one.on()
+def take_away(resource: Any) -> None:
+    """Make a database or a place unreachable for a while."""
+    resource.off()
+    time.sleep(2 * LEASE)
+    resource.on()
 
 
-def stop(pid: int, meanwhile: Callable[[], None] = lambda: time.sleep(3 * LEASE)) -> None:
+def pause(pid: int, meanwhile: Callable[[], None] = lambda: time.sleep(3 * LEASE)) -> None:
     """Let a process stand still for a while."""
     os.kill(pid, signal.SIGSTOP)
     try:

@@ -1,4 +1,4 @@
-"""The harness itself: a process dies where it is ordered to, and a difference is found."""
+"""The harness of these tests: a process dies where it is ordered to, and a difference is found."""
 
 import os
 import signal
@@ -15,11 +15,11 @@ from tests.faults.moments import in_child
 
 
 @pytest.mark.slow_on("postgresql-before")
-@pytest.mark.parametrize(("when", "there"), [("before", 0), ("after", 1)])
+@pytest.mark.parametrize(("when", "sweeps"), [("before", 0), ("after", 1)])
 def test_a_process_dies_on_its_side_of_a_commit(
-    new_place: str, tmp_path: Path, when: str, there: int
+    new_place: str, tmp_path: Path, when: str, sweeps: int
 ) -> None:
-    """Before it nothing of it is there for others, after it all is."""
+    """Others see nothing of it before it, and all after it."""
     db.connect(new_place).close()
     orders = Orders(tmp_path / "orders")
     orders.give(f"register.{when}")
@@ -30,18 +30,18 @@ def test_a_process_dies_on_its_side_of_a_commit(
         store.register(db.Registration(sweeps=(db.Sweep(id="s", name="x", spec="{}"),)))
 
     assert os.waitstatus_to_exitcode(in_child(register)) == -signal.SIGKILL
-    assert len(db.connect(new_place).sweeps()) == there
+    assert len(db.connect(new_place).sweeps()) == sweeps
     assert orders.carried_out() == {f"register.{when}": 1}
 
 
 @pytest.fixture(scope="module")
 def filled(tmp_path_factory: pytest.TempPathFactory) -> db.Store:
-    """A database with something of everything."""
+    """A database with rows in every table."""
     return fill(db.connect(str(tmp_path_factory.mktemp("filled") / "filled.db"))).store
 
 
 @pytest.mark.parametrize(
-    ("damage", "said"),
+    ("damage", "finding"),
     [
         ("UPDATE measurements SET value = value + 1e-12 WHERE name = 'log_det'", "log_det"),
         ("DELETE FROM index_tables WHERE trial_id = 'LLL-0-100'", "is missing"),
@@ -54,10 +54,10 @@ def filled(tmp_path_factory: pytest.TempPathFactory) -> db.Store:
         ),
     ],
 )
-def test_a_difference_is_named(filled: db.Store, tmp_path: Path, damage: str, said: str) -> None:
+def test_a_difference_is_named(filled: db.Store, tmp_path: Path, damage: str, finding: str) -> None:
     other = db.connect(str(db.locate(filled.url).backup(tmp_path / "other.db")))
-    wanted, faults = read_rows(filled), find_faults(filled)  # its jobs are not all done
-    assert compare_rows(wanted, read_rows(other)) == []
+    expected, faults = read_rows(filled), find_faults(filled)  # its jobs are not all done
+    assert compare_rows(expected, read_rows(other)) == []
     assert execute(other.url, damage) != [0]
-    found = compare_rows(wanted, read_rows(other)) + find_faults(other)
-    assert any(said in line for line in found if line not in faults)
+    findings = compare_rows(expected, read_rows(other)) + find_faults(other)
+    assert any(finding in line for line in findings if line not in faults)

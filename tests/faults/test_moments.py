@@ -1,5 +1,5 @@
-"""A study that is killed, or whose server is stopped, at any moment of the tuner's and of its jobs
-is the study left alone; and so is a launch whose server is stopped before and after its jobs."""
+"""A study that is killed, or whose server is stopped, at any moment of its tuner or its jobs ends
+as an undisturbed one, and so does a launch whose server is stopped before and after its jobs."""
 
 import signal
 from collections.abc import Callable, Iterator, Mapping
@@ -21,10 +21,10 @@ from lcma.harness.place import Place
 from lcma.harness.tuning.study import Study, Tuner
 from tests.conftest import Postgres
 from tests.db.conftest import SqliteTemplates
-from tests.faults.moments import Death, Moment, Outages, hooked, in_child, passing
+from tests.faults.moments import Death, Moment, Outages, hooked, in_child, with_kill_point
 from tests.faults.points import TUNER
 from tests.harness.conftest import SMALL
-from tests.harness.launch.conftest import StoppableServer, run_server
+from tests.harness.launch.conftest import StoppableServer, place_in, run_server
 from tests.harness.tuning.conftest import Tuning, make
 
 pytestmark = [
@@ -33,7 +33,6 @@ pytestmark = [
 ]
 
 Make = Callable[..., Tuning]
-Type = Callable[..., int]
 
 CHANGE = {"recipe": {"training": {"steps": 12}}, "tune": {"budget": {"high": 20}, "parallel": 2}}
 
@@ -56,7 +55,7 @@ CALLS: Mapping[str, tuple[Any, str]] = {
     "board": (launching, "read_board"),
     "measure": (Tuner, "_measure"),
 }
-"""What is done at the database that is no kill point."""
+"""Functions that use the database and are no kill points."""
 
 OF_STUDY: list[tuple[str, When, int]] = [
     *(("open", "before", 1), ("open", "after", 1), ("register", "before", 1)),
@@ -75,13 +74,13 @@ OF_LAUNCH: list[tuple[str, When, int]] = [
 def place(tmp_path: Path, few_root: Path, sqlite_templates: SqliteTemplates) -> Place:
     """An empty database and an empty folder for runs, beside the images of a study."""
     sqlite_templates.copy("empty", tmp_path).rename(tmp_path / "lcma.db")
-    return Place(f"sqlite:///{tmp_path / 'lcma.db'}", tmp_path / "runs", few_root)
+    return place_in(tmp_path, few_root)
 
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[StoppableServer]:
-    with run_server() as made:
-        yield made
+    with run_server() as stoppable_server:
+        yield stoppable_server
 
 
 @pytest.fixture
@@ -96,87 +95,80 @@ def url(server: StoppableServer) -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory: pytest.TempPathFactory, few_root: Path) -> Tuning:
-    """The study left alone."""
-    folder = tmp_path_factory.mktemp("undisturbed")
-    tuned = make(Place(f"sqlite:///{folder / 'lcma.db'}", folder / "runs", few_root), CHANGE)
+    """The study without kills and outages."""
+    tuned = make(place_in(tmp_path_factory.mktemp("undisturbed"), few_root), CHANGE)
     assert in_child(tuned.run) == 0
     assert {row[2] for row in tuned.history()} == {"COMPLETE"}
     return tuned
 
 
 @pytest.fixture
-def passed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Makes moments of the calls."""
+def calls(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Makes kill points of `CALLS`."""
     for name, (owner, attribute) in CALLS.items():
-        monkeypatch.setattr(owner, attribute, passing(name, getattr(owner, attribute)))
+        monkeypatch.setattr(owner, attribute, with_kill_point(name, getattr(owner, attribute)))
 
 
-@pytest.fixture
-def type_launch(in_tmp: Path, passed: None) -> Type:
-    """Types a launch in this process, with outages; returns its exit code."""
-
-    def run(outages: Outages, url: str, *more: str) -> int:
-        (in_tmp / "typed.yaml").write_text(yaml.safe_dump(SMALL))
-        try:
-            with hooked(outages):
-                cli.main(["launch", "typed.yaml", "--local", "--db", url, *more])
-        except SystemExit as end:
-            return int(end.code or 0)
-        finally:
-            outages.wait()
-        return 0
-
-    return run
-
-
-def assert_alike(disturbed: Tuning, wanted: Tuning) -> None:
-    """The same trials with the same values, the same results, and nothing finished done twice."""
-    assert disturbed.history() == wanted.history()
-    assert disturbed.bits() == wanted.bits()
-    ended = disturbed.store.view("attempts", outcome="done").job_id
-    assert ended.is_unique
+def assert_equal(disturbed: Tuning, undisturbed: Tuning) -> None:
+    """Compare the trials, their values and results; no job may be done twice."""
+    assert disturbed.history() == undisturbed.history()
+    assert disturbed.bits() == undisturbed.bits()
+    assert disturbed.store.view("attempts", outcome="done").job_id.is_unique
 
 
 def test_a_study_is_killed_at_every_moment_in_turn(on_each: Make, undisturbed: Tuning) -> None:
     killed = on_each(CHANGE)
-    ended = [in_child(killed.run, Death(*moment)) for moment in KILLS]
-    assert ended == [signal.SIGKILL] * len(KILLS)
+    statuses = [in_child(killed.run, Death(*moment)) for moment in KILLS]
+    assert statuses == [signal.SIGKILL] * len(KILLS)
     assert {name for name, _ in KILLS} > set(TUNER)
     assert in_child(killed.run) == 0
-    assert_alike(killed, undisturbed)
+    assert_equal(killed, undisturbed)
 
 
 def test_the_server_of_a_study_is_stopped_again_and_again(
-    passed: None, server: StoppableServer, url: str, place: Place, undisturbed: Tuning
+    calls: None, server: StoppableServer, url: str, place: Place, undisturbed: Tuning
 ) -> None:
-    """Its jobs are done in this process, whose moments can be seen."""
+    """Its jobs run in this process, so that their moments are seen."""
     outages = Outages(server, OF_STUDY)
     stopped = make(replace(place, db=url), CHANGE)
     with hooked(outages):
         stopped.run()
     outages.wait()
-    assert outages.left == set()
-    assert_alike(stopped, undisturbed)
+    assert outages.remaining == set()
+    assert_equal(stopped, undisturbed)
     columns = ["job_id", "token", "outcome", "first_step", "last_step"]
     orders, attempts = [], []
     for tuned in (stopped, undisturbed):
-        ended = sorted(tuned.study.trials, key=lambda t: t.datetime_complete)
-        orders.append([trial.number for trial in ended])
+        trials = sorted(tuned.study.trials, key=lambda t: t.datetime_complete)
+        orders.append([trial.number for trial in trials])
         rows = tuned.store.view("attempts")[columns].sort_values(["job_id", "token"])
         attempts.append(rows.values.tolist())
     assert orders[0] == orders[1]
     assert attempts[0] == attempts[1]
 
 
+def launch(outages: Outages, url: str, data: Path) -> int:
+    """Run a launch in this process, with outages; return its exit code."""
+    Path("small.yaml").write_text(yaml.safe_dump(SMALL))
+    options = ["--local", "--retry", "--no-pictures", "--db", url, "--data", str(data)]
+    try:
+        with hooked(outages):
+            cli.main(["launch", "small.yaml", *options])
+    except SystemExit as end:
+        return int(end.code or 0)
+    finally:
+        outages.wait()
+    return 0
+
+
 def test_the_server_of_a_launch_is_stopped_from_registering_to_its_board(
-    type_launch: Type, server: StoppableServer, url: str, photos_root: Path, capsys: Any
+    in_tmp: Path, calls: None, server: StoppableServer, url: str, photos_root: Path, capsys: Any
 ) -> None:
-    more = ("--retry", "--no-pictures", "--data", str(photos_root))
-    assert type_launch(Outages(server, []), "alone.db", *more) == 0
+    assert launch(Outages(server, []), "undisturbed.db", photos_root) == 0
     outages = Outages(server, OF_LAUNCH)
-    assert type_launch(outages, url, *more) == 0
-    assert outages.left == set()
+    assert launch(outages, url, photos_root) == 0
+    assert outages.remaining == set()
     assert capsys.readouterr().out.count("The database is unreachable: waiting for it.") >= 4
     query = "select trial_id, bits_per_dim, holdout_bits_per_dim from results order by 1"
-    left, alone = (db.connect(at).sql(query) for at in (url, "sqlite:///alone.db"))
-    assert left.equals(alone)
+    results, expected = (db.connect(u).sql(query) for u in (url, "sqlite:///undisturbed.db"))
+    assert results.equals(expected)

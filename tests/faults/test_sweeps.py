@@ -1,4 +1,4 @@
-"""A sweep that is cut somehow, and launched again if its launch ended, is one left alone."""
+"""A sweep that is cut, and launched again if its launch ended, ends as an undisturbed one."""
 
 import os
 import signal
@@ -11,32 +11,40 @@ from typing import Any
 import pytest
 
 from tests.faults.conftest import MovedFile
-from tests.faults.sweeps import LEASE, STACKED, Launch, Sweep, away, stop
+from tests.faults.sweeps import LEASE, STACKED, Launch, Sweep, pause, take_away
 from tests.harness.launch.conftest import fill
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(1800), pytest.mark.xdist_group("faults")]
 
 Make = Callable[..., Sweep]
-Equal = Callable[..., None]
+Check = Callable[..., None]
 Cut = Callable[[Sweep, Launch], object]
 
-ONE = {"matrix": {"factorization": "conventional"}}
+ONE_TRAINING = {"matrix": {"factorization": "conventional"}}
 """Changes the sweep to one training."""
 
 FORMS = {"sqlite": None, "postgresql-stacks": STACKED}
 """The engine, and a change of the sweep."""
 
 
+def kill_worker(kind: str = "trial") -> Cut:
+    return lambda sweep, _: os.kill(sweep.wait_for_job(kind).pid, signal.SIGKILL)
+
+
+def lose_node(kind: str = "trial") -> Cut:
+    return lambda sweep, _: sweep.machines.lose(sweep.wait_for_node(kind))
+
+
 def end_driver(number: int) -> Cut:
-    return lambda one, launch: one.job() and launch.send_signal(number)
+    return lambda sweep, launch: sweep.wait_for_job() and launch.send_signal(number)
 
 
 CUTS: dict[str, Cut] = {
-    "a worker is killed": lambda one, _: os.kill(one.job().pid, signal.SIGKILL),
-    "a worker stands still": lambda one, _: stop(one.job().pid),
-    "a pretraining is killed": lambda one, _: os.kill(one.job("pretraining").pid, signal.SIGKILL),
-    "the database is away": lambda one, _: one.job() and away(one.database),
-    "the driver stands still": lambda one, launch: one.job() and stop(launch.pid),
+    "a worker is killed": kill_worker(),
+    "a worker stands still": lambda sweep, _: pause(sweep.wait_for_job().pid),
+    "a pretraining is killed": kill_worker("pretraining"),
+    "the database is away": lambda sweep, _: sweep.wait_for_job() and take_away(sweep.database),
+    "the driver stands still": lambda sweep, launch: sweep.wait_for_job() and pause(launch.pid),
     "the driver is killed": end_driver(signal.SIGKILL),
     "the driver is told to end": end_driver(signal.SIGTERM),
     "the driver is interrupted": end_driver(signal.SIGINT),
@@ -44,12 +52,12 @@ CUTS: dict[str, Cut] = {
 ON_RAY: dict[str, Cut] = {
     **{name: CUTS[name] for name in ("a worker is killed", "a worker stands still")},
     **{name: CUTS[name] for name in ("the database is away", "the driver is killed")},
-    "a node is lost": lambda one, _: one.machines.lose(one.node()),
-    "a node of a pretraining is lost": lambda one, _: one.machines.lose(one.node("pretraining")),
-    "a raylet is killed": lambda one, _: kill_raylet(one.node()),
+    "a node is lost": lose_node(),
+    "a node of a pretraining is lost": lose_node("pretraining"),
+    "a raylet is killed": lambda sweep, _: kill_raylet(sweep.wait_for_node()),
 }
-ENDS = {f"the driver is {how}" for how in ("killed", "told to end", "interrupted")}
-"""Cuts that end a launch; it outlives the others."""
+ENDS_LAUNCH = {f"the driver is {how}" for how in ("killed", "told to end", "interrupted")}
+"""Cuts that end a launch, which outlives the others."""
 
 WORST = {"a worker is killed", "the database is away", "the driver is killed", "a node is lost"}
 
@@ -63,8 +71,8 @@ def kill_raylet(node: Any, number: int = signal.SIGKILL) -> None:
 
 
 def cases() -> Iterator[Any]:
-    """Iterate over each cut, on this machine and on Ray, on stacks in PostgreSQL, and those that
-    most is lost by on single trials in SQLite too."""
+    """Yield each cut, on this machine and on Ray, on stacks in PostgreSQL, and the worst cuts on
+    single trials in SQLite too."""
     for where, cuts in (("here", CUTS), ("ray", ON_RAY)):
         for cut in cuts:
             for form in FORMS if cut in WORST else ["postgresql-stacks"]:
@@ -74,73 +82,75 @@ def cases() -> Iterator[Any]:
 
 
 @pytest.mark.parametrize(("cut", "nodes", "form"), list(cases()))
-def test_it_is_as_if_nothing_had_happened(
-    new_sweep: Make, equal: Equal, cut: str, nodes: int, form: str
+def test_a_cut_changes_no_result(
+    make_sweep: Make, assert_equal: Check, cut: str, nodes: int, form: str
 ) -> None:
-    one = new_sweep(FORMS[form], engine=form.partition("-")[0], nodes=nodes)
-    launch = one.launch()
-    (CUTS | ON_RAY)[cut](one, launch)
-    assert (launch.wait() != 0) == (cut in ENDS), one.said()
-    if cut in ENDS:
-        one.finish()
-    equal(one, FORMS[form])
+    sweep = make_sweep(FORMS[form], engine=form.partition("-")[0], nodes=nodes)
+    launch = sweep.launch()
+    (CUTS | ON_RAY)[cut](sweep, launch)
+    assert (launch.wait() != 0) == (cut in ENDS_LAUNCH), sweep.output()
+    if cut in ENDS_LAUNCH:
+        sweep.finish()
+    assert_equal(sweep, FORMS[form])
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("form", FORMS)
 @on_ray
 def test_two_launches_at_once_run_each_job_once(
-    new_sweep: Make, equal: Equal, nodes: int, form: str
+    make_sweep: Make, assert_equal: Check, nodes: int, form: str
 ) -> None:
-    one = new_sweep(FORMS[form], engine=form.partition("-")[0], nodes=nodes, cpus=2)
-    launches = [one.launch() for _ in range(2)]
-    assert [launch.wait() for launch in launches] == [0, 0], one.said()
-    assert set(one.outcomes()) == {"done"}
-    equal(one, FORMS[form])
+    sweep = make_sweep(FORMS[form], engine=form.partition("-")[0], nodes=nodes, cpus=2)
+    launches = [sweep.launch() for _ in range(2)]
+    assert [launch.wait() for launch in launches] == [0, 0], sweep.output()
+    assert set(sweep.outcomes()) == {"done"}
+    assert_equal(sweep, FORMS[form])
 
 
 @on_ray
 def test_a_worker_that_comes_back_when_its_job_is_done_changes_nothing(
-    new_sweep: Make, equal: Equal, nodes: int
+    make_sweep: Make, assert_equal: Check, nodes: int
 ) -> None:
-    """Another launch, without Ray, takes its job meanwhile; here the driver stands still too, which
-    would take it back."""
-    one = new_sweep(ONE, nodes=nodes)
-    launch = one.launch()
-    pid = one.job().pid
+    """Another launch, without Ray, takes its job meanwhile. On this machine the driver, which would
+    take it back, stands still too."""
+    sweep = make_sweep(ONE_TRAINING, nodes=nodes)
+    launch = sweep.launch()
+    pid = sweep.wait_for_job().pid
 
-    def take() -> None:
-        stop(pid, lambda: one.finish(ray=None, local=True))
+    def finish_elsewhere() -> None:
+        pause(pid, lambda: sweep.finish(ray=None, local=True))
 
-    take() if nodes else stop(launch.pid, take)
-    assert launch.wait() == 0, one.said()
-    assert one.outcomes() == ["node_lost", "done"]
-    equal(one, ONE)
+    finish_elsewhere() if nodes else pause(launch.pid, finish_elsewhere)
+    assert launch.wait() == 0, sweep.output()
+    assert sweep.outcomes() == ["node_lost", "done"]
+    assert_equal(sweep, ONE_TRAINING)
 
 
-def test_a_worker_that_is_told_to_end_leaves_a_checkpoint(new_sweep: Make, equal: Equal) -> None:
-    one = new_sweep(ONE)
-    launch = one.launch()
-    os.kill(one.job().pid, signal.SIGTERM)
-    assert launch.wait() == 0, one.said()
-    attempts = one.store.view("attempts").sort_values("token")
+def test_a_worker_that_is_told_to_end_leaves_a_checkpoint(
+    make_sweep: Make, assert_equal: Check
+) -> None:
+    sweep = make_sweep(ONE_TRAINING)
+    launch = sweep.launch()
+    os.kill(sweep.wait_for_job().pid, signal.SIGTERM)
+    assert launch.wait() == 0, sweep.output()
+    attempts = sweep.store.view("attempts").sort_values("token")
     assert list(attempts.outcome) == ["preempted", "done"]
     assert attempts.first_step[1] == attempts.last_step[0] > 0
-    equal(one, ONE)
+    assert_equal(sweep, ONE_TRAINING)
 
 
 @pytest.mark.slow
 @pytest.mark.xdist_group("ray")
-def test_signals_at_random_moments(new_sweep: Make, equal: Equal) -> None:
-    """To launches with a Ray of their own."""
-    one, moments = new_sweep(STACKED), Random(0)
+def test_signals_at_random_moments(make_sweep: Make, assert_equal: Check) -> None:
+    """They go to launches with a Ray of their own."""
+    sweep, moments = make_sweep(STACKED), Random(0)
     for number in (signal.SIGKILL, signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGKILL):
-        launch = one.launch(local=False)
+        launch = sweep.launch(local=False)
         time.sleep(moments.uniform(4, 20))
         launch.send_signal(number)
         launch.wait()
-    one.finish(local=False)
-    equal(one, STACKED)
+    sweep.finish(local=False)
+    assert_equal(sweep, STACKED)
 
 
 def fill_for_a_while(disk: Path) -> None:
@@ -150,10 +160,10 @@ def fill_for_a_while(disk: Path) -> None:
 
 
 OUTAGES: dict[str, tuple[str, Callable[[Any], dict[str, Any]], Callable[[Any], None]]] = {
-    "a server": ("server", lambda one: {"database": one}, away),
-    "a server of a cluster": ("server", lambda one: {"database": one, "nodes": 2}, away),
-    "a file": ("moved_file", lambda one: {"database": one}, away),
-    "a place of checkpoints": ("bucket", lambda one: {"runs": one.runs}, away),
+    "a server": ("server", lambda server: {"database": server}, take_away),
+    "a server of a cluster": ("server", lambda server: {"database": server, "nodes": 2}, take_away),
+    "a file": ("moved_file", lambda file: {"database": file}, take_away),
+    "a place of checkpoints": ("bucket", lambda bucket: {"runs": bucket.runs}, take_away),
     "a disk of the database": (
         "small_disk",
         lambda disk: {"database": MovedFile(disk / "lcma.db")},
@@ -161,7 +171,7 @@ OUTAGES: dict[str, tuple[str, Callable[[Any], dict[str, Any]], Callable[[Any], N
     ),
     "a disk of checkpoints": ("small_disk", lambda disk: {"runs": disk / "r"}, fill_for_a_while),
 }
-"""What is away or full for a while: a fixture, what of the sweep is there, and how it is cut."""
+"""Outages: the fixture that is away or full, the options of a sweep on it, and a cut of it."""
 
 
 @pytest.fixture
@@ -171,21 +181,21 @@ def moved_file(tmp_path: Path) -> MovedFile:
 
 @pytest.mark.slow_on("file", "place", "disk", "cluster")
 @pytest.mark.xdist_group("ray")
-@pytest.mark.parametrize("what", OUTAGES)
-def test_what_is_away_for_a_while_costs_nothing(
-    new_sweep: Make, equal: Equal, request: pytest.FixtureRequest, what: str
+@pytest.mark.parametrize("outage", OUTAGES)
+def test_an_outage_costs_nothing(
+    make_sweep: Make, assert_equal: Check, request: pytest.FixtureRequest, outage: str
 ) -> None:
-    fixture, place, cut = OUTAGES[what]
-    lent = request.getfixturevalue(fixture)
-    one = new_sweep(**place(lent))
-    launch = one.launch()
-    one.job()
-    cut(lent)
-    ended = launch.wait()
-    if what == "a file" and ended:  # which may end the launch, that then goes on
-        one.finish()
+    fixture, choose_options, cut = OUTAGES[outage]
+    resource = request.getfixturevalue(fixture)
+    sweep = make_sweep(**choose_options(resource))
+    launch = sweep.launch()
+    sweep.wait_for_job()
+    cut(resource)
+    code = launch.wait()
+    if outage == "a file" and code:  # a moved file may end the launch
+        sweep.finish()
     else:
-        assert ended == 0, one.said()
-        assert set(one.outcomes()) == {"done"}
-    assert ("make room on its disk" in one.said()) == (what == "a disk of the database")
-    equal(one)
+        assert code == 0, sweep.output()
+        assert set(sweep.outcomes()) == {"done"}
+    assert ("make room on its disk" in sweep.output()) == (outage == "a disk of the database")
+    assert_equal(sweep)

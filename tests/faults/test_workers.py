@@ -1,5 +1,5 @@
-"""A training whose database or disk is away, or that dies meanwhile, is one left alone: no step is
-trained twice, no row is lost."""
+"""A training whose database or disk is away, or that dies meanwhile, ends as an undisturbed one: no
+step is trained twice, no row is lost."""
 
 import threading
 import time
@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from lcma import db
-from lcma.harness.place import Place
 from lcma.harness.work import worker
+from lcma.harness.work.units import Work
 from tests.db.inspecting import execute
 from tests.faults.contents import compare_rows, find_faults, read_rows
 from tests.faults.moments import hooked
@@ -20,6 +20,7 @@ from tests.harness.launch.conftest import (
     Killed,
     claim_elsewhere,
     fill,
+    place_in,
     register_one,
     run_killed,
 )
@@ -35,9 +36,8 @@ def curves(store: db.Store, job_id: str) -> list[list[db.Metric]]:
 def undisturbed(
     photos_root: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Callable[[db.Store], None]:
-    """Asserts that a training left what it leaves where nothing happens."""
-    folder = tmp_path_factory.mktemp("undisturbed")
-    place = Place(f"sqlite:///{folder / 'lcma.db'}", folder / "runs", photos_root)
+    """Asserts that a training left exactly what an undisturbed one leaves."""
+    place = place_in(tmp_path_factory.mktemp("undisturbed"), photos_root)
     store, work = register_one(place, lease=30.0)
     assert worker.run_work(work).ending == "done"
     rows = read_rows(store)
@@ -49,8 +49,8 @@ def undisturbed(
     return check
 
 
-def note_steps(at_step: Any) -> list[int]:
-    """Return the steps that trainings make from now on, as they make them."""
+def record_steps(at_step: Any) -> list[int]:
+    """Return a list to which trainings add each step from now on."""
     steps: list[int] = []
     at_step({step: (lambda step=step: steps.append(step)) for step in range(20)})
     return steps
@@ -62,14 +62,14 @@ def note_steps(at_step: Any) -> list[int]:
 def test_a_training_outlives_its_lease_without_the_database(
     database, register_trial, undisturbed, at_step, before: str
 ) -> None:
-    """Until after the last step, or until it may begin."""
+    """The outage lasts until after the last step, or comes before the first one."""
     store, work = register_trial(database.url)
-    back = threading.Timer(1.0, database.on)  # twice the lease
+    timer = threading.Timer(1.0, database.on)  # twice the lease
     if before == "it begins":
         database.off()
-        back.start()
+        timer.start()
     else:
-        at_step({5: database.off, 19: back.start})
+        at_step({5: database.off, 19: timer.start})
     assert worker.run_work(work).ending == "done"
     undisturbed(store)
     (attempt,) = store.view("attempts").to_dict("records")
@@ -79,22 +79,23 @@ def test_a_training_outlives_its_lease_without_the_database(
 
 @pytest.mark.integration
 @pytest.mark.slow_on("postgresql")
-def test_a_checkpoint_brings_along_what_the_database_has_not_seen(
+def test_a_checkpoint_holds_the_points_that_the_database_has_not_seen(
     database, register_trial, undisturbed, at_step
 ) -> None:
-    """Killed while the database is away, after a checkpoint: the next one trains no step twice."""
+    """A worker is killed after a checkpoint while the database is away; the next one trains no step
+    twice."""
     store, work = register_trial(database.url, lease=600.0)
     at_step({5: database.off})
     run_killed(work, 12)
     database.on()
     assert curves(store, work.job_id) == [[], []]
-    steps = note_steps(at_step)
+    steps = record_steps(at_step)
     assert worker.run_work(work).ending == "elsewhere"
     ended = f"UPDATE jobs SET lease_until = {store.now() - 1.0} WHERE state = 'running'"
     assert execute(store.url, ended) == [1]
-    # For a lease from its return on a server leaves the job to whoever had it.
-    short = replace(work, lease_seconds=1.0)
-    wait_until(lambda: worker.run_work(short).ending == "done")
+    # A server that returns leaves the job to its worker for the length of a lease.
+    with_short_lease = replace(work, lease_seconds=1.0)
+    wait_until(lambda: worker.run_work(with_short_lease).ending == "done")
     assert steps == list(range(10, 20))
     undisturbed(store)
 
@@ -105,19 +106,19 @@ def test_a_checkpoint_brings_along_what_the_database_has_not_seen(
 def test_a_database_that_is_older_than_the_checkpoints_gets_the_whole_curve(
     register_trial, undisturbed, at_step, tmp_path, monkeypatch, how: str
 ) -> None:
-    """What it had acknowledged before is delivered again."""
+    """Points that it acknowledged before are delivered again."""
     monkeypatch.setattr("lcma.harness.work.lease.BEAT_SECONDS", 0.05)
     url = f"sqlite:///{tmp_path / 'old.db'}"
     store, work = register_trial(url, lease=30.0)
     copy = store.database.backup(tmp_path / "copy.db")
 
-    def acknowledged() -> None:
+    def wait_until_acknowledged() -> None:
         wait_until(lambda: all(curves(store, work.job_id)))
         if how != "set back while it trains":
             raise Killed
         assert execute(store.url, "DELETE FROM metrics") == [2]
 
-    at_step({12: acknowledged})
+    at_step({12: wait_until_acknowledged})
     if how == "set back while it trains":
         assert worker.run_work(work).ending == "done"
     else:
@@ -128,7 +129,7 @@ def test_a_database_that_is_older_than_the_checkpoints_gets_the_whole_curve(
         if how == "put back":
             copy.rename(tmp_path / "old.db")
         store, work = register_trial(url, lease=30.0) if how == "removed" else (store, work)
-        steps = note_steps(at_step)
+        steps = record_steps(at_step)
         assert worker.run_work(work).ending == "done"
         assert steps == list(range(10, 20))
     undisturbed(store)
@@ -138,23 +139,25 @@ def test_a_database_that_is_older_than_the_checkpoints_gets_the_whole_curve(
 def test_points_of_another_job_stay_in_the_checkpoints_of_their_run(
     registered, monkeypatch
 ) -> None:
-    """A longer budget is killed; a shorter one goes on from its checkpoint, and the longer from
-    that one's."""
+    """A longer budget is killed; a shorter one resumes from its checkpoint, and the longer one then
+    from the shorter one's."""
     store, works = registered({"matrix": {"factorization": "low", "budget": [15, 30]}})
-    short, long = (n for n in works if n.job.kind == "pretraining")
+    short, long = (work for work in works if work.job.kind == "pretraining")
     long = replace(long, lease_seconds=0.5, checkpoint_seconds=0.0)
     with monkeypatch.context() as patch:
         beat = "lcma.harness.work.lease.HeartbeatThread._beat"
-        patch.setattr(beat, lambda self, leases: None)  # cut off
+        patch.setattr(beat, lambda self, leases: None)  # no heartbeat reaches the database
         run_killed(long, 12)
-    assert read_curve(store, long.job_id, "train_bits_per_dim") == []
+
+    def steps(work: Work) -> list[int]:
+        return [metric.step for metric in read_curve(store, work.job_id, "train_bits_per_dim")]
+
+    assert steps(long) == []
     assert worker.run_work(short).ending == "done"
     time.sleep(0.5)
     assert worker.run_work(long).ending == "done"
-    steps = [
-        [m.step for m in read_curve(store, w.job_id, "train_bits_per_dim")] for w in (short, long)
-    ]
-    assert steps == [[15], [10, 20, 30]]
+    assert steps(short) == [15]
+    assert steps(long) == [10, 20, 30]
 
 
 def die_before_the_report(moment: str, when: str) -> None:
@@ -164,17 +167,17 @@ def die_before_the_report(moment: str, when: str) -> None:
 
 @pytest.mark.integration
 @pytest.mark.slow_on("postgresql")
-def test_what_died_before_its_report_is_evaluated_again_and_not_trained(
+def test_a_trial_that_dies_before_its_report_is_evaluated_again_and_not_trained(
     database, register_trial, undisturbed, at_step
 ) -> None:
-    """It has come to its end while the database was away."""
+    """Its training ends while the database is away."""
     store, work = register_trial(database.url)
     at_step({5: database.off})
     with hooked(die_before_the_report), pytest.raises(Killed):
         worker.run_work(work)
     database.on()
     assert read_job(store, work.job_id).state == "running"
-    steps = note_steps(at_step)
+    steps = record_steps(at_step)
     time.sleep(0.6)
     wait_until(lambda: worker.run_work(work).ending == "done")
     assert steps == []
@@ -187,18 +190,18 @@ def test_a_late_worker_whose_job_was_claimed_since_changes_nothing(
     database, register_trial, at_step
 ) -> None:
     store, work = register_trial(database.url)
-    before: list[Any] = []
+    expected: list[Any] = []
 
-    def taken_away() -> None:
+    def take_job() -> None:
         database.on()
         store.release("a launch")
         claim_elsewhere(store, work.job_id)
-        before.append(dump(store))
+        expected.extend(dump(store))
 
-    at_step({5: database.off, 19: taken_away})
+    at_step({5: database.off, 19: take_job})
     report = worker.run_work(work)
     assert (report.ending, report.message) == ("stopped", "its lease was lost")
-    assert [dump(store)] == before
+    assert dump(store) == expected
     assert read_job(store, work.job_id).owner == "another launch"
 
 
@@ -211,32 +214,31 @@ def dump(store: db.Store) -> list[Any]:
 def test_a_full_disk_below_the_checkpoints_is_reported_while_it_lasts(
     small_disk, register_trial, undisturbed, at_step, tmp_path, monkeypatch
 ) -> None:
-    """Of a checkpoint on the way, and of the weights, which are waited for."""
+    """It is reported at a checkpoint, and while the worker waits to write the weights."""
     monkeypatch.setattr("lcma.harness.work.lease.BEAT_SECONDS", 0.05)
     store, work = register_trial(f"sqlite:///{tmp_path / 'here.db'}", lease=30.0)
     runs = small_disk / "runs"
     work = replace(work, place=replace(work.place, runs=runs))
+    messages: list[str] = []
     fillers: list[Path] = []
-    seen: list[str] = []
 
-    def full() -> None:
-        fillers.append(fill(small_disk))
+    def read_message() -> None:
+        messages.append(wait_until(lambda: list_running(store)[0].message))
 
-    def look() -> None:
-        seen.append(wait_until(lambda: list_running(store)[0].message))
-
-    def wait_for_the_end() -> None:
+    def make_room() -> None:
         while "waits for" not in (message := list_running(store)[0].message):
             time.sleep(0.02)
-        seen.append(message)
+        messages.append(message)
         fillers.pop().unlink()
 
-    thread = threading.Thread(target=wait_for_the_end)
-    at_step({9: full, 15: look, 19: thread.start})
+    thread = threading.Thread(target=make_room)
+    at_step({9: lambda: fillers.append(fill(small_disk)), 15: read_message, 19: thread.start})
     assert worker.run_work(work).ending == "done"
     thread.join()
-    for message, word in zip(seen, ("checkpoints are not written", "it waits for"), strict=True):
-        assert word in message
+    for message, part in zip(
+        messages, ("checkpoints are not written", "it waits for"), strict=True
+    ):
+        assert part in message
         assert f"{runs}" in message
         assert "(No space left on device): make room there" in message
     undisturbed(store)
