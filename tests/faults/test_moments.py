@@ -14,7 +14,6 @@ import yaml
 from lcma import db
 from lcma.db import Store
 from lcma.harness.cli import launching
-from lcma.harness.cli import main as cli
 from lcma.harness.kill_points import When
 from lcma.harness.launch import sweep
 from lcma.harness.place import Place
@@ -24,8 +23,8 @@ from tests.db.conftest import SqliteTemplates
 from tests.faults.moments import Death, Moment, Outages, hooked, in_child, with_kill_point
 from tests.faults.points import TUNER
 from tests.harness.conftest import SMALL
-from tests.harness.launch.conftest import StoppableServer, place_in, run_server
-from tests.harness.tuning.conftest import Tuning, make
+from tests.harness.launch.conftest import StoppableServer, place_in, run_cli, run_server
+from tests.harness.tuning.conftest import Tuning, make, make_in
 
 pytestmark = [
     pytest.mark.slow,
@@ -96,7 +95,7 @@ def url(server: StoppableServer) -> Iterator[str]:
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory: pytest.TempPathFactory, few_root: Path) -> Tuning:
     """The study without kills and outages."""
-    tuned = make(place_in(tmp_path_factory.mktemp("undisturbed"), few_root), CHANGE)
+    tuned = make_in(tmp_path_factory.mktemp("undisturbed"), few_root, CHANGE)
     assert in_child(tuned.run) == 0
     assert {row[2] for row in tuned.history()} == {"COMPLETE"}
     return tuned
@@ -147,28 +146,28 @@ def test_the_server_of_a_study_is_stopped_again_and_again(
     assert attempts[0] == attempts[1]
 
 
-def launch(outages: Outages, url: str, data: Path) -> int:
-    """Run a launch in this process, with outages; return its exit code."""
+def launch(
+    capsys: pytest.CaptureFixture[str], outages: Outages, url: str, data: Path
+) -> tuple[int, str]:
+    """Run a launch in this process, with outages; return its exit code and what it prints."""
     Path("small.yaml").write_text(yaml.safe_dump(SMALL))
-    options = ["--local", "--retry", "--no-pictures", "--db", url, "--data", str(data)]
+    options = ["--local", "--retry", "--no-pictures", "--db", url, "--data", data]
     try:
         with hooked(outages):
-            cli.main(["launch", "small.yaml", *options])
-    except SystemExit as end:
-        return int(end.code or 0)
+            return run_cli(capsys, "launch", "small.yaml", *options)[:2]
     finally:
         outages.wait()
-    return 0
 
 
 def test_the_server_of_a_launch_is_stopped_from_registering_to_its_board(
     in_tmp: Path, calls: None, server: StoppableServer, url: str, photos_root: Path, capsys: Any
 ) -> None:
-    assert launch(Outages(server, []), "undisturbed.db", photos_root) == 0
+    assert launch(capsys, Outages(server, []), "undisturbed.db", photos_root)[0] == 0
     outages = Outages(server, OF_LAUNCH)
-    assert launch(outages, url, photos_root) == 0
+    code, output = launch(capsys, outages, url, photos_root)
+    assert code == 0
     assert outages.remaining == set()
-    assert capsys.readouterr().out.count("The database is unreachable: waiting for it.") >= 4
+    assert output.count("The database is unreachable: waiting for it.") >= 4
     query = "select trial_id, bits_per_dim, holdout_bits_per_dim from results order by 1"
     results, expected = (db.connect(u).sql(query) for u in (url, "sqlite:///undisturbed.db"))
     assert results.equals(expected)

@@ -1,7 +1,7 @@
 """i-ResNet and Residual Flow as whole models."""
 
 import math
-from typing import Any
+from functools import partial
 
 import pytest
 import torch
@@ -15,19 +15,14 @@ from lcma.models.resflow import DimensionNorm
 from lcma.models.residual import Activation, ResidualBlock, conv_net
 from lcma.models.split import Split
 from lcma.sweeps.recipe import Model
+from tests.models.conftest import make_model
+from tests.models.test_contributions import dense_jacobian, latents_of
 
-
-def make_model(flow: str, **more: Any) -> Model:
-    architecture = {"blocks": 2, "width": 4, **more}
-    content = {"flow": flow, "size": 8, "channels": 1, "splits": 1, "architecture": architecture}
-    return Model.model_validate(content)
-
-
-DENSE = {"fully_connected": 2, "fc_width": 5}
+DENSE = {"size": 8, "channels": 1, "fully_connected": 2}
 MODELS = {
-    "i-ResNet": make_model("iresnet"),
-    "Residual Flow": make_model("resflow", **DENSE),
-    "Residual Flow, squeezed": make_model("resflow", **DENSE, squeeze_first=True),
+    "i-ResNet": make_model("iresnet", "center", size=8, channels=1),
+    "Residual Flow": make_model("resflow", "logit", **DENSE),
+    "Residual Flow, squeezed": make_model("resflow", "logit", squeeze_first=True, **DENSE),
 }
 
 
@@ -50,20 +45,6 @@ def build_perturbed(model: Model, factorization: str) -> Flow:
     return flow
 
 
-def find_latents(flow: Flow, x: Tensor) -> Tensor:
-    """Return the latents (B, D) of a preprocessed input."""
-    latents, z = [], x
-    for layer in list(flow.layers)[2:]:
-        if isinstance(layer, Split):
-            z, left = layer.cut(z)
-            latents.append(left.flatten(1))
-        elif isinstance(layer, ResidualBlock):
-            z = z + layer.net(z)
-        else:
-            z = layer(z)[0]
-    return torch.cat([*latents, z.flatten(1)], dim=1)
-
-
 @pytest.mark.slow_on("conventional", "none", "[Residual Flow-random]")
 @pytest.mark.parametrize("factorization", ["conventional", "random", "none"])
 def test_the_exact_series_sums_to_the_dense_log_determinant(
@@ -74,11 +55,7 @@ def test_the_exact_series_sums_to_the_dense_log_determinant(
         factorization = "rows" if model.flow == "iresnet" else "channel"
     flow = build_perturbed(model, factorization)
     x = torch.randn(1, 1, 8, 8, dtype=torch.float64)
-
-    def flat(t: Tensor) -> Tensor:
-        return find_latents(flow, t.view_as(x))[0]
-
-    jacobian = torch.autograd.functional.jacobian(flat, x.flatten(), vectorize=True)
+    jacobian = dense_jacobian(partial(latents_of, list(flow.layers)[2:]), x)
     expected = float(torch.linalg.slogdet(jacobian).logabsdet)
     total, of_blocks, z = 0.0, 0.0, x
     with torch.no_grad():
