@@ -146,7 +146,7 @@ def require_known(database: Database, state: DatabaseState, *, check_views: bool
 def _require_tables(
     database: Database, relations: Mapping[str, str], definitions: Mapping[str, str]
 ) -> None:
-    # What a file says of its schema is no proof, and a trigger runs what it likes.
+    # A file's own statement of its schema proves nothing, and a trigger may run anything.
     remedy = "go back to a copy of it"
     for name, definition in definitions.items():
         if _squeeze(relations.get(f"table {name}", "")) != definition:

@@ -324,9 +324,9 @@ def budgets(
     from lcma.harness.show.notebook import view_budgets
 
     if margin is not None and not 0 < margin < float("inf"):
-        raise UserError(f"margin={margin:g} is no margin: give a number above 0")
+        raise UserError(f"margin={margin:g} is not a margin: give a number above 0")
     if cost not in ("seconds", "images"):
-        raise UserError(f"cost={cost!r} is no cost: give 'seconds' or 'images'")
+        raise UserError(f"cost={cost!r} is not a cost: give 'seconds' or 'images'")
     opened, sweep_id = _open_sweep(store, sweep, **where)
     require_results(opened, sweep_id, where, "{name}=")
     filters = where | parse_filters((), factorization=factorization and [factorization])
@@ -375,7 +375,7 @@ def _open_sweep(store: Database, sweep: str | None, **filters: object) -> tuple[
     """Open a database, and find a sweep in it if one is named. Refuses empty filters."""
     for name, value in filters.items():
         if isinstance(value, Collection) and not isinstance(value, str) and not value:
-            raise UserError(f"{name}=() is no filter: give a value, or leave it out")
+            raise UserError(f"{name}=() is not a filter: give a value, or leave it out")
     opened = _open(store)
     return opened, None if sweep is None else find_sweep(opened, sweep).id
 

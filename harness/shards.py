@@ -95,7 +95,7 @@ def _hash_shard(shard: Path) -> str:
     except OSError as error:
         raise UserError(f"cannot read {manifest}: {error.strerror}; {_remedy(shard)}") from None
     except (ValueError, LookupError, TypeError, RecursionError):
-        raise UserError(f"{manifest} is no manifest of a shard: {_remedy(shard)}") from None
+        raise UserError(f"{manifest} is not a manifest of a shard: {_remedy(shard)}") from None
     if digest != expected:
         remedy = "restore that file, or move the manifest away"
         raise UserError(

@@ -141,15 +141,15 @@ def test_results_go_by_the_names_of_a_sweep(notebook: dict[str, Any]) -> None:
 
 ALL = (lcma.results, lcma.board, lcma.verdicts, lcma.budgets)
 NO_FILTERS: list[tuple[tuple[Any, ...], dict[str, Any], str]] = [
-    (ALL, {"flow": ()}, r"^flow=\(\) is no filter: give a value"),
+    (ALL, {"flow": ()}, r"^flow=\(\) is not a filter: give a value"),
     (ALL, {"flow": "glow"}, "no results with flow=glow: there are realnvp"),
-    (ALL[:2], {"factorization": ()}, r"^factorization=\(\) is no filter: give a value"),
+    (ALL[:2], {"factorization": ()}, r"^factorization=\(\) is not a filter: give a value"),
     (ALL[:1], {"factorization": "high"}, "no results of high here: there are LL, checkerboard-eve"),
     (ALL[:2], {"factorization": "hihg"}, "unknown factorization"),
     (ALL[:1], {"sweeps": "first"}, "no column 'sweeps'"),
     ((lcma.results, lcma.budgets), {"sweep": "second"}, "no sweep 'second'"),
-    (ALL[3:], {"margin": -1.0}, "^margin=-1 is no margin"),
-    (ALL[3:], {"cost": "euros"}, "cost='euros' is no cost"),
+    (ALL[3:], {"margin": -1.0}, "^margin=-1 is not a margin"),
+    (ALL[3:], {"cost": "euros"}, "cost='euros' is not a cost"),
     (ALL[2:], {"by": "looks"}, "'looks'"),
 ]
 

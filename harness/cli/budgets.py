@@ -61,7 +61,7 @@ def budgets(
     from lcma.harness.text import format_count, to_json
 
     if margin is not None and not 0 < margin < float("inf"):
-        raise UserError(f"--margin {margin:g} is no margin: give a number above 0, such as 0.01")
+        raise UserError(f"--margin {margin:g} is not a margin: give a number above 0, such as 0.01")
     target = picture_target(out, format)
     store = connect(find_place(db, None, None).db, create=False)
     sweep_id, filters = choose_rows(

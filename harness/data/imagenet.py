@@ -81,7 +81,7 @@ class ImageNetNpz(Source):
     def _require_files(self, path: Path) -> None:
         sizes = self.size, 96 - self.size  # the release has 32 and 64
         if not path.is_dir():
-            raise UserError(f"{path} is no folder: give that of {_TRAIN[0]} with --from PATH")
+            raise UserError(f"{path} is not a folder: give that of {_TRAIN[0]} with --from PATH")
         png_size = next((s for s in sizes if (path / f"train_{s}x{s}").is_dir()), None)
         if png_size is not None:
             raise UserError(
@@ -210,7 +210,7 @@ class ImageNetPng(Source):
             return folders
         if not path.is_dir():
             raise UserError(
-                f"{path} is no folder: give the folder above train_{s}x{s} with --from PATH"
+                f"{path} is not a folder: give the folder above train_{s}x{s} with --from PATH"
             )
         other = 96 - s
         if (path / f"train_{other}x{other}").is_dir():

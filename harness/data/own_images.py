@@ -47,7 +47,7 @@ class OwnImages(Source):
         if not (MIN_SIZE <= size <= MAX_SIZE and size & (size - 1) == 0):
             raise UserError(f"--size {size}: give a power of two from {MIN_SIZE} to {MAX_SIZE}")
         if not path.is_dir():
-            raise UserError(f"{path} is no folder: give that of your images with --from FOLDER")
+            raise UserError(f"{path} is not a folder: give that of your images with --from FOLDER")
         names, others = _list_images(path)
         if not names:
             raise UserError(f"{path} has no image files: give another folder")

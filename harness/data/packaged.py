@@ -268,6 +268,6 @@ def _read_digits(file: Path, raw: bytes) -> Iterator[SourceStep]:
         raise UserError(f"{file} is damaged: {_REMEDY}") from error
     levels = table[:, :-1]
     if levels.shape != (_COUNT, 64) or levels.min() < 0 or levels.max() > 16:
-        raise UserError(f"{file} is no table of {_COUNT} digits: {_REMEDY}")
+        raise UserError(f"{file} is not a table of {_COUNT} digits: {_REMEDY}")
     images = (15 * levels).astype(np.uint8).reshape(-1, 1, 8, 8)
     yield SourceStep(file.name, {part: images[rows] for part, rows in _DIGITS_PARTS.items()})

@@ -47,7 +47,7 @@ def format_of(path: Path) -> PictureFormat | None:
 def require_picture(path: Path) -> None:
     """Raise UserError for a file without the suffix of a format, or that is not replaced."""
     if format_of(path) is None:
-        raise UserError(f"{path} is no picture: give a file name that ends in .png, .svg or .pdf")
+        raise UserError(f"{path} is not a picture: give a file name ending in .png, .svg or .pdf")
     require_replaceable(path)
 
 
@@ -56,7 +56,7 @@ def picture_target(out: Path | None, form: PictureFormat | None) -> PictureTarge
     folder = out or FOLDER
     if not folder.is_dir() and (os.path.lexists(folder) or format_of(folder)):
         raise UserError(
-            f"--out {folder} is no folder: give --out DIR, and --format png, svg or pdf"
+            f"--out {folder} is not a folder: give --out DIR, and --format png, svg or pdf"
         )
     return PictureTarget(folder, form or PictureFormat.png)
 

@@ -133,7 +133,7 @@ def evaluation_mode(flow: Flow) -> Iterator[None]:
     """Put a flow and its layers into evaluation mode during a block.
 
     Afterwards mode and buffers are as before, so that an evaluation does not change a training.
-    This is no inference mode, since residual blocks need gradients.
+    This is not PyTorch's inference mode, since residual blocks need gradients.
     """
     before = flow.training
     buffers = [buffer.clone() for buffer in flow.buffers()]

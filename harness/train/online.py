@@ -48,7 +48,7 @@ class OnlineTables:
             self._images[split] += images
 
     def change(self, step: int) -> tuple[int, float] | None:
-        """Update the table whose turn it is after a step; None if it is no table's turn.
+        """Update the table whose turn it is after a step; None if no table has its turn.
 
         Returns:
             The split, from 1, and the share of its windows that changed.

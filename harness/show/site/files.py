@@ -51,7 +51,7 @@ def write_site(
     require_extra("pictures")
     out = out.expanduser().absolute()
     if out.is_symlink() or (out.exists() and not out.is_dir()):
-        raise UserError(f"{printable(out)} is no folder: give --out one that is new or empty")
+        raise UserError(f"{printable(out)} is not a folder: give --out one that is new or empty")
     if out.is_dir() and any(out.iterdir()) and not (out / MARK).is_file():
         raise UserError(
             f"{printable(out)} holds other files than a site of lcma: give --out a new folder"

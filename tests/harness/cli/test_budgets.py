@@ -129,7 +129,7 @@ def test_options_choose_margin_seeds_cost_and_pictures(lcma: Lcma) -> None:
         ("--factorization LH", "no results with --factorization LH: "),
         ("--margin 0", "--margin 0"),
         ("--margin nan", "--margin nan"),
-        ("--out one.PNG", "one.PNG is no folder"),
+        ("--out one.PNG", "one.PNG is not a folder"),
     ],
 )
 def test_mistakes_are_one_line(lcma: Lcma, in_tmp: Path, arguments: str, message: str) -> None:

@@ -195,7 +195,7 @@ def test_lines_and_panels_can_be_chosen(lcma: Lcma) -> None:
         ("--name loss", f"no curve is called loss: there are {HOLDOUT}, {TRAIN}"),
         ("nothing", "no sweep 'nothing' in the database: it has demo"),
         ("demo --sweep s1", "exclude each other"),
-        ("--out x.png", "x.png is no folder"),
+        ("--out x.png", "x.png is not a folder"),
         ("--out /proc/nowhere", "choose another place with --out"),
     ],
 )

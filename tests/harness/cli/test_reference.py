@@ -268,8 +268,8 @@ def test_a_file_that_is_no_shard_is_one_line(
     ("manifest", "message"),
     [
         ('{"file":{"sha256":"00"}}', "x.sqlite.xz is not the file that x.sqlite.xz.manifest.json"),
-        ("[]", "x.sqlite.xz.manifest.json is no manifest of a shard"),
-        ("x", "x.sqlite.xz.manifest.json is no manifest of a shard"),
+        ("[]", "x.sqlite.xz.manifest.json is not a manifest of a shard"),
+        ("x", "x.sqlite.xz.manifest.json is not a manifest of a shard"),
     ],
 )
 def test_a_shard_is_the_one_of_the_manifest_beside_it(

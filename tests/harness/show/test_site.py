@@ -224,7 +224,7 @@ def test_a_site_is_a_folder_of_files_and_replaces_a_former_one(filled) -> None:
 
 @pytest.mark.parametrize(
     ("out", "message"),
-    [("thesis", "holds other files than a site"), ("file", "is no folder"), ("-", "--out DIR")],
+    [("thesis", "holds other files than a site"), ("file", "is not a folder"), ("-", "--out DIR")],
 )
 def test_a_folder_that_is_no_site_is_refused_and_kept(filled, lcma, out, message) -> None:
     Path("thesis").mkdir()

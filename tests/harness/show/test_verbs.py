@@ -93,7 +93,7 @@ def test_pictures_can_be_svg(lcma, read, filler, command):
         assert path.read_bytes() == (Path("b") / path.name).read_bytes()
         assert all(svg.words(path))
         assert svg.images(path)
-    refused(lcma(*command, "--out", "c.svg"), "c.svg is no folder: give --out DIR, and --format")
+    refused(lcma(*command, "--out", "c.svg"), "c.svg is not a folder: give --out DIR, and --format")
     Path("d.svg").mkdir()
     read(*command, "--out", "d.svg")
     assert {path.suffix for path in Path("d.svg").iterdir()} == {".png"}, "a folder"
