@@ -67,7 +67,7 @@ class Counts:
     """Copies from pageable memory, which the host waits for too."""
     pinned: Counter[str] = field(default_factory=Counter)
     """Copies from pinned memory."""
-    made: Counter[str] = field(default_factory=Counter)
+    constants: Counter[str] = field(default_factory=Counter)
     """Constants made by the package, a launch each."""
     launches: Counter[str] = field(default_factory=Counter)
     """Operations by name, without views."""
@@ -235,7 +235,7 @@ def _check(
     elif host and packet in _INDEXED and any(operand.dim() for operand in host):
         _counts.copies[_find_caller(operation)] += 1
     elif packet in _CONSTANTS and (place := _find_caller(operation)).startswith("src"):
-        _counts.made[place] += 1
+        _counts.constants[place] += 1
     if not operation.is_view and packet not in _VIEWS:
         _counts.launches[packet.__name__] += 1
     return True

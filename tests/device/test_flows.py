@@ -294,7 +294,7 @@ def test_a_step_asks_nothing_of_the_device(flow: str, compare_once: Compare) -> 
             assert counts.waits == {}
         assert counts.copies == {}
         assert counts.pinned.total() <= 1
-        assert counts.made == {}
+        assert counts.constants == {}
         assert counts.launches.total() > 0
         if kind == RESUMED:
             assert counts.launches.total() <= LAUNCHES[flow]

@@ -65,6 +65,6 @@ def test_a_step_of_a_stack_asks_nothing_of_the_device(
     assert counts.waits == {}
     assert counts.copies == counts.pinned == {}
     # `torch.vmap` makes a weight for a batch norm without one.
-    assert [place for place in counts.made if not place.endswith("aten.ones.default")] == []
+    assert [place for place in counts.constants if not place.endswith("aten.ones.default")] == []
     assert counts.launches.total() <= LAUNCHES[flow]
     assert 0 < counts.launches["convolution"] < 2 * kernels  # some are of borders

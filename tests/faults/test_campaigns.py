@@ -42,11 +42,11 @@ def test_hundreds_of_kills_at_every_point_change_nothing(
 @pytest.mark.timeout(3600)
 @pytest.mark.xdist_group("ray")
 @pytest.mark.parametrize(
-    "where", [{"engine": "postgresql"}, {"nodes": 3, "armed": True}], ids=["server", "cluster"]
+    "settings", [{"engine": "postgresql"}, {"nodes": 3, "armed": True}], ids=["server", "cluster"]
 )
 def test_kills_change_nothing(
-    make_sweep: Make, run_undisturbed: Callable, where: dict[str, Any]
+    make_sweep: Make, run_undisturbed: Callable, settings: dict[str, Any]
 ) -> None:
     """With a server, and on a cluster whose nodes are killed too."""
-    targets = make_targets(40, len(where), nodes="nodes" in where)
-    run_campaign(lambda: make_sweep(WHOLE, **where), run_undisturbed(WHOLE), targets)
+    targets = make_targets(40, len(settings), nodes="nodes" in settings)
+    run_campaign(lambda: make_sweep(WHOLE, **settings), run_undisturbed(WHOLE), targets)
