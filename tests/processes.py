@@ -1,11 +1,17 @@
-"""Forks of a test's process: to do several things at once, or to keep this process unchanged."""
+"""Processes of tests: forks that race or keep this process unchanged, and Python in a new one."""
 
+import os
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from multiprocessing import get_context
+from pathlib import Path
 from typing import TypeVar
 
 T = TypeVar("T")
+
+ROOT = Path(__file__).parents[1]
 
 FORK = get_context("fork")
 """A fork has this process's imports; a new process would take longer for them than for its work."""
@@ -47,3 +53,24 @@ def run_in_fork(action: Callable[[], T]) -> T:
     child.join(TIMEOUT_SECONDS)
     assert child.exitcode == 0
     return value
+
+
+def run_python(
+    *arguments: object, folder: Path = ROOT, **variables: str
+) -> "subprocess.CompletedProcess[str]":
+    """Run Python, which finds this checkout's package, in a folder and without input."""
+    return subprocess.run(
+        [sys.executable, *map(str, arguments)],
+        cwd=folder,
+        env=os.environ | {"PYTHONPATH": str(ROOT / "src")} | variables,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+    )
+
+
+def read_output(*arguments: object, folder: Path = ROOT, **variables: str) -> str:
+    """Return the output of Python that succeeds."""
+    ended = run_python(*arguments, folder=folder, **variables)
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    return ended.stdout

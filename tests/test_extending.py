@@ -1,4 +1,4 @@
-"""The files, the sweep and the commands of docs/extending.md work as printed."""
+"""The files, the sweep, the commands and the entry point of docs/extending.md work as printed."""
 
 import json
 import os
@@ -15,37 +15,25 @@ import pytest
 
 from lcma import db
 from lcma.harness import api
-from lcma.harness.cli import main as cli
 from lcma.harness.launch.plan import Plan
 from lcma.harness.launch.rehearsal import rehearse_plugins
 from lcma.models.factorization import make_tables, surviving_ids
 from lcma.sweeps import plugins, spec
 from lcma.sweeps.errors import UserError
 from lcma.sweeps.expansion import expand
+from tests.harness.cli.conftest import refused, run_lcma
+from tests.processes import ROOT, read_output, run_python
 
-PAGE = Path(__file__).parents[1] / "docs" / "extending.md"
-ROOT = PAGE.parents[1]
-
-
-def lcma(folder: Path, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "lcma", *arguments],
-        cwd=folder,
-        env=os.environ | {"PYTHONPATH": str(ROOT / "src")} | variables,
-        capture_output=True,
-        text=True,
-        timeout=280,
-        check=False,
-    )
+PAGE = (ROOT / "docs" / "extending.md").read_text()
+FILES = dict(re.findall(r"`(\w+\.(?:py|yaml))`[^`]*?:\n\n```\w+\n(.*?)```", PAGE, re.S))
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the page's files."""
     folder = tmp_path_factory.mktemp("mine")
-    blocks = re.findall(r"`(\w+\.(?:py|yaml))`[^`]*?:\n\n```\w+\n(.*?)```", PAGE.read_text(), re.S)
-    assert [name for name, _ in blocks] == ["my_rules.py", "my_flow.py", "mine.yaml"]
-    for name, text in blocks:
+    assert list(FILES) == ["my_rules.py", "my_flow.py", "mine.yaml"]
+    for name, text in FILES.items():
         (folder / name).write_text(text)
     return folder
 
@@ -53,14 +41,12 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_the_page_runs_as_printed(folder: Path) -> None:
-    (commands,) = re.findall(r"```sh\n(.*?)```", PAGE.read_text(), re.S)
+    (commands,) = re.findall(r"```sh\n(.*?)```", PAGE, re.S)
     outputs = []
     for line in commands.splitlines():
         command, *arguments = line.split()
         assert command == "lcma"
-        done = lcma(folder, *arguments)
-        assert done.returncode == 0, done.stderr
-        outputs.append(done.stdout)
+        outputs.append(read_output("-m", "lcma", *arguments, folder=folder))
     assert f"Loaded plug-in {folder}/my_rules.py: factorization columns" in outputs[0]
     assert f"Loaded plug-in {folder}/my_flow.py: flow affine" in outputs[0]
     query = "select flow, factorization, budget, bits_per_dim from results"
@@ -74,31 +60,92 @@ def test_the_page_runs_as_printed(folder: Path) -> None:
         ("affine", "lowest", 10),
     }
     assert len({row[3] for row in rows}) == 5
-    again = lcma(folder, "launch", "mine.yaml", "--local", "--no-pictures")
-    assert "5 there" in again.stdout
-
-    chosen = lcma(folder, "board", "--factorization", "columns")
-    assert chosen.returncode == 0, chosen.stderr
-    assert "columns" in chosen.stdout
-    assert "random-local" not in chosen.stdout
-    without = lcma(folder, "samples", "--count", "4")
-    assert without.returncode == 2
-    assert "LCMA_PLUGINS" in without.stderr
-    drawn = lcma(folder, "samples", "--count", "4", LCMA_PLUGINS="my_flow.py")
-    assert drawn.returncode == 0, drawn.stderr
-    following = again.stdout.partition("Next: ")[2].splitlines()
-    assert any(f"LCMA_PLUGINS={folder}/my_flow.py lcma samples" in line for line in following)
+    lcma = partial(read_output, "-m", "lcma", folder=folder)
+    launched = lcma("launch", "mine.yaml", "--local", "--no-pictures")
+    assert "5 there" in launched
+    board = lcma("board", "--factorization", "columns")
+    assert "columns" in board
+    assert "random-local" not in board
+    samples = ("samples", "--count", "4")
+    ended = run_python("-m", "lcma", *samples, folder=folder)
+    assert ended.returncode == 2
+    assert "LCMA_PLUGINS" in ended.stderr
+    lcma(*samples, LCMA_PLUGINS="my_flow.py")
+    commands = launched.partition("Next: ")[2].splitlines()
+    assert any(f"LCMA_PLUGINS={folder}/my_flow.py lcma samples" in line for line in commands)
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
     variables = os.environ | {"PYTHONPATH": str(ROOT / "src"), "PATH": path}
-    for line in following:  # as a user pastes it
-        done = subprocess.run(["sh", "-c", line], cwd=folder, env=variables, capture_output=True)
-        assert done.returncode == 0, (line, done.stderr)
-    assert lcma(folder, "maps", LCMA_PLUGINS="my_rules.py").returncode == 0
+    for line in commands:  # as a user pastes it
+        ended = subprocess.run(["sh", "-c", line], cwd=folder, env=variables, capture_output=True)
+        assert ended.returncode == 0, (line, ended.stderr)
+    lcma("maps", LCMA_PLUGINS="my_rules.py")
 
 
-def test_its_rules_are_those_of_lcma_that_it_names(folder: Path) -> None:
+@pytest.fixture(scope="module")
+def packages(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with an installed package of the page's rules and flow."""
+    source = tmp_path_factory.mktemp("source")
+    package = source / "my_package"
+    package.mkdir()
+    (package / "__init__.py").write_text("")
+    (package / "my_flow.py").write_text(FILES["my_flow.py"])
+    # An entry point names one module: the page's rules, and the flow beside them.
+    (package / "lcma_rules.py").write_text(
+        FILES["my_rules.py"] + "\nfrom my_package.my_flow import affine  # noqa\n"
+    )
+    (entry_point,) = re.findall(r'```toml\n(\[project.entry-points."lcma.*?)```', PAGE, re.S)
+    (source / "pyproject.toml").write_text(
+        '[build-system]\nrequires = ["hatchling"]\nbuild-backend = "hatchling.build"\n'
+        '[project]\nname = "my-package"\nversion = "1.0"\n' + entry_point
+    )
+    wheels, installed = source / "wheels", source / "installed"
+    read_output("-m", "build", "--wheel", "--no-isolation", "--outdir", wheels, folder=source)
+    pip = ["-m", "pip", "install", "--quiet", "--no-index", "--no-deps", "--find-links", wheels]
+    read_output(*pip, "--target", installed, "my-package")
+    return installed
+
+
+@pytest.mark.slow
+@pytest.mark.ray
+@pytest.mark.timeout(900)
+def test_an_installed_package_runs_with_both_executors_and_is_known_by_its_version(
+    packages: Path, tmp_path: Path
+) -> None:
+    path = f"{ROOT / 'src'}{os.pathsep}{packages}"
+    lcma = partial(read_output, "-m", "lcma", folder=tmp_path, PYTHONPATH=path)
+    (tmp_path / "mine.yaml").write_text(
+        re.sub(r"^plugins:.*\n", "", FILES["mine.yaml"], flags=re.M)
+    )
+    tables = []
+    for name, options in (("ray", []), ("local", ["--local"])):
+        database = ["--db", f"{name}.db"]
+        places = [*database, "--runs", f"{name}-runs", "--data", "data"]
+        lcma("launch", "mine.yaml", *options, *places, "--no-pictures")
+        query = "select flow, factorization, bits_per_dim from results order by 2"
+        tables.append(json.loads(lcma("sql", query, "--json", *database))["rows"])
+    assert tables[0] == tables[1]
+    assert [row[:2] for row in tables[0]] == [
+        ["affine", name] for name in ("L", "channel", "columns", "lowest", "random-local")
+    ]
+    out = lcma("sql", "select map_options from flow_trials", "--json", "--db", "ray.db")
+    versions = [json.loads(row[0]) for row in json.loads(out)["rows"] if row[0]]
+    assert versions
+    assert all(version == {"rule": "my-package 1.0"} for version in versions)
+
+    # Without the package and the plug-ins, the board still knows the reference row.
+    board = ["-m", "lcma", "board", "--json", "--db", "ray.db"]
+    (group,) = json.loads(read_output(*board, folder=tmp_path))["groups"]
+    assert group["reference"] == "channel"
+    differences = {row["factorization"]: row["difference"] for row in group["rows"]}
+    assert all((d is None) == (name == "channel") for name, d in differences.items())
+    out = read_output(*board, "--against", "columns", folder=tmp_path)
+    (group,) = json.loads(out)["groups"]
+    assert group["reference"] == "columns"
+
+
+def test_the_pages_rules_are_those_of_lcma_that_it_names() -> None:
     rules: dict[str, Any] = {}
-    exec((folder / "my_rules.py").read_text(), rules)
+    exec(FILES["my_rules.py"], rules)
     maps = np.random.RandomState(0).standard_normal((2, 3, 8, 8))
     for rule, builtin in (("columns", "keep-bd"), ("lowest", "low-global")):
         tables = make_tables(builtin, (3, 8, 8), 2, maps=maps)
@@ -110,11 +157,11 @@ def test_its_rules_are_those_of_lcma_that_it_names(folder: Path) -> None:
             assert np.flatnonzero(stays).tolist() == sorted(table.kept.ravel().tolist())
 
 
-FAR = {
+NOT_FINITE = {
     "    return layers, StandardNormal()": "    layers.append(type('Far', (Logit,), {'forward': "
     "lambda self, x, generator=None: (x / 0, None)})())\n    return layers, StandardNormal()"
 }
-"""Changes that make the last values infinite or NaN."""
+"""A change that makes the last values infinite or NaN."""
 
 WRONG_FLOWS = {
     "a log-determinant": (
@@ -141,7 +188,7 @@ WRONG_FLOWS = {
         "the last prior, a map of normal noise, reports a log-determinant of -96 nats where its "
         "Jacobian has 0",
     ),
-    "an inverse by what forward left": (
+    "an inverse that uses values kept by forward": (
         {
             "y = torch.cat([x2": "self.last = s, t; y = torch.cat([x2",
             "return torch.cat([x1, (y2": "s, t = self.last; return torch.cat([x1, (y2",
@@ -149,7 +196,7 @@ WRONG_FLOWS = {
         "the inverse of layer 4 (Coupling) gives NUMBER where its input was NUMBER",
     ),
     "an inverse before values that are not finite": (
-        {"(-s).exp()": "s.exp()"} | FAR,
+        {"(-s).exp()": "s.exp()"} | NOT_FINITE,
         "the inverse of layer 4 (Coupling) gives NUMBER where its input was NUMBER",
     ),
     "no inverse": (
@@ -164,12 +211,12 @@ WRONG_FLOWS = {
 
 
 @pytest.fixture
-def sweep_of_flow(folder: Path, in_tmp: Path) -> Iterator[Callable[..., None]]:
+def write_sweep(in_tmp: Path) -> Iterator[Callable[..., None]]:
     """A function that writes the page's flow, with replacements, and a sweep of it."""
 
-    def write(replaced: Mapping[str, str], **matrix: str) -> None:
-        text = (folder / "my_flow.py").read_text()
-        for old, new in replaced.items():
+    def write(replacements: Mapping[str, str], **matrix: str) -> None:
+        text = FILES["my_flow.py"]
+        for old, new in replacements.items():
             assert old in text
             text = text.replace(old, new)
         Path("my_flow.py").write_text(text)
@@ -186,32 +233,24 @@ def rehearse() -> list[str]:
     return rehearse_plugins(Plan(expand(spec.load("mine.yaml")), (), ()))
 
 
-@pytest.mark.parametrize("wrong", list(WRONG_FLOWS))
+@pytest.mark.parametrize("case", list(WRONG_FLOWS))
 def test_a_flow_whose_likelihood_or_inverse_is_wrong_is_refused(
-    sweep_of_flow: Callable[..., None], wrong: str
+    write_sweep: Callable[..., None], case: str
 ) -> None:
-    replaced, reason = WRONG_FLOWS[wrong]
-    sweep_of_flow(replaced)
+    replacements, reason = WRONG_FLOWS[case]
+    write_sweep(replacements)
     pattern = re.escape(reason).replace("NUMBER", r"-?[\d.]+(?:e-?\d+)?")
     match = rf"the flow affine \(.*my_flow\.py\): {pattern}; correct it, see docs/"
     with pytest.raises(UserError, match=match):
         rehearse()
 
 
-def test_a_plan_refuses_a_wrong_flow_as_its_launch_does_before_anything_is_changed(
-    sweep_of_flow: Callable[..., None], in_tmp: Path, capsys: pytest.CaptureFixture[str]
+def test_plan_and_launch_refuse_a_wrong_flow_before_anything_is_changed(
+    write_sweep: Callable[..., None], in_tmp: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    sweep_of_flow(WRONG_FLOWS["a log-determinant"][0])
-    lines = []
+    write_sweep(WRONG_FLOWS["a log-determinant"][0])
     for command in (["plan"], ["plan", "--json"], ["launch", "--local"]):
-        with pytest.raises(SystemExit) as end:
-            cli.main([command[0], "mine.yaml", *command[1:]])
-        assert end.value.code == 2
-        out, err = capsys.readouterr()
-        assert out == ""
-        lines.append(err)
-    (line,) = set(lines)
-    assert "the flow affine (" in line
+        refused((run_lcma(*command, "mine.yaml"), *capsys.readouterr()), "the flow affine (")
     for refuse in (api.plan, partial(api.launch, local=True)):
         with pytest.raises(UserError, match=r"the flow affine \("):
             refuse("mine.yaml")
@@ -219,10 +258,8 @@ def test_a_plan_refuses_a_wrong_flow_as_its_launch_does_before_anything_is_chang
 
 
 @pytest.mark.parametrize("factorization", ["conventional", "low", "none"])
-def test_a_flow_that_is_right_passes(
-    sweep_of_flow: Callable[..., None], factorization: str
-) -> None:
-    sweep_of_flow({}, factorization=factorization)
+def test_a_flow_that_is_right_passes(write_sweep: Callable[..., None], factorization: str) -> None:
+    write_sweep({}, factorization=factorization)
     assert rehearse() == []
 
 
@@ -231,7 +268,7 @@ UNCHECKED = {
         {"[s, torch.zeros_like(s)]": "[s * torch.bernoulli(s * 0 + 0.5) * 2, torch.zeros_like(s)]"},
         "the log-determinant of Coupling is drawn, so it was not checked",
     ),
-    "values that are not finite": (FAR, "(Far) on: its values are not finite"),
+    "values that are not finite": (NOT_FINITE, "(Far) on: its values are not finite"),
     "a flow of one size": (
         {
             "    channels = model.channels": "    assert model.size == 32, 'only that'\n"
@@ -243,10 +280,10 @@ UNCHECKED = {
 
 
 @pytest.mark.parametrize("case", list(UNCHECKED))
-def test_what_cannot_be_checked_is_said(sweep_of_flow: Callable[..., None], case: str) -> None:
-    replaced, ending = UNCHECKED[case]
+def test_what_cannot_be_checked_is_noted(write_sweep: Callable[..., None], case: str) -> None:
+    replacements, ending = UNCHECKED[case]
     large = {"16: {": "32: {"}
-    sweep_of_flow(large | replaced, dataset="photos32")
+    write_sweep(large | replacements, dataset="photos32")
     (line,) = rehearse()
     assert line.startswith("the flow affine (")
     assert line.endswith(ending)

@@ -1,20 +1,16 @@
 """The half hour on a GPU, run on a CPU: a section that fails does not stop the others."""
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from benchmarks import gpu_half_hour
 from benchmarks.gpu_half_hour import NotRunError, Row, Run, as_markdown, main
+from tests.processes import read_output, run_python
 
-ROOT = Path(__file__).parents[1]
 
-
-def test_what_fails_or_cannot_be_run_stops_nothing_else(
+def test_failed_rows_and_sections_stop_no_others(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def measure(run: Run, name: str) -> Row:
@@ -22,15 +18,15 @@ def test_what_fails_or_cannot_be_run_stops_nothing_else(
             raise ValueError("compile is refused\nsee the log")
         return {"gain": 2, "expected": 3}
 
-    def fails(run: Run) -> None:
+    def fail(run: Run) -> None:
         for name in ("before", "compiled", "after"):
             run.attempt(name, measure, name)
         raise RuntimeError("no kernel image")
 
-    def cannot(run: Run) -> None:
+    def refuse(run: Run) -> None:
         raise NotRunError("give --data DIR")
 
-    sections = {"stacks": ("Stacks", fails), "maps": ("Maps", cannot)}
+    sections = {"stacks": ("Stacks", fail), "maps": ("Maps", refuse)}
     monkeypatch.setattr(gpu_half_hour, "SECTIONS", sections)
     assert main(["--device", "cpu", "--quick", "--out", str(tmp_path)]) == 1
     document = json.loads((tmp_path / "gpu-half-hour.json").read_text())
@@ -56,9 +52,9 @@ def test_the_outcome_of_each_gpu_test_is_read(tmp_path: Path) -> None:
         "def test_skips(): pytest.skip('no device')\n"
         "def test_has_no_fixture(broken): pass\n"
     )
-    command = [sys.executable, "-m", "pytest", "-v", "-p", "no:cacheprovider", "tests"]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
-    assert gpu_half_hour.read_outcomes(done.stdout) == [
+    pytest_v = ["-m", "pytest", "-v", "-p", "no:cacheprovider", "tests"]
+    ended = run_python(*pytest_v, folder=tmp_path)
+    assert gpu_half_hour.read_outcomes(ended.stdout) == [
         ("tests/test_few.py::test_passes[{'compile': True}]", "PASSED"),
         ("tests/test_few.py::test_fails", "FAILED"),
         ("tests/test_few.py::test_skips", "SKIPPED"),
@@ -76,16 +72,8 @@ def test_without_its_data_set_a_section_says_how_to_get_it(section: str, tmp_pat
 @pytest.mark.slow
 def test_every_section_runs_on_a_cpu(tmp_path: Path) -> None:
     pytest.importorskip("normflows", reason="normflows is not installed")
-    command = [sys.executable, "-m", "benchmarks.gpu_half_hour", "--device", "cpu", "--quick"]
-    done = subprocess.run(
-        [*command, "--out", str(tmp_path)],
-        cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": str(ROOT / "src")},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
+    options = ["--device", "cpu", "--quick", "--out", tmp_path]
+    read_output("-m", "benchmarks.gpu_half_hour", *options)
     document = json.loads((tmp_path / "gpu-half-hour.json").read_text())
     for key in gpu_half_hour.SECTIONS:
         assert all("expected" in row for row in document[key]["rows"]), key

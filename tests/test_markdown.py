@@ -2,7 +2,6 @@
 
 import re
 from html import unescape
-from pathlib import Path
 
 import cmarkgfm
 import pytest
@@ -11,7 +10,7 @@ from markdown_it.renderer import RendererHTML
 from myst_parser.config.main import MdParserConfig
 from myst_parser.parsers.mdit import create_md_parser
 
-ROOT = Path(__file__).parents[1]
+from tests.processes import ROOT
 
 PAGES = sorted(
     str(page.relative_to(ROOT))
@@ -40,8 +39,8 @@ def render_in_site(text: str, *, raw: bool = True) -> str:
     return str(parser.render(text))
 
 
-def read(page: str) -> str:
-    """Return the words of a page that a reader sees, except those in code."""
+def read_text(page: str) -> str:
+    """Return the text of an HTML page that a reader sees, except code."""
     return unescape(re.sub(r"<[^>]*>", "", CODE.sub("", COMMENT.sub("", page))))
 
 
@@ -50,10 +49,11 @@ def read(page: str) -> str:
 def test_a_page_shows_its_pictures_and_no_markup(name: str, render) -> None:
     text = (ROOT / name).read_text()
     page = render(text)
-    assert "![" not in read(page), "a picture is shown as text"
-    assert "<!--" not in read(page), "a comment is shown"
+    assert "![" not in read_text(page), "a picture is shown as text"
+    assert "<!--" not in read_text(page), "a comment is shown"
     in_code = sum(len(IMAGE.findall(code)) for code in CODE.findall(page))
     assert page.count("<img") == len(IMAGE.findall(text)) - in_code
     # If a line begins with a comment, the whole line is HTML: it is not rendered, and it ends the
     # paragraph.
-    assert read(page).split() == read(render(text, raw=False)).split(), "words are read as HTML"
+    words = read_text(render(text, raw=False)).split()
+    assert read_text(page).split() == words, "words are read as HTML"
