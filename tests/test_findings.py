@@ -16,10 +16,9 @@ from lcma.harness.show.verdicts import describe_verdict, next_command
 from lcma.sweeps import strict_yaml
 from lcma.sweeps.errors import UserError
 from tests.db.conftest import fill
+from tests.processes import ROOT
 
-ROOT = Path(__file__).parents[1]
-
-LISTED = strict_yaml.parse((ROOT / findings.LIST).read_text(), findings.LIST)
+LIST = strict_yaml.parse((ROOT / findings.LIST).read_text(), findings.LIST)
 
 PAGE = """# Title
 
@@ -47,8 +46,8 @@ results. So 7 is typed, -0.20 too.
 @pytest.fixture(scope="module")
 def results(tmp_path_factory: pytest.TempPathFactory) -> findings.Results:
     """Three results of three factorizations, one seed each."""
-    filled = fill(db.connect(str(tmp_path_factory.mktemp("found") / "small.db")))
-    return findings.Results(filled.store)
+    path = tmp_path_factory.mktemp("findings") / "small.db"
+    return findings.Results(fill(db.connect(str(path))).store)
 
 
 def find_places(text: str, pieces: dict[str, Any], results: findings.Results) -> Any:
@@ -56,14 +55,13 @@ def find_places(text: str, pieces: dict[str, Any], results: findings.Results) ->
     return findings.find_places("a.md", text, pieces, results)
 
 
-def test_listed_values_are_made_and_the_rest_stays(results: findings.Results) -> None:
-    assert findings.make_page(PAGE, find_places(PAGE, PIECES, results)) == MADE
-    assert findings.make_page(MADE, find_places(MADE, PIECES, results)) == MADE
-    broken = MADE.replace("there are -0.25\nbits/dim", "there\nare -0.25 bits/dim")
-    assert findings.make_page(broken, find_places(broken, PIECES, results)) == broken
+def test_only_listed_values_are_made(results: findings.Results) -> None:
+    other_lines = MADE.replace("there are -0.25\nbits/dim", "there\nare -0.25 bits/dim")
+    for page, made in ((PAGE, MADE), (MADE, MADE), (other_lines, other_lines)):
+        assert findings.make_page(page, find_places(page, PIECES, results)) == made
 
 
-def test_a_wrong_number_and_a_wrong_word_are_found(results: findings.Results) -> None:
+def test_wrong_numbers_and_words_are_found(results: findings.Results) -> None:
     places = find_places(PAGE, PIECES, results)
     number, word, count = findings.list_differences(PAGE, places, exact=False)
     assert "`low` there are {}" in number
@@ -74,36 +72,32 @@ def test_a_wrong_number_and_a_wrong_word_are_found(results: findings.Results) ->
 
 
 def test_an_answer_stands_below_its_query(results: findings.Results) -> None:
-    page = (
-        "How many?\n\n```sql\nSELECT count(*) AS n, NULL AS none, 0.25 AS x\nFROM results;\n```\n\n"
-    )
-    made = "| n | none | x |\n| --- | --- | --- |\n| 3 |  | 0.2500 |\n"
-    text = f"{page}| n |\n| --- |\n| 7 |\n\nMore.\n"
-    answers = findings.find_answers(text, results)
-    assert findings.make_page(text, answers) == f"{page}{made}\nMore.\n"
-    (wrong,) = findings.list_differences(text, answers, exact=False)
-    assert "SELECT count(*)" in wrong
-    right = f"{page}{made}\nMore.\n"
+    query = "```sql\nSELECT count(*) AS n, NULL AS none, 0.25 AS x\nFROM results;\n```\n\n"
+    table = "| n | none | x |\n| --- | --- | --- |\n| 3 |  | 0.2500 |\n"
+    wrong = f"How many?\n\n{query}| n |\n| --- |\n| 7 |\n\nMore.\n"
+    right = f"How many?\n\n{query}{table}\nMore.\n"
+    answers = findings.find_answers(wrong, results)
+    assert findings.make_page(wrong, answers) == right
+    (difference,) = findings.list_differences(wrong, answers, exact=False)
+    assert "SELECT count(*)" in difference
     answers = findings.find_answers(right, results)
     assert not findings.list_differences(right, answers, exact=True)
 
 
 @pytest.mark.parametrize(
-    ("page", "message"),
+    ("page", "piece", "problem"),
     [
-        ("there are none of these results.", "a.md: 'of {} results.' is there 0 times"),
-        ("of seven results.", "a.md: 'of {} results.' is there 0 times"),
-        ("of 3 results. And of 3 results.", "a.md: 'of {} results.' is there 2 times"),
+        ("there are none of these results.", "of {} results.", "is there 0 times"),
+        ("of seven results.", "of {} results.", "is there 0 times"),
+        ("of 3 results. And of 3 results.", "of {} results.", "is there 2 times"),
+        ("of 3 or 4", "of {} or {}", "has 2 {}, not 1"),
     ],
 )
-def test_a_piece_that_is_not_there_once_is_named(
-    results: findings.Results, page: str, message: str
+def test_a_piece_that_is_not_on_the_page_once_is_named(
+    results: findings.Results, page: str, piece: str, problem: str
 ) -> None:
-    pieces = {"of {} results.": PIECES["of {} results."]}
-    with pytest.raises(UserError, match=re.escape(message)):
-        find_places(page, pieces, results)
-    with pytest.raises(UserError, match=re.escape("'of {} or {}' has 2 {}, not 1")):
-        find_places("of 3 or 4", {"of {} or {}": ["sql SELECT 3"]}, results)
+    with pytest.raises(UserError, match=re.escape(f"a.md: '{piece}' {problem}")):
+        find_places(page, {piece: ["sql SELECT 3"]}, results)
 
 
 @pytest.mark.parametrize(
@@ -121,23 +115,25 @@ def test_a_piece_that_is_not_there_once_is_named(
     ],
 )
 def test_what_cannot_be_made_is_named(results: findings.Results, query: str, message: str) -> None:
-    with pytest.raises(UserError, match=re.escape(query)) as refused:
+    with pytest.raises(UserError, match=re.escape(query)) as error:
         findings.make_value(query, results)
-    assert message in str(refused.value)
+    assert message in str(error.value)
 
 
-def test_verdicts_with_a_word_are_counted(results: findings.Results) -> None:
-    query = "count low-conventional undecided flow=realnvp"
-    assert findings.make_value(query, results) == "1 of 1"
-    other = query.replace("undecided", "smaller-than-printed")
-    assert findings.make_value(other, results) == "0 of 1"
-
-
-def test_a_verdict_has_its_own_effect_and_seeds(results: findings.Results) -> None:
-    cell = "flow=realnvp dataset=photos16"
-    assert findings.make_value(f"pairs of=low from=conventional {cell}", results) == "1"
-    assert findings.make_value(f"effect low-conventional {cell}", results) == "-0.250"
-    assert findings.make_value(f"look low-conventional {cell}", results) == "1"
+@pytest.mark.parametrize(
+    ("query", "value"),
+    [
+        ("count low-conventional undecided", "1 of 1"),
+        ("count low-conventional smaller-than-printed", "0 of 1"),
+        ("pairs of=low from=conventional dataset=photos16", "1"),
+        ("effect low-conventional dataset=photos16", "-0.250"),
+        ("look low-conventional dataset=photos16", "1"),
+    ],
+)
+def test_verdicts_are_counted_and_have_effects(
+    results: findings.Results, query: str, value: str
+) -> None:
+    assert findings.make_value(f"{query} flow=realnvp", results) == value
 
 
 @pytest.mark.parametrize(
@@ -159,7 +155,7 @@ def test_values_are_alike_where_their_numbers_are(other: str, alike: bool) -> No
 
 
 @pytest.mark.integration
-def test_what_low_keeps_by_its_maps_is_what_its_tables_kept() -> None:
+def test_low_keeps_the_same_by_its_maps_and_by_its_tables() -> None:
     query = (
         "SELECT DISTINCT seed, kept FROM index_tables JOIN results USING (trial_id) "
         "WHERE split = 1 AND protocol = 'plain' AND factorization = 'LLL' AND budget = 1000 "
@@ -180,7 +176,7 @@ def test_what_low_keeps_by_its_maps_is_what_its_tables_kept() -> None:
 
 
 @pytest.mark.integration
-def test_curves_end_near_what_was_evaluated_on_the_training_part() -> None:
+def test_curves_end_near_the_evaluation_on_the_training_part() -> None:
     rows = "of=low from=high flow=realnvp dataset=cifar10-16 recipe=aef05e23"
     with connect("reference") as store:
         results = findings.Results(store)
@@ -194,46 +190,45 @@ def test_pictures_of_the_reference_are_the_same_bytes_again(tmp_path: Path) -> N
     with connect("reference") as store:
         results = findings.Results(store)
         for name in ("layout-ranking", "settings"):
-            (drawn,) = [text for text in LISTED["pictures"].values() if text.startswith(name)]
+            (query,) = [text for text in LIST["pictures"].values() if text.startswith(name)]
             paths = [tmp_path / f"{name}-{k}.svg" for k in range(2)]
             for path in paths:
-                findings.draw(drawn, results, path)
+                findings.draw(query, results, path)
             assert paths[0].read_bytes() == paths[1].read_bytes()
             assert "Residual Flow, CIFAR-10" in paths[0].read_text()
 
 
 def test_pages_show_existing_pictures_and_all_of_them() -> None:
-    pages = [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")]
-    shown = set()
-    for page in pages:
-        text = page.read_text()
-        for name in re.findall(r"!\[[^\]]*\]\(([^)]+)\)|```\{image\} (\S+)", text):
-            shown.add((page.parent / "".join(name)).resolve())
+    paths = set()
+    for page in (*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")):
+        for name in re.findall(r"!\[[^\]]*\]\(([^)]+)\)|```\{image\} (\S+)", page.read_text()):
+            paths.add((page.parent / "".join(name)).resolve())
     images = {path.resolve() for path in (ROOT / "docs" / "images").iterdir()}
-    assert {path for path in shown if path.parent.name == "images"} == images
-    assert {(ROOT / name).resolve() for name in LISTED["pictures"]} <= images
+    assert {path for path in paths if path.parent.name == "images"} == images
+    assert {(ROOT / name).resolve() for name in LIST["pictures"]} <= images
 
 
-def test_what_no_training_takes_is_measured_after_the_launch_that_would_decide() -> None:
+def test_a_measure_of_samples_is_measured_after_the_launch_that_would_decide() -> None:
     with connect("reference") as store:
-        found = read_verdicts(store, measure="kid", flow="resflow").apart
-    (one,) = [one for one in found if one.claim.key == "low-random-local"]
-    command = next_command(one, ["--db", "own results.db"])
-    assert command.startswith(f"lcma launch rules --seeds {one.next.seeds} --flow resflow ")
+        verdicts = read_verdicts(store, measure="kid", flow="resflow").apart
+    (verdict,) = [v for v in verdicts if v.claim.key == "low-random-local"]
+    command = next_command(verdict, ["--db", "own results.db"])
+    assert command.startswith(f"lcma launch rules --seeds {verdict.next.seeds} --flow resflow ")
     assert command.endswith(" --db 'own results.db'")
-    assert ", then `lcma measure`." in describe_verdict(one)
+    assert ", then `lcma measure`." in describe_verdict(verdict)
 
 
-def test_pairs_of_seeds_are_as_the_notes_say() -> None:
-    """Results of `low` and of the conventional rule hardly correlate over seeds."""
+def test_results_of_low_and_the_conventional_rule_hardly_correlate_over_seeds() -> None:
+    """The notes say so."""
     with connect("reference") as store:
-        claims = [one for one in read_verdicts(store).verdicts if one.n >= 6]
-    pairs = [one.rows for one in claims if one.claim.key == "low-conventional"]
+        verdicts = [verdict for verdict in read_verdicts(store).verdicts if verdict.n >= 6]
     correlations = []
-    for (_, low), (_, own) in pairs:
-        seeds = sorted(low.by_seed.keys() & own.by_seed.keys())
-        values = [[row.by_seed[seed] for seed in seeds] for row in (low, own)]
-        correlations.append(statistics.correlation(*values))
+    for verdict in verdicts:
+        if verdict.claim.key == "low-conventional":
+            low, conventional = (row.by_seed for _, row in verdict.rows)
+            seeds = sorted(low.keys() & conventional.keys())
+            values = [[by_seed[seed] for seed in seeds] for by_seed in (low, conventional)]
+            correlations.append(statistics.correlation(*values))
     assert len(correlations) > 9
     assert max(map(abs, correlations)) < 0.65
     assert abs(statistics.median(correlations)) < 0.2

@@ -12,14 +12,14 @@ import pandas as pd
 import pytest
 
 import lcma
-from lcma.harness.cli.main import main
 from lcma.harness.show import pictures
-from tests.harness.conftest import few_photos_root
+from tests.harness.cli.conftest import run_lcma
+from tests.harness.conftest import few_photos_root as few_photos_root
+from tests.processes import ROOT
 
-__all__ = ["few_photos_root"]
-
-DOCUMENT = Path(__file__).parents[1] / "docs" / "python.md"
-NOTEBOOK = DOCUMENT.with_suffix(".ipynb")
+DOCUMENT = ROOT / "docs" / "python.md"
+NOTEBOOK = json.loads(DOCUMENT.with_suffix(".ipynb").read_text())
+CELLS = [cell for cell in NOTEBOOK["cells"] if cell["cell_type"] == "code"]
 LAYERS = {"width": 4, "checkerboard_couplings": 1, "channel_couplings": 1, "last_couplings": 1}
 
 
@@ -27,25 +27,23 @@ LAYERS = {"width": 4, "checkerboard_couplings": 1, "channel_couplings": 1, "last
 def notebook(
     tmp_path_factory: pytest.TempPathFactory, few_photos_root: Path
 ) -> Iterator[dict[str, Any]]:
-    """The global names after all examples of the page, with a smaller flow and one worker.
-
-    A second worker would take longer to start than it has work.
-    """
+    """The global names after all examples of the page, with a smaller flow and one worker."""
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(tmp_path_factory.mktemp("notebook"))
         for name in ("LCMA_DB", "LCMA_RUNS"):
             patch.delenv(name, raising=False)
         patch.setenv("LCMA_DATA", str(few_photos_root))
-        seen, launch = list[lcma.Progress](), lcma.launch
+        events, launch = list[lcma.Progress](), lcma.launch
 
         def record_launch(*arguments: Any, progress: Any, **options: Any) -> lcma.LaunchReport:
             def record(event: lcma.Progress) -> None:
-                seen.append(event)
+                events.append(event)
                 progress(event)
 
+            # A second worker would take longer to start than it has work.
             return launch(*arguments, progress=record, parallel=1, **options)
 
-        names: dict[str, Any] = {"__name__": "notebook", "seen": seen}
+        names: dict[str, Any] = {"__name__": "notebook", "events": events}
         smaller = f'"model": {{"architecture": {LAYERS}}}, "optimization": {{"batch": 8}}'
         text = DOCUMENT.read_text().replace('"recipe": {', f'"recipe": {{{smaller}, ')
         examples = re.findall(r"```python\n(.*?)```", text, re.S)
@@ -76,10 +74,10 @@ def test_a_board_shows_itself_and_is_a_data_frame(notebook: dict[str, Any]) -> N
     assert "Bars: full-gaussian" in html
     assert "low (LL)" in html
     frame = board.to_pandas()
-    of_rows = frame[~frame["label"].str.startswith("bar: ")]
-    assert list(of_rows["label"]) == [row.label for row in board.results.groups[0].rows]
+    rows = frame[~frame["label"].str.startswith("bar: ")]
+    assert list(rows["label"]) == [row.label for row in board.results.groups[0].rows]
     rows = lcma.board("lcma.db", factorization="low").results.groups[0].rows
-    assert [r.label for r in rows if not r.reference] == ["low (LL)"], "with its reference row"
+    assert [row.label for row in rows if not row.reference] == ["low (LL)"]
 
 
 def test_verdicts_show_themselves_and_are_a_data_frame(notebook: dict[str, Any]) -> None:
@@ -91,8 +89,8 @@ def test_verdicts_show_themselves_and_are_a_data_frame(notebook: dict[str, Any])
     claim = frame[(frame["claim"] == "low-random-local") & (frame["steps"] == 1200)].iloc[0]
     assert (claim["decision"], claim["high"] < 0, claim["n"] >= 12) == ("supported", True, True)
     assert verdicts._repr_html_().count("<tr>") == 1 + len(frame)
-    own = lcma.verdicts("lcma.db").to_pandas()
-    assert set(own["decision"]) == {"undecided"}, "of two seeds"
+    frame = lcma.verdicts("lcma.db").to_pandas()
+    assert set(frame["decision"]) == {"undecided"}, "of two seeds"
 
 
 @pytest.mark.integration
@@ -106,8 +104,7 @@ def test_budgets_are_those_of_the_command(
     curves = notebook["curves"]
     frame = curves.to_pandas()
     key = ["--flow", "realnvp", "--dataset", "cifar10-16", "--factorization", "low"]
-    with pytest.raises(SystemExit):
-        main(["budgets", "--db", "reference", "--json", "--out", str(tmp_path), *key])
+    assert run_lcma("budgets", "--db", "reference", "--json", "--out", tmp_path, *key) == 0
     records = json.loads(capsys.readouterr().out)
     budgets = sum(len(record["rows"]) for record in records)
     assert repr(curves) == f"<{len(records)} curves of {budgets} budgets: .to_pandas()>"
@@ -116,12 +113,13 @@ def test_budgets_are_those_of_the_command(
         rows = frame[frame["recipe_id"] == record["key"]["recipe_id"]]
         rows = rows[rows["map_options"].isna() == (record["key"]["map_options"] is None)]
         for row in record["rows"]:
-            (made,) = rows[rows["budget"].eq(row["budget"]).fillna(False)].to_dict("records")
+            (of_budget,) = rows[rows["budget"].eq(row["budget"]).fillna(False)].to_dict("records")
             names = ("holdout", "deviation", "test", "seconds", "images", "on_front")
             expected = {name: row[name] for name in names}
             expected["from_conventional_mean"] = (row["from_conventional"] or {}).get("mean")
             for name, value in expected.items():
-                assert made[name] == value or (value is None and pd.isna(made[name])), name
+                actual = of_budget[name]
+                assert actual == value or (value is None and pd.isna(actual)), name
     assert frame["smallest_enough"].sum() == 1, "1500 steps of the usual recipe"
     html = curves._repr_html_()
     assert all(html.count(escape(record["answer"])) >= 1 for record in records)
@@ -129,7 +127,7 @@ def test_budgets_are_those_of_the_command(
     assert list(curves.to_pandas()["budget"].fillna(-1)) == [10, -1]
 
 
-def test_results_go_by_the_names_of_a_sweep(notebook: dict[str, Any]) -> None:
+def test_results_are_chosen_by_the_names_of_a_sweep(notebook: dict[str, Any]) -> None:
     assert len(lcma.results(Path("lcma.db"))) == 4
     low = lcma.results("lcma.db", sweep="first", factorization="low", seed=1)
     assert list(zip(low["factorization"], low["seed"], strict=True)) == [("LL", 1)]
@@ -155,8 +153,9 @@ NO_FILTERS: list[tuple[tuple[Any, ...], dict[str, Any], str]] = [
 
 
 @pytest.mark.parametrize(("readers", "options", "words"), NO_FILTERS)
-def test_what_cannot_be_asked_is_one_line(
-    notebook: dict[str, Any], readers: tuple[Any, ...], options: dict[str, Any], words: str
+@pytest.mark.usefixtures("notebook")
+def test_wrong_filters_are_one_line(
+    readers: tuple[Any, ...], options: dict[str, Any], words: str
 ) -> None:
     for read in readers:
         with pytest.raises(lcma.UserError, match=words):
@@ -165,10 +164,10 @@ def test_what_cannot_be_asked_is_one_line(
 
 @pytest.mark.integration
 def test_progress_counts_a_job_with_the_message_of_its_end(notebook: dict[str, Any]) -> None:
-    seen, report = notebook["seen"], notebook["report"]
-    ends = [event for event in seen if event.message.startswith("done ")]
-    assert [event.ended for event in ends] == [1, 2, 3, 4, 5, 6]
-    assert {event.total for event in seen if event.ended} == {len(report.reports)} == {6}
+    events = notebook["events"]
+    done = [event.ended for event in events if event.message.startswith("done ")]
+    assert done == [1, 2, 3, 4, 5, 6]
+    assert {event.total for event in events if event.ended} == {6}
 
 
 def test_a_plan_takes_the_overrides_of_the_command() -> None:
@@ -185,8 +184,9 @@ def test_a_plan_takes_the_overrides_of_the_command() -> None:
         lcma.plan("demo", dataset="photo")
 
 
-def test_a_mistake_is_reported_before_anything_is_changed(in_tmp: Path) -> None:
-    for wrong, words in (
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
         ({"spec": "demmo"}, "demo"),
         ({"spec": {"name": "x"}}, "matrix"),
         ({"local": True, "ray": "here:1"}, "exclude each other"),
@@ -196,22 +196,21 @@ def test_a_mistake_is_reported_before_anything_is_changed(in_tmp: Path) -> None:
         ({"parallel": 1.5}, "--parallel 1.5: give a whole number from 1"),
         ({"local": "yes"}, "--local 'yes': give True or False"),
         ({"max_hours": math.nan}, "--max-hours nan: give a number of hours above 0"),
-    ):
-        with pytest.raises(lcma.UserError, match=words):
-            lcma.launch(**({"spec": "demo"} | wrong))
+    ],
+)
+def test_a_mistake_is_reported_before_anything_is_changed(
+    in_tmp: Path, options: dict[str, Any], words: str
+) -> None:
+    with pytest.raises(lcma.UserError, match=words):
+        lcma.launch(**({"spec": "demo"} | options))
     assert not list(in_tmp.iterdir())
 
 
-def test_launched_again_nothing_is_left_and_its_curves_are_written(
-    notebook: dict[str, Any],
-) -> None:
+def test_a_second_launch_runs_nothing_and_writes_the_curves(notebook: dict[str, Any]) -> None:
     report = lcma.launch(notebook["sweep"], "lcma.db", local=True, tensorboard="curves")
     assert len(list(Path("curves").rglob("*tfevents*"))) == 6
-    assert (report.sweep_id, report.reports, report.lost) == (
-        notebook["report"].sweep_id,
-        {},
-        0,
-    )
+    assert report.sweep_id == notebook["report"].sweep_id
+    assert (report.reports, report.lost) == ({}, 0)
     assert "nothing was left to run" in repr(report)
     plan = lcma.plan(notebook["sweep"], "lcma.db", steps=30)
     assert list(plan.to_pandas()["status"]) == ["new"] * 4, "other trials, of another length"
@@ -229,14 +228,9 @@ def test_a_store_opened_for_reading_changes_nothing(notebook: dict[str, Any]) ->
         assert len(store.sql("SELECT * FROM results", limit=3)) == 3
 
 
-def cells() -> list[dict[str, Any]]:
-    found = json.loads(NOTEBOOK.read_text())["cells"]
-    return [cell for cell in found if cell["cell_type"] == "code"]
-
-
 def test_the_notebook_was_run_from_top_to_bottom() -> None:
-    assert [cell["execution_count"] for cell in cells()] == list(range(1, len(cells()) + 1))
-    outputs = [output for cell in cells() for output in cell["outputs"]]
+    assert [cell["execution_count"] for cell in CELLS] == list(range(1, len(CELLS) + 1))
+    outputs = [output for cell in CELLS for output in cell["outputs"]]
     assert {output["output_type"] for output in outputs} == {"stream", "execute_result"}
 
 
@@ -244,7 +238,7 @@ def test_the_notebook_was_run_from_top_to_bottom() -> None:
 def test_the_notebook_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     names: dict[str, Any] = {"__name__": "notebook"}
-    for number, cell in enumerate(cells()):
+    for number, cell in enumerate(CELLS):
         exec(compile("".join(cell["source"]), f"cell {number + 1}", "exec"), names)
     assert names["report"].lost == 0
     assert tuple(names["images"].shape) == (8, 3, 8, 8)
@@ -262,9 +256,8 @@ def test_reading_makes_no_database(tmp_path: Path) -> None:
 def test_every_public_name_is_there_and_documented() -> None:
     for name in lcma.__all__:
         assert getattr(lcma, name).__doc__, name
-    assert "- `max_hours`: End the launch after this many hours by the clock." in str(
-        lcma.launch.__doc__
-    )
+    line = "- `max_hours`: End the launch after this many hours by the clock."
+    assert line in str(lcma.launch.__doc__)
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
         lcma.nothing  # noqa: B018
     assert re.fullmatch(r"\d+\.\d+.*", lcma.__version__)
@@ -273,21 +266,11 @@ def test_every_public_name_is_there_and_documented() -> None:
 def test_hours_that_are_used_up_end_a_launch_with_a_public_error(
     tmp_path: Path, few_photos_root: Path
 ) -> None:
-    sweep = {
-        "name": "late",
-        "matrix": {"flow": "realnvp", "dataset": "photos8", "factorization": "conventional"},
-        "seeds": 2,
-        "recipe": {"training": {"steps": 20}},
-    }
+    matrix = {"flow": "realnvp", "dataset": "photos8", "factorization": "conventional"}
+    sweep = {"name": "late", "matrix": matrix, "recipe": {"training": {"steps": 20}}}
+    places = {"store": tmp_path / "lcma.db", "runs": tmp_path / "runs", "data": few_photos_root}
     with pytest.raises(lcma.LimitReachedError):
-        lcma.launch(
-            sweep,
-            tmp_path / "lcma.db",
-            data=few_photos_root,
-            runs=tmp_path / "runs",
-            local=True,
-            max_hours=1e-9,
-        )
+        lcma.launch(sweep, **places, local=True, max_hours=1e-9)
 
 
 @pytest.mark.slow
@@ -304,17 +287,5 @@ def test_a_launch_that_loses_jobs_reports_them_and_its_command_fails(
     Path("hot.yaml").write_text(sweep)
     report = lcma.launch("hot.yaml", "lcma.db", local=True)
     assert (report.lost, [r.ending for r in report.reports.values()]) == (1, ["diverged"])
-    with pytest.raises(SystemExit) as end:
-        main(["launch", "hot.yaml", "--local", "--no-pictures", "--retry"])
-    assert end.value.code == 1
+    assert run_lcma("launch", "hot.yaml", "--local", "--no-pictures", "--retry") == 1
     assert "1 job did not end well" in capsys.readouterr().out
-
-
-def test_a_store_has_at_most_45_methods_each_used_by_the_product() -> None:
-    root = Path(__file__).parents[1]
-    product = (path for room in ("harness", "benchmarks") for path in (root / room).rglob("*.py"))
-    texts = [path.read_text() for path in product]
-    names = [name for name in vars(lcma.Store) if not name.startswith("_")]
-    methods = [name for name in names if callable(getattr(lcma.Store, name))]
-    assert len(methods) <= 45
-    assert [name for name in methods if not any(f".{name}(" in text for text in texts)] == []

@@ -189,7 +189,7 @@ def test_a_limit_in_the_url_is_named(postgres: Any, filled_name: str) -> None:
 
 
 def test_a_damaged_page_is_found(postgres: Any, filled_name: str) -> None:
-    if not postgres.own:
+    if not postgres.temporary:
         pytest.skip("damages files of the server, and this one is not ours")
     copy = postgres.make(filled_name, strategy="FILE_COPY")
     oid = postgres.value(f"SELECT oid FROM pg_database WHERE datname = '{copy}'")

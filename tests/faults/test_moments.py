@@ -85,10 +85,10 @@ def server() -> Iterator[StoppableServer]:
 @pytest.fixture
 def url(server: StoppableServer) -> Iterator[str]:
     """An empty database on the server."""
-    with closing(Postgres(server.url, own=True)) as postgres:
+    with closing(Postgres(server.url, temporary=True)) as postgres:
         name = postgres.make()
     yield postgres.url(name)
-    with closing(Postgres(server.url, own=True)) as postgres:
+    with closing(Postgres(server.url, temporary=True)) as postgres:
         postgres.drop(name)
 
 

@@ -1,7 +1,7 @@
 """An object store for tests, in a folder that many processes share: no folders, no renames.
 
-An object appears when all of it has been sent. Listings are cached, as s3fs does, and so are stale
-until the cache is cleared. The server is unreachable while a file `away` is beside the objects; the
+An object appears when all of it has been sent. Listings are cached, as those of s3fs are, and stale
+until the cache is cleared. The server is unreachable while a file `away` is beside the objects. The
 file has the message that clients get.
 """
 
@@ -59,10 +59,10 @@ class BucketFileSystem(AbstractFileSystem):
 
     def rm_file(self, path: str) -> None:
         self._reach()
-        removed = self._object(path)
-        removed.unlink()
-        for folder in removed.parents:
-            if folder == self._bucket(removed) or any(folder.iterdir()):
+        file = self._object(path)
+        file.unlink()
+        for folder in file.parents:
+            if folder == self._bucket(file) or any(folder.iterdir()):
                 return
             folder.rmdir()
 
@@ -76,7 +76,7 @@ class BucketFileSystem(AbstractFileSystem):
                 status = path.stat()
                 entry |= {"size": status.st_size, "type": "file"}
                 entry["LastModified"] = datetime.fromtimestamp(status.st_mtime, UTC)
-            elif not any(p.is_file() for p in path.rglob("*")):
+            elif not any(child.is_file() for child in path.rglob("*")):
                 continue
             entries.append(entry)
         if not entries:
@@ -91,6 +91,6 @@ class BucketFileSystem(AbstractFileSystem):
         return objects / path.relative_to(objects).parts[0]
 
     def _reach(self) -> None:
-        away = self.root / "away"
-        if away.exists():
-            raise ConnectionError(away.read_text())
+        message = self.root / "away"
+        if message.exists():
+            raise ConnectionError(message.read_text())

@@ -1,13 +1,12 @@
 """A launch uses only the CPUs that it was given."""
 
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from lcma.harness.cpus import count_cpus
+from tests.processes import read_output
 
 ALL = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
 
@@ -21,8 +20,7 @@ from lcma.harness.launch.plan import count_slots
 from lcma.sweeps.spec import Resources
 print(count_slots(Resources(), 1), count_slots(Resources(cpus=0.5), 1))
 """
-    printed = subprocess.check_output([sys.executable, "-c", code], text=True)
-    assert printed.split() == ["1", "2"]
+    assert read_output("-c", code).split() == ["1", "2"]
 
 
 V2 = {"proc/self/cgroup": "0::/slurm/job_7/step_batch\n"}

@@ -1,8 +1,6 @@
 """Optional libraries are extras, and errors name the extra to install."""
 
 import re
-import subprocess
-import sys
 import tomllib
 from importlib.metadata import packages_distributions
 from pathlib import Path
@@ -11,8 +9,10 @@ import pytest
 
 from lcma import db
 from lcma.harness.extras import MODULES
+from tests.harness.cli.conftest import refused
+from tests.processes import ROOT, run_python
 
-PROJECT = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"]
+EXTRAS = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
 COMMANDS = {
     "digits": ["data", "prepare", "digits"],
     "parquet": ["export", "--format", "parquet", "--out", "board.parquet"],
@@ -28,11 +28,10 @@ def read_name(requirement: str) -> str:
 
 def test_errors_and_pyproject_name_the_same_libraries() -> None:
     packages = packages_distributions()
-    extras = PROJECT["optional-dependencies"]
     for extra, modules in MODULES.items():
-        names = {read_name(requirement) for requirement in extras[extra]}
+        names = {read_name(requirement) for requirement in EXTRAS[extra]}
         assert {read_name(packages[module][0]) for module in modules} == names, extra
-    assert set(MODULES) == set(extras["all"][0].removeprefix("lcma[").rstrip("]").split(","))
+    assert set(MODULES) == set(EXTRAS["all"][0].removeprefix("lcma[").rstrip("]").split(","))
 
 
 @pytest.mark.integration
@@ -51,9 +50,6 @@ def test_a_missing_library_is_one_line_and_changes_nothing(extra: str, tmp_path:
         f"import sys\nsys.modules[{MODULES[extra][0]!r}] = None\n"
         f"from lcma.harness.cli.main import main\nmain({COMMANDS[extra]!r})"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, input=""
-    )
-    assert (done.returncode, done.stderr.count("\n")) == (2, 1), done.stderr
-    assert f"pip install 'lcma[{extra}]'" in done.stderr
+    ended = run_python("-c", code, folder=tmp_path)
+    refused((ended.returncode, ended.stdout, ended.stderr), f"pip install 'lcma[{extra}]'")
     assert {path.name for path in tmp_path.iterdir()} <= before | {"lcma.db-shm", "lcma.db-wal"}
