@@ -81,14 +81,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def read_conditions(folder: Path) -> dict[str, str]:
     """Return what the numbers depend on, except the code: packages, processor, load, disk."""
-    installed = {one.metadata["Name"].lower() for one in importlib.metadata.distributions()}
-    packages = [
-        name for name in ("sqlalchemy", "psycopg", "mlflow-skinny", "optuna") if name in installed
-    ]
+    names = ("sqlalchemy", "psycopg", "mlflow-skinny", "optuna")
+    installed = {d.metadata["Name"].lower(): d.version for d in importlib.metadata.distributions()}
     return {
         "date": time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime()),
         "python": platform.python_version(),
-        **{name: importlib.metadata.version(name) for name in packages},
+        **{name: installed[name] for name in names if name in installed},
         "processor": read_environment("cpu").device,
         "cores": str(os.cpu_count()),
         "load_average": f"{os.getloadavg()[0]:.1f}",

@@ -106,17 +106,17 @@ def measure_exactness(run: Run) -> None:
     path = "tests/gpu/test_exactness.py" if run.quick else "tests/gpu"
     command = ["-m", "pytest", "-v", "-p", "no:cacheprovider", "-m", "gpu", path]
     seconds = min(EXACTNESS_SECONDS, run.seconds_left)
-    ended = _run_python(*command, LCMA_TEST_DEVICE=run.device, seconds=seconds)
-    (run.out / TEST_OUTPUT).write_text(ended.stdout + ended.stderr)
-    outcomes = read_outcomes(ended.stdout)
+    code, out, err = _run_python(*command, LCMA_TEST_DEVICE=run.device, seconds=seconds)
+    (run.out / TEST_OUTPUT).write_text(out + err)
+    outcomes = read_outcomes(out)
     counts = Counter(outcome.lower() for _, outcome in outcomes)
     summary = ", ".join(f"{count} {outcome}" for outcome, count in counts.items()) or "none ended"
     run.rows.append({"row": path, "tests": summary, "expected": "all passed"})
     failed = [name for name, outcome in outcomes if outcome in ("FAILED", "ERROR")]
     run.notes += [f"failed: {name}" for name in failed]
-    if ended.code is None:
+    if code is None:
         run.notes.append(f"ended after {seconds:.0f} s: {TEST_OUTPUT} says in which test")
-    if failed or ended.code:
+    if failed or code:
         run.errors.append(f"tests failed: see {TEST_OUTPUT}")
 
 
@@ -418,19 +418,10 @@ def _format_section(title: str, part: Mapping[str, Any]) -> str:
     return "\n".join([*lines, *(f"- {note}" for note in part["notes"]), ""])
 
 
-@dataclass
-class Ended:
-    """The exit code and output of a program."""
-
-    code: int | None  # None if it was killed after its time
-    stdout: str
-    stderr: str
-
-
 def _run_python(
     *arguments: str, seconds: float, folder: str | Path = ROOT, **variables: str
-) -> Ended:
-    """Run Python, and kill it after that many seconds."""
+) -> tuple[int | None, str, str]:
+    """Run Python; return its exit code, None if its time was over, and its output and errors."""
     command = [sys.executable, *arguments]
     path = f"{ROOT / 'src'}{os.pathsep}{ROOT}"
     environment = {**os.environ, "PYTHONPATH": path, "PYTHONUNBUFFERED": "1", **variables}
@@ -449,17 +440,18 @@ def _run_python(
             child.wait()
         for file in (out, err):
             file.seek(0)
-        return Ended(code, out.read(), err.read())
+        return code, out.read(), err.read()
 
 
 def _run_lcma(folder: str, run: Run, *arguments: str) -> str:
-    ended = _run_python("-m", "lcma", *arguments, seconds=run.seconds_left, folder=folder)
-    if ended.code is None:
+    seconds = run.seconds_left
+    code, out, err = _run_python("-m", "lcma", *arguments, seconds=seconds, folder=folder)
+    if code is None:
         raise RuntimeError(f"lcma {arguments[0]} was not done in time")
-    if ended.code:
-        last = (ended.stderr.strip().splitlines() or ["no output"])[-1]
-        raise RuntimeError(f"lcma {arguments[0]} ended with {ended.code}: {last}")
-    return ended.stdout
+    if code:
+        last = (err.strip().splitlines() or ["no output"])[-1]
+        raise RuntimeError(f"lcma {arguments[0]} ended with {code}: {last}")
+    return out
 
 
 if __name__ == "__main__":

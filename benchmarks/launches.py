@@ -53,11 +53,11 @@ def _make_trainer(flow: str, seed: int, device: torch.device) -> Trainer:
     recipe = catalog.recipe(flow, "photos8", "tiny")
     model = recipe.model
     with unset_fake_temporarily():
-        built = models.build(model, "checkerboard-even", seed=seed)
+        network = models.build(model, "checkerboard-even", seed=seed)
     images = np.zeros((recipe.optimization.batch, model.channels, model.size, model.size), np.uint8)
-    built._apply(lambda t: torch.empty(t.shape, dtype=t.dtype, device=device).copy_(t))
+    network._apply(lambda t: torch.empty(t.shape, dtype=t.dtype, device=device).copy_(t))
     repeats = REGISTERED[flow].stacks
-    return Trainer(built, recipe.optimization, seed, Images(images, device), repeats=repeats)
+    return Trainer(network, recipe.optimization, seed, Images(images, device), repeats=repeats)
 
 
 def _count(step: Callable[[], object], repeated: RepeatedStep | None) -> tuple[int, int]:

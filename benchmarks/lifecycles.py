@@ -111,9 +111,8 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=3.0)
     parser.add_argument("--trials", type=int, default=20000, help="how many are planned")
     options = parser.parse_args()
-    kind = next(tracker for tracker in TRACKERS if tracker.name == options.side)
     set_sqlite_settings()
-    tracker = kind(options.url)
+    (tracker,) = (kind(options.url) for kind in TRACKERS if kind.name == options.side)
     _run_in_process(lambda: tracker.make(options.trials))
     run = _run_processes(tracker, options.processes, options.seconds, options.trials)
     print(json.dumps(asdict(run)))
@@ -177,14 +176,14 @@ def _run_lifecycles(
         commits += 1
 
     tracker.open()
-    left = iter(numbers)
+    trials = iter(numbers)
     for _ in range(WARM_UP):
-        tracker.run_lifecycle(next(left))
+        tracker.run_lifecycle(next(trials))
     barrier.wait()
     commits = 0
     start, start_cpu = time.monotonic(), _read_cpu_seconds()
     while time.monotonic() - start < seconds:
-        tracker.run_lifecycle(next(left))
+        tracker.run_lifecycle(next(trials))
         done += 1
     return start, Run(done, time.monotonic() - start, _read_cpu_seconds() - start_cpu, commits)
 

@@ -150,7 +150,13 @@ def _shapes(model: Model) -> list[tuple[int, int]]:
 def _latents(model: Model) -> list[tuple[int, int, int]]:
     """Return the shapes of what leaves at each split, squeezed, and of what stays at the end."""
     shapes = _shapes(model)
-    return [*((c, s, s) for c, s in shapes[1:]), (shapes[-1][0], shapes[-1][1], shapes[-1][1])]
+    return [(c, s, s) for c, s in (*shapes[1:], shapes[-1])]
+
+
+def _squeezed_latents(model: Model) -> list[tuple[int, int, int]]:
+    """Return the same where the last scale also begins with a squeeze."""
+    *latents, (c, s, _) = _latents(model)
+    return [*latents, (4 * c, s // 2, s // 2)]
 
 
 def _build_realnvp(model: Model) -> nn.Module:
@@ -180,9 +186,9 @@ def _build_realnvp(model: Model) -> nn.Module:
 
     scales, width = [], arch.width
     for channels, size in _shapes(model)[:-1]:
-        first = checkerboard(channels, size, width, arch.checkerboard_couplings)
-        second = channelwise(4 * channels, arch.growth * width, arch.channel_couplings)
-        scales.append([*first, nf.flows.Squeeze(), *second])
+        before = checkerboard(channels, size, width, arch.checkerboard_couplings)
+        after = channelwise(4 * channels, arch.growth * width, arch.channel_couplings)
+        scales.append([*before, nf.flows.Squeeze(), *after])
         width *= arch.growth
     scales.append(checkerboard(*_shapes(model)[-1], width, arch.last_couplings))
     priors = [nf.distributions.DiagGaussian(s, trainable=False) for s in _latents(model)]
@@ -208,8 +214,7 @@ def _build_glow(model: Model) -> nn.Module:
         ]
         for channels, _ in _shapes(model)
     ]
-    *left, (c, s, _) = _latents(model)
-    priors = [nf.distributions.GlowBase(shape) for shape in (*left, (4 * c, s // 2, s // 2))]
+    priors = [nf.distributions.GlowBase(shape) for shape in _squeezed_latents(model)]
     return _multiscale(scales, priors, _transform(model))
 
 
@@ -235,11 +240,8 @@ def _build_iresnet(model: Model) -> nn.Module:
             )
             layers += [_actnorm(4 * channels), block]
         scales.append(layers)
-    *left, (c, s, _) = _latents(model)
-    shapes = (*left, (4 * c, s // 2, s // 2))
-    return _multiscale(
-        scales, [nf.distributions.DiagGaussian(shape) for shape in shapes], _transform(model)
-    )
+    priors = [nf.distributions.DiagGaussian(shape) for shape in _squeezed_latents(model)]
+    return _multiscale(scales, priors, _transform(model))
 
 
 def _build_resflow(model: Model) -> nn.Module:

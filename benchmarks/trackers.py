@@ -198,15 +198,8 @@ class Ours(Tracker):
             raise RuntimeError(f"trial {number} was claimed twice")
         steps = range(LOG_EVERY, RECIPE.steps + 1, LOG_EVERY)
         points = [db.Metric("train_bits_per_dim", step, 4.0) for step in steps]
-        ended = self.store.finish(
-            claim,
-            "done",
-            last_step=RECIPE.steps,
-            cost=COST,
-            result=make_result(trial_id),
-            metrics=points,
-        )
-        if not ended:
+        end: dict[str, Any] = {"result": make_result(trial_id), "metrics": points}
+        if not self.store.finish(claim, "done", last_step=RECIPE.steps, cost=COST, **end):
             raise RuntimeError(f"trial {number} was lost")
 
     def count_stored(self) -> Stored:
@@ -238,11 +231,12 @@ class MLflow(Tracker):
     def run_lifecycle(self, number: int) -> None:
         from mlflow.entities import Metric, RunStatus
 
-        now = int(time.time() * 1000)
-        run = self.store.create_run("0", "me", now, [], f"trial {number}").info.run_id
-        points = [Metric("train_bits_per_dim", 4.0, now, step) for step in range(POINTS)]
-        self.store.log_batch(run, [*points, Metric("bits_per_dim", 3.5, now, 500)], [], [])
-        self.store.update_run_info(run, RunStatus.FINISHED, now, None)
+        milliseconds = int(time.time() * 1000)
+        run = self.store.create_run("0", "me", milliseconds, [], f"trial {number}").info.run_id
+        points = [Metric("train_bits_per_dim", 4.0, milliseconds, step) for step in range(POINTS)]
+        points.append(Metric("bits_per_dim", 3.5, milliseconds, 500))
+        self.store.log_batch(run, points, [], [])
+        self.store.update_run_info(run, RunStatus.FINISHED, milliseconds, None)
 
     def count_stored(self) -> Stored:
         whole = self.count(

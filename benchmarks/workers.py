@@ -48,11 +48,8 @@ _random = SystemRandom()
 
 def make_spec(trials: int) -> Spec:
     """Return a spec of that many trials, of two factorizations."""
-    matrix = {
-        "flow": "realnvp",
-        "dataset": DATASET,
-        "factorization": ["conventional", "random"],
-    }
+    factorizations = ["conventional", "random"]
+    matrix = {"flow": "realnvp", "dataset": DATASET, "factorization": factorizations}
     return check({"name": "many", "matrix": matrix, "seeds": trials // 2}, "many")
 
 
@@ -73,9 +70,9 @@ class Tally:
 
     def add(self, other: "Tally") -> None:
         for field in fields(self):
-            mine, theirs = getattr(self, field.name), getattr(other, field.name)
-            joined = max(mine, theirs) if field.name.startswith("longest") else mine + theirs
-            setattr(self, field.name, joined)
+            values = getattr(self, field.name), getattr(other, field.name)
+            longest = field.name.startswith("longest")
+            setattr(self, field.name, max(values) if longest else sum(values))
 
 
 class _CountingThread(HeartbeatThread):
@@ -209,7 +206,7 @@ def _run_worker(
 ) -> Iterator[float]:
     """Do for each trial what `harness.work.worker` does; yield when the worker is due next."""
     for job_id in ids:
-        asked, claim = time.monotonic(), None
+        waits_since, claim = time.monotonic(), None
         while claim is None:
             if time.monotonic() > until:
                 return
@@ -219,19 +216,15 @@ def _run_worker(
             except db.Unavailable:  # too many clients
                 yield time.monotonic() + _random.uniform(0.5, 5.0)
         tally.claims += 1
-        tally.longest_claim = max(tally.longest_claim, time.monotonic() - asked)
-        thread = _CountingThread(store, LEASE_SECONDS, tally)
-        end = time.monotonic() + trial_seconds * _random.uniform(0.5, 1.5)
         start = time.monotonic()
-        with (
-            Lease(
-                thread,
-                claim,
-                LEASE_SECONDS,
-                lambda start=start: db.Cost(seconds=time.monotonic() - start, cpu_seconds=0.0),
-                lambda: "an attempt\n",
-            ) as lease,
-        ):
+        tally.longest_claim = max(tally.longest_claim, start - waits_since)
+        thread = _CountingThread(store, LEASE_SECONDS, tally)
+        end = start + trial_seconds * _random.uniform(0.5, 1.5)
+
+        def measure_cost(start: float = start) -> db.Cost:
+            return db.Cost(seconds=time.monotonic() - start, cpu_seconds=0.0)
+
+        with Lease(thread, claim, LEASE_SECONDS, measure_cost, lambda: "an attempt\n") as lease:
             lease.started_at(0, {})
             refused = not thread.beat()
             while time.monotonic() < min(end, until):
@@ -240,14 +233,11 @@ def _run_worker(
                     lease.metric("train_bits_per_dim", step, 4.0)
                 refused = not thread.beat()
                 store.close()
-            ended = wait_out(partial(_finish, store, claim, lease.points()))
-            tally.ended += ended
-            tally.lost += not ended
+            finish = partial(store.finish, claim, "diverged", last_step=1, cost=COST)
+            valid = wait_out(partial(finish, metrics=lease.points()))
+            tally.ended += valid
+            tally.lost += not valid
         store.close()
-
-
-def _finish(store: db.Store, claim: db.Claim, points: Sequence[db.Metric]) -> bool:
-    return store.finish(claim, "diverged", last_step=1, cost=COST, metrics=points)
 
 
 def _claim(store: db.Store, job_id: str) -> db.Claim:
@@ -309,12 +299,12 @@ def _read_cpu_seconds(pid: int) -> float:
     """Return the CPU time of a process and of its children, also of those that have ended."""
     children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
     ticks = 0
-    for each in (pid, *map(int, children)):
+    for process in (pid, *map(int, children)):
         with suppress(OSError):  # it has just ended, and the parent's fields have its time
             # After the name, the fields from the twelfth are the times of the process in user and
             # kernel mode, and then those of its ended children.
-            values = Path(f"/proc/{each}/stat").read_text().rpartition(")")[2].split()
-            ticks += sum(map(int, values[11:15] if each == pid else values[11:13]))
+            values = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+            ticks += sum(map(int, values[11:15] if process == pid else values[11:13]))
     return ticks / os.sysconf("SC_CLK_TCK")
 
 
