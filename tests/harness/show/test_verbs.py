@@ -43,7 +43,7 @@ def test_board_says_when_it_is_not_complete(read, filled):
 def test_board_draws_its_differences(lcma, read, filled):
     assert "\nforest.svg\n" in read("board", "--picture", "forest.svg")
     assert "channel" in svg.texts(Path("forest.svg"))
-    refused(lcma("board", "--picture", "forest.txt", "--db", "nowhere.db"), "forest.txt is no pict")
+    refused(lcma("board", "--picture", "forest.txt", "--db", "nowhere.db"), "forest.txt is not")
 
 
 def test_board_without_results(read, filler):
