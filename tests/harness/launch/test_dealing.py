@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
@@ -54,22 +55,18 @@ def test_who_can_share_a_stack(registered, change, sizes) -> None:
     assert sorted(Counter(shapes.values()).values()) == sizes
 
 
+@dataclass
 class Slots(InlineExecutor):
     """Tasks end at the next look. A stack of more than ``fits``, or with the seed ``poison``, is
     lost as ``loss`` says."""
 
-    def __init__(
-        self,
-        slots: int | None,
-        fits: int = MAX_MEMBERS,
-        loss: Lost | str = "crowded",
-        poison: int = -1,
-    ) -> None:
-        super().__init__()
-        self.slots, self.fits, self.loss, self.poison = slots, fits, loss, poison
-        self.tasks: list[Sequence[Work]] = []
-        self.stacks: list[list[str]] = []
-        self.crowds: list[int] = []
+    slots: int | None
+    fits: int = MAX_MEMBERS
+    loss: Lost | str = "crowded"
+    poison: int = -1
+    tasks: list[Sequence[Work]] = field(default_factory=list)
+    stacks: list[list[str]] = field(default_factory=list)
+    crowds: list[int] = field(default_factory=list)
 
     @property
     def sizes(self) -> list[int]:
@@ -98,12 +95,8 @@ class Slots(InlineExecutor):
 @pytest.fixture
 def trials(registered: Registered) -> Callable[..., tuple[db.Store, list[Work]]]:
     """Return a function that registers some trials of one shape, without maps."""
-
-    def make(seeds: int) -> tuple[db.Store, list[Work]]:
-        matrix = {"factorization": "random"}
-        return registered(merged(STACKED, {"matrix": matrix, "seeds": seeds}))
-
-    return make
+    change = {"matrix": {"factorization": "random"}} | STACKED
+    return lambda seeds: registered(change | {"seeds": seeds})
 
 
 @pytest.mark.parametrize(
@@ -126,7 +119,7 @@ def test_ready_trials_are_dealt_over_free_slots(trials, seeds, slots, sizes) -> 
 
 def test_trials_of_several_maps_join_one_stack(registered) -> None:
     matrix = {"factorization": ["conventional", "none", "low", "high"], "budget": [10, 15]}
-    store, works = registered(merged(STACKED, {"matrix": matrix, "seeds": 3}))
+    store, works = registered(STACKED | {"matrix": matrix, "seeds": 3})
     executor = Slots(1)
     run_launch(store, works, executor)
     assert [(stack[0], len(stack)) for stack in executor.stacks] == [

@@ -2,7 +2,7 @@
 
 import dataclasses
 import socket
-from contextlib import nullcontext
+from contextlib import closing, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -28,11 +28,8 @@ def check_place(place, runs, sets=None, change=None) -> list[Question]:
         questions.append(question)
         return [answer_question(change(question) if change else question)]
 
-    preflight = Preflight(dataclasses.replace(place, runs=runs), sets or {})
-    try:
+    with closing(Preflight(dataclasses.replace(place, runs=runs), sets or {})) as preflight:
         preflight.require_machines(ask)
-    finally:
-        preflight.close()
     return questions
 
 
