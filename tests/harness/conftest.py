@@ -3,6 +3,7 @@
 import copy
 import os
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -152,16 +153,21 @@ def files(request: pytest.FixtureRequest, tmp_path: Path) -> LocalStore | Bucket
     return request.getfixturevalue("bucket")
 
 
+def register(
+    place: Place,
+    change: dict[str, Any] | None = None,
+    owner: str = "a launch",
+    base: dict[str, Any] = SMALL,
+) -> tuple[db.Store, list[Work]]:
+    """Register the small sweep with changes; return its store and its works."""
+    store = db.connect(place.db)
+    spec = specs.check(merged(base, change or {}), "test", Path(place.runs).parent)
+    plan = make_plan(spec, place, store)
+    register_plan(plan, place, store)
+    return store, make_works(plan, place, owner=owner, device="cpu")
+
+
 @pytest.fixture
 def registered(place: Place) -> Callable[..., tuple[db.Store, list[Work]]]:
-    """Register the small sweep with a change; return its store and works."""
-
-    def make(change: dict[str, Any] | None = None) -> tuple[db.Store, list[Work]]:
-        spec = specs.check(merged(SMALL, change or {}), "test")
-        store = db.connect(place.db)
-        plan = make_plan(spec, place, store)
-        register_plan(plan, place, store)
-        works = make_works(plan, place, owner=f"test:{os.getpid()}", device="cpu")
-        return store, works
-
-    return make
+    """A function that registers the small sweep with changes, for this process."""
+    return partial(register, place, owner=f"test:{os.getpid()}")

@@ -22,16 +22,14 @@ from lcma.harness.cli import main as cli
 from lcma.harness.environment import read_environment
 from lcma.harness.launch.driver import Launch
 from lcma.harness.launch.executor import Executor, Finished
-from lcma.harness.launch.plan import make_plan, make_works, register_plan
 from lcma.harness.launch.policy import LaunchPolicy
 from lcma.harness.place import Place
 from lcma.harness.train.trainer import Trainer
 from lcma.harness.work.attempt import RunningAttempt
 from lcma.harness.work.units import Report, Work
 from lcma.harness.work.worker import run_work
-from lcma.sweeps import spec as specs
 from tests.db.conftest import SqliteTemplates
-from tests.harness.conftest import SMALL, merged
+from tests.harness.conftest import register
 from tests.harness.launch.machines import HOOK, SLOW_STEPS, wait_until
 
 
@@ -251,20 +249,6 @@ def run_cli(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int
         cli.main([str(argument) for argument in arguments])
     printed = capsys.readouterr()
     return int(ended.value.code or 0), printed.out, printed.err
-
-
-def register(
-    place: Place,
-    change: dict[str, Any] | None = None,
-    owner: str = "a launch",
-    base: dict[str, Any] = SMALL,
-) -> tuple[db.Store, list[Work]]:
-    """Register the small sweep with changes; return its store and its works."""
-    store = db.connect(place.db)
-    spec = specs.check(merged(base, change or {}), "test", Path(place.runs).parent)
-    plan = make_plan(spec, place, store)
-    register_plan(plan, place, store)
-    return store, make_works(plan, place, owner=owner, device="cpu")
 
 
 @pytest.fixture(scope="session")

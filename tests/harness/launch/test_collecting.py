@@ -26,14 +26,13 @@ from lcma.harness.work.units import Work
 from lcma.harness.work.worker import run_work
 from lcma.sweeps.errors import UserError
 from lcma.sweeps.spec import Keep
-from tests.harness.conftest import LocalStore
+from tests.harness.conftest import LocalStore, register
 from tests.harness.launch.conftest import (
     claim_elsewhere,
     complete,
     drop_digest,
     end_job,
     find_facts,
-    register,
     run_cli,
     run_killed,
 )

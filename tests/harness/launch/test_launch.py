@@ -21,10 +21,10 @@ from lcma.harness.place import Place
 from lcma.harness.work.units import Work
 from lcma.sweeps import plugins
 from lcma.sweeps.spec import Resources
+from tests.harness.conftest import register
 from tests.harness.launch.conftest import (
     FakeDisplay,
     complete,
-    register,
     run_cli,
     run_launch,
     using,

@@ -17,8 +17,8 @@ from lcma.harness.train.trainer import Trainer
 from lcma.harness.work.units import Report, Work
 from lcma.harness.work.worker import run_works
 from tests.faults.contents import compare_rows, read_rows
-from tests.harness.conftest import merged
-from tests.harness.launch.conftest import FakeDisplay, register, run_launch, using
+from tests.harness.conftest import merged, register
+from tests.harness.launch.conftest import FakeDisplay, run_launch, using
 from tests.harness.launch.machines import make_steps_slow
 from tests.stores import list_running
 

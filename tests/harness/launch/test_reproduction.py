@@ -24,7 +24,8 @@ from lcma.harness.show.reproduction import render_reproduction, reproduction_as_
 from lcma.sweeps.errors import UserError
 from lcma.sweeps.measures import TIME_MEASURES
 from tests.db.inspecting import execute
-from tests.harness.launch.conftest import complete, place_in, register
+from tests.harness.conftest import register
+from tests.harness.launch.conftest import complete, place_in
 
 OPTIONS = {
     "matrix": {"factorization": ["low"]},
@@ -150,9 +151,7 @@ def test_maps_that_do_not_come_out_again_are_named(site) -> None:
 
 
 @pytest.mark.usefixtures("shared_training")
-def test_a_log_determinant_is_compared_in_bits_per_dim_and_a_bound_of_other_draws_not(
-    site,
-) -> None:
+def test_a_log_determinant_is_compared_in_bits_per_dim_and_a_bound_of_other_draws_not(site) -> None:
     site.change("UPDATE measurements SET value = value + 1 WHERE name LIKE 'bound%'")
     result = site.reproduce(tolerance=0.0)
     assert result.equal

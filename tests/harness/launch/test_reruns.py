@@ -25,7 +25,7 @@ from lcma.sweeps import spec as specs
 from lcma.sweeps.errors import UserError
 from tests.db.conftest import Stage
 from tests.db.inspecting import execute
-from tests.harness.conftest import SMALL, merged
+from tests.harness.conftest import SMALL, merged, register
 from tests.harness.launch.conftest import (
     claim_elsewhere,
     complete,
@@ -33,7 +33,6 @@ from tests.harness.launch.conftest import (
     end_job,
     find_facts,
     place_in,
-    register,
     run_killed,
 )
 from tests.stores import beat, list_files

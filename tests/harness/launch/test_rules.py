@@ -35,14 +35,13 @@ from lcma.sweeps import spec as specs
 from lcma.sweeps.expansion import Expansion, expand
 from lcma.sweeps.factorizations import DATA_RULES, MAP_RULES
 from tests.faults.contents import compare_rows, read_rows
-from tests.harness.conftest import SMALL, merged
+from tests.harness.conftest import SMALL, merged, register
 from tests.harness.launch.conftest import (
     Killed,
     complete,
     copy_elsewhere,
     find_facts,
     place_in,
-    register,
     run_cli,
     run_killed,
     select,

@@ -14,10 +14,10 @@ from lcma.harness.place import Place
 from lcma.harness.train.trainer import Trainer
 from lcma.harness.work.units import Report, Work
 from lcma.harness.work.worker import run_work
+from tests.harness.conftest import register
 from tests.harness.launch.conftest import (
     FakeDisplay,
     InlineExecutor,
-    register,
     run_launch,
     using,
     with_ending,

@@ -25,15 +25,8 @@ from lcma.harness.work.units import Terms, Work
 from lcma.harness.work.worker import run_work, run_works
 from lcma.sweeps.errors import UserError
 from tests.faults.contents import compare_rows, read_rows
-from tests.harness.conftest import merged
-from tests.harness.launch.conftest import (
-    claim_elsewhere,
-    complete,
-    find_facts,
-    place_in,
-    register,
-    select,
-)
+from tests.harness.conftest import merged, register
+from tests.harness.launch.conftest import claim_elsewhere, complete, find_facts, place_in, select
 from tests.harness.launch.machines import wait_until
 from tests.stores import list_files, read_curve, read_job
 

@@ -33,8 +33,8 @@ from lcma.sweeps.errors import UserError
 from lcma.sweeps.measures import BITS_PER_DIM, SHIPPED, TIME_MEASURES, PluginMeasure
 from tests.db.inspecting import execute
 from tests.harness.cli.conftest import output_of, refused
-from tests.harness.conftest import prepare_few_photos
-from tests.harness.launch.conftest import place_in, register
+from tests.harness.conftest import prepare_few_photos, register
+from tests.harness.launch.conftest import place_in
 from tests.stores import read_job
 
 CPU = torch.device("cpu")
