@@ -61,8 +61,8 @@ def test_seeds_show_differences_by_the_spread_of_all_pairs_of_rows_of_the_recipe
     assert t_test.power(power["detectable"] / spread, 7, 0.05) == pytest.approx(0.8, abs=1e-6)
     exact = t_test.solve_power(0.01 / spread, alpha=0.05, power=0.8)
     assert power["needed"] == max(6, math.ceil(exact))
-    (few,) = list_power(history, "--seeds", "5")
-    assert few["detectable"] is None, "fewer than six decide nothing"
+    (of_five,) = list_power(history, "--seeds", "5")
+    assert of_five["detectable"] is None, "fewer than six decide nothing"
     line = f"7 seeds show {power['detectable']:.2g} bits/dim; 0.01 takes more than 48"
     assert f"\nPower   {line}\n" in history.text()
     history.write(merged(WORDS, {"matrix": {"factorization": "conventional"}}))

@@ -39,7 +39,7 @@ def run_trial(planned: World, index: int, step: int, **news: Any) -> db.Claim:
     return claim
 
 
-def test_a_line_says_how_many_what_runs_and_what_is_left(planned: World) -> None:
+def test_a_line_has_the_counts_and_the_running_jobs(planned: World) -> None:
     """No line repeats the last one. A job after its last step evaluates, without a time left."""
     text = io.StringIO()
     run_trial(planned, 0, 250, bits_per_dim=3.4567)
@@ -47,9 +47,8 @@ def test_a_line_says_how_many_what_runs_and_what_is_left(planned: World) -> None
         bars.update(0, 5, [])
         assert text.getvalue() == "", "nothing runs"
         running = list_running(planned.store)
-        bars.update(1, 5, running)
-        bars.update(1, 5, running)
-        bars.update(1, 5, running * 5)
+        for jobs in (running, running, running * 5):
+            bars.update(1, 5, jobs)
         planned.store.release("me")
         run_trial(planned, 1, 500, bits_per_dim=3.4567)
         bars._time_left = TimeLeft(predict(1e-9))
@@ -62,7 +61,7 @@ def test_a_line_says_how_many_what_runs_and_what_is_left(planned: World) -> None
     ]
 
 
-def test_all_that_a_job_notes_is_printed_and_the_last_line_of_a_traceback() -> None:
+def test_notes_of_a_job_and_the_last_line_of_its_traceback_are_printed() -> None:
     text = io.StringIO()
     with Bars(Console(file=text, width=200)) as bars:
         bars.job_ended("train a", Report("1", "done", "no sharpness: Error\nno holdout: Error"))
