@@ -12,7 +12,7 @@ from lcma.harness.launch.driver import Launch
 from lcma.harness.launch.executor import Finished
 from lcma.harness.launch.hosts import Hosts
 from lcma.harness.launch.policy import LaunchPolicy
-from lcma.harness.work.units import Report
+from lcma.harness.work.units import Report, Work
 from lcma.sweeps.errors import UserError
 from tests.harness.launch.conftest import (
     FakeDisplay,
@@ -28,11 +28,11 @@ BAD, GOOD = "bad (10.0.0.1)", "good (10.0.0.2)"
 
 
 class TwoHosts(InlineExecutor):
-    """Tasks go to the bad host unless it is set aside. There ``fail`` ends the first ``times``."""
+    """Tasks go to the bad host unless it is set aside; the first ``times`` end there in failure."""
 
-    def __init__(self, fail: Callable[[str], Finished], times: int = 1000) -> None:
+    def __init__(self, failure: Finished, times: int = 1000) -> None:
         super().__init__()
-        self.fail, self.times, self.failed = fail, times, 0
+        self.failure, self.times, self.failed = failure, times, 0
 
     def is_closed(self) -> bool:
         return {BAD, GOOD} <= self.aside
@@ -45,7 +45,11 @@ class TwoHosts(InlineExecutor):
             return [replace(finished, host=GOOD) for finished in super().wait(seconds)]
         works, self.works = self.works, []
         self.failed += 1
-        return [self.fail(work.job_id) for work in works]
+        return [self.fail(work) for work in works]
+
+    def fail(self, work: Work) -> Finished:
+        report = self.failure.report and replace(self.failure.report, job_id=work.job_id)
+        return replace(self.failure, job_id=work.job_id, report=report)
 
 
 def note_aside(host: str, reason: str) -> str:
@@ -64,39 +68,32 @@ def run(
     return run_launch(store, [work], executor, display, policy)
 
 
-def fail_task(job_id: str) -> Finished:
-    return Finished(job_id, None, "ModuleNotFoundError: No module named 'lcma'", host=BAD)
+NO_LCMA = Finished("", None, "ModuleNotFoundError: No module named 'lcma'", host=BAD)
 
 
-def report_unreachable(job_id: str) -> Finished:
-    return Finished(job_id, Report(job_id, "away", "no database there"), host=BAD)
-
-
-def lose_process(job_id: str) -> Finished:
-    return Finished(job_id, None, "WorkerCrashedError", "process", BAD)
-
-
-def kill_for_memory(job_id: str) -> Finished:
-    return Finished(job_id, None, "OutOfMemoryError", "memory", BAD)
-
-
-REASONS = {
-    fail_task: "ModuleNotFoundError: No module named 'lcma'",
-    report_unreachable: "no database there",
-    lose_process: "its worker died (WorkerCrashedError) before it began a trial",
-    kill_for_memory: "its worker was killed as memory ran out (OutOfMemoryError) before it began a "
-    "trial",
-}
-
-
-@pytest.mark.parametrize("fail", REASONS)
-def test_a_host_that_fails_before_the_claim_gets_no_more_trials(trial, fail) -> None:
+@pytest.mark.parametrize(
+    ("failure", "reason"),
+    [
+        (NO_LCMA, NO_LCMA.crash),
+        (Finished("", Report("", "away", "no database there"), host=BAD), "no database there"),
+        (
+            Finished("", None, "WorkerCrashedError", "process", BAD),
+            "its worker died (WorkerCrashedError) before it began a trial",
+        ),
+        (
+            Finished("", None, "OutOfMemoryError", "memory", BAD),
+            "its worker was killed as memory ran out (OutOfMemoryError) before it began a trial",
+        ),
+    ],
+    ids=["error", "no database", "process", "memory"],
+)
+def test_a_host_that_fails_before_the_claim_gets_no_more_trials(trial, failure, reason) -> None:
     store, work = trial
-    executor, display = TwoHosts(fail), FakeDisplay()
+    executor, display = TwoHosts(failure), FakeDisplay()
     ended = run(store, work, executor, display)
     assert len(with_ending(ended, "done")) == 1
     assert executor.failed == 1
-    assert display.notes == [note_aside(BAD, REASONS[fail])]
+    assert display.notes == [note_aside(BAD, reason)]
     assert list(store.view("attempts").outcome) == ["done"]
 
 
@@ -107,16 +104,16 @@ def test_a_launch_whose_hosts_all_fail_ends_and_loses_no_trial(trial) -> None:
         def wait(self, seconds: float) -> list[Finished]:
             works, self.works = self.works, []
             host = GOOD if BAD in self.aside else BAD
-            return [replace(fail_task(work.job_id), host=host) for work in works]
+            return [replace(self.fail(work), host=host) for work in works]
 
-    display, reason = FakeDisplay(), REASONS[fail_task]
+    display, reason = FakeDisplay(), NO_LCMA.crash
     message = f"no host is left, 2 hosts set aside, the last {GOOD}: {reason}; what is not done"
     with pytest.raises(UserError, match=re.escape(message)):
-        run(store, work, OneAfterTheOther(fail_task), display)
+        run(store, work, OneAfterTheOther(NO_LCMA), display)
     assert display.notes == [note_aside(BAD, reason), note_aside(GOOD, reason)]
     assert read_job(store, work.job_id).state == "pending"
     assert len(store.view("attempts")) == 0
-    ended = run(store, work, TwoHosts(fail_task), FakeDisplay())  # a new launch tries them again
+    ended = run(store, work, TwoHosts(NO_LCMA), FakeDisplay())  # a new launch tries them again
     assert len(with_ending(ended, "done")) == 1
 
 
@@ -125,12 +122,8 @@ def test_a_worker_that_dies_on_an_unknown_host_before_the_claim_never_counts(
 ) -> None:
     monkeypatch.setattr("lcma.harness.launch.driver.LOST_SECONDS", 0.01)
     store, work = trial
-
-    def lose(job_id: str) -> Finished:
-        return Finished(job_id, None, "WorkerCrashedError", "process")
-
-    display = FakeDisplay()
-    ended = run(store, work, TwoHosts(lose, times=5), display)
+    display, failure = FakeDisplay(), Finished("", None, "WorkerCrashedError", "process")
+    ended = run(store, work, TwoHosts(failure, times=5), display)
     assert len(with_ending(ended, "done")) == 1
     assert len(display.notes) == 5
     assert display.notes[0].endswith("on a host that is not known; it is run again")
@@ -152,16 +145,16 @@ def test_a_bad_host_costs_nothing_to_a_trial_that_another_node_lost(trial, monke
             claim_elsewhere(store, work.job_id, work.owner, 0.1)
             return [Finished(work.job_id, None, "gone (10.0.0.3)", "node")]
 
-    executor, display = LosingFirst(fail_task), FakeDisplay()
+    executor, display = LosingFirst(NO_LCMA), FakeDisplay()
     ended = run(store, work, executor, display)
     assert len(with_ending(ended, "done")) == 1
     assert executor.failed == 1
     assert store.view("attempts").outcome.tolist() == ["node_lost", "done"]
-    assert note_aside(BAD, REASONS[fail_task]) in display.notes
+    assert note_aside(BAD, NO_LCMA.crash) in display.notes
 
 
 def test_a_step_on_a_host_ends_its_row_of_failures() -> None:
-    executor = TwoHosts(fail_task)
+    executor = TwoHosts(NO_LCMA)
     hosts = Hosts(executor, FakeDisplay().note, {})
     hosts.note_steps(GOOD, "recipe")
     assert all(hosts.excuse(BAD, job, "recipe", "why") for job in ("a", "b"))
