@@ -63,7 +63,7 @@ def test_a_local_task_that_asks_for_a_whole_gpu_shares_it_with_none(
 def test_ray_packs_shares_and_each_task_sees_its_gpu(
     described_trials, tmp_path, monkeypatch
 ) -> None:
-    """Each node claims two GPUs, one of them as named slices (MIG)."""
+    """Two nodes claim two GPUs each; those of one node are named slices (MIG)."""
     from lcma.harness.launch.cluster import RayExecutor
 
     monkeypatch.setenv("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "1")

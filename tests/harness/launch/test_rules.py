@@ -204,7 +204,7 @@ def test_self_whose_workers_die_has_the_bits_of_an_undisturbed_run(registered, t
 
 @pytest.mark.slow
 def test_members_of_a_stack_of_self_find_their_own_tables(registered, place) -> None:
-    """They have the bits of a training alone."""
+    """Each member has the bits of a training by itself."""
     change = {"matrix": {"budget": 20}, "seeds": 2}
     change |= {"recipe": {"optimization": {"stacked": True}}}
     store, works = registered(sweep_of(["self", "low"], **change))
