@@ -127,7 +127,7 @@ def test_bad_nodes_are_named_and_good_ones_run_every_trial(nodes) -> None:
     launch = nodes.launch()
     wait_until(lambda: launch.poll() is not None or nodes.has_trial())
     assert launch.poll() is None, nodes.out.read_text()
-    bad[nodes.add("127.0.0.18", HANGING)] = "did not report within 120 s"
+    bad[nodes.add("127.0.0.19", HANGING)] = "did not report within 120 s"
     for _ in range(2):  # the second time as another node
         bad[nodes.add("127.0.0.15", WITHOUT_LCMA)] = "No module named 'lcma'"
         nodes.wait_until_aside(launch, bad)
