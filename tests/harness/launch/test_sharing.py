@@ -62,7 +62,7 @@ def test_two_launches_at_once_train_one_chain(registered, second) -> None:
         assert len(with_ending(first_launch.result(), "done")) == len(works)
         assert len(with_ending(second_launch.result(), "done")) == len(second_works)
     segments = list_segments(works) | list_segments(second_works)
-    attempts = store.view("attempts", job_id=list(segments.values())).sort_values("id")
+    attempts = store.view("attempts", job_id=list(segments.values())).sort_values("started")
     steps = list(zip(attempts.first_step, attempts.last_step, strict=True))
     ends = sorted(segments)
     assert steps == list(zip([0, *ends], ends, strict=False))
