@@ -174,7 +174,10 @@ def verify(
 
     root = find_place(None, None, data).data
     sets = lcma.harness.data.list_sets(root)
-    names = [name] if name else [known.name for known in sets if (root / known.name).exists()]
+    names = [known.name for known in sets if (root / known.name).exists()]
+    if name is not None and name not in names:
+        lcma.harness.data.load(name, root)  # says why there is none, before anything is printed
+    names = names if name is None else [name]
     if not names:
         raise UserError(
             f"no data set is prepared in {root}: `lcma data list` shows what can be prepared"

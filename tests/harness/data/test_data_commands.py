@@ -54,7 +54,7 @@ def test_show_as_json_into_another_file(lcma, root: Path, in_tmp: Path) -> None:
 @pytest.mark.parametrize("verb", ["show", "verify"])
 def test_a_set_that_is_not_prepared_is_refused(lcma, root: Path, verb: str) -> None:
     refused(lcma("data", verb, "cifar10"), "lcma data prepare cifar10 --from PATH")
-    refused(lcma("data", verb, "photo8"), "did you mean 'photos8'?")
+    refused(lcma("data", verb, "photo8", "--json"), "did you mean 'photos8'?")
     refused(
         lcma("data", verb, "nothere"),
         f"unknown data set 'nothere': prepared in {root}: photos8 (",
