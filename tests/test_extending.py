@@ -91,7 +91,7 @@ def packages(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (package / "my_flow.py").write_text(FILES["my_flow.py"])
     # An entry point names one module: the page's rules, and the flow beside them.
     (package / "lcma_rules.py").write_text(
-        FILES["my_rules.py"] + "\nfrom my_package.my_flow import affine  # noqa\n"
+        FILES["my_rules.py"] + "\nfrom my_package.my_flow import affine\n"
     )
     (entry_point,) = re.findall(r'```toml\n(\[project.entry-points."lcma.*?)```', PAGE, re.S)
     (source / "pyproject.toml").write_text(

@@ -204,7 +204,7 @@ def fill(store: db.Store) -> None:
     for key, trial in TRIALS.items():
         job = JOBS[trial.id]
         if key in accidents:
-            crowd.end(job, *accidents[key])  # type: ignore[arg-type]
+            crowd.end(job, *accidents[key])
         elif key == ("random", None, None, 2):
             crowd.claim(job, until=FUTURE)
         elif key == ("HHH", 200, None, 0):

@@ -179,5 +179,5 @@ def work(world: World, job: str, outcome: str, owner: str, now: float = 1000.0) 
     elif outcome == "done":
         budget = 100 * (1 + world.segments.index(job))
         products = {"maps": [world.contribution_map(split, budget) for split in (1, 2)]}
-    assert world.store.finish(claim, outcome, last_step=100, cost=COST, now=now + 1, **products)  # type: ignore[arg-type]
+    assert world.store.finish(claim, outcome, last_step=100, cost=COST, now=now + 1, **products)
     return True

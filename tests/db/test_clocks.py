@@ -32,7 +32,7 @@ def open_ahead(sqlite_templates: SqliteTemplates, tmp_path: Path) -> Open:
 
     def connect(seconds: float) -> db.Store:
         store = db.connect(str(path))
-        store.database.clock = lambda _: time.time() + seconds  # type: ignore[method-assign]
+        store.database.clock = lambda _: time.time() + seconds
         return store
 
     return connect

@@ -259,7 +259,7 @@ def _find_caller(operation: Any) -> str:
         path = frame.f_code.co_filename
         if path.startswith(_PACKAGE):
             return f"src{path.removeprefix(_PACKAGE)}:{frame.f_lineno} {operation}"
-        frame = frame.f_back  # type: ignore[assignment]  # None ends the loop
+        frame = frame.f_back  # None ends the loop
     return str(operation)
 
 
@@ -282,7 +282,7 @@ _is_comparing = False
 class DeviceGenerator(torch.Generator):
     """A generator of the device, which draws the numbers of a CPU's."""
 
-    def __new__(cls, device: Any = None) -> torch.Generator:  # type: ignore[misc]  # a CPU's
+    def __new__(cls, device: Any = None) -> torch.Generator:  # a CPU's
         if is_device(device) or (_is_comparing and device is not None):
             generator = super().__new__(cls)
             _generators[generator._cdata] = generator

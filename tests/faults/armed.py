@@ -158,9 +158,9 @@ class _Armed:
                 return make()
 
         # Patched here, since the package has no code for tests.
-        Trainer.resume, CheckpointFolder.save = resumed, saved  # type: ignore[method-assign]
-        Trainer.make_step = lambda trainer: make_step(trainer, lambda: trainer_step(trainer))  # type: ignore[method-assign]
-        Stack.step = lambda stack: make_step(stack.trainers[0], lambda: stack_step(stack))  # type: ignore[method-assign]
+        Trainer.resume, CheckpointFolder.save = resumed, saved
+        Trainer.make_step = lambda trainer: make_step(trainer, lambda: trainer_step(trainer))
+        Stack.step = lambda stack: make_step(stack.trainers[0], lambda: stack_step(stack))
 
     def watch(self) -> None:
         """Check repeatedly whether to die or to stand still."""

@@ -232,7 +232,7 @@ def naive_recursion(word: str, maps: NDArray[np.float64], shape: Shape) -> list[
     stayed = []
     for values, letter in zip(maps, word, strict=True):
         flat, before = values.ravel(), ids
-        keep = upper_two(lambda c, r, q, ids=ids, flat=flat: flat[ids[c][r][q]], letter)  # type: ignore[misc]  # mypy infers no type of a lambda's default
+        keep = upper_two(lambda c, r, q, ids=ids, flat=flat: flat[ids[c][r][q]], letter)
         kept, _ = naive_table((len(ids), len(ids[0]), len(ids[0][0])), keep)
         row = [i for plane in before for line in plane for i in line]
         ids = [[[row[place] for place in line] for line in plane] for plane in kept]

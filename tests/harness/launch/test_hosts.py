@@ -168,7 +168,7 @@ def test_a_failure_after_the_claim_counts_for_the_trial(trial) -> None:
     store, work = trial
 
     class OnHost(Fragile):
-        def wait(self, seconds: float) -> Sequence[Finished]:  # type: ignore[override]
+        def wait(self, seconds: float) -> Sequence[Finished]:
             ended = super().wait(seconds)
             store.release("a launch")
             return [replace(finished, host=BAD) for finished in ended]
