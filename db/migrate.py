@@ -32,19 +32,8 @@ from lcma.sweeps.measures import SHIPPED
 if TYPE_CHECKING:
     from alembic.config import Config
 
-OLDER_REVISIONS = frozenset({"0001-d87c89b3", "0002-0c0cfb25"})
-"""Revisions of files, with the digest of their tables, from which migrations lead to this version:
-those of published results, and of trainings for them that still run."""
-
-LAST_READER = "65bc00dc"
-"""The last commit that reads databases of an older schema, also on a server."""
-
-OLDER_VIEWS = (
-    *("drift", "lost_time", "result_revisions", "stale_leases", "sweep_costs", "sweep_results"),
-    *("table_statistics", "map_statistics", "snapshots", "against_paper", "budget_curve"),
-    *("leaderboard", "seed_statistics", "trial_measures", "trial_results"),
-)
-"""Views of older versions, in an order in which they can be dropped."""
+LAST_READER = "d355483c"
+"""The last commit that brings files of a schema before 0003 to this one."""
 
 MAX_FREEDOM = 1000
 """The degrees of freedom up to which `t_quantiles` goes."""
@@ -127,15 +116,13 @@ def require_known(database: Database, state: DatabaseState, *, check_views: bool
     or views if they are checked, that differ from those of the version."""
     if state.revision is not None:
         tables_version = state.revision.rpartition("-")[0]
-        is_older = tables_version in OLDER_REVISIONS and database.engine == "SQLite"
-        if not is_older and tables_version != _tables_version():
+        if tables_version != _tables_version():
             raise UserError(
                 f"{database.name} has schema {state.revision}, which this version of lcma does not "
-                f"know (it has {current_version()}): use the version that made it, or commit "
-                f"{LAST_READER}, the last that reads the schemas before 0003"
+                f"know (it has {current_version()}): use the version that made it, or upgrade a "
+                f"file from before 0003 with commit {LAST_READER}"
             )
-        definitions = {} if is_older else _table_definitions(database.engine)
-        _require_tables(database, state.relations or {}, definitions)
+        _require_tables(database, state.relations or {})
     for name in find_other_views(database, state) if check_views else ():
         raise UserError(
             f"{database.name} has another view {name} than its schema {state.revision}, or none: "
@@ -143,18 +130,16 @@ def require_known(database: Database, state: DatabaseState, *, check_views: bool
         )
 
 
-def _require_tables(
-    database: Database, relations: Mapping[str, str], definitions: Mapping[str, str]
-) -> None:
+def _require_tables(database: Database, relations: Mapping[str, str]) -> None:
     # A file's own statement of its schema proves nothing, and a trigger may run anything.
     remedy = "go back to a copy of it"
-    for name, definition in definitions.items():
+    for name, definition in _table_definitions(database.engine).items():
         if _squeeze(relations.get(f"table {name}", "")) != definition:
             raise UserError(
                 f"{database.name} has another table {name} than its schema "
                 f"{current_version()}: {remedy}"
             )
-    kinds = ("table", "materialized view") if definitions else ()
+    kinds = ("table", "materialized view")
     forbidden = {f"{kind} {view}" for kind in kinds for view in views.tables}
     for name in relations:
         if name.startswith("trigger ") or name in forbidden:
@@ -251,7 +236,7 @@ def _write_quantiles(connection: sa.Connection) -> None:
 
 def _drop_views(connection: sa.Connection) -> None:
     present = set(sa.inspect(connection).get_view_names())
-    for name in (*OLDER_VIEWS, *reversed(views.tables)):  # later ones refer to earlier ones
+    for name in reversed(views.tables):  # later ones refer to earlier ones
         if name in present:
             connection.exec_driver_sql(f"DROP VIEW {name}")
 

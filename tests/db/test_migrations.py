@@ -1,9 +1,6 @@
-"""From nothing to the current schema, and from older versions, on each engine."""
+"""From nothing to the current schema, and from older views, on each engine."""
 
-import lzma
-import sqlite3
 from collections.abc import Callable
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +14,6 @@ from lcma.db.schema import metadata
 from lcma.db.views import views
 from lcma.sweeps.errors import UserError
 from tests.db.inspecting import execute, is_current, make_older, objects
-
-FIRST = "first.sqlite.xz"
 
 READERS: dict[str, Callable[[str], object]] = {
     "connect": lambda url: db.connect(url, create=False),
@@ -55,51 +50,6 @@ def test_reading_does_not_upgrade_and_a_query_needs_no_upgrade(filled_url: str) 
     assert run_sql(filled_url, "SELECT count(*) FROM results").rows == ((3,),)
     assert objects(filled_url) == before
     assert db.locate(filled_url).identify().revision == version
-
-
-@pytest.fixture
-def first_path(tmp_path: Path) -> Path:
-    """A database of the first revision, made by commit bb1fc166."""
-    path = tmp_path / "first.sqlite"
-    path.write_bytes(lzma.decompress(Path(__file__).with_name("data").joinpath(FIRST).read_bytes()))
-    return path
-
-
-def test_one_of_the_first_revision_keeps_all_that_it_says(first_path: Path) -> None:
-    with closing(sqlite3.connect(first_path)) as old:
-        old.row_factory = sqlite3.Row
-
-        def read(query: str) -> list[dict[str, Any]]:
-            return [dict(row) for row in old.execute(query)]
-
-        bits = read("SELECT trial_id, protocol, bits_per_dim FROM trial_results ORDER BY 1, 2")
-        uids = read("SELECT uid AS id, token, outcome, last_step FROM attempts ORDER BY uid")
-        points = read(
-            "SELECT uid AS attempt_id, name, step, value FROM metrics JOIN curves"
-            " ON curves.id = curve_id JOIN attempts ON attempts.id = attempt_id ORDER BY 1, 2, 3"
-        )
-        (replaced,) = read(
-            "SELECT new.uid AS id, old.uid AS replaces FROM supersedes JOIN attempts AS new"
-            " ON new.id = attempt_id JOIN attempts AS old ON old.id = superseded_id"
-        )
-    store = db.connect(str(first_path))
-    assert (
-        store.sql("SELECT trial_id, protocol, bits_per_dim FROM results ORDER BY 1, 2").to_dict(
-            "records"
-        )
-        == bits
-    )
-    found = "SELECT id, token, outcome, last_step FROM attempts ORDER BY id"
-    assert store.sql(found).to_dict("records") == uids
-    found = "SELECT attempt_id, name, step, value FROM metrics ORDER BY 1, 2, 3"
-    assert store.sql(found).to_dict("records") == points
-    found = "SELECT id, replaces FROM attempts WHERE replaces IS NOT NULL"
-    assert store.sql(found).to_dict("records") == [replaced]
-    owners = store.sql("SELECT owner FROM attempts UNION SELECT owner FROM launches")["owner"]
-    assert owners.str.fullmatch("launch-[0-9a-f]{20}").all()
-    assert is_current(store.url)
-    assert objects(store.url).keys() == {*metadata.tables, *views.tables}
-    assert check_integrity(store.database).findings == ()
 
 
 def test_no_upgrade_under_a_live_lease(filled: Any) -> None:

@@ -8,7 +8,7 @@ from sqlalchemy.schema import CreateIndex, CreateTable
 
 from lcma.db.schema import metadata
 
-revision = "0001"
+revision = "0003"
 down_revision = None
 branch_labels = None
 depends_on = None
@@ -18,5 +18,5 @@ def upgrade() -> None:
     """Make all tables."""
     for table in metadata.sorted_tables:
         op.execute(CreateTable(table))
-        for index in sorted(table.indexes, key=lambda one: str(one.name)):
+        for index in sorted(table.indexes, key=lambda index: str(index.name)):
             op.execute(CreateIndex(index))
