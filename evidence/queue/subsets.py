@@ -19,8 +19,11 @@ def write_subset(root: Path, source: str, count: int) -> None:
     """Write `<root>/<name>-<count>`, for `cifar10-16` and 800 `cifar10-800`."""
     name = f"{source.partition('-')[0]}-{count}"
     folder = root / name
+    images = np.load(root / source / "train.npy", mmap_mode="r")
+    if not 0 < count <= len(images):
+        sys.exit(f"{source} has {len(images)} training images: give numbers from 1 to that")
+    images = images[:count]
     folder.mkdir()
-    images = np.load(root / source / "train.npy", mmap_mode="r")[:count]
     np.save(folder / "train.npy", images)
     for part in ("holdout", "test"):
         shutil.copyfile(root / source / f"{part}.npy", folder / f"{part}.npy")
