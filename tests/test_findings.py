@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy.stats import spearmanr
 
 from docs import findings
 from lcma import connect, db
@@ -228,7 +229,8 @@ def test_results_of_low_and_the_conventional_rule_hardly_correlate_over_seeds() 
             low, conventional = (row.by_seed for _, row in verdict.rows)
             seeds = sorted(low.keys() & conventional.keys())
             values = [[by_seed[seed] for seed in seeds] for by_seed in (low, conventional)]
-            correlations.append(statistics.correlation(*values))
+            # By ranks: one seed of Glow with which both train badly says nothing of the others.
+            correlations.append(spearmanr(*values).statistic)
     assert len(correlations) > 9
     assert max(map(abs, correlations)) < 0.65
     assert abs(statistics.median(correlations)) < 0.2

@@ -111,7 +111,7 @@ COLUMNS = (
         "marked *. Results are subtracted in pairs of one seed, as was fixed before any result: a "
         "seed gives all rows the same initial weights, images and noise. That is valid whether or "
         "not results of a seed rise and fall together. In the reference they hardly do, so pairing "
-        "narrows the intervals little.",
+        "narrows most intervals little.",
     ),
     TableColumn(
         "half_width",
