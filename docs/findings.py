@@ -389,7 +389,10 @@ def is_alike(written: str, right: str, *, exact: bool) -> bool:
 
 # Pictures
 
-SETS = {"cifar10": "CIFAR-10", "cifar10-16": "CIFAR-10", "celeba64-16": "faces"}
+SETS = {
+    **{"cifar10": "CIFAR-10", "cifar10-16": "CIFAR-10", "celeba64-16": "faces"},
+    **{"cifar10-800": "800 of CIFAR-10", "cifar10-45000": "45,000 of CIFAR-10"},
+}
 
 PHASES = "checkerboard-even+checkerboard-odd"
 LINES = {"layout": ("low+high", PHASES), "ranking": ("low", "high")}
