@@ -390,8 +390,11 @@ def is_alike(written: str, right: str, *, exact: bool) -> bool:
 # Pictures
 
 SETS = {
-    **{"cifar10": "CIFAR-10", "cifar10-16": "CIFAR-10", "celeba64-16": "faces"},
-    **{"cifar10-800": "800 of CIFAR-10", "cifar10-45000": "45,000 of CIFAR-10"},
+    "cifar10": "CIFAR-10",
+    "cifar10-16": "CIFAR-10",
+    "cifar10-45000": "CIFAR-10, early stopping",
+    "cifar10-800": "800 of CIFAR-10, early stopping",
+    "celeba64-16": "faces",
 }
 
 PHASES = "checkerboard-even+checkerboard-odd"
