@@ -13,6 +13,7 @@ from statsmodels.stats.power import TTestPower
 
 from lcma.harness.results import statistics
 from lcma.harness.results.statistics import Summary, compute_sign_flip_p, compute_t_p, summarize
+from tests.processes import run_python
 
 SLEEP = (1.2, 2.4, 1.3, 1.3, 0.0, 1.0, 1.8, 0.8, 4.6, 1.4)
 """Student's own example (Biometrika 1908; Cushny and Peebles): hours of sleep gained with the one
@@ -57,6 +58,18 @@ def test_p_and_intervals_against_scipy_and_an_enumeration(
         assert compute_t_p(summary, limit) == pytest.approx(expected.pvalue, rel=1e-6, abs=1e-12)
         interval = expected.confidence_interval(0.95)
         assert (summary.low, summary.high) == pytest.approx((interval.low, interval.high), abs=1e-8)
+
+
+def test_intervals_and_p_have_the_same_bits_with_other_instructions() -> None:
+    """Elsewhere they are on another processor; here numpy and its BLAS use fewer instructions."""
+    code = (
+        "from lcma.harness.results.statistics import compute_t_p, summarize\n"
+        "summaries = [summarize([0.3, -0.1, *([0.2] * n)]) for n in range(1, 9)]\n"
+        "print([(summary, compute_t_p(summary)) for summary in summaries])"
+    )
+    fewer = {"OPENBLAS_CORETYPE": "Prescott", "NPY_DISABLE_CPU_FEATURES": "AVX2,FMA3"}
+    printed = [run_python("-c", code, **variables) for variables in ({}, fewer)]
+    assert printed[0].stdout == printed[1].stdout != ""
 
 
 def test_one_number_and_equal_differences() -> None:
