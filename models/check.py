@@ -28,7 +28,7 @@ SIZES, MAX_SPLITS = (8, 16), 3
 _ROWS = 128
 """Rows of a Jacobian in one backward pass."""
 
-_REMEDY = "correct it, see docs/extending.md#a-flow"
+_REMEDY = "correct it, see docs/extending.md#add-a-flow"
 
 
 def check_flow(model: Model, factorization: str, *, seed: int = 0) -> list[str]:

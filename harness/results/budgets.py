@@ -1,6 +1,6 @@
 """A measure by pretraining budget: the smallest budget that is enough, costs, and the maps.
 
-`read_budget_curves` computes the curves of all results in a database; docs/budgets.md explains
+`read_budget_curves` computes the curves of all results in a database; docs/tuning.md explains
 them.
 """
 

@@ -38,7 +38,7 @@ def start(
 def test_a_rayjob_is_retried_only_if_a_new_cluster_may_help(
     tmp_path: Path, code: int, status: int
 ) -> None:
-    """Codes 1 to 4 are those of docs/cli.md; a diverged trial is no reason to start GPUs again."""
+    """Codes 1 to 4 are those of docs/scripts.md; a diverged trial starts no GPU again."""
     process = start(LAUNCH, tmp_path, "lcma", f'echo "$@"; exit {code}', "table2", "--seeds", "2")
     out, _ = process.communicate(timeout=60)
     arguments = "launch table2 --seeds 2 --ray auto --no-pictures\n"
