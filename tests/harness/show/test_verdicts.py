@@ -475,7 +475,7 @@ def draw_reference(rng, shape):
 
 @pytest.mark.integration
 @pytest.mark.parametrize(
-    ("draw", "share"),  # docs/verdicts.md; those of the reference are skewed by one seed of Glow
+    ("draw", "share"),  # docs/verdicts.md; some differences of the reference are skewed
     [(np.random.Generator.standard_normal, 0.025), (draw_heavy, 0.025), (draw_reference, 0.03)],
 )
 def test_false_support_is_rare_however_often_one_looks(draw, share):
