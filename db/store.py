@@ -1176,7 +1176,8 @@ class Store:
     ) -> int:
         """Ask the present launches to end, or to stop some jobs.
 
-        Attempts end as cancelled, each at its next checkpoint. Later launches are not affected.
+        Attempts end as cancelled; those of ``job_ids`` write a checkpoint first. Later launches
+        are not affected.
 
         Args:
             sweep_ids: The sweeps whose launches shall end; None for all launches.

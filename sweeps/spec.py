@@ -115,7 +115,7 @@ class Failures(Section):
 
     oom: Times = Field(1, description="out of memory")
     timeout: TimesOrAlways = Field(1, description="`resources.hours` exceeded")
-    code_error: Times = Field(0, description="an exception, or a worker that died by itself")
+    code_error: Times = Field(0, description="an exception")
     diverged: Times = Field(0, description="a value that is not finite")
     preempted: Always = Field("always", description="the machine was taken away with a warning")
     node_lost: Always = Field("always", description="the machine was lost without a warning")

@@ -3,7 +3,7 @@
 #
 # After any exit code except 0, KubeRay starts a new cluster with all its GPUs. That helps if the head
 # was lost. It does not help after a diverged trial (1), a mistake (2), `lcma stop` (3) or a limit of
-# hours (4), so these end the RayJob. `lcma status` and the job's last line say which it was.
+# hours (4), so these end the RayJob. The job's last line says which it was.
 set -uo pipefail
 
 code=0

@@ -19,7 +19,7 @@ MAX_FAILURES = 3
 
 
 class Hosts:
-    """The hosts of a launch; one that is set aside stays so until the launch ends."""
+    """The hosts of a launch, and which of them are set aside."""
 
     def __init__(
         self, executor: Executor, note: Callable[[str], None], problems: Mapping[str, str]
