@@ -105,7 +105,7 @@ recipes = Table(
     metadata,
     key("id", Text, "content hash of the recipe"),
     required("flow", Text, "name of the flow, such as 'realnvp'"),
-    local("profile", Text, "size of the recipe: 'paper', 'small', 'tiny' or a custom one"),
+    local("profile", Text, "size of the recipe, as 'paper' or 'tiny'; 'data' for maps of the data"),
     required("splits", Integer, "number of splits, 0 for a flow with none"),
     required("size", Integer, "height and width of the images in pixels"),
     required("steps", Integer, "length of the training in optimizer steps, 0 for such a part"),
@@ -114,7 +114,7 @@ recipes = Table(
         "conventional",
         Text,
         "canonical name of the flow's conventional factorization on it, 'none' without splits; "
-        "null for a flow that was not known",
+        "null for maps of the data, and where the recipe cannot have it",
     ),
     comment="Resolved training recipes: all that fixes the training of one flow on one data set; "
     "and of pretrainings the part that they depend on, model and optimization.",
@@ -146,7 +146,12 @@ environments = Table(
     required("python", Text, "version of Python"),
     required("torch", Text, "version of PyTorch, with its build"),
     required("platform", Text, "operating system and machine"),
-    required("device", Text, "model of the GPU, or architecture of the processor, as 'x86_64'"),
+    required(
+        "device",
+        Text,
+        "model of the GPU, or architecture of the processor, as 'x86_64', with its maker, family "
+        "and model where they are known",
+    ),
     required("cpu_capability", Text, "instruction set that PyTorch uses, such as 'AVX512'"),
     required("packages", Text, "versions of the other packages as JSON"),
     optional("driver", Text, "version of the GPU's driver, null on a CPU"),
@@ -168,7 +173,7 @@ sweeps = Table(
 pretrainings = Table(
     "pretrainings",
     metadata,
-    key("id", Text, "content hash of its part of the recipe, data set, variant and seed"),
+    key("id", Text, "content hash of its part of the recipe, data set, variant, seed and form"),
     required(
         "recipe_id", Text, "the part of a recipe that it depends on", ForeignKey("recipes.id")
     ),
@@ -206,7 +211,7 @@ trials = Table(
     optional(
         "map_options",
         Text,
-        "options of the map as JSON, null for the default or no map; of a plug-in's rule its "
+        "options of the map, or of online, as JSON, null for the defaults; of a plug-in's rule its "
         'version too, as `{"rule": "sha256:..."}`',
     ),
     CheckConstraint("(budget IS NULL) = (pretraining_id IS NULL)", name="map_origin"),
@@ -316,7 +321,9 @@ attempts = Table(
     metadata,
     key("id", Text, "content hash of job, owner, host, token and start"),
     required("job_id", Text, "the job", ForeignKey("jobs.id")),
-    required("token", Integer, "which claim of the job this was where it ran, from 1"),
+    required(
+        "token", Integer, "which claim or evaluation of the job this was where it ran, from 1"
+    ),
     optional(
         "continues",
         Text,
@@ -333,7 +340,7 @@ attempts = Table(
     required(
         "environment_id", Text, "versions and hardware it ran with", ForeignKey("environments.id")
     ),
-    required("device", Text, "device it ran on, such as 'cpu' or 'cuda:0'"),
+    required("device", Text, "kind of device it ran on, 'cpu' or 'cuda'"),
     required("threads", Integer, "number of CPU threads"),
     required("started", Double, "when it started, Unix seconds UTC"),
     optional("ended", Double, "when it ended, Unix seconds UTC, null while it runs"),
@@ -350,7 +357,8 @@ attempts = Table(
     optional(
         "cpu_seconds",
         Double,
-        "CPU seconds, in a stack its share of them; null when it ended without a report",
+        "CPU seconds, in a stack its share of them; null while it runs and when it ended without a "
+        "report",
     ),
     optional("images_per_second", Double, "training images per second, null when not measured"),
     optional("peak_memory", BigInteger, "peak memory in bytes, null when not measured"),
@@ -389,7 +397,7 @@ attempts = Table(
     private(
         "devices",
         Text,
-        "devices granted to it, as the driver names them, with commas between; null on a CPU",
+        "GPU granted to it, as the driver names it; null on a CPU and for an evaluation",
         nullable=True,
     ),
     optional(
@@ -485,7 +493,8 @@ contribution_maps = Table(
     CheckConstraint("split >= 1", name="split"),
     Index(None, "pretraining_id", "budget"),
     comment="Contribution maps: what each dimension adds to the log-det before a split. Windows "
-    "are those of the flow without splits at that place.",
+    "are those of the flow without splits at that place, of self and of the data those of what has "
+    "not left before.",
 )
 
 index_tables = Table(
@@ -515,8 +524,8 @@ index_tables = Table(
     required(
         "purity",
         Double,
-        "lattice purity: share of windows with the most common pattern of what stays; from 1/6 "
-        "where all six patterns are alike, to 1",
+        "lattice purity: share of windows with the most common pattern of what stays; 1/6 where "
+        "all six patterns of two positions are alike, up to 1",
     ),
     required("channel_purity", Double, "the same for each channel apart, averaged"),
     optional(
@@ -595,7 +604,7 @@ artifacts = Table(
         "the attempt; one that goes on with what another left takes over its files",
         ForeignKey("attempts.id"),
     ),
-    key("kind", Text, "what it is: 'checkpoint', 'weights', 'samples' and the like"),
+    key("kind", Text, "what it is: 'checkpoint', 'weights', or 'tables' of the rule online"),
     required("path", Text, "where it is, under the launch's storage folder"),
     required(
         "place",
@@ -640,8 +649,7 @@ events = Table(
         Text,
         f"a transition of a job ({', '.join((*OUTCOMES, *MOVES))}); or that a plan was registered "
         "('register'), kept weights evaluated ('evaluate'), another database merged ('merge'), a "
-        "launch begun ('launch'), launches asked to end ('stop'), or a host set aside "
-        "('set_aside') or taken back ('take_back')",
+        "launch begun ('launch'), or launches or a job asked to end ('stop')",
     ),
     optional("job_id", Text, "the job, null where it is about none", ForeignKey("jobs.id")),
     optional("attempt_id", Text, "the attempt, null where it is about none"),
@@ -649,14 +657,13 @@ events = Table(
     required(
         "detail",
         Text,
-        "what more there is to say, may be empty: after a failure what becomes of the job; of a "
-        "host its name, until when, why, and whether for that launch alone, as JSON",
+        "what more there is to say, may be empty: after a failure what becomes of the job",
     ),
     optional(
         "sweep_id",
         Text,
-        "the sweep that is launched, whose launch set a host aside, or of which the launches are "
-        "to end, null for all; null where it is about none",
+        "the sweep that is launched, or of which the launches are to end, null for all; null "
+        "where it is about none",
         ForeignKey("sweeps.id"),
     ),
     one_of("event", EVENTS),

@@ -114,7 +114,7 @@ class Optimization(RecipePart):
         None, gt=0, description="largest norm of the gradient of all weights, in nats per image"
     )
     batch: int = Field(ge=1, le=100_000)
-    warmup: Count = Field(0, ge=0, description="steps of linear warm-up, then constant")
+    warmup: Count = Field(0, ge=0, description="steps of linear warm-up before the schedule")
     flips: bool = Field(False, description="random horizontal flips")
     shift: Count = Field(
         0, ge=0, description="random shifts of the images, by at most this many pixels"

@@ -42,8 +42,8 @@ def clean(
 
     This removes checkpoints of jobs that are done, files of writers that were
     killed, and weights of lost attempts. It keeps checkpoints that a job could
-    resume from, those that `keep` of the sweep names, and the longest snapshot
-    of each pretraining.
+    resume from, and those that `keep` of the sweep names: by default the longest
+    snapshot of each pretraining.
     """
     from rich.text import Text
 

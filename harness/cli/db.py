@@ -148,9 +148,10 @@ def merge(
     ] = False,
     json: Json = False,
 ) -> None:
-    """Copy what another database has and this one lacks. Nothing here is overwritten.
+    """Copy what another database has and this one lacks.
 
-    The other database is not changed. Merging again adds nothing.
+    Of two evaluations of one measure the earlier one stays, or the bound of more
+    draws. The other database is not changed. Merging again adds nothing.
     """
     from lcma.db import locate
     from lcma.db.merge import merge as merge_databases

@@ -19,7 +19,7 @@ def forget(
     db: OwnDb = None,
     json: Json = False,
 ) -> None:
-    """Drop the trials of a sweep that have not started, and its name if no trial is left.
+    """Drop the trials of a sweep that have not started, and its name if it was never launched.
 
     Trials that have started stay with all their results, and so do trials that
     another sweep plans too. A later launch of the sweep plans the others again.

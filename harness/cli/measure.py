@@ -99,7 +99,7 @@ def measure(
     data: Data = None,
     json: Json = False,
 ) -> None:
-    """Measure trained flows by their kept weights. Stored values stay.
+    """Measure trained flows by their kept weights; stored values of as many draws stay.
 
     The options select trials with a result; without them these are all of the
     sweep launched last. Examples: lcma measure swd kid, lcma measure --protocol

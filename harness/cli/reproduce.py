@@ -47,7 +47,7 @@ def reproduce(
     data: Data = None,
     json: Json = False,
 ) -> None:
-    """Train a trial again from scratch, with its pretraining, and compare all measures.
+    """Train a trial again from scratch, with its pretraining, and compare its measures.
 
     With the same processor, PyTorch and threads, all bits must be equal. Elsewhere
     bits/dim may differ by two standard deviations over the row's other seeds. Exit
