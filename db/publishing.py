@@ -130,15 +130,12 @@ def publish(
     return _describe(SqliteDatabase(out), selection.unfinished, progress)
 
 
-def combine(
-    files: Iterable[Path], out: Path, progress: ReportFunction = lambda step, done, total: None
-) -> None:
+def combine(files: Iterable[Path], out: Path) -> None:
     """Combine published databases, of this schema or an older one, into one.
 
     Args:
         files: The databases. They are upgraded in place, and the first one takes the others' rows.
         out: The new file.
-        progress: As in `check_integrity`.
 
     Raises:
         UserError: One is damaged or of an unknown schema.
@@ -147,7 +144,7 @@ def combine(
     migrate.ensure(first)
     for other in others:
         migrate.ensure(other)
-        merge(other, first, progress=progress)
+        merge(other, first)
     with first.writer().begin() as connection:
         connection.execute(sa.delete(events))
     compact(first, out)

@@ -604,7 +604,7 @@ artifacts = Table(
         "the attempt; one that goes on with what another left takes over its files",
         ForeignKey("attempts.id"),
     ),
-    key("kind", Text, "what it is: 'checkpoint', 'weights', or 'tables' of the rule online"),
+    key("kind", Text, "what it is: 'checkpoint' or 'weights'"),
     required("path", Text, "where it is, under the launch's storage folder"),
     required(
         "place",

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict
 from lcma.sweeps import known_sets, settings, strict_yaml
 from lcma.sweeps.architectures import REGISTERED
 from lcma.sweeps.errors import UserError, suggest
-from lcma.sweeps.factorizations import ImpossibleError, UnavailableError
+from lcma.sweeps.factorizations import ImpossibleError
 from lcma.sweeps.recipe import Recipe
 from lcma.sweeps.sections import validate
 
@@ -71,8 +71,8 @@ def recipe(
         The recipe with every setting filled in and checked.
 
     Raises:
-        UnavailableError: If this version does not have the flow.
-        ImpossibleError: If the profile has no recipe for this data set.
+        ImpossibleError: If this version does not have the flow, or the profile no recipe for this
+            data set.
         UserError: If ``override`` does not fit the recipe.
 
     Example:
@@ -81,7 +81,7 @@ def recipe(
         (32, 2, 300)
     """
     if not profiles(flow):
-        raise UnavailableError(f"the flow {flow} is not in this version")
+        raise ImpossibleError(f"the flow {flow} is not in this version")
     recipes = _read_recipes(flow)
     entry = recipes.profiles[profile]
     facts = facts or known_sets.known()[dataset]

@@ -11,7 +11,7 @@ from typing import Any, Literal
 from lcma.sweeps import catalog, factorizations, known_sets, settings
 from lcma.sweeps.architectures import REGISTERED
 from lcma.sweeps.errors import UserError
-from lcma.sweeps.factorizations import ImpossibleError, UnavailableError
+from lcma.sweeps.factorizations import ImpossibleError
 from lcma.sweeps.identity import canonical_json, content_id, identity_of
 from lcma.sweeps.recipe import Recipe
 from lcma.sweeps.spec import Exclusion, Spec
@@ -175,7 +175,6 @@ class Cell:
     reason: str | None = None  # why it is impossible
     same_as: str | None = None  # name of an earlier cell that is the same experiment
     overlay: str = ""  # its entry of `matrix.recipe`, as text
-    unavailable: bool = False  # whether it is impossible only in this version
 
 
 @dataclass(frozen=True)
@@ -247,10 +246,7 @@ def expand(spec: Spec, *, preparable: Collection[str] | None = None) -> Expansio
         _check_count(len(cells) + _count_per_seed(names, spec) * len(spec.seeds), spec)
         for name, seed in itertools.product(names, spec.seeds):
             for cell in _make_cells(spec, flow, dataset, name, seed, recipe, problem, unused):
-                unavailable = isinstance(problem, UnavailableError)
-                cell = replace(
-                    cell, overlay=settings.format_settings(overlay), unavailable=unavailable
-                )
+                cell = replace(cell, overlay=settings.format_settings(overlay))
                 if cell.trial is not None:
                     key = cell.trial.id
                     where = f" with {cell.overlay}" if cell.overlay else ""
@@ -322,7 +318,7 @@ def _find_recipe(
         return None, error
     if preparable is not None and dataset not in preparable:
         problem = f"the data set {dataset} cannot be prepared by this version"
-        return recipe, UnavailableError(problem)
+        return recipe, ImpossibleError(problem)
     return recipe, None
 
 

@@ -118,10 +118,6 @@ class ImpossibleError(Exception):
     """A factorization or recipe that exists but cannot be built here; the text is the reason."""
 
 
-class UnavailableError(ImpossibleError):
-    """Something that a sweep may name but this version does not have; the text is the reason."""
-
-
 def normalize(name: str) -> str:
     """Return the usual spelling of a factorization.
 

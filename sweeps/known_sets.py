@@ -37,7 +37,6 @@ class DataSetFacts(BaseModel):
     variant: str = "u8"
     about: str
     licence: str = "not known"
-    may_be_published: bool = False  # whether the licence lets a site show the images
     filtered_from: str | None = None  # the set that was box-filtered to this one
 
 

@@ -23,7 +23,7 @@ def diff(a: Trial, b: Trial, db: Db = None, json: Json = False) -> None:
 
     store = connect(find_place(db, None, None).db, create=False)
     first, second = (choose_drawn_trials(store, trial_id, None, {})[0][0] for trial_id in (a, b))
-    differences, equal = compare_trials(store, first, second, "plain")
+    differences, equal = compare_trials(store, first, second)
     columns = (
         TableColumn("name"),
         *(TableColumn(name, right=True, places=5) for name in ("A", "B")),

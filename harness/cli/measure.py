@@ -138,7 +138,7 @@ def measure(
     sweep_id, filters = choose_rows(
         store, sweep, where, flow=flow, dataset=dataset, factorization=factorization, seed=seed
     )
-    trials = choose_trials_with_results(store, None, sweep_id, filters)
+    trials = choose_trials_with_results(store, sweep_id, filters)
     with reporting_progress() as report, _explaining_interruption():
 
         def stage(part: str) -> AbstractContextManager[None]:

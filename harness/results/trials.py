@@ -37,22 +37,17 @@ def choose_first_trials(store: Store, sweep_id: str) -> list[JobFacts]:
 
 
 def choose_trials_with_results(
-    store: Store, trial: str | None, sweep_id: str | None, filters: Filters
+    store: Store, sweep_id: str | None, filters: Filters
 ) -> list[JobFacts]:
-    """Return the trial whose id starts with ``trial``, or the trials of a sweep with results.
+    """Return the trials of a sweep with results.
 
     Without a sweep, they are the trials of all sweeps that ``filters`` select, or, without filters,
-    those of the sweep launched last. Raises UserError for a trial together with other options, and
-    where there are no such results.
+    those of the sweep launched last. Raises UserError where there are no such results.
     """
-    if trial is not None:
-        _require_alone(sweep_id, filters)
-        chosen = _read_trials(store, trial_id=find_trial_id(store, trial))
-    else:
-        if sweep_id is None and not filters:
-            sweep_id = find_sweep(store, None).id
-        require_results(store, sweep_id, filters)
-        chosen = _read_trials(store, sweep_id=sweep_id, **filters)
+    if sweep_id is None and not filters:
+        sweep_id = find_sweep(store, None).id
+    require_results(store, sweep_id, filters)
+    chosen = _read_trials(store, sweep_id=sweep_id, **filters)
     if not chosen:
         raise UserError("there is no result yet: `lcma status` shows how far its sweep is")
     return chosen
@@ -86,7 +81,7 @@ def choose_drawn_trials(
             )
         return ([job for job in jobs if job.weights] or jobs)[:1], ""
     if filters:
-        trials = choose_trials_with_results(store, None, sweep_id, filters)
+        trials = choose_trials_with_results(store, sweep_id, filters)
         chosen = [trial for trial in trials if trial.weights] or trials[:1]
         missing, total = len(trials) - len(chosen), format_count(len(trials), "trial")
     else:
@@ -156,13 +151,11 @@ Difference = tuple[str, str | float | None, str | float | None, float | None]
 """A name, the value of each of two trials, and, for numbers, the second minus the first."""
 
 
-def compare_trials(
-    store: Store, first: JobFacts, second: JobFacts, protocol: str
-) -> tuple[list[Difference], int]:
-    """Return the differences of two trials, and how many measures of a protocol are equal."""
+def compare_trials(store: Store, first: JobFacts, second: JobFacts) -> tuple[list[Difference], int]:
+    """Return the differences of two trials, and how many measures are equal."""
     pair = first, second
     recipes = store.recipes([trial.recipe_id for trial in pair])
-    results = [store.result(trial.subject, trial.data_digest, protocol) for trial in pair]
+    results = [store.result(trial.subject, trial.data_digest, "plain") for trial in pair]
     measures = [{m.name: m.value for m in r.measures} if r else {} for r in results]
     sides = (
         [{name: getattr(trial, name) for name in IDENTITY_COLUMNS} for trial in pair],

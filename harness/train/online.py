@@ -1,14 +1,11 @@
 """Index tables that change during training (the rule `online`, docs/method.md)."""
 
 import math
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import safetensors.torch
 import torch
 from numpy.typing import NDArray
-from safetensors import SafetensorError
 from torch import Tensor
 
 from lcma.models import Flow
@@ -34,12 +31,6 @@ class OnlineTables:
             for split in self._splits
         ]
         self._images = [0 for _ in self._splits]
-        # The tables at the start and after each change. Split k, from 1, has `steps_k` (N,), and
-        # `kept_k` (N, C, H, W / 8), uint8: what stays of the split's input from that step on, as
-        # bits along the width, which equals the height.
-        self.history: dict[str, Tensor] = {}
-        for number, split in enumerate(self._splits, start=1):
-            self._add_to_history(number, 0, _read_kept(split))
 
     def add(self, at_splits: list[Tensor], images: int) -> None:
         """Add a batch: the log-determinants at each split, summed over its images."""
@@ -61,29 +52,20 @@ class OnlineTables:
         kept, changed = improve_windows(_read_kept(split), values, self.options.share)
         if changed:
             split.set_table(table_from_mask(kept))
-            self._add_to_history(turn + 1, step, kept)
             for later in range(turn, len(self._splits)):
                 self._sums[later].zero_()
                 self._images[later] = 0
         return turn + 1, changed / (values.size // 4)
 
     def state(self) -> dict[str, Any]:
-        """Return the running maps and the history; the tables are in the flow's own state."""
-        return {"sums": self._sums, "images": self._images, "history": dict(self.history)}
+        """Return the running maps; the tables are in the flow's own state."""
+        return {"sums": self._sums, "images": self._images}
 
     def restore(self, state: dict[str, Any]) -> None:
         """Set what `state` returned. The flow must have its tables of that step already."""
         for sums, stored in zip(self._sums, state["sums"], strict=True):
             sums.copy_(stored)
         self._images = list(state["images"])
-        self.history = {name: tensor.cpu() for name, tensor in state["history"].items()}
-
-    def _add_to_history(self, number: int, step: int, kept: NDArray[np.bool_]) -> None:
-        bits = torch.from_numpy(np.packbits(kept, axis=-1))
-        for name, value in (("steps", torch.tensor(step)), ("kept", bits)):
-            key = f"{name}_{number}"
-            earlier = [self.history[key]] if key in self.history else []
-            self.history[key] = torch.cat([*earlier, value[None]])
 
 
 def _read_kept(split: Split) -> NDArray[np.bool_]:
@@ -91,48 +73,6 @@ def _read_kept(split: Split) -> NDArray[np.bool_]:
     kept = np.zeros(math.prod(split.input_shape), dtype=bool)
     kept[split.table.kept.ravel()] = True
     return kept.reshape(split.input_shape)
-
-
-@dataclass(frozen=True)
-class SplitHistory:
-    """The tables of a split, at the start and after each change."""
-
-    steps: list[int]
-    kept: NDArray[np.bool_]  # (N, C, H, W), what stays of the split's input from each step on
-
-    @property
-    def changed(self) -> NDArray[np.bool_]:
-        """The windows that changed at each step after the first, (N - 1, C, H / 2, W / 2)."""
-        count, c, h, w = self.kept.shape
-        differ = self.kept[1:] != self.kept[:-1]
-        return np.asarray(differ.reshape(count - 1, c, h // 2, 2, w // 2, 2).any(axis=(3, 5)))
-
-    @property
-    def shares(self) -> list[float | None]:
-        """The share of windows that changed at each step; None for the first."""
-        return [None, *(float(changed.mean()) for changed in self.changed)]
-
-
-def read_history(content: bytes) -> list[SplitHistory]:
-    """Read a file of `OnlineTables.history`, by split. Raises ValueError for any other file."""
-    try:
-        history = safetensors.torch.load(content)
-        return [
-            _read_split(history[f"steps_{k}"].numpy(), history[f"kept_{k}"].numpy())
-            for k in range(1, max(2, len(history) // 2 + 1))
-        ]
-    except (SafetensorError, KeyError, TypeError) as error:
-        raise ValueError(f"no history of tables: {error}") from None
-
-
-def _read_split(steps: NDArray[Any], bits: NDArray[Any]) -> SplitHistory:
-    rising = steps.dtype == np.int64 and steps.ndim == 1 and (np.diff(steps) > 0).all()
-    count, channels, side, _ = bits.shape if bits.ndim == 4 else (0, 0, 0, 0)
-    fits = bits.dtype == np.uint8 and bits.shape == (len(steps), channels, side, -(-side // 8))
-    if not (rising and fits and count and channels and side and side % 2 == 0):
-        raise ValueError("no history of tables: its arrays do not fit together")
-    kept = np.unpackbits(bits, axis=-1, count=side).astype(bool)
-    return SplitHistory([int(step) for step in steps], kept)
 
 
 def improve_windows(

@@ -59,9 +59,6 @@ BAR_LENGTH = 15
 RATE_SECONDS = 3600.0
 """Time before now over which the rates of a sweep are computed."""
 
-MIN_RATE_SECONDS = 60.0
-"""Least time that a rate is computed over."""
-
 MAX_EVENTS = 5000
 """The number of last events that a rate is computed from."""
 
@@ -80,11 +77,6 @@ class Rates:
     seconds: float  # an hour, or less if the work began within it
     steps_per_second: float  # of training, the sum over running attempts of their means
     steps_left: int = 0  # of training, without those of lost jobs
-
-    @property
-    def trials_per_hour(self) -> float:
-        """Trials in an hour at this speed."""
-        return 3600.0 * self.trials / max(self.seconds, MIN_RATE_SECONDS)
 
     @property
     def seconds_left(self) -> float | None:

@@ -10,7 +10,9 @@ from lcma.harness.train.checkpoint import CheckpointFile, CheckpointFolder
 from lcma.sweeps.spec import Keep
 
 _RUN = re.compile(r"([0-9a-f]{20}-[0-9a-f]{12})(?:-[0-9a-f]+)?")
-_FINAL = re.compile(r"(?:weights|tables)\.(\d+)\.([0-9a-f]{8})\.safetensors")
+_FINAL = re.compile(  # earlier code wrote tables too
+    r"(?:weights|tables)\.(\d+)\.([0-9a-f]{8})\.safetensors"
+)
 
 
 def run_name(job: PlannedJob | Job, rerun: str = "") -> str:
@@ -30,7 +32,7 @@ def first_run_name(folder: str) -> str | None:
 
 @dataclass(frozen=True)
 class Writer:
-    """The attempt that wrote weights or tables."""
+    """The attempt that wrote weights."""
 
     token: int
     launch: str  # a short hash of its owner
@@ -41,7 +43,7 @@ class Writer:
 
     @classmethod
     def parse(cls, file: str) -> "Writer | None":
-        """Return the writer of a file by its name; None if it has neither weights nor tables."""
+        """Return the writer of a file by its name; None if it has no weights."""
         match = _FINAL.fullmatch(file)
         return cls(int(match[1]), match[2]) if match else None
 
@@ -49,11 +51,6 @@ class Writer:
     def weights(self) -> str:
         """The name of the weights, which no other worker writes, not even of another database."""
         return f"weights.{self.token}.{self.launch}.safetensors"
-
-    @property
-    def tables(self) -> str:
-        """The name of the file with the history of the tables of `online`."""
-        return f"tables.{self.token}.{self.launch}.safetensors"
 
 
 def find_superfluous_checkpoints(

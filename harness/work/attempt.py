@@ -26,7 +26,6 @@ from lcma.harness.train import devices
 from lcma.harness.train.batches import Images
 from lcma.harness.train.checkpoint import CheckpointFolder
 from lcma.harness.train.devices import SharedClock, Stopwatch, ran_out_of_memory
-from lcma.harness.train.online import OnlineTables
 from lcma.harness.train.stack import Member
 from lcma.harness.train.trainer import DivergedError, Hooks, OutOfTimeError, StoppedError, Trainer
 from lcma.harness.work.artifacts import Writer, run_name, tidy_files
@@ -365,30 +364,20 @@ class RunningAttempt:
         if not all(math.isfinite(v) for v in values):
             raise DivergedError(trainer.step, trainer.last_finite)
 
-    def save_weights(
-        self, flow: models.Flow, online: OnlineTables | None
-    ) -> tuple[db.Artifact, ...]:
-        """Save the evaluated weights with the splits' permutations, and the history of tables that
-        changed, each atomically."""
+    def save_weights(self, flow: models.Flow) -> tuple[db.Artifact, ...]:
+        """Save the evaluated weights with the splits' permutations, atomically."""
         if not self.work.keep.weights:
             return ()
         assert self.folder is not None
         folder, writer = self.folder.folder, Writer.make(self.claim.token, self.claim.owner)
-
-        def save(kind: str, name: str, tensors: dict[str, torch.Tensor]) -> db.Artifact:
-            content = safetensors.torch.save(tensors)
-            stored = self._wait_for_storage(
-                lambda: folder.put(
-                    lambda file: file.write(content), lambda digest: name, moment="weights"
-                )
-            )
-            return self.make_artifact(kind, stored)
-
         tensors = {k: v.detach().cpu().contiguous() for k, v in flow.state_dict().items()}
-        weights = save("weights", writer.weights, tensors)
-        if online is None:
-            return (weights,)
-        return weights, save("tables", writer.tables, online.history)
+        content = safetensors.torch.save(tensors)
+        stored = self._wait_for_storage(
+            lambda: folder.put(
+                lambda file: file.write(content), lambda _: writer.weights, moment="weights"
+            )
+        )
+        return (self.make_artifact("weights", stored),)
 
     def make_artifact(self, kind: str, stored: storage.StoredFile) -> db.Artifact:
         return db.Artifact(

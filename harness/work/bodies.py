@@ -199,7 +199,7 @@ def _run_trial(attempt: RunningAttempt, trial: Trial) -> Steps[Ending]:
         raise DivergedError(trainer.step, trainer.last_finite) from None
     if attempt.lease.lost:
         raise StoppedError
-    artifacts = attempt.save_weights(flow, trainer.online)  # before a plug-in can change the flow
+    artifacts = attempt.save_weights(flow)  # before a plug-in can change the flow
 
     def note_not_taken(name: str, why: str) -> None:
         attempt.note(f"the measure {name} was not taken: {why}")

@@ -46,7 +46,7 @@ def _queries() -> Mapping[str, sa.Select[Any]]:
         # Checkpoints have equal content, but not always equal bytes.
         "artifacts": sa.select(attempts.c.job_id, artifacts.c.kind, artifacts.c.digest)
         .join_from(artifacts, attempts, attempts.c.id == artifacts.c.attempt_id)
-        .where(artifacts.c.kind.in_(("weights", "tables"))),
+        .where(artifacts.c.kind == "weights"),
     }
 
 

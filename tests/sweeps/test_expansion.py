@@ -175,7 +175,6 @@ def test_a_data_set_that_cannot_be_prepared_is_impossible() -> None:
     reason = "the data set imagenet32 cannot be prepared by this version"
     assert list_reasons(plan) == [None, reason]
     assert list_reasons(expand(both)) == [None, None]
-    assert [cell.unavailable for cell in plan.cells] == [False, True]
 
 
 EXCLUSIONS: list[tuple[dict[str, Any], set[tuple[str, int | None, int]]]] = [
@@ -253,7 +252,7 @@ def test_a_wrong_override_is_a_user_error(override: dict[str, Any], message: str
 def test_a_shipped_sweep_expands(name: str) -> None:
     plan = expand(spec.load(name))
     assert plan.trials
-    assert {(cell.reason, cell.unavailable) for cell in plan.cells} == {(None, False)}
+    assert {cell.reason for cell in plan.cells} == {None}
 
 
 def test_words_are_as_long_as_the_recipe_has_splits() -> None:

@@ -54,9 +54,3 @@ def test_a_user_s_set_can_be_named_once_it_is_registered(monkeypatch: pytest.Mon
 def test_a_user_s_set_cannot_have_a_wrong_name_or_one_of_ours(name: str) -> None:
     with pytest.raises(UserError):
         known_sets.register(name, DataSetFacts(size=16, dataset=name, about="mine"))
-
-
-def test_only_sets_on_free_terms_may_be_published() -> None:
-    free = {name for name, facts in known_sets.shipped().items() if facts.may_be_published}
-    assert free == {"photos8", "photos16", "photos32", "digits"}
-    assert not DataSetFacts(size=8, dataset="cats", about="images of a folder").may_be_published

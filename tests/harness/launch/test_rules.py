@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -35,13 +34,12 @@ from lcma.sweeps import spec as specs
 from lcma.sweeps.expansion import Expansion, expand
 from lcma.sweeps.factorizations import DATA_RULES, MAP_RULES
 from tests.faults.contents import compare_rows, read_rows
-from tests.harness.conftest import SMALL, merged, register
+from tests.harness.conftest import SMALL, merged
 from tests.harness.launch.conftest import (
     Killed,
     complete,
     copy_elsewhere,
     find_facts,
-    place_in,
     run_cli,
     run_killed,
     select,
@@ -246,32 +244,10 @@ ONLINE: dict[str, Any] = {
 }
 
 
-@pytest.fixture(scope="module")
-def online_once(tmp_path_factory: pytest.TempPathFactory, photos_root: Path) -> Path:
-    """A folder with a sweep of `online` and `low`, in which the two trials of `online` are done."""
-    folder = tmp_path_factory.mktemp("online")
-    complete(*plan_online(place_in(folder, photos_root))["online"])
-    return folder
-
-
-def plan_online(place: Place) -> dict[str, list[Work]]:
-    """Register that sweep; return its works by factorization."""
-    _, works = register(place, sweep_of(["online", "low"], seeds=2, recipe=ONLINE))
-    online = [w for w in select(works, "trial") if w.subject.factorization == "online"]
-    return {"online": online, "low": [work for work in works if work not in online]}
-
-
-@pytest.fixture
-def online(online_once: Path, tmp_path: Path, photos_root: Path) -> dict[str, list[Work]]:
-    """A copy of that sweep."""
-    folder = Path(shutil.copytree(online_once, tmp_path / "online"))
-    return plan_online(place_in(folder, photos_root))
-
-
 @pytest.mark.integration
-def test_online_stores_the_tables_of_its_flow(online) -> None:
-    work = online["online"][0]
-    store = db.connect(work.place.db)
+def test_online_stores_the_tables_of_its_flow(registered) -> None:
+    store, (work,) = registered(sweep_of("online", recipe=ONLINE))
+    complete(work)
     kept = read_kept(store)["online", 0]
     flow, _ = load_flow(store, work.place, find_facts(store, work))
     assert keeps_as([layer.table for layer in flow.layers if isinstance(layer, Split)], kept)
@@ -282,29 +258,7 @@ def test_online_stores_the_tables_of_its_flow(online) -> None:
     assert check_integrity(store.database).findings == ()
 
 
-@pytest.mark.integration
-def test_the_former_tables_of_online_are_kept_and_removed_with_weights(online, capsys) -> None:
-    complete(*(work for work in online["low"] if not work.subject.seed))
-    place = online["low"][0].place
-    store = db.connect(place.db)
-
-    def list_kinds(factorization: str) -> list[list[str]]:
-        ids = set(store.view("results", factorization=factorization).trial_id)
-        jobs = [facts.job_id for facts in store.job_facts(trial_ids=ids)]
-        return [[file.kind for file in list_files(store, job_id)] for job_id in jobs]
-
-    assert list_kinds("online") == [["tables", "weights"]] * 2
-    assert list_kinds("LL") == [["weights"]]
-    assert run_cli(capsys, "db", "check", "--db", place.db)[0] == 0
-    clean = ["clean", "--json", "--db", place.db, "--runs", str(place.runs)]
-    assert json.loads(run_cli(capsys, *clean)[1])["removed"] == []
-    removed = json.loads(run_cli(capsys, *clean, "--weights")[1])["removed"]
-    assert [(row["what"], row["files"]) for row in removed] == [("named", 2 * 2 + 1)]
-    assert not [*place.runs.glob("*/tables.*")]
-    assert list_kinds("online") == [[], []]
-
-
-def test_a_trial_that_keeps_no_weights_keeps_no_tables(registered) -> None:
+def test_a_trial_that_keeps_no_weights_keeps_no_file(registered) -> None:
     store, (work,) = registered(sweep_of("online", keep={"weights": False}))
     complete(work)
     assert list_files(store, work.job_id) == []

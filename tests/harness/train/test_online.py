@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-import safetensors.torch
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -18,11 +17,10 @@ from torch import Tensor
 from lcma import models
 from lcma.harness.train import recorder
 from lcma.harness.train.checkpoint import CheckpointFolder
-from lcma.harness.train.online import OnlineTables, improve_windows, read_history
+from lcma.harness.train.online import OnlineTables, improve_windows
 from lcma.harness.train.stack import Member, Stack, train_stack
 from lcma.harness.train.trainer import Hooks, Trainer
 from lcma.models import Flow
-from lcma.models.factorization import table_from_mask
 from lcma.models.split import Split
 from lcma.sweeps import catalog
 from lcma.sweeps.recipe import OnlineOptions, Recipe
@@ -173,10 +171,6 @@ def test_splits_take_turns_and_the_end_is_frozen(tmp_path: Path) -> None:
     for k in (1, 3, 5):
         assert np.array_equal(tables[k - 1][0], tables[k][0]), "one split at a time"
     assert all(np.array_equal(a, b) for a, b in zip(tables[3], tables[-1], strict=True))
-    for split, history in enumerate(read_history(save_history(trainer)), start=1):
-        expected = [(step, share) for step, changed, share in changes if changed == split and share]
-        assert list(zip(history.steps, history.shares, strict=True)) == [(0, None), *expected]
-        assert np.array_equal(table_from_mask(history.kept[-1]).permutation, tables[-1][split - 1])
 
 
 def test_rounding_errors_of_a_share_lose_no_step_and_no_window(tmp_path: Path) -> None:
@@ -244,7 +238,6 @@ def test_members_of_a_stack_have_the_bits_of_any_other_company(
     parts = train_members(tmp_path / "parts", range(2), 22)
     for seed, part in parts.items():
         assert list_unequal(copy_weights(part), copy_weights(company[seed])) == []
-        assert save_history(part) == save_history(company[seed])
     fixed = train_members(tmp_path / "fixed", (), 22, fixed=True)
     assert list_unequal(copy_weights(fixed[9]), copy_weights(company[9])) == []
 
@@ -266,61 +259,6 @@ def test_the_average_starts_again_at_a_change() -> None:
     assert list_unequal(flow, average)
     trainer.check(60, CheckpointFolder(Path("nowhere")), Hooks())
     assert list_unequal(flow, average) == []
-
-
-# The history of tables
-
-
-def save_history(trainer: Trainer) -> bytes:
-    return safetensors.torch.save(trainer.online.history)
-
-
-def test_the_history_has_the_start_and_every_change() -> None:
-    """Dimensions contribute only if they shall stay at the next change."""
-    trainer = make_trainer(make_recipe(share=1.0, steps=100))
-    start = [np.indices(shape)[1:].sum(0) % 2 == 0 for shape in ((3, 8, 8), (6, 4, 4))]
-    top = np.broadcast_to(np.arange(8)[:, None] % 2 == 0, (3, 8, 8))
-    but_one, other = top.copy(), start[1].copy()
-    but_one[1, 4:6, 6:8] = [[0, 0], [1, 1]]
-    other[5, 0:2, 2:4] = [[1, 0], [1, 0]]
-    masks = [(top, start[1]), (top, start[1]), (but_one, start[1]), *[(but_one, other)] * 3]
-    for step, pair in enumerate(masks, start=1):
-        trainer.online.add([torch.from_numpy(kept * 10.0**step) for kept in pair], 1)
-        trainer.online.change(10 * step)
-    first, second = read_history(save_history(trainer))
-    assert (first.steps, second.steps) == ([0, 10, 30], [0, 40])
-    assert np.array_equal(first.kept, [start[0], top, but_one])
-    assert np.array_equal(second.kept, [start[1], other])
-    assert first.shares == [None, 1.0, 1 / 48]
-    assert second.shares == [None, 1 / 24]
-    assert np.argwhere(first.changed[1]).tolist() == [[1, 2, 3]]
-    assert np.argwhere(second.changed[0]).tolist() == [[5, 0, 1]]
-
-
-BITS = torch.zeros(2, 3, 8, 1, dtype=torch.uint8)
-STEPS = torch.tensor([0, 10])
-
-
-@pytest.mark.parametrize(
-    "content",
-    [
-        b"no safetensors",
-        {},
-        {"steps_1": STEPS, "kept_2": BITS},
-        {"steps_1": STEPS.float(), "kept_1": BITS},
-        {"steps_1": STEPS.flip(0), "kept_1": BITS},
-        {"steps_1": STEPS[:1], "kept_1": BITS},
-        {"steps_1": torch.tensor(0), "kept_1": BITS},
-        {"steps_1": STEPS, "kept_1": torch.tensor(0)},
-        {"steps_1": STEPS, "kept_1": BITS.float()},
-        {"steps_1": STEPS, "kept_1": BITS[..., 0].contiguous()},
-        {"steps_1": STEPS, "kept_1": BITS.repeat(1, 1, 2, 1)},
-    ],
-)
-def test_a_file_that_is_no_history_is_refused(content: Any) -> None:
-    raw = content if isinstance(content, bytes) else safetensors.torch.save(content)
-    with pytest.raises(ValueError, match="no history of tables"):
-        read_history(raw)
 
 
 def test_options_have_bounds() -> None:

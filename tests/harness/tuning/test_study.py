@@ -158,7 +158,7 @@ def test_budgets_that_lack_the_measure_fail_until_it_is_taken(tuning, tmp_path) 
         tuned.run()
         assert tuned.states() == ["FAIL"] * len(POINTS)
     assert {t.user_attrs["reason"] for t in tuned.study.trials} == {"1 result without width"}
-    trials = choose_trials_with_results(tuned.store, None, None, {})
+    trials = choose_trials_with_results(tuned.store, None, {})
     measure_trials(tuned.store, tuned.place, trials, ["width"])
     tuned.run()
     retried = tuned.study.trials[len(POINTS) :]
