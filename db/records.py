@@ -160,6 +160,8 @@ class MapStatistics:
 class ContributionMap:
     """Contributions of all dimensions to the log-det, in nats, by one score, before one split.
 
+    Those of the data rules are in squared pixel values.
+
     Arrays are float32, in the coordinates of the input image. Standard errors and halves are NaN if
     they cannot be computed, and None in a published database.
 

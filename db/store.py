@@ -874,7 +874,8 @@ class Store:
                 variant, seed, nms, recipe_id) the value, or the values, that it may have.
 
         Returns:
-            The maps that match: float32 arrays of shape (C, H, W), in nats.
+            The maps that match: float32 arrays of shape (C, H, W), in nats (those of the data rules
+            in squared pixel values).
 
         Raises:
             UserError: A column is unknown, or a map is damaged; the error names its row.

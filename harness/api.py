@@ -328,8 +328,8 @@ def budgets(
     if cost not in ("seconds", "images"):
         raise UserError(f"cost={cost!r} is not a cost: give 'seconds' or 'images'")
     opened, sweep_id = _open_sweep(store, sweep, **where)
-    require_results(opened, sweep_id, where, "{name}=")
     filters = where | parse_filters((), factorization=factorization and [factorization])
+    require_results(opened, sweep_id, filters, "{name}=")
     curves = read_budget_curves(
         opened, measure=by, sweep_id=sweep_id, margin=margin, cost=cost, **filters
     )

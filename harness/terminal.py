@@ -81,9 +81,9 @@ def print_error(text: object) -> None:
 
 
 @contextmanager
-def noting_slowness(line: str, seconds: float = 1.0) -> Iterator[None]:
-    """Print a line on stderr if the block takes longer than that."""
-    timer = threading.Timer(seconds, lambda: print(printable(line), file=sys.stderr))
+def noting_slowness(line: str) -> Iterator[None]:
+    """Print a line on stderr if the block takes longer than a second."""
+    timer = threading.Timer(1.0, lambda: print(printable(line), file=sys.stderr))
     timer.start()
     try:
         yield

@@ -154,7 +154,7 @@ class Flow(nn.Module):
     ) -> Contributions:
         """Return each dimension's log-determinant, cumulative up to each split and at the end.
 
-        A contribution map (step 2 of Algorithm 1) is the mean of these over the training set.
+        A contribution map (step 2 of Algorithm 1) is the mean of these over training images.
 
         Args:
             x: Integer images (B, C, H, W), values 0..255.

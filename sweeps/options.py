@@ -123,8 +123,8 @@ def find_options(record: type) -> dict[str, tuple[type, Option]]:
 
 
 def find_flag(name: str, option: Option) -> str:
-    """Return an option's name on the command line, such as `--max-hours`."""
-    return f"--{option.flag or name.replace('_', '-')}"
+    """Return an option's name on the command line, such as `--max-hours`, or in Python."""
+    return name if option.flag is None else f"--{option.flag or name.replace('_', '-')}"
 
 
 def check_options(record: type, options: Mapping[str, Any]) -> Any:

@@ -61,11 +61,11 @@ def factorization(
 ) -> Callable[[F], F]:
     """Register the decorated function as a factorization rule.
 
-    The function is called once per split as (shape, split, seed, values):
+    The function is called for each split, more than once, as (shape, split, seed, values):
 
     - ``shape``: (C, H, W) of the tensor that is split.
     - ``split``: The number of the split, counted from 1.
-    - ``seed``: The trial's seed if the rule reads it, else 0.
+    - ``seed``: The trial's seed if the rule reads it, else 0 (1 in a check).
     - ``values``: If the rule reads maps, the contribution map in nats, (C, H, W), read-only, at the
       dimensions that are left; else None.
 
@@ -177,7 +177,8 @@ def measure(name: str, *, unit: str, direction: Direction, meaning: str) -> Call
     The function is called as (flow, images, seed):
 
     - ``flow``: The trained flow, in evaluation mode.
-    - ``images``: Images of a part of the data, a uint8 tensor (N, C, H, W) on the flow's device.
+    - ``images``: Images of a part of the data, a tensor (N, C, H, W) on the
+      flow's device, uint8 (float32 of a `-float` set).
     - ``seed``: The trial's seed.
 
     It returns the value, or the pair (value, standard error). Its value on the test part is the

@@ -85,8 +85,9 @@ def prepare(
     if download:
         if source is not None:
             raise UserError("--from and --download exclude each other: leave one out")
-        if not isinstance(find_set(name).source, Cifar10):
-            raise UserError(f"{name} cannot be downloaded: give its files with --from PATH")
+        if not isinstance((found := find_set(name).source), Cifar10):
+            remedy = "give its files with --from PATH" if found.needs_path else "it needs no files"
+            raise UserError(f"{name} cannot be downloaded: {remedy}")
         source = fetch_cifar10(root)
     console = Console(stderr=True)
     with reporting_progress(console) as report:

@@ -1,6 +1,7 @@
 """Prepared data sets on disk: opening and checking them, and reading their parts."""
 
 import hashlib
+import shlex
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -150,8 +151,8 @@ def groups_file(part: PartName) -> str:
 
 
 def prepare_command(name: str, root: Path) -> str:
-    """Return the command that prepares a set."""
-    return find_set(name, root).command
+    """Return the command that prepares a set below a root."""
+    return f"{find_set(name, root).command} --to {shlex.quote(str(root))}"
 
 
 def load(name: str, root: Path) -> PreparedSet:

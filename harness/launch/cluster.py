@@ -132,9 +132,8 @@ class RayExecutor(Executor):
                 ) from None
             where = f"reach Ray at {address}" if address else "start a Ray on this machine"
             first = str(error).strip().splitlines()[0] if str(error).strip() else "no answer"
-            remedy = (
-                "check the address, or leave --ray out" if address else "try again, or use --local"
-            )
+            remedy = "check the address, or leave --ray out"
+            remedy = remedy if address else "try again, or launch with --local"
             raise UserError(f"cannot {where}: {first}; {remedy}") from None
         # Keep Ray from printing about lost nodes: a launch says itself what it lost.
         ray._private.worker.print_to_stdstream = lambda data, ignore_prefix: None

@@ -260,7 +260,7 @@ class Progress:
     running: Sequence[db.JobFacts]
 
     message: str = ""
-    """What happened last."""
+    """What has just happened; empty if nothing did."""
 
 
 class Callback:

@@ -23,7 +23,7 @@ from lcma.sweeps.recipe import Recipe
 def load_flow(store: Store, place: Place, trial: JobFacts) -> tuple[Flow, Recipe]:
     """Load the flow of a trial from its kept weights, and its recipe.
 
-    The flow has the state of its last training step, so use it in `evaluation_mode`. Raises
+    The flow has the weights that were evaluated, so use it in `evaluation_mode`. Raises
     UserError if the trial left no weights, or they are missing or damaged.
     """
     with _find_weights(store, place, trial) as (folder, name, artifact):

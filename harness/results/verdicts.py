@@ -334,7 +334,7 @@ def read_verdicts(
 
 
 def read_efforts(store: Store, recipe_ids: Collection[str]) -> list[sa.Row[Any]]:
-    """Return a row for each attempted trial of some recipes: its facts, start and costs.
+    """Return a row for each attempted trial of some recipes: its facts, state, start and costs.
 
     ``started`` is in Unix seconds. ``cpu_seconds`` are those of all attempts, None where no attempt
     has a report; ``pretraining_cpu_seconds`` those of its pretraining up to the budget, if any.
@@ -346,11 +346,11 @@ def read_efforts(store: Store, recipe_ids: Collection[str]) -> list[sa.Row[Any]]
     started = sa.func.min(attempts.c.started).label("started")
     seconds = sa.func.sum(attempts.c.cpu_seconds).label("cpu_seconds")
     query = (
-        sa.select(*facts, started, seconds, costs.c.pretraining_cpu_seconds)
+        sa.select(*facts, jobs.c.state, started, seconds, costs.c.pretraining_cpu_seconds)
         .join_from(attempts, jobs, jobs.c.id == attempts.c.job_id)
         .join(trials, trials.c.id == jobs.c.trial_id)
         .join(costs, costs.c.job_id == jobs.c.id)
-        .group_by(*facts, costs.c.pretraining_cpu_seconds)
+        .group_by(*facts, jobs.c.state, costs.c.pretraining_cpu_seconds)
     )
     return store.rows(query, trials.c.recipe_id, recipe_ids)
 
@@ -552,6 +552,11 @@ def _find_efforts(spent: _Efforts, group: Group, row: BoardRow) -> Mapping[int, 
     return spent[group.recipe_id, group.data_digest, *key]
 
 
+def _find_trained(efforts: Mapping[int, Any]) -> set[int]:
+    """Return the seeds that were trained, though a result may lack the measure."""
+    return {seed for seed, effort in efforts.items() if effort.state == "done"}
+
+
 def _is_confirmatory(verdict: Verdict, spent: _Efforts) -> bool:
     seeds = {effect.first + k for effect in verdict.comparisons for k in range(effect.test.n)}
     by_row = (_find_efforts(spent, cells.group, row) for cells, row in verdict.rows)
@@ -588,13 +593,16 @@ def _count_missing(
     missing: set[tuple[int | None, str, int]] = set()
     for cells, row in verdict.rows:
         group, budget, efforts = cells.group, row.budget, _find_efforts(spent, cells.group, row)
-        seeds_left = {*seeds} - {*row.by_seed, *row.diverged_seeds}
+        seeds_left = {*seeds} - {*row.by_seed, *row.diverged_seeds} - _find_trained(efforts)
         seconds[None] += [effort.cpu_seconds for effort in efforts.values() if effort.cpu_seconds]
         key = f"{group.key} {row.factorization} {budget}"
         missing |= {(None, key, seed) for seed in seeds_left}
         if budget is not None:
             # A pretraining exists where any row of its table and budget has the seed.
-            pretrained = {seed for r in group.rows if r.budget == budget for seed in r.by_seed}
+            readers = [r for r in group.rows if r.budget == budget]
+            pretrained = {seed for r in readers for seed in r.by_seed}.union(
+                *(_find_trained(_find_efforts(spent, group, r)) for r in readers)
+            )
             costs_before = (effort.pretraining_cpu_seconds for effort in efforts.values())
             seconds[budget] += [cost for cost in costs_before if cost is not None]
             missing |= {(budget, group.key, seed) for seed in seeds_left - pretrained}

@@ -208,15 +208,18 @@ def describe_reach(verdict: Verdict) -> str:
             f"out of reach: more than {LOOKS[-1]} seeds at this spread, or more than "
             f"{MAX_HOURS:.0f} core-hours"
         )
+    measure = verdict.cells.group.measure
     if not look.trainings:
-        return f"{look.seeds} seeds, which are trained but lack the measure: `lcma rerun` takes it"
+        return (
+            f"{look.seeds} seeds, which are trained but lack the measure: `lcma measure "
+            f"{printable(measure)}` takes it of kept weights"
+        )
     # Holm's correction may ask for more seeds, which are not computed.
     excludes = verdict.comparison.upper_end < 0 or verdict.comparison.is_above(LOOK_LEVEL)
     text = f"{'at least ' * excludes}{look.seeds} seeds: "
     text += f"{format_count(look.trainings, 'training')} more"
     text += "" if look.hours is None else f", about {look.hours:.1f} core-hours"
-    by_request = verdict.cells.group.measure in REQUESTED_MEASURES
-    return f"{text}, then `lcma measure`" if by_request else text
+    return f"{text}, then `lcma measure`" if measure in REQUESTED_MEASURES else text
 
 
 def describe_verdict(verdict: Verdict) -> str:

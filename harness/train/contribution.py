@@ -19,7 +19,6 @@ from lcma.sweeps.recipe import MapOptions, Score
 
 MAX_IMAGES = 10_000
 NOISE_SEED = 0
-SCORES: tuple[Score, ...] = get_args(Score)
 SHARES: tuple[Share, ...] = get_args(Share)
 
 Progress = Callable[[int, int], None]

@@ -35,7 +35,7 @@ def test_parts_are_read_only_memory_maps(photos8: PreparedSet) -> None:
 )
 def test_missing_sets_name_the_command(tmp_path: Path, name: str, command: str) -> None:
     for root in (tmp_path, tmp_path / "absent"):
-        assert read_refusal(root, load, name, root).endswith(f"run: {command}")
+        assert read_refusal(root, load, name, root).endswith(f"run: {command} --to {root}")
 
 
 @pytest.mark.parametrize("file", FILES)

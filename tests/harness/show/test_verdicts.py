@@ -39,8 +39,8 @@ SPREAD = (-0.011, 0.004, 0.017, -0.006, 0.002, -0.009, 0.008, -0.005)
 Effort = namedtuple(
     "Effort",
     "recipe_id data_digest factorization budget map_options seed started cpu_seconds "
-    "pretraining_cpu_seconds",
-    defaults=(None,),
+    "pretraining_cpu_seconds state",
+    defaults=(None, "running"),
 )
 
 
@@ -327,6 +327,27 @@ def test_the_next_look_or_out_of_reach():
     assert judge(shifted(-0.1, 4))["low-conventional"].next.seeds == 6
     ranking = judge(shifted(-0.1) | {"HHH": {0: 4.5}})["ranking"]
     assert (ranking.next.seeds, ranking.next.trainings) == (6, 5)
+
+
+def test_trained_seeds_that_lack_the_measure_are_no_trainings():
+    def list_efforts(seeds, state):
+        facts = ("LLL", 100), ("checkerboard-even", None)
+        costs = 0.0, 1800.0, 600.0, state
+        return [
+            Effort("r" * 20, DIGEST, *rule, None, seed, *costs) for rule in facts for seed in seeds
+        ]
+
+    def judge_near(efforts):
+        return make_verdicts(board(rows(near)), efforts=efforts).all[0]
+
+    near = shifted(-0.006)
+    trained = judge_near(list_efforts(range(48), "done"))
+    assert (trained.next.seeds, trained.next.trainings) == (48, 0)
+    assert "`lcma measure bits_per_dim` takes it of kept weights" in describe_verdict(trained)
+    assert next_command(trained) is None
+    half = judge_near(list_efforts(range(24), "done"))
+    assert half.next.trainings == 48
+    assert judge_near(list_efforts(range(48), "failed")).next.trainings == 84
 
 
 def test_models_that_miss_their_bars_are_apart():
