@@ -46,7 +46,7 @@ import numpy as np
 from lcma import connect
 from lcma.db import ContributionMap, Store
 from lcma.db.store import run_query
-from lcma.harness.results.board import BoardRow, Group, read_board
+from lcma.harness.results.board import BoardRow, Group, read_board, read_holdout
 from lcma.harness.results.claims import find_low, find_printed
 from lcma.harness.results.maps import DEFAULT_SCORE, MapReader, filter_map_sets, list_map_sets
 from lcma.harness.results.statistics import Summary, compare_by_seed
@@ -61,7 +61,7 @@ from lcma.harness.text import format_number
 from lcma.models.factorization import windows
 from lcma.sweeps import factorizations, strict_yaml
 from lcma.sweeps.errors import UserError
-from lcma.sweeps.measures import BITS_PER_DIM, HOLDOUT
+from lcma.sweeps.measures import BITS_PER_DIM
 
 ROOT = Path(__file__).parents[1]
 LIST = "docs/findings.yaml"
@@ -449,7 +449,7 @@ def _draw_layout_ranking(words: Words, results: Results, path: Path) -> None:
 
 def _draw_settings(_: Words, results: Results, path: Path) -> None:
     """Draw `low` minus the own rule in every setting, as `lcma board` lists them."""
-    holdout = {group.key: group for group in results.groups(HOLDOUT)}
+    holdout = read_holdout(results.store)
     lows = [(group, find_low(group, holdout)) for group in results.groups()]
     datasets: dict[str, list[dict[str, Any]]] = {"rows": [], "seeds": [], "printed": []}
     for group, low in lows:

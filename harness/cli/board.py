@@ -87,6 +87,7 @@ def board(
         require_picture(picture)
     other_baseline = against != "conventional"
     unused = {"--factorization": factorization, "--picture": picture, "--against": other_baseline}
+    unused["NUMBER"] = table is not None
     for option in (name for name, used in unused.items() if effects and used):
         raise UserError(f"--effects is one table of all words: leave {option} out")
     store = connect(find_place(db, None, None).db, create=False)

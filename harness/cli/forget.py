@@ -31,6 +31,7 @@ def forget(
     from lcma.harness.results.lookup import find_sweeps
     from lcma.harness.terminal import print_line
     from lcma.harness.text import format_count, printable, to_json
+    from lcma.harness.watch.commands import format_command
 
     store = connect(find_place(db, None, None, write=True).db, create=False)
     sweeps = find_sweeps(store, sweep)
@@ -38,7 +39,8 @@ def forget(
     held = sum(store.job_counts(sweep_id, held=True).total for sweep_id in ids)
     if held:
         running = format_count(held, "running job")
-        raise UserError(f"a launch of {sweep} has {running}: end it first with `lcma stop {sweep}`")
+        stop = format_command("stop", sweep, db=db)
+        raise UserError(f"a launch of {sweep} has {running}: end it first with `{stop}`")
     dropped = store.forget(ids, dry_run=dry_run)
     if json:
         print(to_json({"sweeps": ids, "dry_run": dry_run, **asdict(dropped)}))

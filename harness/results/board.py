@@ -45,6 +45,9 @@ COMPARABLE_FACTS = (
 )
 """Facts of a result; rows that differ in any of these are never ranked together."""
 
+MEASURING_FACTS = frozenset({"protocol", "precision"})
+"""Those that say how a result was measured."""
+
 MIN_SEEDS = 6
 """With fewer seeds no difference counts as shown."""
 
@@ -141,6 +144,11 @@ class Group:
         return " ".join(getattr(self, name) for name in COMPARABLE_FACTS)
 
     @property
+    def trainings(self) -> tuple[str, ...]:
+        """The facts that identify a group, without how its results were measured."""
+        return tuple(getattr(self, n) for n in COMPARABLE_FACTS if n not in MEASURING_FACTS)
+
+    @property
     def overrides(self) -> Mapping[str, Any] | None:
         """Settings in which the recipe differs from its profile's; None where that is unknown."""
         if self.recipe is None:
@@ -211,7 +219,8 @@ def read_board(
     lost = list_lost_trials(store, sweep_id)
     for name, value in where.items():
         if name in LOST_TRIAL_COLUMNS:
-            values = value if isinstance(value, tuple) else (value,)
+            several = isinstance(value, Collection) and not isinstance(value, str)
+            values = value if several else (value,)
             lost = [trial for trial in lost if getattr(trial, name) in values]
     board = make_board(
         cells,
@@ -237,15 +246,20 @@ def read_board(
     return board
 
 
-def read_holdout(store: Store, **where: Any) -> dict[str, Group]:
-    """Return the groups by bits/dim on the holdout part, which choose budgets, by key.
+Holdout = Mapping[tuple[str, ...], Group]
+"""Groups by bits/dim on the holdout part, by `Group.trainings`."""
 
-    ``where`` is as for `read_board`.
+
+def read_holdout(store: Store, **where: Any) -> Holdout:
+    """Return the groups that choose budgets.
+
+    ``where`` is as for `read_board`; facts of how results were measured are left out.
     """
     if HOLDOUT not in store.measure_kinds():
         return {}
+    where = {name: value for name, value in where.items() if name not in MEASURING_FACTS}
     board = read_board(store, measure=HOLDOUT, **where)
-    return {group.key: group for group in board.groups}
+    return {group.trainings: group for group in board.groups if group.protocol == "plain"}
 
 
 def find_ranked_measure(store: Store, name: str) -> MeasureKind:

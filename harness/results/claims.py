@@ -5,6 +5,7 @@ seed, of rows of one table of the board. `verdicts` judges claims, as docs/verdi
 """
 
 import itertools
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -13,7 +14,7 @@ from typing import Any
 
 import yaml
 
-from lcma.harness.results.board import COMPARABLE_FACTS, MIN_SEEDS, BoardRow, Group
+from lcma.harness.results.board import COMPARABLE_FACTS, MIN_SEEDS, BoardRow, Group, Holdout
 from lcma.harness.text import printable
 from lcma.sweeps import factorizations, known_sets, published
 from lcma.sweeps.measures import BITS_PER_DIM, SAMPLE_MEASURES
@@ -171,14 +172,14 @@ def list_budgets(group: Group) -> list[int]:
     )
 
 
-def order_cells(group: Group, holdout: Mapping[str, Group]) -> list[Cells]:
+def order_cells(group: Group, holdout: Holdout) -> list[Cells]:
     """Return the rows at each budget of `low`, the best budget by the holdout part first.
 
     Budgets are ordered by the mean of `low` over the first six seeds. Budgets without these seeds
     follow, the longest first. ``holdout`` is as `read_holdout` returns it.
     """
     means: dict[int | None, float] = {}
-    same = holdout.get(group.key)
+    same = holdout.get(group.trainings)
     for row in () if same is None else _list_plain_rows(same):
         first = [row.by_seed[seed] for seed in range(MIN_SEEDS) if seed in row.by_seed]
         if row.factorization == "L" * group.splits and len(first) == MIN_SEEDS:
@@ -188,13 +189,20 @@ def order_cells(group: Group, holdout: Mapping[str, Group]) -> list[Cells]:
     return [select_cells(group, budget) for budget in budgets]
 
 
-def find_low(group: Group, holdout: Mapping[str, Group]) -> BoardRow | None:
+def find_low(group: Group, holdout: Holdout) -> BoardRow | None:
     """Return `low` at the budget that `order_cells` puts first, where it has results."""
     return order_cells(group, holdout)[0].find("low")
 
 
 def _list_plain_rows(group: Group) -> list[BoardRow]:
-    return [row for row in group.rows if row.map_options is None]
+    """Return the rows without options of maps; of a plug-in's rule, if it has one version."""
+    plain = [row for row in group.rows if row.map_options is None or _is_version(row.map_options)]
+    versions = Counter((row.factorization, row.budget) for row in plain)
+    return [row for row in plain if versions[row.factorization, row.budget] == 1]
+
+
+def _is_version(map_options: str) -> bool:
+    return map_options.startswith('{"rule":') and "," not in map_options
 
 
 def name_rule(row: BoardRow) -> str:

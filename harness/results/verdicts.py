@@ -26,6 +26,7 @@ from lcma.harness.results.board import (
     Board,
     BoardRow,
     Group,
+    Holdout,
     find_ranked_measure,
     name_unit,
     read_board,
@@ -306,7 +307,7 @@ class Verdicts:
 
 def read_verdicts(
     store: Store,
-    holdout: Mapping[str, Group] | None = None,
+    holdout: Holdout | None = None,
     /,
     *,
     measure: str = BITS_PER_DIM,
@@ -360,7 +361,7 @@ def read_efforts(store: Store, recipe_ids: Collection[str]) -> list[sa.Row[Any]]
 
 def make_verdicts(
     board: Board,
-    holdout: Mapping[str, Group] | None = None,
+    holdout: Holdout | None = None,
     *,
     kind: MeasureKind = BITS,
     efforts: Iterable[Any] = (),
@@ -406,7 +407,7 @@ def make_verdicts(
     return Verdicts(board, tuple(verdicts), kind)
 
 
-def _apply_claims(board: Board, holdout: Mapping[str, Group]) -> list[Verdict]:
+def _apply_claims(board: Board, holdout: Holdout) -> list[Verdict]:
     """Return every claim on all models with results for it, in the order of `CLAIMS`, undecided."""
     verdicts: list[Verdict] = []
     ordered = {group.key: order_cells(group, holdout) for group in board.groups}
@@ -519,9 +520,10 @@ def _decide(verdict: Verdict, below: float, above: float) -> tuple[Decision, str
         why = f"low after {verdict.behind} pretraining steps has more seeds"
         return "undecided", why, worst
     left_open = f"Holm's correction over {verdict.family_size} claims leaves it open"
+    disagree = "the sign-flip test does not agree"
     if all(effect.upper_end < 0 for effect in effects):
         if not all(effect.flips_agree for effect in effects):
-            return "undecided", "the sign-flip test does not agree", worst
+            return "undecided", disagree, worst
         if below > LEVEL:
             return "undecided", left_open, worst
         decision: Decision = "equal" if verdict.claim.equal else "supported"
@@ -534,7 +536,9 @@ def _decide(verdict: Verdict, below: float, above: float) -> tuple[Decision, str
         return decision, f"the whole interval is above {limit}", shown
     low = worst.test.low
     if low is None or low > worst.limit:
-        return "undecided", left_open, worst
+        strict = f"the interval is not above {limit} at the level for one of {len(effects)} effects"
+        why = strict if worst.flips_agree else disagree
+        return "undecided", left_open if reversed_ else why, worst
     if verdict.printed is not None and low > verdict.printed:
         return "smaller than printed", f"the interval excludes {verdict.printed:+.2f}", worst
     return "undecided", f"the interval contains {limit}", worst
@@ -558,7 +562,8 @@ def _find_trained(efforts: Mapping[int, Any]) -> set[int]:
 
 
 def _is_confirmatory(verdict: Verdict, spent: _Efforts) -> bool:
-    seeds = {effect.first + k for effect in verdict.comparisons for k in range(effect.test.n)}
+    used = (sorted(effect.by_seed)[: effect.test.n] for effect in verdict.comparisons)
+    seeds = {*itertools.chain.from_iterable(used)}
     by_row = (_find_efforts(spent, cells.group, row) for cells, row in verdict.rows)
     starts = [efforts[seed].started for efforts in by_row for seed in seeds & efforts.keys()]
     written = CLAIMS_TIME if verdict.part is None else PLAN_TIME

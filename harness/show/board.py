@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import asdict, replace
 from functools import partial
 from typing import Any
@@ -18,12 +18,13 @@ from lcma.harness.results.board import (
     Board,
     BoardRow,
     Group,
+    Holdout,
     name_measure,
     name_unit,
 )
 from lcma.harness.results.claims import find_low, list_budgets
 from lcma.harness.results.statistics import Summary
-from lcma.harness.show.notes import find_failed_controls, list_notes
+from lcma.harness.show.notes import find_failed_controls, list_notes, name_image
 from lcma.harness.show.tables import (
     Table,
     TableColumn,
@@ -170,13 +171,15 @@ def _rank_row(row: BoardRow, direction: str | None) -> tuple[bool, bool, float]:
     value = row.mean if row.difference is None else row.difference.mean
     if value is None:
         value = math.inf
-    return not row.reference, row.difference is None, -value if direction == "higher" else value
+    elif direction == "higher":
+        value = -value
+    return not row.reference, row.difference is None, value
 
 
 def format_titles(group: Group) -> tuple[str, str]:
     """Return a group's title, and a line with the facts that separate it from others."""
     settings = f"; {printable(group.settings)}" if group.settings else ""
-    images = "" if group.images is None else f"{format_count(group.images, 'test image')}, "
+    images = "" if group.images is None else f"{format_count(group.images, name_image(group))}, "
     subtitle = (
         f"data {short_id(group.data_digest)}, {images}recipe {short_id(group.recipe_id)}, "
         f"protocol {printable(group.protocol)}, {printable(group.precision)}"
@@ -373,7 +376,8 @@ def short_settings(group: Group) -> str:
 def name_setting(group: Group) -> str:
     """Return data set and flow of a group, with its differing settings."""
     settings = f" {short_settings(group)}" if group.settings else ""
-    return printable(f"{group.set_name} {group.flow}{settings}")
+    protocol = f" {group.protocol}" if group.protocol == "published" else ""
+    return printable(f"{group.set_name} {group.flow}{settings}{protocol}")
 
 
 def has_few_images(group: Group) -> bool:
@@ -389,7 +393,7 @@ def format_pair(pair: Summary) -> str:
     return mean if half is None else f"{mean} ± {format_number(half, 3)}"
 
 
-def judge_low(group: Group, holdout: Mapping[str, Group]) -> tuple[str, str] | None:
+def judge_low(group: Group, holdout: Holdout) -> tuple[str, str] | None:
     """Return the standing of the paper's rule in a group, in short and in a sentence.
 
     The rule is taken at the budget that verdicts use. None where it has no difference.
@@ -426,7 +430,7 @@ STANDINGS = {
 """The words of a summary for what `judge_low` says in short, in order."""
 
 
-def summarize_low(board: Board, holdout: Mapping[str, Group]) -> str | None:
+def summarize_low(board: Board, holdout: Holdout) -> str | None:
     """Return in how many groups the paper's rule is better, worse or neither.
 
     None where fewer than two groups compare it.
@@ -462,7 +466,7 @@ INTERVAL_WIDTH = 13
 """Characters of an interval drawn in text, with zero in the middle."""
 
 
-def render_overview(board: Board, holdout: Mapping[str, Group]) -> RenderableType:
+def render_overview(board: Board, holdout: Holdout) -> RenderableType:
     """Return a line for each group, for a terminal: its own rule, and the paper's rule minus it.
 
     The paper's rule is taken at its best budget by the holdout part, as for verdicts.

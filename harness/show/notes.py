@@ -21,10 +21,18 @@ def list_notes(group: Group) -> list[str]:
     ]
 
 
+def name_image(group: Group) -> str:
+    """Return what the images are on which a group was measured."""
+    parts = {"holdout": "holdout image", "train": "training image"}
+    return parts.get(group.measure.partition("_")[0], "test image")
+
+
 def _note_precision(group: Group) -> Iterator[str]:
+    if group.images is None and group.measure != BITS_PER_DIM:
+        return
     clustered = "" if group.clusters is None else f" in {group.clusters} photographs"
     number = "an unknown number of" if group.images is None else f"{group.images:,}"
-    counted = f"{number} test images{clustered}"
+    counted = f"{number} {name_image(group)}s{clustered}"
     if group.standard_error is None:
         yield f"{counted}, without a standard error."
     else:

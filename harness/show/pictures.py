@@ -175,7 +175,7 @@ def _describe_ends(lines: Sequence[CurveLine], sign: str = "") -> Iterator[str]:
         if line.mean:
             step, mean = line.mean[-1]
             half = f" ± {line.band[-1][2] - mean:.4f}" if sign and line.band else ""
-            end = f"{mean:{sign}.4f}{half} at step {step} (n = {line.n})"
+            end = f"{format_number(mean, sign=bool(sign))}{half} at step {step} (n = {line.n})"
             yield f"{printable(line.name)} {end}"
 
 
@@ -207,7 +207,7 @@ def _list_points(
 def _find_range(lines: Sequence[CurveLine], *more: float) -> tuple[float, float]:
     """Return the ends of an axis that ignores early steps, and lost trainings if others exist."""
     seeds = [seed for line in lines for seed in line.seeds]
-    alive = [seed for seed in seeds if not seed.lost] or seeds
+    alive = [seed for seed in seeds if seed.points and not seed.lost] or seeds
     points = [point for line in lines for point in (*line.mean, *line.band)]
     points += [point for seed in alive for point in seed.points]
     last = max((step for step, *_ in points), default=0)

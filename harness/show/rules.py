@@ -20,6 +20,7 @@ from rich.text import Text
 from lcma.harness.results.map_statistics import find_exit_splits
 from lcma.harness.text import escape_markdown
 from lcma.models.factorization import make_tables
+from lcma.sweeps.errors import UserError
 from lcma.sweeps.factorizations import (
     DATA_RULES,
     RULES,
@@ -85,7 +86,7 @@ def _draw(rule: str) -> str:
     maps = _make_example(splits, 1 if rule in DATA_RULES else 0) if needs_maps(rule) else ()
     try:
         tables = make_tables(rule, shape, splits, maps=maps)
-    except ValueError:  # of a plug-in that is not loaded
+    except (ValueError, UserError):  # of a plug-in: not loaded, or not for these images
         return ""
     exits = find_exit_splits(tables, shape)
     all_equal = (exits == exits[0]).all()

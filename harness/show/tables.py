@@ -319,14 +319,17 @@ def _list_latex_lines(table: Table) -> Iterator[str]:
     yield _latex_row([escape_latex(column.title) for column in table.columns])
     yield "\\midrule"
     for i, texts in enumerate(table.texts()):
-        cells = [f"${c}$" if _NUMBER.fullmatch(c) else escape_latex(c) for c in texts]
-        yield _latex_row(
-            [f"\\textbf{{{c}}}" if (i, j) in table.bold else c for j, c in enumerate(cells)]
-        )
+        yield _latex_row([_latex_cell(c, (i, j) in table.bold) for j, c in enumerate(texts)])
     yield "\\bottomrule\n\\end{tabular}}"
     for note in table.notes:
         yield f"\\par\\smallskip\\footnotesize {escape_latex(note)}"
     yield "\\end{table}"
+
+
+def _latex_cell(text: str, bold: bool) -> str:
+    if _NUMBER.fullmatch(text):
+        return f"$\\mathbf{{{text}}}$" if bold else f"${text}$"
+    return f"\\textbf{{{escape_latex(text)}}}" if bold else escape_latex(text)
 
 
 def _latex_row(cells: Sequence[str]) -> str:
@@ -405,7 +408,7 @@ def _make_array(name: str, values: Sequence[Any]) -> "pa.Array":
         types = {str: pa.string(), int: pa.int64(), float: pa.float64()}
         declared = (view.c[name] for view in views.tables.values() if name in view.c)
         kinds = (types[column.type.python_type] for column in declared)
-        return pa.array(values, type=next(kinds, pa.string()))
+        return pa.array(values, type=next(kinds, pa.float64()))
     if not any(isinstance(value, str) for value in values):
         with suppress(pa.ArrowException, OverflowError):  # values of several types, or too large
             return pa.array(list(map(flag_as_stored, values)))

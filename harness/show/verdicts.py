@@ -204,6 +204,8 @@ def describe_reach(verdict: Verdict) -> str:
     """Return what would decide an undecided claim: the next look and its costs, if any could."""
     look = verdict.next
     if look is None:
+        if verdict.part is not None and verdict.look >= verdict.part.seeds:
+            return f"more seeds than the {verdict.part.seeds} of its plan"
         return (
             f"out of reach: more than {LOOKS[-1]} seeds at this spread, or more than "
             f"{MAX_HOURS:.0f} core-hours"

@@ -25,6 +25,7 @@ from lcma.harness.results.board import (
     COMPARABLE_FACTS,
     Board,
     Group,
+    Holdout,
     find_ranked_measure,
     read_board,
     read_holdout,
@@ -56,7 +57,7 @@ class SiteDatabase:
 
     content: bytes
     board: Board
-    holdout: dict[str, Group]
+    holdout: Holdout
     verdicts: Verdicts
     facts: dict[str, str]
 

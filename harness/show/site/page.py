@@ -8,7 +8,7 @@ from typing import Any
 
 import jinja2
 
-from lcma.harness.results.board import MIN_SEEDS, Group, name_unit
+from lcma.harness.results.board import MIN_SEEDS, Group, Holdout, name_unit
 from lcma.harness.results.claims import find_low, find_printed
 from lcma.harness.results.verdicts import Verdicts
 from lcma.harness.show.board import (
@@ -259,7 +259,7 @@ def _list_reasons(verdicts: Verdicts, regularity: str) -> list[dict[str, Any]]:
     return reasons
 
 
-def _describe_regularity(groups: Sequence[Group], holdout: Mapping[str, Group]) -> str:
+def _describe_regularity(groups: Sequence[Group], holdout: Holdout) -> str:
     """Return the share of the gain of `low` over chance that a regular random choice has too."""
     shares = []
     few = False

@@ -100,6 +100,8 @@ def test_lost_trials_are_reported(filled):
     assert (rows["rows"].failed, rows["rows"].mean) == (1, None)
     assert board.groups[0].rows[-1].factorization == "rows"
     assert (board.diverged, board.failed) == (1, 1)
+    (group,) = read_board(filled.store, seed=[0, 4]).groups
+    assert sum(row.diverged + row.failed for row in group.rows) == 2, "a list filters them too"
     assert "1 trial diverged, 1 failed: `lcma status` says why." in " ".join(show(board).split())
 
 

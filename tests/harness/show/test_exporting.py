@@ -140,6 +140,10 @@ def test_latex_has_the_best_rows_in_bold():
     rows += wobbling("checkerboard-even", 5.0, turn=3)
     bold = re.findall(r"textbf\{(.*?)\}", board_as_latex(board_of(rows)))
     assert bold == ["channel", "4.3013", "rows", "4.3023"], "a tie, whatever the digits"
+    below = board_as_latex(
+        board_of([row | {"bits_per_dim": row["bits_per_dim"] - 9} for row in rows])
+    )
+    assert r"$\mathbf{-4.6987}$" in below
     few = board_as_latex(board_of([row for row in rows if row["seed"] < 5]))
     assert "textbf" not in few, "five seeds decide nothing"
 

@@ -234,7 +234,7 @@ def test_low_is_taken_at_the_best_budget_by_holdout():
     def read_holdout(better, seeds=6):
         values = {b: dict.fromkeys(range(seeds), 4.0 + (b != better)) for b in (100, 500)}
         holdout = [row for b, by_seed in values.items() for row in rows({"LLL": by_seed}, budget=b)]
-        return {group.key: group for group in board(holdout).groups}
+        return {group.trainings: group for group in board(holdout).groups}
 
     def judge_by(better, results=results, **seeds):
         return by_claim(make_verdicts(board(results), read_holdout(better, **seeds)))
@@ -243,6 +243,8 @@ def test_low_is_taken_at_the_best_budget_by_holdout():
     notes = [judge_low(board(results).groups[0], read_holdout(better))[1] for better in (100, 500)]
     assert ["after 100 pre" in note for note in notes] == [True, False]
     assert judge_by(100)["low-conventional"].cells.budget == 100
+    other = [row | {"protocol": "published"} for row in results]
+    assert judge_by(100, other)["low-conventional"].cells.budget == 100, "by any protocol"
     assert judge_by(500)["table3-order"].cells.budget == 100, "where all have results"
     assert judge_by(100, seeds=5)["low-conventional"].cells.budget == 500
     fewer = [row for row in results if row["budget"] != 500 or row["seed"] < 6]
@@ -250,6 +252,15 @@ def test_low_is_taken_at_the_best_budget_by_holdout():
     assert verdict.decision == "undecided"
     assert verdict.why == "low after 100 pretraining steps has more seeds"
     assert verdict.next.seeds == 12
+
+
+def test_an_effect_above_its_limit_does_not_refute_a_claim_of_several_alone():
+    bits = shifted(0.0175)
+    bits["random"] = {seed: bits + 0.5 + deviation(seed + 1) for seed, bits in bits["LLL"].items()}
+    bits["HHH"] = {seed: bits + 0.5 + deviation(seed + 3) for seed, bits in bits["random"].items()}
+    verdict = judge(bits)["table3-order"]
+    assert verdict.decision == "undecided"
+    assert verdict.why == "the interval is not above zero at the level for one of 3 effects"
 
 
 def test_whether_faces_gain_more():
@@ -280,6 +291,7 @@ def test_a_part_of_a_plan_is_judged_on_its_own_seeds():
     for name, by_seed in later.items():
         bits[name] |= by_seed
     bits["random-lattice"] |= {s: b + 0.1 + deviation(s + 1) for s, b in later["LLL"].items()}
+    bits["HHH"] = {s: b + deviation(s + 1) for s, b in bits["LLL"].items()}
     recipe_id = part.recipe + "0" * 12
     verdicts = judge(bits, budget=1000, recipe_id=recipe_id, dataset="cifar10-16")
     of_part, of_all = verdicts["low-random-lattice"], verdicts["low-conventional"]
@@ -289,6 +301,8 @@ def test_a_part_of_a_plan_is_judged_on_its_own_seeds():
     assert of_all.family != of_part.family
     assert of_part.family_size == len(part.claims) == 4, "low-tied is not trained yet"
     assert of_part.holm_p == pytest.approx(4 * of_part.p)
+    assert verdicts["ranking"].decision == "undecided"
+    assert "more seeds than the 24 of its plan" in describe_verdict(verdicts["ranking"])
 
 
 def test_a_verdict_is_confirmatory_where_all_trainings_began_after_the_claim():
@@ -307,6 +321,8 @@ def test_a_verdict_is_confirmatory_where_all_trainings_began_after_the_claim():
     assert is_confirmatory(*[after] * 6, before), "the seventh seed does not count yet"
     assert not is_confirmatory(*[after] * 5, before)
     assert not is_confirmatory(), "nothing is known of its trainings"
+    results = board(rows(shifted(-0.1, 3, first=20)))
+    assert is_confirmatory(*[before] * 20, *[after] * 3), "of these seeds alone"
 
 
 def test_the_next_look_or_out_of_reach():

@@ -6,14 +6,14 @@ const ROWS_PER_PAGE = 300; // rows at first, and with each "show more"
 const BOARD_SQL = `SELECT table_number, row_key, is_own, than, rule, label, factorization, budget, map_options,
        flow, dataset, variant, profile, size, splits, steps, images, settings, reference, precision,
        protocol, recipe_id, data_digest, unit, direction, n, pairs, mean, difference, low, high,
-       count(n) OVER (PARTITION BY table_number) AS places,
+       count(CASE WHEN n > 0 THEN 1 END) OVER (PARTITION BY table_number) AS places,
        rank() OVER (PARTITION BY table_number
-                    ORDER BY n IS NULL, CASE direction WHEN 'higher' THEN -mean ELSE mean END) AS place
+                    ORDER BY n IS NULL, mean IS NULL, CASE direction WHEN 'higher' THEN -mean ELSE mean END) AS place
 FROM board_rows`;
 
 async function readBoard() {
   const rows = await select(`${BOARD_SQL}
-ORDER BY table_number, is_own DESC, n IS NULL, CASE direction WHEN 'higher' THEN -mean ELSE mean END`);
+ORDER BY table_number, is_own DESC, n IS NULL, mean IS NULL, CASE direction WHEN 'higher' THEN -mean ELSE mean END`);
   for (const row of rows) row.rule ??= row.label;
   return rows;
 }

@@ -12,25 +12,15 @@ async function showBudgets(search) {
   const lead = "How much pretraining a rule needs: its difference from the flow's own rule, and what a trial costs " +
     "with its own pretraining.";
   if (!groups.length) return [heading(title, lead), make("p", { class: "note" }, "No rule has been trained at two budgets yet.")];
-  const keyOf = ([{ recipe_id: recipe, factorization, data_digest: data, map_options: options }]) =>
-    [recipe, factorization, data.slice(0, 8), options ?? ""].join(" ").trim();
+  const keyOf = ([{ recipe_id: recipe, factorization, data_digest: data, map_options: options, protocol }]) =>
+    [recipe, factorization, data.slice(0, 8), options ?? "", protocol === "plain" ? "" : protocol].join(" ").trim();
   const chosen = groups.find((group) => keyOf(group) === search.get("curve")) ?? groups[0];
   const nameCurve = ([row]) => `${nameRow({ ...row, budget: null })} of ${nameTable(row)} (${row.recipe_id.slice(0, 6)})`;
   const form = makeForm("Curve", ({ target }) => {
     replaceAddress("budgets", { curve: target.value });
     refreshView("curve");
   }, makeSelect("curve", "Rule and table", groups.map((group) => [keyOf(group), nameCurve(group)]), keyOf(chosen)));
-  return [heading(title, lead, sqlLink(writeBudgetSql(chosen[0]))), form, ...drawBudgets(chosen, await readSeeds(chosen[0]))];
-}
-
-function readSeeds(row) {
-  return select(`SELECT rule_row.budget, rule_seed.seed, rule_seed.value - own_seed.value AS value
-FROM board_rows AS rule_row
-JOIN board_rows AS own_row ON own_row.table_number = rule_row.table_number AND own_row.is_own = 1
-JOIN board_seeds AS rule_seed ON rule_seed.row_key = rule_row.row_key
-JOIN board_seeds AS own_seed ON own_seed.row_key = own_row.row_key AND own_seed.seed = rule_seed.seed
-WHERE rule_row.recipe_id = ? AND rule_row.data_digest = ? AND rule_row.factorization = ?
-  AND rule_row.map_options IS ? AND rule_row.budget IS NOT NULL`, [row.recipe_id, row.data_digest, row.factorization, row.map_options]);
+  return [heading(title, lead, sqlLink(writeBudgetSql(chosen[0]))), form, ...drawBudgets(chosen)];
 }
 
 function writeBudgetSql(row) {
@@ -42,7 +32,7 @@ WHERE recipe_id = ${literal(row.recipe_id)}
 ORDER BY budget`;
 }
 
-function drawBudgets(group, seeds) {
+function drawBudgets(group) {
   const rows = group.filter((row) => row.budget !== null);
   const smallest = rows.find((row) => row.smallest_enough === 1);
   const paired = rows.filter((row) => row.from_conventional_mean !== null);
@@ -64,9 +54,9 @@ function drawBudgets(group, seeds) {
   return [
     make("div", { class: "columns" },
       means.length ? makeSection("Difference from the own rule",
-        makeChart("budgets", { means, seeds, base: [{ name: "own rule", value: 0, low: 0, high: 0 }] }, {
+        makeChart("budgets", { means, seeds: [], base: [{ name: "own rule", value: 0, low: 0, high: 0 }] }, {
           label: `Difference by budget: ${means.map(({ mean, budget }) => `${number(mean, 4, true)} at ${budget}`).join(", ")}`,
-          caption: `Mean and 95 % interval, with the seeds as dots${smallest ? "; green: the smallest budget that is enough" : ""}`,
+          caption: `Mean and 95 % interval, by the holdout part${smallest ? "; green: the smallest budget that is enough" : ""}`,
           titles: { y: `difference, ${unit}` },
         })) : null,
       costs.length > 1 ? makeSection("Cost and result",

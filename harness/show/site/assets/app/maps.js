@@ -68,6 +68,7 @@ function nameSeries(series) {
 const writeMapsSql = (series) => `SELECT budget, split, mean_log_det, rank_gap, standard_error, mask_share, mask_share_by_chance, images
 FROM contribution_maps
 WHERE pretraining_id = ${literal(series.pretraining_id)} AND score = ${literal(series.score)}
+  AND data_digest = ${literal(series.data_digest)}
 ORDER BY budget, split`;
 
 async function showMaps(search) {

@@ -74,7 +74,7 @@ function makeScale([least, most]) {
 
 const KINDS = {
   better: "good", supported: "good", equal: "good",
-  worse: "bad", opposite: "bad",
+  worse: "bad", opposite: "bad", "not equal": "bad",
 };
 const kindOf = (word) => (Object.hasOwn(KINDS, word ?? "") ? KINDS[word] : "open");
 const makeWord = (word) => (word ? make("span", { class: `word ${kindOf(word)}` }, word) : null);

@@ -9,7 +9,7 @@ GROUP BY rule ORDER BY better DESC, worse, rule`;
 
 async function showRules(search) {
   const [rules, board] = await Promise.all([readRules(), readBoard()]);
-  const ranked = Map.groupBy(board.filter((row) => row.n !== null), (row) => row.rule);
+  const ranked = Map.groupBy(board.filter((row) => row.n > 0), (row) => row.rule);
   const openRule = search.get("rule");
   const list = (listed) => make("ul", { class: "cards" }, ...rules.filter((row) => row.listed === listed)
     .map((row) => makeRule(row, ranked.get(row.rule) ?? [], row.rule === openRule)));

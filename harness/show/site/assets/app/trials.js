@@ -174,12 +174,14 @@ function makeResult({ value, standard_error: error, images }) {
 }
 
 function makeTrialFacts(trial, boardRow) {
-  const series = `${trial.pretraining_id}:cumulative:${trial.data_digest.slice(0, 8)}`;
+  const ofData = DATA_SCORES.test(trial.factorization);
+  const score = ofData ? trial.factorization : JSON.parse(trial.map_options ?? "{}").score ?? "cumulative";
+  const series = `${trial.pretraining_id}:${score}:${trial.data_digest.slice(0, 8)}`;
   const code = (text) => make("code", {}, text);
   const rule = ruleOf(trial.factorization);
   return makeFacts([
     ["rule", rule === trial.factorization ? rule : `${rule} (${trial.factorization})`],
-    ["pretraining", trial.budget === null ? "none" : link(count(trial.budget, "step"), "maps", { series, budget: trial.budget })],
+    ["pretraining", trial.budget === null ? "none" : link(ofData ? "of the data" : count(trial.budget, "step"), "maps", { series, budget: trial.budget })],
     ["map options", optionsOf(trial.map_options)],
     ["size", `${trial.size}×${trial.size}, ${count(trial.splits, "split")}`],
     ["row", boardRow ? link("compare it", "compare", { a: boardRow.row_key }) : null],
