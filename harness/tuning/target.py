@@ -8,7 +8,7 @@ from typing import Any
 from lcma.harness.text import format_count
 from lcma.sweeps import factorizations
 from lcma.sweeps.errors import UserError
-from lcma.sweeps.expansion import Expansion, expand
+from lcma.sweeps.expansion import Cell, Expansion, expand
 from lcma.sweeps.identity import content_id
 from lcma.sweeps.spec import Spec
 from lcma.sweeps.tuning import Tune
@@ -80,6 +80,11 @@ def make_target(spec: Spec, where: str, preparable: list[str]) -> StudyTarget:
         raise UserError(f"{where}: `matrix.recipe`: a study tunes with one recipe")
     baselines = tuple(dict.fromkeys(("conventional", *matrix.factorization)))
     baseline = _expand(spec, preparable, factorization=baselines)
+    if not baseline.cells:
+        raise UserError(
+            f"{where}: `exclude` leaves out all of {', '.join(baselines)}, so that there is no "
+            "baseline: exclude less, or name another one in `matrix.factorization`"
+        )
     for cell in baseline.cells:
         if cell.budget is not None or cell.trial is None:
             why = cell.reason or "it has a budget"
@@ -97,8 +102,19 @@ def make_target(spec: Spec, where: str, preparable: list[str]) -> StudyTarget:
                 "so that there is no pretraining to tune: give a word over L and H, such as low"
             )
     cells = {p: tuple(cell for cell in tuned.cells if cell.budget == p) for p in tune.budgets}
+    for budget, group in cells.items():
+        _require_all_seeds(spec, where, f"{tune.factorization} at budget {budget}", group)
     budgets = {p: Expansion(spec, group, tune.budgets) for p, group in cells.items()}
     return StudyTarget(spec, tune, baseline, budgets)
+
+
+def _require_all_seeds(spec: Spec, where: str, what: str, cells: Iterable[Cell]) -> None:
+    """Raise UserError if the exclusions of a spec left out a seed of a tuned budget."""
+    if lacking := set(spec.seeds) - {cell.seed for cell in cells}:
+        raise UserError(
+            f"{where}: `exclude` leaves out {what} and seed {min(lacking)}, and a study compares "
+            "all its budgets at the same seeds: exclude no budget and no seed of it"
+        )
 
 
 def _expand(spec: Spec, preparable: list[str], **changes: tuple[Any, ...]) -> Expansion:

@@ -22,6 +22,21 @@ MISTAKES: dict[str, tuple[list[str], dict[str, Any], str]] = {
     "two sets": ([], {"matrix": {"dataset": ["few", "photos8"]}}, "a study tunes one"),
     "budgets": ([], {"matrix": {"budget": [10]}}, "`tune.budget` has the budgets to tune"),
     "a word as a baseline": ([], {"matrix": {"factorization": "low"}}, "`tune.factorization`"),
+    "no baseline": (
+        [],
+        {"exclude": [{"factorization": "conventional"}]},
+        "`exclude` leaves out all of conventional, so that there is no baseline",
+    ),
+    "no budget 0": (
+        [],
+        {"exclude": [{"factorization": "low", "budget": 0}]},
+        "`exclude` leaves out low at budget 0 and seed 0",
+    ),
+    "uneven seeds": (
+        [],
+        {"seeds": 2, "exclude": [{"budget": 15, "seed": 1}]},
+        "`exclude` leaves out low at budget 15 and seed 1",
+    ),
     "trials": (["--trials", "1"], {}, "2"),
     "hours": (["--max-hours", "nan"], {}, "--max-hours nan: give a number of hours above 0"),
     "no cluster": (["--ray", "127.0.0.1:1"], {}, "cannot reach Ray"),
