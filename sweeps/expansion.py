@@ -146,6 +146,12 @@ class Trial:
         return {k: v for k, v in identity_of(self.recipe.maps).items() if k in names}
 
     @property
+    def order(self) -> Literal["raster", "rank"]:
+        """The order of a window's two dimensions inside a half."""
+        known = "order" in factorizations.map_options(self.factorization)
+        return self.recipe.maps.order if known else "raster"
+
+    @property
     def map_score(self) -> str:
         """Score of the maps that the trial reads."""
         if self.factorization in factorizations.DATA_RULES:

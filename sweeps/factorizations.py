@@ -281,10 +281,8 @@ def map_options(canonical_name: str) -> frozenset[str]:
     """Return the names of the map options that a factorization depends on."""
     if canonical_name == "online":
         return frozenset({"online"})
-    if not needs_maps(canonical_name):
+    if not needs_maps(canonical_name) or canonical_name in DATA_RULES:
         return frozenset()
-    if canonical_name in DATA_RULES:
-        return frozenset({"order"})
     unread = {"low-global": {"order"}, "self": {"nms"}}.get(canonical_name, set())
     return frozenset({"score", "nms", "order", "masks", "conv1x1"} - unread)
 

@@ -129,9 +129,9 @@ def _run_self(attempt: RunningAttempt, pretraining: Pretraining) -> Steps[Ending
         logger.info("finds the table of split %d", split)
         flow = models.build_from_tables(model, tables, seed=seed)
         trainer = _make_trainer(attempt, flow, recipe, seed, prepared)
-        if budget:
+        if until:
             yield from attempt.train(trainer, until)
-        else:  # all parts would have the checkpoint of step 0
+        else:  # several parts would have the checkpoint of step 0
             trainer.start()
             attempt.lease.started_at(0, {})
         groups = prepared.part("train").groups
@@ -175,7 +175,7 @@ def _run_trial(attempt: RunningAttempt, trial: Trial) -> Steps[Ending]:
         factorization,
         seed=trial.seed,
         maps=[m.values for m in maps],
-        order=recipe.maps.order,
+        order=trial.order,
     ).to(attempt.device)
     online = OnlineTables(flow, recipe.maps.online, recipe.training.steps) if changes else None
     holdout = attempt.make_images(prepared, "holdout")
@@ -307,7 +307,7 @@ def _make_index_tables(
     model = trial.recipe.model
     if trial.factorization == "none":
         return ()
-    shape, order = (model.channels, model.size, model.size), trial.recipe.maps.order
+    shape, order = (model.channels, model.size, model.size), trial.order
     values = [m.values for m in from_maps]
     if trial.factorization == "online":
         tables = [layer.table for layer in flow.layers if isinstance(layer, Split)]

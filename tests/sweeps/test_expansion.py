@@ -96,8 +96,10 @@ def test_maps_of_the_data_are_shared_by_flows_seeds_and_recipes() -> None:
     ((pretraining, budgets),) = plain.pretrainings.values()
     assert (pretraining.form, pretraining.seed, budgets) == ("data", 0, (0,))
     assert list_ids(expand_with(matrix=matrix | {"budget": [10, 100]})) == list_ids(plain)
-    options = {"maps": {"score": "total", "nms": "flat"}, "model": {"splits": 2}}
-    assert list_ids(expand_with(recipe=options)) == list_ids(plain)
+    maps = {"score": "total", "nms": "flat", "order": "rank"}
+    ranked = expand_with(recipe={"maps": maps, "model": {"splits": 2}})
+    assert list_ids(ranked) == list_ids(plain)
+    assert {trial.order for trial in ranked.trials} == {"raster"}
     other = expand_with(recipe={"model": {"splits": 1}})
     assert other.pretrainings.keys() != plain.pretrainings.keys()
 
