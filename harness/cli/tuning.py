@@ -89,7 +89,7 @@ def run_study(command: TuneCommand) -> None:
         console.print(escape(line), highlight=False, soft_wrap=True)
     resources = resolve_resources(spec, gpus=options.get("gpus"), parallel=None, ray=ray)
     check_compilable(target.whole, resources)
-    missing = missing_data(spec, place)
+    missing = missing_data(plan, place)
     check_writable(place)
     with (
         reporting_early_end(console, lambda: command.next_command),

@@ -159,7 +159,7 @@ class Plan:
     @property
     def unprepared(self) -> list[str]:
         """The data sets that are not prepared, so that no stored result can be of them."""
-        return [name for name in _set_names(self.expansion) if name not in self.digests]
+        return [name for name in set_names(self.expansion) if name not in self.digests]
 
     @property
     def threads(self) -> int:
@@ -211,7 +211,7 @@ def list_histories(store: Store | None) -> dict[str, Store]:
     """
     histories = {} if store is None else {HERE: store}
     with suppress(UserError):
-        reference = db.connect(f"sqlite:///{open_reference()}", create=False)
+        reference = db.connect(str(open_reference()), create=False)
         if store is not None and store.url == reference.url:
             return {REFERENCE: store}
         histories[REFERENCE] = reference
@@ -237,7 +237,7 @@ def plan_expansion(expansion: Expansion, place: Place, store: Store | None) -> P
     """
     manifests = {
         name: data.load(name, place.data).manifest
-        for name in _set_names(expansion)
+        for name in set_names(expansion)
         if (place.data / name / "manifest.json").exists()
     }
     _require_batches(expansion, manifests)
@@ -340,7 +340,7 @@ def register_plan(
     with notes on the progress. The next launch completes a registration that was cut short.
     """
     _require_prepared(plan)
-    prepared = {name: data.load(name, place.data) for name in _set_names(plan.expansion)}
+    prepared = {name: data.load(name, place.data) for name in set_names(plan.expansion)}
     spec = plan.spec
     sweep = db.Sweep(id=content_id("sweep", {"spec": spec.body}), name=spec.name, spec=spec.body)
     jobs = [step.job for step in plan.steps]
@@ -625,5 +625,6 @@ def _trial_row(trial: Trial) -> db.TrialRow:
     )
 
 
-def _set_names(expansion: Expansion) -> list[str]:
+def set_names(expansion: Expansion) -> list[str]:
+    """Return the names of the data sets of an expansion's trials."""
     return sorted({t.set_name for t in expansion.trials})

@@ -135,7 +135,7 @@ def launch_sweep(
     gpus, parallel = options.get("gpus"), options.get("parallel")
     resources = resolve_resources(spec, gpus=gpus, parallel=parallel, ray=ray)
     check_compilable(plan.expansion, resources)
-    missing = missing_data(spec, place)
+    missing = missing_data(plan, place)
     if tensorboard is not None:
         require_extra("tensorboard")
     curves = None if tensorboard is None else Path(tensorboard)

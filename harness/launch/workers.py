@@ -14,7 +14,7 @@ from lcma import db
 from lcma.harness.extras import require_extra
 from lcma.harness.launch.driver import LaunchStoppedError, new_owner
 from lcma.harness.launch.executor import ClusterLostError, Executor
-from lcma.harness.launch.plan import Plan, count_slots, plan_expansion
+from lcma.harness.launch.plan import Plan, count_slots, plan_expansion, set_names
 from lcma.harness.launch.preflight import Preflight, require_here
 from lcma.harness.place import Place
 from lcma.harness.text import format_count
@@ -54,11 +54,11 @@ def resolve_resources(
     return spec.resources.model_copy(update={"gpus": gpus, "parallel": parallel})
 
 
-def missing_data(spec: Spec, place: Place) -> list[str]:
+def missing_data(plan: Plan, place: Place) -> list[str]:
     """Return the data sets to prepare. Raises UserError for a set that needs the user's files."""
-    missing = []
+    missing, needed = [], set_names(plan.expansion)
     for data_set in lcma.harness.data.list_sets(place.data):
-        if data_set.name not in spec.matrix.dataset:
+        if data_set.name not in needed:
             continue
         if data_set.needs_path or (place.data / data_set.name).exists():
             lcma.harness.data.load(data_set.name, place.data)

@@ -7,6 +7,7 @@ import pytest
 from lcma import db
 from lcma.db.merge import merge
 from lcma.harness.launch.plan import make_plan, make_works, register_plan, require_valid
+from lcma.harness.launch.workers import missing_data
 from lcma.harness.work.worker import run_work
 from lcma.sweeps import spec as specs
 from lcma.sweeps.errors import UserError
@@ -98,6 +99,16 @@ def test_invalid_cells_need_permission(small_sweep, place) -> None:
     plan = make_plan(specs.check(small_sweep, "test"), place, None)
     with pytest.raises(UserError, match="no cell can be run"):
         require_valid(plan, skip_invalid=True)
+
+
+def test_data_that_no_trial_uses_need_not_be_prepared(small_sweep, place) -> None:
+    small_sweep["matrix"]["dataset"] = ["photos8", "imagenet64"]
+    plan = make_plan(specs.check(small_sweep, "test"), place, None)
+    with pytest.raises(UserError, match="imagenet64 is not prepared"):
+        missing_data(plan, place)
+    small_sweep["exclude"] = [{"dataset": "imagenet64"}]
+    plan = make_plan(specs.check(small_sweep, "test"), place, None)
+    assert missing_data(plan, place) == []
 
 
 @pytest.mark.parametrize("first", [0, 1])
