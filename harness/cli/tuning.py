@@ -90,7 +90,7 @@ def run_study(command: TuneCommand) -> None:
     resources = resolve_resources(spec, gpus=options.get("gpus"), parallel=None, ray=ray)
     check_compilable(target.whole, resources)
     missing = missing_data(plan, place)
-    check_writable(place)
+    check_writable(place, prepares=bool(missing))
     with (
         reporting_early_end(console, lambda: command.next_command),
         Workers(resources, plan.threads, console.status, options) as workers,

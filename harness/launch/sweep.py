@@ -139,7 +139,7 @@ def launch_sweep(
     if tensorboard is not None:
         require_extra("tensorboard")
     curves = None if tensorboard is None else Path(tensorboard)
-    check_writable(place, tensorboard=curves, pictures=pictures)
+    check_writable(place, prepares=bool(missing), tensorboard=curves, pictures=pictures)
     retry = options.get("retry", False)
     if not (plan.trainings_left or plan.pretrainings_left or (retry and plan.lost)):
         store = db.connect(place.db)

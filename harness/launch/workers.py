@@ -69,9 +69,12 @@ def missing_data(plan: Plan, place: Place) -> list[str]:
     return missing
 
 
-def check_writable(place: Place, **others: Path | None) -> None:
-    """Raise UserError if a folder cannot be made or written. No folder is made."""
-    folders = {"data": place.data}
+def check_writable(place: Place, *, prepares: bool, **others: Path | None) -> None:
+    """Raise UserError if a folder cannot be made or written. No folder is made.
+
+    The folder of data need not be writable unless the launch ``prepares`` a data set.
+    """
+    folders = {"data": place.data} if prepares else {}
     if isinstance(place.runs, Path):
         folders["runs"] = place.runs
     else:

@@ -110,7 +110,9 @@ def _check_folders(place: Place) -> list[CheckResult]:
                 pass
         except OSError as error:
             text = f"{folder} cannot be written ({error.strerror}): give --{option} DIR"
-            results.append(CheckResult(option, "bad", text))
+            enough = option == "data" and bool(_list_prepared(place))
+            text += " to prepare more sets" if enough else ""
+            results.append(CheckResult(option, "note" if enough else "bad", text))
             continue
         free = shutil.disk_usage(existing).free
         verdict: Literal["good", "note"] = "good" if free > MIN_FREE_BYTES else "note"
@@ -128,17 +130,20 @@ def _check_runs_url(runs: str) -> CheckResult:
 
 def _check_data_sets(place: Place) -> list[CheckResult]:
     results = []
-    for data_set in data.list_sets(place.data):
-        if not (place.data / data_set.name).exists():
-            continue
+    for name in _list_prepared(place):
         try:
-            data.load(data_set.name, place.data).verify()
+            data.load(name, place.data).verify()
         except UserError as error:
             results.append(CheckResult("data set", "bad", str(error)))
         else:
-            results.append(CheckResult("data set", "good", f"{data_set.name} is intact"))
+            results.append(CheckResult("data set", "good", f"{name} is intact"))
     none = "none prepared; launches prepare those that need no files"
     return results or [CheckResult("data set", "note", none)]
+
+
+def _list_prepared(place: Place) -> list[str]:
+    names = (data_set.name for data_set in data.list_sets(place.data))
+    return [name for name in names if (place.data / name).exists()]
 
 
 def _check_ray(address: str | None) -> tuple[list[CheckResult], tuple[int, str]]:

@@ -1,7 +1,9 @@
 """Runs with checkpoints and weights on a disk, or in an object store that may be unreachable."""
 
 import dataclasses
+import errno
 import re
+import tempfile
 import time
 from pathlib import Path
 
@@ -9,6 +11,7 @@ import pytest
 
 from lcma import db
 from lcma.harness import storage
+from lcma.harness.launch.workers import check_writable
 from lcma.harness.measure.weights import load_flow, require_weights
 from lcma.harness.place import find_place
 from lcma.harness.work import attempt as attempts
@@ -22,6 +25,7 @@ from tests.harness.launch.conftest import (
     complete,
     copy_elsewhere,
     find_facts,
+    place_in,
     run_cli,
     run_killed,
     select,
@@ -259,6 +263,29 @@ def test_doctor_says_whether_a_store_can_be_written(bucket, in_tmp, capsys) -> N
     assert not any(path.is_file() for path in bucket.root.rglob("*"))
     bucket.off("no route")
     assert read_line().startswith("bad   runs: cannot write bucket://runs/of/mine")
+
+
+@pytest.fixture
+def unwritable_data(photos_root, monkeypatch) -> Path:
+    """A folder with photos8 in which no file can be made, even by root."""
+    make = tempfile.TemporaryFile
+
+    def refuse(*, dir):
+        if Path(dir) == photos_root:
+            raise PermissionError(errno.EACCES, "Permission denied")
+        return make(dir=dir)
+
+    monkeypatch.setattr(tempfile, "TemporaryFile", refuse)
+    return photos_root
+
+
+def test_prepared_data_need_not_be_writable(unwritable_data, tmp_path, in_tmp, capsys) -> None:
+    place = place_in(tmp_path, unwritable_data)
+    check_writable(place, prepares=False)
+    with pytest.raises(UserError, match=r"cannot write in .*: give --data DIR"):
+        check_writable(place, prepares=True)
+    _, out, _ = run_cli(capsys, "doctor", "--data", unwritable_data)
+    assert f"note  data: {unwritable_data} cannot be written" in out
 
 
 def test_a_file_url_is_a_folder(tmp_path) -> None:
