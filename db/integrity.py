@@ -128,7 +128,8 @@ AND (now.id IS NULL
         SELECT 1 FROM attempts AS newer WHERE newer.replaces = now.id AND newer.outcome = 'done')
     OR (other.replaces IS NOT NULL AND now.replaces IS NULL)
     OR ((other.replaces IS NULL) = (now.replaces IS NULL)
-        AND (other.ended < now.ended OR (other.ended = now.ended AND other.id < now.id))))
+        AND ((other.ended <> now.ended AND (other.ended > now.ended) = (now.replaces IS NOT NULL))
+            OR (other.ended = now.ended AND other.id < now.id))))
 GROUP BY jobs.id""",
     ),
     (

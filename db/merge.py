@@ -385,6 +385,9 @@ class _Merge:
         # An attempt that runs here may have ended there, if this database is an older copy.
         running = {row["id"] for row in ours if row["ended"] is None}
         theirs = _read(self.connection, attempts.c.job_id, ids)
+        forked = _find_forked(ours, theirs)
+        their_jobs = {key: row for key, row in their_jobs.items() if key not in forked}
+        theirs = [row for row in theirs if row["job_id"] not in forked]
         ended = [row for row in theirs if row["ended"] is not None]
         for row in ended:
             for name in ("message", "log"):  # a server takes no NUL
@@ -485,6 +488,20 @@ def _show(value: Any) -> str:
     return f"{len(value)} bytes" if isinstance(value, bytes) else repr(value)
 
 
+def _find_forked(ours: Sequence[Row], theirs: Sequence[Row]) -> set[str]:
+    """Return the jobs that both databases went on with after one was copied, each in its way.
+
+    An attempt that ran then has ended in both, in one because its heartbeats did not come.
+    """
+    ends = {row["id"]: row for row in ours if row["ended"] is not None}
+    pairs = ((ends[row["id"]], row) for row in theirs if row["ended"] and row["id"] in ends)
+    return {
+        our["job_id"]
+        for our, their in pairs
+        if our["ended"] != their["ended"] and None in (our["cpu_seconds"], their["cpu_seconds"])
+    }
+
+
 def _plan_job(job: Row, now: float) -> Row:
     # The row of a job before its first attempt.
     planned = ("id", "kind", "pretraining_id", "trial_id", "budget", "data_digest", "steps")
@@ -523,8 +540,11 @@ def _derive_states(
             job["token"] = max(job["token"], len(tries))
             lost = their["state"] in ("failed", "diverged") and their["attempt_id"] in fresh
             ended = ends.get(job["attempt_id"], 0.0)
+            former = before["done_attempt_id"]
             if done is not None:
-                if before["done_attempt_id"] is None:
+                # A rerun that was asked for here may be done there.
+                rerun = any(row["id"] == done and row["replaces"] == former for row in tries)
+                if former is None or (rerun and job["state"] == "pending"):
                     job |= {"state": "done", "step": their["steps"], "attempt_id": done}
             elif lost and (job["state"] == "pending" or ends[their["attempt_id"]] < ended):
                 # Of several sites that lost the job, the first one counts, in any order of merges.

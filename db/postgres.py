@@ -201,7 +201,7 @@ class PostgresDatabase(Database):
     @property
     def shown_url(self) -> str:
         # `URL.set` would keep a password that is set to None.
-        return sa.URL.create(
+        shown = sa.URL.create(
             "postgresql",
             username=self._url.username,
             host=self._url.host,
@@ -209,6 +209,8 @@ class PostgresDatabase(Database):
             database=self._url.database,
             query=self._url.difference_update_query(SECRET_OPTIONS).query,
         ).render_as_string()
+        place, mark, query = shown.partition("?")
+        return place + mark + query.replace("+", "%20")  # libpq does not read + as a space
 
     def identify(self) -> DatabaseState:
         with self.reader().connect() as connection:

@@ -152,8 +152,11 @@ def combine(files: Iterable[Path], out: Path) -> None:
 
 def compact(database: SqliteDatabase, out: Path) -> None:
     """Write a database to a new file, without traces of deleted rows."""
-    with closing(sqlite3.connect(database.path)) as connection:
-        connection.execute("VACUUM INTO ?", (str(out),))
+    try:
+        with closing(sqlite3.connect(database.path)) as connection:
+            connection.execute("VACUUM INTO ?", (str(out),))
+    except sqlite3.Error as error:
+        raise UserError(f"cannot write {out}: {error}; make room there") from None
 
 
 @dataclass(slots=True)

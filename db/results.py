@@ -180,12 +180,15 @@ def find_additions(stored: Result, new: Result) -> tuple[Measurement, ...]:
 def choose_current(connection: sa.Connection, job_ids: Collection[str]) -> dict[str, str | None]:
     """Return by job the attempt whose result or maps are current, None if there is none.
 
-    The candidates are attempts that are done, unless another done attempt replaces them. One that
-    replaces another comes first, then the one that ended first, then the one with the first id.
+    The candidates are attempts that are done, unless another done attempt replaces them. Of those
+    that replace another, as a rerun does, the one that ended last comes first; of the others, the
+    one that ended first, then the one with the first id.
     """
     newer = attempts.alias("newer")
     replaced = sa.exists().where(newer.c.replaces == attempts.c.id, newer.c.outcome == "done")
-    last = attempts.c.replaces.is_not(None), attempts.c.ended.desc(), attempts.c.id.desc()
+    is_rerun = attempts.c.replaces.is_not(None)
+    age = sa.case((is_rerun, attempts.c.ended), else_=-attempts.c.ended)
+    last = is_rerun, age, attempts.c.id.desc()
     current: dict[str, str | None] = dict.fromkeys(job_ids)
     query = sa.select(attempts.c.job_id, attempts.c.id).where(
         among(attempts.c.job_id, job_ids),

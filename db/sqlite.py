@@ -291,7 +291,8 @@ class SqliteDatabase(Database):
     def __init__(self, path: Path) -> None:
         url = sa.URL.create("sqlite", database=str(path)).render_as_string()
         super().__init__(url, str(path))
-        self.path = path
+        # SQLite puts its files beside the file that a link leads to.
+        self.path = Path(os.path.realpath(path))
 
     def identify(self) -> DatabaseState:
         path = self.path

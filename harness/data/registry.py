@@ -100,8 +100,15 @@ def list_own_names(root: Path) -> list[str]:
         for folder in folders
         if folder.name not in shipped
         and known_sets.can_be_own(folder.name)
-        and (folder / FILE_NAME).is_file()
+        and _is_file(folder / FILE_NAME)
     ]
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # somebody else's folder
+        return False
 
 
 def register_own_sets(root: Path) -> None:

@@ -1,6 +1,7 @@
 """Databases of several sites are merged by content, in any order, and nothing is overwritten."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import hypothesis.strategies as st
@@ -232,6 +233,55 @@ def test_of_two_failures_the_earlier_stands_at_both_sites(sites: Sites) -> None:
     merge_worlds(first, second)
     merge_worlds(second, first)
     assert list_attempts(first) == list_attempts(second) == earlier
+
+
+def test_a_job_that_went_on_in_a_copy_too_stays_as_it_is_in_both(
+    sites: Sites, tmp_path: Path
+) -> None:
+    site = sites.new("sqlite")
+    claim = site.win(site.trials[0], owner="here")
+    copy = World(db.connect(str(site.store.database.backup(tmp_path / "copy.db")), create=False))
+    products = {"result": result(TRIALS[0].id), "tables": [index_table(TRIALS[0].id, 1, HALF)]}
+    assert site.store.finish(claim, "done", last_step=500, cost=COST, now=1100.0, **products)
+    again = copy.win(site.trials[0], owner="there", now=5000.0)
+    products["result"] = result(TRIALS[0].id, 3.4)
+    assert copy.store.finish(again, "done", last_step=500, cost=COST, now=5100.0, **products)
+    work(copy, copy.trials[1], "done", "there", now=6000.0)
+    for source, target in ((copy, site), (site, copy)):
+        before = target.job(site.trials[0])
+        merge_worlds(source, target)
+        assert target.job(site.trials[0]) == before
+        assert target.job(site.trials[1]).state == "done"
+        assert check_integrity(target.store.database).findings == ()
+
+
+def test_a_rerun_that_was_done_elsewhere_is_not_done_again(sites: Sites) -> None:
+    here, there = sites.new("sqlite"), sites.new("sqlite")
+    work(here, here.trials[0], "done", "here")
+    assert here.store.rerun([here.trials[0]], by="ann", now=2000.0) == 1
+    merge_worlds(here, there)
+    assert there.store.rerun([here.trials[0]], by="bob", now=2000.0) == 1
+    work(there, here.trials[0], "done", "there", now=3000.0)
+    merge_worlds(there, here)
+    assert here.job(here.trials[0]).state == "done"
+    assert not here.store.reruns()
+
+
+def test_a_rerun_supersedes_those_of_two_sites(sites: Sites) -> None:
+    here, there = sites.new("sqlite"), sites.new("sqlite")
+    job_id = here.trials[0]
+    work(here, job_id, "done", "here")
+    merge_worlds(here, there)
+    for world, now in ((here, 2000.0), (there, 3000.0)):
+        assert world.store.rerun([job_id], by="ann", now=now) == 1
+        work(world, job_id, "done", "any", now=now + 100.0)
+    merge_worlds(there, here)
+    assert here.store.rerun([job_id], by="ann", now=4000.0) == 1
+    work(here, job_id, "done", "again", now=4100.0)
+    merge_worlds(here, there)
+    last = here.job(job_id).done_attempt_id
+    assert last == here.job(job_id).attempt_id == there.job(job_id).done_attempt_id
+    assert check_integrity(here.store.database).findings == ()
 
 
 def test_a_bound_of_more_draws_replaces_one_of_fewer(sites: Sites) -> None:

@@ -121,7 +121,7 @@ def _open_published(store: Store, path: Path, sweep_id: str | None) -> Iterator[
         publishing.publish(store.database, path, sweep_ids=[] if sweep_id is None else [sweep_id])
     except publishing.NothingEnded:
         path.unlink(missing_ok=True)
-    with connect(f"sqlite:///{path}") as published:
+    with connect(str(path)) as published:
         yield published
 
 
