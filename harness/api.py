@@ -391,7 +391,7 @@ def _place(
     place = find_place(
         None if url is None else str(url),
         None if runs is None else os.fspath(runs),
-        None if data is None else Path(data),
+        Path(data) if data else None,
         write=write,
     )
     return replace(place, db=store.url) if isinstance(store, Store) else place

@@ -22,6 +22,13 @@ if TYPE_CHECKING:
     from lcma.db import Store
     from lcma.db import Sweep as StoredSweep
 
+
+def _parse_folder(text: str) -> Path | None:
+    """Return the path; None for an empty one, as of an unset variable, which `Path` takes for
+    the current folder."""
+    return Path(text) if text else None
+
+
 Db = Annotated[
     str | None,
     typer.Option(
@@ -44,7 +51,10 @@ Runs = Annotated[
 Data = Annotated[
     Path | None,
     typer.Option(
-        "--data", metavar="DIR", help="Folder of prepared data sets [LCMA_DATA, lcma-data]"
+        "--data",
+        metavar="DIR",
+        help="Folder of prepared data sets [LCMA_DATA, lcma-data]",
+        parser=_parse_folder,
     ),
 ]
 Spec = Annotated[

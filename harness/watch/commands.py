@@ -35,7 +35,7 @@ def format_command(
 
     Args:
         *words: The command and its arguments.
-        db: Value of --db, without its password; None leaves the option out.
+        db: Value of --db, without its password; None or '' leaves the option out.
         runs: Value of --runs, likewise.
         data: Value of --data, likewise.
         plugins: Files of plug-ins that the command needs. They are added unless the environment
@@ -46,12 +46,12 @@ def format_command(
     if not set(plugins) <= {str(resolve_path(Path(path))) for path in paths}:
         variable = f"{PLUGINS_VARIABLE}={shlex.quote(os.pathsep.join(plugins))} "
     options = []
-    if db is not None:
+    if db:
         path = db if db == REFERENCE else _absolute(db)
         options += ["--db", locate(db).shown_url if is_url(db) else path]
-    if runs is not None:
+    if runs:
         options += ["--runs", hide_secrets(runs) if is_url(runs) else _absolute(runs)]
-    if data is not None:
+    if data:
         options += ["--data", _absolute(data)]
     return printable(variable + shlex.join(["lcma", *words, *options]))
 

@@ -8,7 +8,9 @@ import time
 from pathlib import Path
 
 import pytest
+import yaml
 
+import lcma
 from lcma import db
 from lcma.harness import storage
 from lcma.harness.launch.workers import check_writable
@@ -286,6 +288,17 @@ def test_prepared_data_need_not_be_writable(unwritable_data, tmp_path, in_tmp, c
         check_writable(place, prepares=True)
     _, out, _ = run_cli(capsys, "doctor", "--data", unwritable_data)
     assert f"note  data: {unwritable_data} cannot be written" in out
+
+
+def test_an_empty_path_counts_as_not_given(
+    photos_root, small_sweep, in_tmp, capsys, monkeypatch
+) -> None:
+    monkeypatch.setenv("LCMA_DATA", str(photos_root))
+    assert lcma.plan(small_sweep, "", data="").unprepared == []
+    Path("small.yaml").write_text(yaml.safe_dump(small_sweep))
+    code, out, _ = run_cli(capsys, "plan", "small.yaml", "--db", "", "--data", "")
+    assert code == 0
+    assert "lcma launch small.yaml\n" in out
 
 
 def test_a_file_url_is_a_folder(tmp_path) -> None:
