@@ -372,7 +372,9 @@ def _open(store: Database) -> Store:
 
 
 def _open_sweep(store: Database, sweep: str | None, **filters: object) -> tuple[Store, str | None]:
-    """Open a database, and find a sweep in it if one is named. Refuses empty filters."""
+    """Open a database, and find a sweep in it if one is named. Checks filters."""
+    if "sweep_id" in filters:
+        raise UserError("sweep_id= is not a filter: give sweep=, the name or the id of a sweep")
     for name, value in filters.items():
         if isinstance(value, Collection) and not isinstance(value, str) and not value:
             raise UserError(f"{name}=() is not a filter: give a value, or leave it out")

@@ -9,6 +9,7 @@ import math
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from numbers import Integral
 from typing import Annotated, Any, TypedDict, cast, get_args, get_type_hints
 
 from lcma.sweeps.errors import UserError, suggest
@@ -189,38 +190,55 @@ def choose_overrides(options: Overrides) -> Overrides:
     return cast(Overrides, {name: value for name, value in options.items() if name in names})
 
 
-def split_names(names: Names) -> tuple[str, ...] | None:
+def split_names(option: str, names: Names) -> tuple[str, ...] | None:
     """Return names from a text such as `low,rows`, or from a sequence."""
     if isinstance(names, str):
         return tuple(names.split(","))
-    return None if names is None else tuple(names)
+    try:
+        return None if names is None else tuple(names)
+    except TypeError:
+        raise UserError(f"--{option} {names!r}: give a name, or a list of names") from None
 
 
 def parse_budgets(budgets: Numbers) -> tuple[int, ...] | None:
     """Return budgets from a text such as `0,700`, from a number or from a sequence."""
-    if not isinstance(budgets, str):
-        if isinstance(budgets, int):
-            return (budgets,)
-        return None if budgets is None else tuple(budgets)
     try:
-        return tuple(int(part) for part in budgets.split(","))
-    except ValueError:
+        if isinstance(budgets, str):
+            return tuple(int(part) for part in budgets.split(","))
+        given = _convert_numbers(budgets)
+        return (given,) if isinstance(given, int) else given
+    except (TypeError, ValueError):
         raise UserError(f"--budget {budgets!r}: give steps such as 700 or 0,100,700") from None
 
 
 def parse_seeds(seeds: Numbers) -> int | tuple[int, ...] | None:
     """Return the number of seeds for `6`, or the seeds for `0,1,5` and `6-11`."""
-    if not isinstance(seeds, str):
-        return seeds if seeds is None or isinstance(seeds, int) else tuple(seeds)
     try:
+        if not isinstance(seeds, str):
+            return _convert_numbers(seeds)
         if seeds.isdecimal():
             return int(seeds)
         return tuple(seed for part in seeds.split(",") for seed in _parse_range(part))
-    except ValueError:
+    except (TypeError, ValueError):
         raise UserError(
             f"--seeds {seeds!r}: give a number such as 6, a list such as 0,1,5 or a range such as "
             f"6-11, of at most {MAX_SEEDS}"
         ) from None
+
+
+def _convert_numbers(given: Any) -> int | tuple[Any, ...] | None:
+    """Return a whole number or a sequence with whole numbers, such as NumPy's, as Python's own.
+
+    Whoever checks the spec refuses other items. Raises TypeError for other values.
+    """
+
+    def convert(item: Any) -> Any:
+        return int(item) if isinstance(item, Integral) and not isinstance(item, bool) else item
+
+    if given is None or isinstance(given, Integral):
+        whole: int | None = convert(given)
+        return whole
+    return tuple(map(convert, given))
 
 
 def _parse_range(text: str) -> range:

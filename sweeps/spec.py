@@ -301,9 +301,9 @@ def with_overrides(
     """
     profile, seeds = options.get("profile"), parse_seeds(options.get("seeds"))
     names = {
-        "flow": split_names(options.get("flow")),
-        "dataset": split_names(options.get("dataset")),
-        "factorization": split_names(options.get("factorization")),
+        "flow": split_names("flow", options.get("flow")),
+        "dataset": split_names("dataset", options.get("dataset")),
+        "factorization": split_names("factorization", options.get("factorization")),
         "budget": parse_budgets(options.get("budget")),
     }
     matrix = spec.matrix.model_dump() | {k: v for k, v in names.items() if v is not None}

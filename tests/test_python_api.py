@@ -251,6 +251,9 @@ def test_reading_makes_no_database(tmp_path: Path) -> None:
     with lcma.connect(tmp_path / "made.db", write=True) as store:
         assert store.sweeps() == []
     assert repr(lcma.board(str(tmp_path / "made.db"))).startswith("<board of 0 rows")
+    for read in (lcma.results, lcma.board):
+        with pytest.raises(lcma.UserError, match="give sweep="):
+            read(str(tmp_path / "made.db"), sweep_id="demo")
 
 
 def test_every_public_name_is_there_and_documented() -> None:

@@ -4,6 +4,7 @@ import json
 from functools import partial
 from typing import Any
 
+import numpy as np
 import pytest
 
 from lcma.sweeps import spec
@@ -103,6 +104,16 @@ def test_overrides_of_the_command_line() -> None:
     ):
         place = f"command line: `matrix.{name}`: "
         catch_refusal(partial(spec.with_overrides, plain, **{name: value}), place, part)
+
+
+def test_overrides_of_a_notebook_may_be_whole_numbers_of_numpy() -> None:
+    given: dict[str, Any] = {"seeds": np.int64(6), "budget": np.array([100, 150])}
+    changed = spec.with_overrides(check(), **given)
+    assert (changed.seeds, changed.matrix.budget) == ((0, 1, 2, 3, 4, 5), (100, 150))
+    assert json.loads(changed.body)["seeds"] == [0, 1, 2, 3, 4, 5]
+    wrong: list[tuple[str, Any]] = [("seeds", 3.0), ("budget", 0.5), ("flow", 3)]
+    for name, value in wrong:
+        catch_refusal(partial(spec.with_overrides, check(), **{name: value}), f"--{name}")
 
 
 def test_a_spec_without_gpus_takes_those_of_its_profile() -> None:
