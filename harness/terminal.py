@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import rich.console
 import rich.markup
@@ -47,6 +47,10 @@ class Console(rich.console.Console):
             return super().status(status, **options)
         return _StatusLine(status, console=self)
 
+    def on_broken_pipe(self) -> NoReturn:
+        """Let `main` choose the exit code, since Rich exits with 1."""
+        raise BrokenPipeError
+
 
 class _StatusLine(Status):
     """A status that prints a line, with the seconds so far, every `LINE_SECONDS`."""
@@ -59,7 +63,9 @@ class _StatusLine(Status):
         seconds = 0.0
         while not self._stopped.wait(LINE_SECONDS):
             seconds += LINE_SECONDS
-            self.console.print(f"{self.status}, {seconds:.0f} s", highlight=False, soft_wrap=True)
+            line = f"{self.status}, {seconds:.0f} s"
+            with suppress(BrokenPipeError):  # the command itself ends when it prints next
+                self.console.print(line, highlight=False, soft_wrap=True)
 
     def stop(self) -> None:
         self._stopped.set()

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Annotated, Any, NoReturn, cast
 
 import typer
+from typer.core import TyperGroup
 
 from lcma.harness.cli import data, db
 from lcma.harness.extras import explain_missing
@@ -24,8 +25,20 @@ from lcma.sweeps.input_files import require_text, resolve_path
 UsageError = cast(type[Exception], typer.BadParameter.__base__)
 """The error for wrong options and arguments, of Click or of typer's own copy of Click."""
 
+
+class _Commands(TyperGroup):
+    """The commands. Typer would exit with 1 where `main` has to choose the code."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:
+            raise BrokenPipeError from None  # Typer knows it by its number
+
+
 app = typer.Typer(
     name="lcma",
+    cls=_Commands,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -45,6 +58,12 @@ GROUPS = {
 """Commands in the order of --help: each a function in the module of its name, or a subgroup."""
 
 SUBGROUPS = {"db": db.app, "data": data.app}
+
+JUDGING = ("launch", "tune", "reproduce", "measure", "doctor", "db check")
+"""Commands that say by their exit code how the work ended, or what they found."""
+
+BROKEN_PIPE_CODE = 141
+"""Their exit code if the reader of their output went away before they could say it."""
 
 COMMANDS = tuple(name for names in GROUPS.values() for name in names if name not in SUBGROUPS)
 
@@ -111,7 +130,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
             from lcma.sweeps.plugins import load_file
 
             load_file(resolve_path(Path(path)))
-        sys.exit(_make_command()(args=words, prog_name="lcma", standalone_mode=False) or 0)
+        code = _make_command()(args=words, prog_name="lcma", standalone_mode=False)
+        print(end="", flush=True)
+        sys.exit(code or 0)
     except UserError as error:
         _refuse(error)
     except UsageError as error:
@@ -127,7 +148,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.exit(130)
     except BrokenPipeError:  # Python's last flush would fail on the closed pipe, as in `| head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(0)
+        sys.exit(BROKEN_PIPE_CODE if " ".join(words).startswith(JUDGING) else 0)
     except OSError as error:  # such as a name that is too long, or a full disk
         _refuse(f"{error.filename or 'system'}: {error.strerror or error}")
     except Exception:  # raised again unless a fault of the database explains it
