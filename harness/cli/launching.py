@@ -4,7 +4,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from rich.markup import escape
@@ -25,7 +25,7 @@ from lcma.harness.show.board import render_board
 from lcma.harness.show.targets import FOLDER
 from lcma.harness.terminal import Console
 from lcma.harness.text import format_count
-from lcma.harness.watch.commands import format_command, print_commands
+from lcma.harness.watch.commands import format_command, locate_arguments, print_commands
 from lcma.harness.watch.progress import Bars
 from lcma.sweeps import plugins
 from lcma.sweeps.architectures import REGISTERED
@@ -47,7 +47,7 @@ class LaunchCommand:
     runs: str | None = None
     data: Path | None = None
 
-    def format(self, *more: str, with_db: bool = True) -> str:
+    def format(self, *more: str) -> str:
         """Return the command that launches the same again, without its ``--retry``."""
         options: LaunchOptions = {**self.options, "retry": False}
         words = ["launch", self.spec, *format_options(LaunchOptions, options)]
@@ -55,18 +55,17 @@ class LaunchCommand:
             words.append("--no-pictures")
         elif self.pictures != FOLDER:
             words += ["--pictures", f"{self.pictures}"]
-        db = self.db if with_db else None
-        return format_command(*words, *more, db=db, runs=self.runs, data=self.data)
+        return format_command(*words, *more, db=self.db, runs=self.runs, data=self.data)
 
 
 def run_launch(command: LaunchCommand) -> None:
     """Launch, then show the board. Exits with 1 if jobs were lost."""
     console, options, pictures = Console(), command.options, command.pictures
     place = find_place(command.db, command.runs, command.data, write=True)
-    typed = command.format(with_db=False)
+    anywhere = replace(command, db=None, **locate_arguments(command.spec, place)).format()
     with reporting_early_end(console, command.format), Bars(console) as bars:
         report = launch_sweep(
-            command.spec, place, options, bars, arguments=typed, pictures=pictures
+            command.spec, place, options, bars, arguments=anywhere, pictures=pictures
         )
     store = wait_with_note(bars.note, lambda: connect(place.db))
     table = wait_with_note(bars.note, lambda: read_board(store, sweep_id=report.sweep_id))

@@ -33,7 +33,7 @@ from lcma.harness.terminal import Console
 from lcma.harness.text import to_json
 from lcma.harness.tuning.study import Study, Tuner
 from lcma.harness.tuning.target import StudyTarget, make_target
-from lcma.harness.watch.commands import format_command, print_commands
+from lcma.harness.watch.commands import format_command, locate_arguments, print_commands
 from lcma.harness.watch.progress import Bars, describe_limits
 from lcma.harness.work.outages import wait_out
 from lcma.harness.work.units import LEASE_SECONDS
@@ -79,6 +79,7 @@ def run_study(command: TuneCommand) -> None:
             f"--ray {ray}: Ray Tune takes no client of a cluster: tune on one of its machines, "
             "with --ray HOST:6379"
         )
+    anywhere = replace(command, db=None, **locate_arguments(command.spec, place))
     spec = _read_spec(command, place)
     target = make_target(spec, command.spec, preparable_sets(place))
     plan = plan_expansion(target.whole, place, None)
@@ -112,7 +113,7 @@ def run_study(command: TuneCommand) -> None:
                 workers,
                 bars,
                 limits=limits,
-                arguments=format_command(*command.words, runs=command.runs, data=command.data),
+                arguments=anywhere.next_command,
                 lease_seconds=command.lease_seconds,
                 checkpoint_seconds=command.checkpoint_seconds,
             )

@@ -110,7 +110,7 @@ def launch_sweep(
         observer: What shows the launch.
         source: Where the options are from, for errors.
         pictures: A folder that must be writable too.
-        arguments: What was typed, without secrets, for the database.
+        arguments: The command that launches it again, without secrets, for the database.
         lease_seconds: How long a worker holds a job without a heartbeat.
         checkpoint_seconds: The pause between checkpoints; by default workers choose it.
 

@@ -5,13 +5,14 @@ import shlex
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
+from typing import TypedDict
 
 import sqlalchemy as sa
 from rich.text import Text
 
 from lcma.db import JobFacts, Store, Sweep, locate
 from lcma.db.schema import launches
-from lcma.harness.place import REFERENCE
+from lcma.harness.place import REFERENCE, Place
 from lcma.harness.results.lookup import parse_object
 from lcma.harness.terminal import Console, read_user_name
 from lcma.harness.text import printable
@@ -65,6 +66,28 @@ def format_measure_command(
     names = {kind.plugin for kind in plugin_measures() if kind.name == measure}
     files = [plugin.path for plugin in plugins.loaded() if plugin.path and plugin.name in names]
     return format_command("measure", measure, *where, db=db, runs=runs, plugins=files)
+
+
+class Located(TypedDict):
+    """The sweep, the checkpoints and the data of a command, valid in any folder."""
+
+    spec: str
+    runs: str | None
+    data: Path
+
+
+def locate_arguments(spec: str, place: Place) -> Located:
+    """Return a sweep and the places of a command as they can be typed in any folder.
+
+    A URL with secrets is left to the environment, which it came from.
+    """
+    runs = str(place.runs)
+    secret = not isinstance(place.runs, Path) and hide_secrets(runs) != runs
+    return {
+        "spec": str(Path(spec).absolute()) if Path(spec).is_file() else spec,
+        "runs": None if secret else runs,
+        "data": place.data,
+    }
 
 
 def _absolute(path: str | Path) -> str:

@@ -117,6 +117,27 @@ def test_a_stopped_launch_goes_on_with_the_pictures_that_were_asked_for(
         assert read_commands(out) == [["lcma", "launch", "demo", "--local", *options]]
 
 
+def test_a_launch_stores_a_command_that_goes_on_with_it_in_any_folder(
+    in_tmp: Path, monkeypatch: pytest.MonkeyPatch, lcma: Lcma
+) -> None:
+    stored = list[str]()
+
+    def stop(*_: object, arguments: str, **__: object) -> None:
+        stored.append(arguments)
+        raise LaunchInterrupted(15, 0)
+
+    monkeypatch.setattr("lcma.harness.cli.launching.launch_sweep", stop)
+    (in_tmp / "mine.yaml").touch()
+    lcma("launch", "mine.yaml", "--local", "--db", "own.db")
+    monkeypatch.setenv("LCMA_RUNS", "s3://key:canary@bucket/a")
+    lcma("launch", "demo", "--data", "images")
+    runs, data = in_tmp / "lcma-runs", in_tmp / "lcma-data"
+    assert stored == [
+        f"lcma launch {in_tmp / 'mine.yaml'} --local --runs {runs} --data {data}",
+        f"lcma launch demo --data {in_tmp / 'images'}",
+    ]
+
+
 def test_a_command_names_the_plugins_that_its_shell_does_not(
     in_tmp: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
