@@ -227,22 +227,25 @@ def load_file(path: Path, expected: str | None = None) -> Plugin:
 
     Args:
         path: The file.
-        expected: The version that the file must have; it is compared before the file is run.
+        expected: The version that must be loaded. The file must have it unless it is loaded
+            already; it is compared before the file is run.
 
     Raises:
         UserError: If the file cannot be read, has another version, raises, or declares nothing or a
             name that is taken. Then nothing of it is registered.
     """
+    key = str(path)
+    before = _LOADED.get(key)
+    if before is not None and before.version == expected:
+        return before  # the file may have changed since
     content = _read(path)
     digest = hashlib.sha256(content).hexdigest()
     version = f"sha256:{digest}"
     if expected is not None and version != expected:
         raise UserError(
             f"plug-in {path} is not what the sweep was planned with (sha256 {digest[:12]}, not "
-            f"{expected.removeprefix('sha256:')[:12]}): launch the sweep again"
+            f"{expected.removeprefix('sha256:')[:12]}): launch the sweep again with --retry"
         )
-    key = str(path)
-    before = _LOADED.get(key)
     if before is not None and before.version == version:
         return before
     module = ModuleType(_MODULE_PREFIX + digest[:16])
