@@ -129,7 +129,7 @@ class Report:
 
     ``ending`` is the state of the job, or one of
 
-    - ``elsewhere``: another launch has the job;
+    - ``elsewhere``: another launch has the job, or it was forgotten;
     - ``blocked``: a job that it needs ended without a result;
     - ``cancelled``: a person requested that no launch that has begun runs it;
     - ``stopped``: the lease was lost, or the launch is ending;

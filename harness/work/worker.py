@@ -112,8 +112,8 @@ class _AttemptGroup:
         except UserError as error:
             self._failures.append(error)
             return
-        if isinstance(claim, db.Job):
-            ending = ENDINGS.get(claim.state, "elsewhere")
+        if not isinstance(claim, db.Claim):
+            ending = "elsewhere" if claim is None else ENDINGS.get(claim.state, "elsewhere")
             self._reports[work.job_id] = Report(work.job_id, ending)
             return
         if self._thread is None:
@@ -123,33 +123,41 @@ class _AttemptGroup:
         self.shared.present.append(attempt)
         self._resume(attempt)
 
-    def _claim(self, work: Work) -> tuple[db.Store, db.Claim | db.Job]:
-        """Connect to the database and claim the job. Returns the job if it cannot be claimed."""
+    def _claim(self, work: Work) -> tuple[db.Store, db.Claim | db.Job | None]:
+        """Connect to the database and claim the job.
+
+        Returns the job if it cannot be claimed, and None if `lcma forget` has removed it.
+        """
         waited = False
 
         def note_failure() -> None:
             nonlocal waited
             waited = True
 
-        def claim() -> tuple[db.Store, db.Claim | db.Job]:
+        def claim() -> tuple[db.Store, db.Claim | db.Job | None]:
             store = self._store = self._store or db.connect(work.place.db, create=False)
             job = store.jobs([work.job_id]).get(work.job_id) if waited else None
             if job is not None and job.state == "running":
                 return store, job  # its holder may have waited for the database too
-            return store, store.claim(
-                work.job_id,
-                owner=work.owner,
-                host=socket.gethostname(),
-                pid=os.getpid(),
-                environment_id=store.add_environment(read_environment(work.device)),
-                device=work.device,
-                devices=read_granted_device(work.device),
-                threads=work.threads,
-                stack_id=self.id,
-                lease_seconds=work.lease_seconds,
-                cap=work.terms.cap,
-                expired=work.expired,
-            )
+            try:
+                return store, store.claim(
+                    work.job_id,
+                    owner=work.owner,
+                    host=socket.gethostname(),
+                    pid=os.getpid(),
+                    environment_id=store.add_environment(read_environment(work.device)),
+                    device=work.device,
+                    devices=read_granted_device(work.device),
+                    threads=work.threads,
+                    stack_id=self.id,
+                    lease_seconds=work.lease_seconds,
+                    cap=work.terms.cap,
+                    expired=work.expired,
+                )
+            except LookupError:
+                if store.jobs([work.job_id]):
+                    raise  # of something else
+                return store, None
 
         return self._wait_to_start(claim, note_failure)
 

@@ -13,6 +13,7 @@ from lcma.harness.launch.executor import Finished
 from lcma.harness.launch.hosts import Hosts
 from lcma.harness.launch.policy import LaunchPolicy
 from lcma.harness.work.units import Report, Work
+from lcma.harness.work.worker import run_work
 from lcma.sweeps.errors import UserError
 from tests.harness.launch.conftest import (
     FakeDisplay,
@@ -186,3 +187,9 @@ def test_a_launch_ends_if_its_trial_is_forgotten(trial) -> None:
     launch = Launch(store, [work], InlineExecutor(), FakeDisplay(), LaunchPolicy(sweep))
     store.forget([sweep])
     assert len(with_ending(launch.run(), "cancelled")) == 1
+
+
+def test_a_worker_blames_nothing_if_its_trial_was_forgotten(trial) -> None:
+    store, work = trial
+    store.forget([store.sweeps()[0].id])
+    assert run_work(work).ending == "elsewhere"
