@@ -96,7 +96,8 @@ def require_existing(database: Database, state: DatabaseState) -> None:
     """Raise UserError where nothing was found."""
     if not state.exists:
         raise UserError(
-            f"there are no results at {database.name}: make some with `lcma launch demo`"
+            f"there are no results at {database.name}: give another --db, or make some with "
+            "`lcma launch demo`"
         )
 
 

@@ -307,8 +307,8 @@ class SqliteDatabase(Database):
         except FileNotFoundError:
             if not path.parent.is_dir():
                 raise UserError(
-                    f"cannot make the database {path}: there is no folder {path.parent}, "
-                    "make it first"
+                    f"there is no database {path}, nor a folder {path.parent} for it: give "
+                    "another path, or make the folder first"
                 ) from None
             return DatabaseState(exists=False, revision=None)
         except OSError as error:

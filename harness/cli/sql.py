@@ -64,8 +64,9 @@ def sql(
     statement = _read_stdin() if query is None or query == "-" else query
     result = run_sql(find_place(db, None, None).db, statement, limit=limit or None, timeout=timeout)
     _print_rows(result, form)
-    no_rows = not result.rows and not result.truncated
-    if no_rows and form != "json" and _SYNONYM_PATTERN.search(statement):
+    # An aggregate over no rows is a row of 0 and null.
+    nothing = not result.truncated and {v for row in result.rows for v in row} <= {0, None}
+    if nothing and len(result.rows) < 2 and form != "json" and _SYNONYM_PATTERN.search(statement):
         print(SYNONYM_HINT, file=sys.stderr)
 
 

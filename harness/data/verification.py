@@ -104,7 +104,7 @@ def find_images(name: str, root: Path, digest: str) -> PreparedSet:
         raise UserError(
             f"{prepared.folder} on host {host} holds other images (digest "
             f"{prepared.manifest.digest[:12]}) than the sweep was planned with ({digest[:12]}): "
-            "launch the sweep again"
+            f"remove {prepared.folder} there, and copy that of the launch's host"
         )
     return prepared
 

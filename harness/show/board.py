@@ -484,7 +484,10 @@ def render_overview(board: Board, holdout: Holdout) -> RenderableType:
             words = (low.than_reference, format_chosen_budget(group, low), few)
             standing = " ".join(filter(None, words))
             line = (pair.n, format_pair(pair), _draw_interval(pair, widest), standing)
-        rows.append((number, name_setting(group), group.steps, own_mean, *line))
+        name = name_setting(group)
+        alike = [g for g in board.groups if (name_setting(g), g.steps) == (name, group.steps)]
+        name += f" {printable(group.profile)}" if len({g.profile for g in alike}) > 1 else ""
+        rows.append((number, name, group.steps, own_mean, *line))
     parts: list[RenderableType] = []
     if (summary := summarize_low(board, holdout)) is not None:
         parts += [Text(f"low {summary}"), Text()]

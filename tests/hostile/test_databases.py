@@ -125,7 +125,7 @@ def test_damage_inside_is_found_when_it_is_read(filled_path: Path) -> None:
 
 def test_without_creating_a_missing_database_is_refused(tmp_path: Path) -> None:
     path, missing = tmp_path / "results.db", tmp_path / "no" / "results.db"
-    refused_by_all(missing, "make it first")
+    refused_by_all(missing, "make the folder first")
     for empty in (False, True):
         if empty:
             path.touch()

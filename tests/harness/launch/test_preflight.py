@@ -92,7 +92,7 @@ def test_data_that_a_host_lacks_are_named(place, tmp_path) -> None:
     [
         ({"code": ("0.0.1+abc", None)}, "other code, .*, than the launch, 0.0.1.abc: .*--any-code"),
         ({"device": "cuda"}, "offers GPUs, and its PyTorch .* (is built for CPUs|finds no device)"),
-        ({"db": "missing/lcma.db"}, "on host .*cannot make the database"),
+        ({"db": "missing/lcma.db"}, "on host .*there is no database"),
     ],
 )
 def test_anything_else_that_a_host_lacks_is_named(
