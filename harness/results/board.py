@@ -219,8 +219,9 @@ def read_board(
     lost = list_lost_trials(store, sweep_id)
     for name, value in where.items():
         if name in LOST_TRIAL_COLUMNS:
-            several = isinstance(value, Collection) and not isinstance(value, str)
-            values = value if several else (value,)
+            values: Collection[Any] = (value,)
+            if isinstance(value, Collection) and not isinstance(value, str):
+                values = value
             lost = [trial for trial in lost if getattr(trial, name) in values]
     board = make_board(
         cells,

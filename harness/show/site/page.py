@@ -159,7 +159,7 @@ def _make_answer(database: SiteDatabase) -> dict[str, Any]:
     }
 
 
-def _make_setting(number: int, group: Group, holdout: dict[str, Group]) -> Setting | None:
+def _make_setting(number: int, group: Group, holdout: Holdout) -> Setting | None:
     judged, row = judge_low(group, holdout), find_low(group, holdout)
     if judged is None or row is None or (pair := row.difference) is None:
         return None
