@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import sys
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -55,7 +56,6 @@ class _Copy:
     files: Mapping[str, bytes]
     version: str
     change: int  # `changed_jobs().last`; another value means newer results
-    due: float  # when the next copy may be made, by the monotonic clock
 
 
 class LiveSite:
@@ -76,6 +76,7 @@ class LiveSite:
         self._sweep_id, self._measure = sweep_id, measure
         self._lock = threading.Lock()
         self._copy: _Copy | None = None
+        self._due = 0.0  # when the next copy may be made, by the monotonic clock
         self._making = False
 
     def file(self, name: str) -> bytes | None:
@@ -96,7 +97,7 @@ class LiveSite:
                 self._copy = self._make()
             elif (
                 not self._making
-                and time.monotonic() >= self._copy.due
+                and time.monotonic() >= self._due
                 and self._store.changed_jobs().last != self._copy.change
             ):
                 self._making = True
@@ -114,11 +115,13 @@ class LiveSite:
     def _make(self) -> _Copy:
         change = self._store.changed_jobs().last  # read first, so that the copy is not older
         began = time.monotonic()
-        database = make_database(self._store, sweep_id=self._sweep_id, measure=self._measure)
-        files = make_page_files(database, live=True)
-        ended = time.monotonic()
-        due = ended + max(MIN_PAUSE, (ended - began) * (1 / MAX_SHARE - 1))
-        return _Copy(files, hashlib.sha256(database.content).hexdigest()[:16], change, due)
+        try:
+            database = make_database(self._store, sweep_id=self._sweep_id, measure=self._measure)
+            files = make_page_files(database, live=True)
+        finally:  # a copy that fails took time too
+            ended = time.monotonic()
+            self._due = ended + max(MIN_PAUSE, (ended - began) * (1 / MAX_SHARE - 1))
+        return _Copy(files, hashlib.sha256(database.content).hexdigest()[:16], change)
 
 
 class Server(ThreadingHTTPServer):
@@ -152,7 +155,14 @@ class Server(ThreadingHTTPServer):
                 self.site.file(name)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Ignore the error: a browser may close a connection at any time."""
+        """Report the error, unless the connection broke: a browser may close it at any time."""
+        error = sys.exception()
+        if error is not None and not isinstance(error, (ConnectionError, TimeoutError)):
+            self.report(_describe_bug(error))
+
+
+def _describe_bug(error: BaseException) -> str:
+    return printable(f"{type(error).__name__}: {error}")
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -174,9 +184,10 @@ class _Handler(BaseHTTPRequestHandler):
             # Names are looked up among the files of the site, never on a disk.
             content = self.server.site.file(name)
         except (UserError, Unavailable) as error:
-            text = printable(error)
-            self.server.report(text)
-            self._send(HTTPStatus.SERVICE_UNAVAILABLE, f"{text}\n".encode())
+            self._fail(HTTPStatus.SERVICE_UNAVAILABLE, printable(error))
+            return
+        except Exception as error:  # noqa: BLE001 - a bug ends this answer, not the server
+            self._fail(HTTPStatus.INTERNAL_SERVER_ERROR, _describe_bug(error))
             return
         if content is None:
             self._send(HTTPStatus.NOT_FOUND, b"no such page\n")
@@ -189,6 +200,11 @@ class _Handler(BaseHTTPRequestHandler):
             self._send(HTTPStatus.OK, content, ETag=tag, **kind)
 
     do_HEAD = do_GET  # noqa: N815 - the name that `BaseHTTPRequestHandler` calls
+
+    def _fail(self, status: HTTPStatus, text: str) -> None:
+        """Answer with an error, and report it."""
+        self.server.report(text)
+        self._send(status, f"{text}\n".encode())
 
     def _send(self, status: HTTPStatus, content: bytes, **headers: str) -> None:
         self.send_response(status)

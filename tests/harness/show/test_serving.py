@@ -15,6 +15,7 @@ import sqlalchemy as sa
 
 from lcma.harness.show.site import files, serving
 from lcma.harness.show.site.serving import LiveSite, Server
+from lcma.sweeps.errors import UserError
 from tests.harness.cli.conftest import refused
 from tests.harness.show.conftest import STEPS
 from tests.stores import beat
@@ -119,6 +120,38 @@ def test_a_copy_that_could_not_be_made_is_tried_again(filled, server) -> None:
     assert b"lcma.db" in content
     hidden.rename(path)
     assert ask(server, "GET", "/")[0].status == 200
+
+
+def test_a_copy_that_fails_takes_its_share_of_the_time_too(filled, server, monkeypatch) -> None:
+    version = read_status(server)["version"]
+    tries: list[int] = []
+
+    def fail(*args: Any, **options: Any) -> None:
+        tries.append(1)
+        raise UserError("no copy")
+
+    monkeypatch.setattr(serving, "make_database", fail)
+    monkeypatch.setattr(serving, "MIN_PAUSE", 60.0)
+    filled.results({"rows": {0: 3.875}})
+    for _ in range(4):
+        assert read_status(server)["version"] == version
+        time.sleep(0.05)
+    assert len(tries) == 1
+
+
+def test_a_bug_is_answered_and_reported_in_one_line(server, monkeypatch, capsys) -> None:
+    def fail(name: str) -> bytes:
+        raise KeyError(name)
+
+    monkeypatch.setattr(server.site, "file", fail)
+    answer, content = ask(server, "GET", "/x")
+    assert (answer.status, content) == (500, b"KeyError: 'x'\n")
+    for error in (BrokenPipeError(), TimeoutError(), ValueError("two\nlines")):
+        try:
+            raise error
+        except (OSError, ValueError):
+            server.handle_error(None, None)
+    assert capsys.readouterr().out == "KeyError: 'x'\nValueError: two\\nlines\n"
 
 
 def test_only_reads_under_our_own_host_name_are_answered(server) -> None:
