@@ -33,7 +33,7 @@ from lcma.harness.results.board import (
 from lcma.harness.results.budgets import BudgetCurve, read_budget_curves
 from lcma.harness.results.verdicts import Verdicts, read_verdicts
 from lcma.harness.show.board import board_table
-from lcma.harness.show.budgets import budget_table
+from lcma.harness.show.budgets import budget_table, list_rows
 from lcma.harness.show.meanings import MEANINGS, explain_measure
 from lcma.harness.show.rules import SIDE, TEXTS, list_rules
 from lcma.harness.show.tables import Table, flag_as_stored
@@ -93,7 +93,7 @@ def make_database(
             "board_rows": _list_board(board),
             "board_seeds": _list_seeds(board),
             "verdict_rows": _list_verdicts(verdicts),
-            "budget_rows": _get_rows(budget_table(curves)),
+            "budget_rows": _list_budgets(curves),
             "rule_rows": _list_rules(board),
             "glossary": (
                 ("term", "meaning"),
@@ -175,6 +175,14 @@ def _list_seeds(board: Board) -> Rows:
     rows = [(_make_row_key(group, row), row) for group in board.groups for row in group.rows]
     values = [(key, *value) for key, row in rows for value in row.by_seed.items()]
     return ("row_key", "seed", "value"), values
+
+
+def _list_budgets(curves: Sequence[BudgetCurve]) -> Rows:
+    """Return the table that `lcma export budgets` writes, with two facts of each curve."""
+    names, rows = _get_rows(budget_table(curves))
+    facts = [(curve.cost, curve.direction) for curve in curves for _ in list_rows(curve)]
+    joined = ((*row, *fact) for row, fact in zip(rows, facts, strict=True))
+    return (*names, "cost", "direction"), joined
 
 
 def _list_rules(board: Board) -> Rows:

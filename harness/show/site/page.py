@@ -231,8 +231,9 @@ def _list_details(settings: Sequence[Setting]) -> list[str]:
             f"In {where[0].lower()}{where[1:]}, low falls short of the gain that the paper reports "
             "for the flow and the data set."
         )
-    steps = sorted({f"{end(s['steps'] for s in settings):,}" for end in (min, max)}, key=len)
-    lines.append(f"The flows here were trained for {' to '.join(steps)} steps.")
+    ends = sorted({end(s["steps"] for s in settings) for end in (min, max)})
+    steps = " to ".join(f"{end:,}" for end in ends)
+    lines.append(f"The flows here were trained for {steps} steps.")
     return lines
 
 
@@ -270,10 +271,12 @@ def _describe_regularity(groups: Sequence[Group], holdout: Holdout) -> str:
             continue
         chance, regular = rows["random-local"], rows["random-lattice"]
         seeds = chance.keys() & regular.keys() & low.by_seed.keys()
+        sign = -1 if group.direction == "higher" else 1
         gain, share = (
-            sum(chance[seed] - other[seed] for seed in seeds) for other in (low.by_seed, regular)
+            sign * sum(chance[seed] - other[seed] for seed in seeds)
+            for other in (low.by_seed, regular)
         )
-        if len(seeds) < MIN_SEEDS or gain * share <= 0 or abs(share) > abs(gain):
+        if len(seeds) < MIN_SEEDS or not 0 < share <= gain:
             return ""  # the gains have no meaningful ratio
         shares.append(100 * share / gain)
         few = few or has_few_images(group)

@@ -118,6 +118,15 @@ def test_the_first_page_explains_each_control(filler) -> None:
     assert f"the opposite half by the same map? no in 1 {few}: keeping it costs" in text
 
 
+def test_two_losses_have_no_share_of_a_gain(filler) -> None:
+    low = {seed: 4.0 + seed / 10 for seed in range(6)}
+    filler.results({"LL": low}, budget=100)
+    differences = {"checkerboard-even": 0.0, "random-local": -0.4, "random-lattice": -0.3}
+    for rule, difference in differences.items():
+        filler.results({rule: {seed: bits + difference for seed, bits in low.items()}})
+    assert "of low's gain over a random half" not in read_page(make(filler))
+
+
 def test_a_page_without_low_or_without_results_says_so(filler) -> None:
     site = make(filler)
     assert "There are no results yet." in read_page(site)
@@ -142,7 +151,8 @@ def test_tables_of_the_database_equal_exports(filler) -> None:
             assert [["" if v is None else str(v) for v in row] for row in stored] == rows
             assert rows
         budgets = budget_table(read_budget_curves(filler.store))
-        assert database.execute("SELECT * FROM budget_rows").fetchall() == [*budgets.rows]
+        stored = database.execute("SELECT * FROM budget_rows").fetchall()
+        assert stored == [(*row, "seconds", "lower") for row in budgets.rows]
         own = "SELECT seed, value FROM board_seeds JOIN board_rows USING (row_key) WHERE is_own"
         seeds = [(seed, 4.0 + 0.01 * seed) for seed in worlds.SEEDS]
         assert database.execute(f"{own} ORDER BY seed").fetchall() == pytest.approx(seeds)

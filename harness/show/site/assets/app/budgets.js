@@ -1,6 +1,7 @@
 "use strict";
 // The difference from the flow's own rule by budget of the pretraining, and its cost.
 
+const MIN_PAIRS = 6; // pairs of seeds; fewer decide nothing
 const CURVE_KEY = ["factorization", "map_options", "protocol", "precision", "data_digest", "recipe_id"];
 
 async function showBudgets(search) {
@@ -12,8 +13,9 @@ async function showBudgets(search) {
   const lead = "How much pretraining a rule needs: its difference from the flow's own rule, and what a trial costs " +
     "with its own pretraining.";
   if (!groups.length) return [heading(title, lead), make("p", { class: "note" }, "No rule has been trained at two budgets yet.")];
-  const keyOf = ([{ recipe_id: recipe, factorization, data_digest: data, map_options: options, protocol }]) =>
-    [recipe, factorization, data.slice(0, 8), options ?? "", protocol === "plain" ? "" : protocol].join(" ").trim();
+  const keyOf = ([{ recipe_id: recipe, factorization, data_digest: data, map_options: options, protocol, precision }]) =>
+    [recipe, factorization, data.slice(0, 8), options ?? "", protocol === "plain" ? "" : protocol,
+      precision === "float32" ? "" : precision].join(" ").trim();
   const chosen = groups.find((group) => keyOf(group) === search.get("curve")) ?? groups[0];
   const nameCurve = ([row]) => `${nameRow({ ...row, budget: null })} of ${nameTable(row)} (${row.recipe_id.slice(0, 6)})`;
   const form = makeForm("Curve", ({ target }) => {
@@ -43,12 +45,15 @@ function drawBudgets(group) {
   }));
   const namedBudgets = [null, rows[0].budget, rows.at(-1).budget, smallest?.budget]; // more names would overlap
   const name = ({ budget }) => budget ?? "own rule";
-  const costs = group.filter((row) => row.seconds !== null).map((row) => ({
-    name: namedBudgets.includes(row.budget) ? String(name(row)) : "", cost: row.seconds, mean: row.holdout,
+  const [first] = group;
+  const cost = first.cost === "images" ? "images" : "seconds"; // by which the front was computed
+  const known = group.filter((row) => row[cost] !== null);
+  const nameCost = (row) => (cost === "images" ? count(row.images, "image") : duration(row.seconds));
+  const costs = known.map((row) => ({
+    name: namedBudgets.includes(row.budget) ? String(name(row)) : "", cost: row[cost], mean: row.holdout,
     low: row.holdout - (row.half_width ?? 0), high: row.holdout + (row.half_width ?? 0),
     on_front: row.on_front === 1,
   }));
-  const [first] = group;
   const scale = findScale(means.flatMap(({ low, high }) => [low, high]));
   const unit = nameUnit(first);
   return [
@@ -61,9 +66,9 @@ function drawBudgets(group) {
         })) : null,
       costs.length > 1 ? makeSection("Cost and result",
         makeChart("front", { costs }, {
-          label: `Result by cost: ${group.map((row) => `${name(row)} ${number(row.holdout)} for ${duration(row.seconds)}`).join(", ")}`,
+          label: `Result by cost: ${known.map((row) => `${name(row)} ${number(row.holdout)} for ${nameCost(row)}`).join(", ")}`,
           caption: "Result on the holdout part by budget. A mark is filled if no other is both cheaper and better",
-          titles: { x: "seconds of a trial with its own pretraining", y: `holdout, ${unit}` },
+          titles: { x: `${cost === "images" ? "training images" : cost} of a trial with its own pretraining`, y: `holdout, ${unit}` },
         })) : null),
     makeTable("Budgets", ["budget", "n", "holdout", "test", "minus own rule", "", "pretraining", "with training"]
       .map((text) => (text ? { num: text } : "")), group.map((row) => makeBudgetRow(row, scale))),
@@ -72,16 +77,21 @@ function drawBudgets(group) {
   ];
 }
 
+// The colour of a difference, as the board judges it.
+function judgeDifference({ direction, from_conventional_n: n, from_conventional_low: low, from_conventional_high: high }) {
+  if (n < MIN_PAIRS || low * high <= 0) return "open"; // the interval contains zero
+  return (low > 0) === (direction === "higher") ? "good" : "bad";
+}
+
 function makeBudgetRow(row, scale) {
   const { from_conventional_mean: mean, from_conventional_low: low, from_conventional_high: high } = row;
   const results = [{ num: String(row.n) }, { num: number(row.holdout) }, { num: number(row.test) }];
   if (row.budget === null) {
     return [{ num: "own rule" }, ...results, { num: "" }, "", { num: "" }, { num: duration(row.seconds) }];
   }
-  const kind = high !== null && high < 0 ? "good" : low !== null && low > 0 ? "bad" : "open";
   return [
     { num: String(row.budget) }, ...results, { num: difference(mean, low, high) },
-    mean === null ? "" : drawIntervals([{ mean, low, high, kind }], scale),
+    mean === null ? "" : drawIntervals([{ mean, low, high, kind: judgeDifference(row) }], scale),
     { num: duration(row.pretraining_seconds) }, { num: duration(row.seconds) },
   ];
 }
