@@ -18,6 +18,7 @@ const findViews = () => ({
 
 const answerTitle = document.title;
 let loadingNote = null; // says that a view is loading
+let isAnswerOld = false; // newer results came than the first page shows
 let lastRequest = 0; // number of the last view that was requested
 
 function readAddress() {
@@ -35,9 +36,13 @@ function replaceAddress(view, values) {
 
 async function showView(isNew) {
   const request = (lastRequest += 1);
+  const { path, search } = readAddress();
+  if (path === "" && isAnswerOld) {
+    location.reload(); // the first page is not drawn by the script
+    return;
+  }
   const [answer, view] = [document.getElementById("answer"), document.getElementById("view")];
   const views = findViews();
-  const { path, search } = readAddress();
   const [title, show] = Object.hasOwn(views, path) ? views[path] : [null, showUnknown];
   stopRun("stopped");
   for (const item of document.querySelectorAll("header nav a")) {
@@ -107,8 +112,8 @@ async function watchLive() {
       if (version !== null && status.version !== version) {
         await loadScript(`database.js?${encodeURIComponent(status.version)}`);
         endWorker("the database changed");
-        if (readAddress().path === "") location.reload(); // the first page is not drawn by the script
-        else if (readAddress().path !== "sql") await refreshView();
+        isAnswerOld = true;
+        if (readAddress().path !== "sql") await refreshView();
       }
       version = status.version;
     } catch {

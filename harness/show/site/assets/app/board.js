@@ -5,7 +5,7 @@ const ROWS_PER_PAGE = 300; // rows at first, and with each "show more"
 
 const BOARD_SQL = `SELECT table_number, row_key, is_own, than, rule, label, factorization, budget, map_options,
        flow, dataset, variant, profile, size, splits, steps, images, settings, reference, precision,
-       protocol, recipe_id, data_digest, unit, direction, n, pairs, mean, difference, low, high,
+       protocol, recipe_id, data_digest, unit, direction, n, pairs, mean, difference, low, high, diverged, failed,
        count(CASE WHEN n > 0 THEN 1 END) OVER (PARTITION BY table_number) AS places,
        rank() OVER (PARTITION BY table_number
                     ORDER BY n IS NULL, mean IS NULL, CASE direction WHEN 'higher' THEN -mean ELSE mean END) AS place
@@ -143,15 +143,27 @@ function makeBoardTable(rows, tableRows, picks, pick) {
       make("tbody", {}, ...rows.map((row) => makeBoardRow(row, scale, picks.includes(row), pick)))));
 }
 
+// Why a row has no word from its difference.
+function describeOpen(row) {
+  if (row.n === 0) return "no result";
+  if (row.reference === null) return "own rule has no result";
+  return row.difference === null ? "no seed in common" : "too few seeds";
+}
+
+// How many trials of a row have no result.
+const describeLost = (row) =>
+  ["diverged", "failed"].filter((state) => row[state] > 0).map((state) => `${row[state]} ${state}`).join(", ");
+
 function makeBoardRow(row, scale, picked, pick) {
   const isOwn = row.is_own === 1;
-  const name = make("span", { class: "name" }, row.label, make("small", {}, ` ${nameMaps(row)}`));
+  const details = [nameMaps(row), describeLost(row)].filter(Boolean).join("; ");
+  const name = make("span", { class: "name" }, row.label, make("small", {}, ` ${details}`));
   const box = row.n === null ? null : make("input", {
     type: "checkbox", "data-key": row.row_key, checked: picked,
     "aria-label": `Compare ${nameRow(row)}, ${nameTable(row)}`, onchange: ({ target }) => pick(row, target.checked),
   });
   const verdict = isOwn ? make("span", { class: "word own" }, "own rule") : makeWord(row.than)
-    ?? (row.n === null ? null : make("span", { class: "word open" }, row.difference === null ? "no seed in common" : "too few seeds"));
+    ?? (row.n === null ? null : make("span", { class: "word open" }, describeOpen(row)));
   const seeds = row.n === null ? null
     : link(nameSeeds(row), "trials", { row: row.row_key }, { "aria-label": `${row.n} trials of ${nameRow(row)}` });
   const minusOwn = isOwn || row.difference === null ? "" : difference(row.difference, row.low, row.high);

@@ -11,6 +11,7 @@ async function showClaims(search) {
   const verdicts = await select("SELECT rowid, * FROM verdict_rows ORDER BY origin = 'ours', rowid");
   const open = new Set(search.getAll("claim"));
   const saveOpen = (claim) => ({ target }) => {
+    if (!target.isConnected) return; // the view has changed since
     if (target.open) open.add(claim);
     else open.delete(claim);
     replaceAddress("claims", { claim: [...open] });
@@ -53,7 +54,8 @@ function makeClaim(claim, rows, open, ontoggle) {
         { num: String(line.n ?? "–") },
         [makeWord(line.decision), make("small", {}, ` ${line.why}${line.confirmatory ? "; confirmatory" : ""}`)],
       ])),
-    first.printed === null ? null : make("p", { class: "quiet" }, "The vertical mark is the difference that the paper prints."),
+    rows.every((row) => row.printed === null) ? null
+      : make("p", { class: "quiet" }, "The vertical mark is the difference that the paper prints."),
     ...nextSteps(rows));
 }
 

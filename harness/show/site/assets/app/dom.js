@@ -163,7 +163,8 @@ function optionsOf(text) {
   }
 }
 
-const dataOf = ({ dataset, variant }) => (variant === "u8" ? dataset : `${dataset}-${variant}`);
+const UNNAMED_VARIANTS = ["u8", "npz"]; // as in sweeps/known_sets.py
+const dataOf = ({ dataset, variant }) => (UNNAMED_VARIANTS.includes(variant) ? dataset : `${dataset}-${variant}`);
 const FLOWS = { realnvp: "RealNVP", glow: "Glow", iresnet: "i-ResNet", resflow: "Residual Flow", data: "Data only" };
 const flowOf = (flow) => (Object.hasOwn(FLOWS, flow) ? FLOWS[flow] : flow);
 

@@ -76,14 +76,21 @@ async function showMaps(search) {
   const title = "Maps";
   if (!allSeries.length) return [heading(title, "There are no contribution maps in these results yet.")];
   const keyOf = (series) => `${series.pretraining_id}:${series.score}:${series.data_digest.slice(0, 8)}`;
-  const chosen = allSeries.find((series) => keyOf(series) === search.get("series")) ?? allSeries[0];
+  const wanted = search.get("series") || keyOf(allSeries[0]);
+  const chosen = allSeries.find((series) => keyOf(series) === wanted);
+  if (!chosen) {
+    return [heading(title, "These results have no such map."), make("p", { class: "note" }, link("All maps", "maps"))];
+  }
   const state = { series: keyOf(chosen), ...readState(search, ["budget", "split", "channel", "rule"]) };
   const keys = [chosen.pretraining_id, chosen.data_digest];
-  const [maps, tables] = await Promise.all([select(MAPS_SQL, [...keys, chosen.score]), select(TABLES_SQL, keys)]);
+  const isOfData = chosen.nms === "data" || DATA_SCORES.test(chosen.score);
+  const [maps, tables] = await Promise.all([
+    select(MAPS_SQL, [...keys, chosen.score]),
+    isOfData || chosen.score === "cumulative" ? select(TABLES_SQL, keys) : [], // of trials by the default score
+  ]);
   const budgets = [...new Set(maps.map((map) => map.budget))];
   const splits = [...new Set(maps.map((map) => map.split))];
   const channels = nameChannels(maps[0].channels);
-  const isOfData = chosen.nms === "data" || DATA_SCORES.test(chosen.score);
   const rules = [...new Set(tables.map((table) => table.factorization))]
     .filter((rule) => chosen.nms !== "data" || rule === chosen.score).sort();
   const container = make("div", { class: "maps" });
@@ -126,7 +133,7 @@ async function showMaps(search) {
 
 function makeMapRow(map, channels, state, isOfData, table) {
   const values = decodeMap(map);
-  const range = [Math.min(...values), Math.max(...values)];
+  const range = [Math.min, Math.max].map((choose) => values.reduce((end, value) => choose(end, value)));
   const size = map.height * map.width;
   const unit = isOfData ? "squared pixel values" : "nats";
   const round = (value) => Number(value.toPrecision(3));

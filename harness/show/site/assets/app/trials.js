@@ -175,8 +175,9 @@ function makeResult({ value, standard_error: error, images }) {
 
 function makeTrialFacts(trial, boardRow) {
   const ofData = DATA_SCORES.test(trial.factorization);
-  const score = ofData ? trial.factorization : JSON.parse(trial.map_options ?? "{}").score ?? "cumulative";
-  const series = `${trial.pretraining_id}:${score}:${trial.data_digest.slice(0, 8)}`;
+  const { score = "cumulative", conv1x1 = "output" } = JSON.parse(trial.map_options ?? "{}");
+  const ofPretraining = conv1x1 === "output" ? score : `${score}/${conv1x1}`; // as maps are stored
+  const series = `${trial.pretraining_id}:${ofData ? trial.factorization : ofPretraining}:${trial.data_digest.slice(0, 8)}`;
   const code = (text) => make("code", {}, text);
   const rule = ruleOf(trial.factorization);
   return makeFacts([
