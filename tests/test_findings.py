@@ -211,10 +211,10 @@ def test_pages_show_existing_pictures_and_all_of_them() -> None:
 
 def test_a_measure_of_samples_is_measured_after_the_launch_that_would_decide() -> None:
     with connect("reference") as store:
-        verdicts = read_verdicts(store, measure="kid", flow="resflow").apart
-    (verdict,) = [v for v in verdicts if v.claim.key == "low-random-local"]
+        verdicts = read_verdicts(store, measure="kid", flow="realnvp").apart
+    (verdict,) = [v for v in verdicts if v.claim.key == "ranking" and v.next]
     command = next_command(verdict, ["--db", "own results.db"])
-    assert command.startswith(f"lcma launch rules --seeds {verdict.next.seeds} --flow resflow ")
+    assert command.startswith(f"lcma launch rules --seeds {verdict.next.seeds} --flow realnvp ")
     assert command.endswith(" --db 'own results.db'")
     assert ", then `lcma measure`." in describe_verdict(verdict)
 
