@@ -516,6 +516,15 @@ def _count_points(connection: sa.Connection, attempt_ids: Collection[str]) -> di
     return {(row[0], row[1]): row[2] for row in connection.execute(query.group_by(*curve))}
 
 
+def _replaces(new: str, former: str | None, tries: Sequence[Row], since: float) -> bool:
+    """Return whether an attempt began since then, and replaces the former one, or one after it."""
+    by_id = {row["id"]: row for row in tries}
+    before: str | None = new
+    while before in by_id and before != former:
+        before = by_id[before]["replaces"]
+    return before == former and by_id[new]["started"] >= since
+
+
 def _derive_states(
     connection: sa.Connection,
     their_jobs: Mapping[str, Row],
@@ -542,9 +551,9 @@ def _derive_states(
             ended = ends.get(job["attempt_id"], 0.0)
             former = before["done_attempt_id"]
             if done is not None:
-                # A rerun that was asked for here may be done there.
-                rerun = any(row["id"] == done and row["replaces"] == former for row in tries)
-                if former is None or (rerun and job["state"] == "pending"):
+                # A rerun that was asked for here may be done there since.
+                since, waits = before["updated"], job["state"] == "pending"
+                if former is None or (waits and _replaces(done, former, tries, since)):
                     job |= {"state": "done", "step": their["steps"], "attempt_id": done}
             elif lost and (job["state"] == "pending" or ends[their["attempt_id"]] < ended):
                 # Of several sites that lost the job, the first one counts, in any order of merges.

@@ -604,7 +604,7 @@ artifacts = Table(
         "the attempt; one that goes on with what another left takes over its files",
         ForeignKey("attempts.id"),
     ),
-    key("kind", Text, "what it is: 'checkpoint' or 'weights'"),
+    key("kind", Text, "what it is: 'checkpoint' or 'weights', in older rows also 'tables'"),
     required("path", Text, "where it is, under the launch's storage folder"),
     required(
         "place",
@@ -624,7 +624,7 @@ launches = Table(
     required("sweep_id", Text, "the sweep, which has the spec", ForeignKey("sweeps.id")),
     private("launched_by", Text, "who launched, may be empty"),
     private("host", Text, "the machine that launched"),
-    private("arguments", Text, "as typed, paths absolute, no database and passwords, may be empty"),
+    private("arguments", Text, "as typed, sweep and places absolute, no database, may be empty"),
     required("code_version", Text, "version of the package, with the commit where it is known"),
     optional("dirty", Text, "digest of uncommitted changes, null when there were none"),
     required("started", Double, "when it began, Unix seconds UTC"),

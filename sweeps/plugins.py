@@ -244,7 +244,8 @@ def load_file(path: Path, expected: str | None = None) -> Plugin:
     if expected is not None and version != expected:
         raise UserError(
             f"plug-in {path} is not what the sweep was planned with (sha256 {digest[:12]}, not "
-            f"{expected.removeprefix('sha256:')[:12]}): launch the sweep again with --retry"
+            f"{expected.removeprefix('sha256:')[:12]}): put the file back, or launch the sweep "
+            "again with --retry"
         )
     if before is not None and before.version == version:
         return before

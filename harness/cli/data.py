@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from lcma.harness.cli.options import Data, Json
+from lcma.harness.cli.options import Data, Json, parse_folder
 from lcma.sweeps.errors import UserError
 
 app = typer.Typer(help="Prepare, show and check image data sets.", no_args_is_help=True)
@@ -54,7 +54,11 @@ def prepare(
     data: Annotated[
         Path | None,
         typer.Option(
-            "--to", "--data", metavar="DIR", help="Folder of data sets [LCMA_DATA, lcma-data]"
+            "--to",
+            "--data",
+            metavar="DIR",
+            help="Folder of data sets [LCMA_DATA, lcma-data]",
+            parser=parse_folder,
         ),
     ] = None,
     size: Annotated[

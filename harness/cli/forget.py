@@ -19,7 +19,8 @@ def forget(
     db: OwnDb = None,
     json: Json = False,
 ) -> None:
-    """Drop the trials of a sweep that have not started, and its name if it was never launched.
+    """Drop the trials of a sweep that have not started, and its name if none is left and it was
+    never launched.
 
     Trials that have started stay with all their results, and so do trials that
     another sweep plans too. A later launch of the sweep plans the others again.

@@ -59,7 +59,7 @@ GROUPS = {
 
 SUBGROUPS = {"db": db.app, "data": data.app}
 
-JUDGING = ("launch", "tune", "reproduce", "measure", "doctor", "db check")
+JUDGING = ("launch", "tune", "reproduce", "measure", "doctor", "db check", "data verify")
 """Commands that say by their exit code how the work ended, or what they found."""
 
 BROKEN_PIPE_CODE = 141

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from lcma.db import Sweep as StoredSweep
 
 
-def _parse_folder(text: str) -> Path | None:
+def parse_folder(text: str) -> Path | None:
     """Return the path; None for an empty one, as of an unset variable, which `Path` takes for
     the current folder."""
     return Path(text) if text else None
@@ -54,7 +54,7 @@ Data = Annotated[
         "--data",
         metavar="DIR",
         help="Folder of prepared data sets [LCMA_DATA, lcma-data]",
-        parser=_parse_folder,
+        parser=parse_folder,
     ),
 ]
 Spec = Annotated[

@@ -18,8 +18,8 @@ def serve(
 ) -> None:
     """Serve the site of `lcma export --format html`, live and read-only, until Ctrl-C.
 
-    New results appear after some ten seconds, of a large database later. Only this
-    machine can open it.
+    New results appear after some ten seconds, later if the database is large. Only
+    this machine can open it.
     """
     import threading
 

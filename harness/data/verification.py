@@ -3,6 +3,7 @@
 import contextlib
 import hashlib
 import json
+import shlex
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -97,14 +98,14 @@ def find_images(name: str, root: Path, digest: str) -> PreparedSet:
         raise UserError(
             f"data set {name} is missing on host {host} below {root} (the launch's --data or "
             f"LCMA_DATA): give the launch a folder that all hosts see, or run on {host}: "
-            f"{_find_command(name)} --to {root}"
+            f"{_find_command(name)} --to {shlex.quote(str(root))}"
         )
     prepared = load(name, root)
     if prepared.manifest.digest != digest:
         raise UserError(
             f"{prepared.folder} on host {host} holds other images (digest "
             f"{prepared.manifest.digest[:12]}) than the sweep was planned with ({digest[:12]}): "
-            f"remove {prepared.folder} there, and copy that of the launch's host"
+            "copy those images there or, if these are the right ones, launch the sweep again"
         )
     return prepared
 

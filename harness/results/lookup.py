@@ -62,7 +62,9 @@ def read_score(factorization: str, map_options: str | None) -> str:
     """Return the score of the maps that a trial reads."""
     if factorization in factorizations.DATA_RULES:
         return factorization
-    return str(parse_object(map_options or "{}").get("score", "cumulative"))
+    options = parse_object(map_options or "{}")
+    score = str(options.get("score", "cumulative"))
+    return f"{score}/{options['conv1x1']}" if "conv1x1" in options else score
 
 
 def find_trial_id(store: Store, start: str) -> str:

@@ -401,6 +401,12 @@ def table_as_parquet(table: Table) -> bytes:
     return out.getvalue()
 
 
+_STATISTICS = frozenset(
+    {"standard_deviation", "difference_standard_error", "low", "high", "mean_low", "mean_high"}
+)
+"""Numbers of a board that no view has; with one seed they have no values."""
+
+
 def _make_array(name: str, values: Sequence[Any]) -> "pa.Array":
     import pyarrow as pa
 
@@ -408,7 +414,8 @@ def _make_array(name: str, values: Sequence[Any]) -> "pa.Array":
         types = {str: pa.string(), int: pa.int64(), float: pa.float64()}
         declared = (view.c[name] for view in views.tables.values() if name in view.c)
         kinds = (types[column.type.python_type] for column in declared)
-        return pa.array(values, type=next(kinds, pa.float64()))
+        other = pa.float64() if name in _STATISTICS else pa.string()
+        return pa.array(values, type=next(kinds, other))
     if not any(isinstance(value, str) for value in values):
         with suppress(pa.ArrowException, OverflowError):  # values of several types, or too large
             return pa.array(list(map(flag_as_stored, values)))

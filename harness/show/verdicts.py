@@ -31,7 +31,7 @@ from lcma.harness.show.board import (
 )
 from lcma.harness.show.tables import Table, TableColumn, flag_as_stored, render_table, tabulate
 from lcma.harness.text import format_count, format_number, printable, short_id
-from lcma.sweeps.measures import BITS_PER_DIM, REQUESTED_MEASURES, SHIPPED
+from lcma.sweeps.measures import BITS_PER_DIM, HOLDOUT_PREFIX, REQUESTED_MEASURES, SHIPPED
 
 STYLES = {
     "supported": "bold green",
@@ -212,9 +212,10 @@ def describe_reach(verdict: Verdict) -> str:
         )
     measure = verdict.cells.group.measure
     if not look.trainings:
+        name = measure.removeprefix(HOLDOUT_PREFIX)
         return (
-            f"{look.seeds} seeds, which are trained but lack the measure: `lcma measure "
-            f"{printable(measure)}` takes it of kept weights"
+            f"{look.seeds} seeds, which are trained but lack the measure: `lcma measure {name}` "
+            "takes it of kept weights"
         )
     # Holm's correction may ask for more seeds, which are not computed.
     excludes = verdict.comparison.upper_end < 0 or verdict.comparison.is_above(LOOK_LEVEL)

@@ -133,7 +133,8 @@ def _run_self(attempt: RunningAttempt, pretraining: Pretraining) -> Steps[Ending
             yield from attempt.train(trainer, until)
         else:  # several parts would have the checkpoint of step 0
             trainer.start()
-            attempt.lease.started_at(0, {})
+            if not attempt.before:
+                attempt.lease.started_at(0, {})
         groups = prepared.part("train").groups
         measured = measure_maps(
             *(trainer.flow, trainer.images, groups, [options.conv1x1]),

@@ -30,6 +30,7 @@ from lcma.harness.show.verdicts import (
 )
 from lcma.sweeps import catalog, factorizations
 from lcma.sweeps.expansion import Trial
+from lcma.sweeps.measures import KID, SHIPPED
 from tests.harness.cli.conftest import output_of
 from tests.harness.show.synthetic import BASE, DEMO, DIGEST, board, bodies, print_text, rows
 
@@ -354,12 +355,13 @@ def test_trained_seeds_that_lack_the_measure_are_no_trainings():
         ]
 
     def judge_near(efforts):
-        return make_verdicts(board(rows(near)), efforts=efforts).all[0]
+        return make_verdicts(board(rows(near), kind=kind), kind=kind, efforts=efforts).all[0]
 
+    kind = next(kind for kind in SHIPPED if kind.name == KID)
     near = shifted(-0.006)
     trained = judge_near(list_efforts(range(48), "done"))
     assert (trained.next.seeds, trained.next.trainings) == (48, 0)
-    assert "`lcma measure bits_per_dim` takes it of kept weights" in describe_verdict(trained)
+    assert "`lcma measure kid` takes it of kept weights" in describe_verdict(trained)
     assert next_command(trained) is None
     half = judge_near(list_efforts(range(24), "done"))
     assert half.next.trainings == 48

@@ -17,7 +17,7 @@ async function showBudgets(search) {
     [recipe, factorization, data.slice(0, 8), options ?? "", protocol === "plain" ? "" : protocol,
       precision === "float32" ? "" : precision].join(" ").trim();
   const chosen = groups.find((group) => keyOf(group) === search.get("curve")) ?? groups[0];
-  const nameCurve = ([row]) => `${nameRow({ ...row, budget: null })} of ${nameTable(row)} (${row.recipe_id.slice(0, 6)})`;
+  const nameCurve = ([row]) => `${nameRow({ ...row, budget: null })} of ${nameTable(row)} (${[row.recipe_id.slice(0, 6), row.protocol].filter((part) => part !== "plain").join(", ")})`;
   const form = makeForm("Curve", ({ target }) => {
     replaceAddress("budgets", { curve: target.value });
     refreshView("curve");
@@ -61,7 +61,7 @@ function drawBudgets(group) {
       means.length ? makeSection("Difference from the own rule",
         makeChart("budgets", { means, seeds: [], base: [{ name: "own rule", value: 0, low: 0, high: 0 }] }, {
           label: `Difference by budget: ${means.map(({ mean, budget }) => `${number(mean, 4, true)} at ${budget}`).join(", ")}`,
-          caption: `Mean and 95 % interval, by the holdout part${smallest ? "; green: the smallest budget that is enough" : ""}`,
+          caption: `Mean and 95 % interval${first.chosen_by.startsWith("holdout_") ? ", by the holdout part" : ""}${smallest ? "; green: the smallest budget that is enough" : ""}`,
           titles: { y: `difference, ${unit}` },
         })) : null,
       costs.length > 1 ? makeSection("Cost and result",
