@@ -146,9 +146,14 @@ def _gpu_utilization(device: str) -> float | None:
 class SharedClock:
     """The seconds and CPU seconds of this process, shared equally by the running stopwatches."""
 
-    def __init__(self) -> None:
+    def __init__(
+        self,
+        wall: Callable[[], float] = time.monotonic,
+        cpu: Callable[[], float] = time.process_time,
+    ) -> None:
+        self._wall, self._cpu = wall, cpu
         self._running: tuple[Stopwatch, ...] = ()
-        self._last = time.monotonic(), time.process_time()
+        self._last = wall(), cpu()
         self._lock = threading.Lock()  # the thread of heartbeats reads the cost too
 
     def run(self, *stopwatches: "Stopwatch") -> None:
@@ -163,7 +168,7 @@ class SharedClock:
             self._share()
 
     def _share(self) -> None:
-        now, share = (time.monotonic(), time.process_time()), len(self._running)
+        now, share = (self._wall(), self._cpu()), len(self._running)
         for stopwatch in self._running:
             stopwatch.add(*((n - last) / share for n, last in zip(now, self._last, strict=True)))
         self._last = now
