@@ -8,13 +8,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from lcma.harness.cli.completions import (
-    complete_dataset,
-    complete_factorization,
-    complete_flow,
-    complete_profile,
-    complete_sweep,
-)
 from lcma.harness.show.targets import PictureFormat
 from lcma.sweeps.options import Option, check_options, find_flag, find_options
 
@@ -62,7 +55,6 @@ Spec = Annotated[
     typer.Argument(
         metavar="SWEEP",
         help="A shipped sweep such as `demo`, or the path of a sweep file",
-        autocompletion=complete_sweep,
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs")]
@@ -82,20 +74,17 @@ Sweep = Annotated[
 ]
 Flows = Annotated[
     list[str] | None,
-    typer.Option("--flow", help="Only this flow; repeatable", autocompletion=complete_flow),
+    typer.Option("--flow", help="Only this flow; repeatable"),
 ]
 Datasets = Annotated[
     list[str] | None,
-    typer.Option(
-        "--dataset", help="Only this data set; repeatable", autocompletion=complete_dataset
-    ),
+    typer.Option("--dataset", help="Only this data set; repeatable"),
 ]
 Factorizations = Annotated[
     list[str] | None,
     typer.Option(
         "--factorization",
         help="Only this factorization (a board keeps the compared one too); repeatable",
-        autocompletion=complete_factorization,
     ),
 ]
 Seeds = Annotated[list[int] | None, typer.Option("--seed", help="Only this seed; repeatable")]
@@ -115,13 +104,6 @@ Out = Annotated[
 Picture = Annotated[
     PictureFormat | None, typer.Option("--format", help="Format of the pictures (default: png)")
 ]
-
-COMPLETIONS = {
-    "flow": complete_flow,
-    "dataset": complete_dataset,
-    "factorization": complete_factorization,
-    "profile": complete_profile,
-}
 
 
 def add_options(
@@ -160,7 +142,6 @@ def _make_parameter(name: str, kind: type, option: Option) -> inspect.Parameter:
         find_flag(name, option),
         help=option.help,
         metavar=option.metavar,
-        autocompletion=COMPLETIONS.get(name),
         min=option.least if kind is int else None,
         max=option.most if kind is int else None,
     )

@@ -1,4 +1,4 @@
-"""A shell completes commands, options, sweeps, data sets and flows."""
+"""A shell completes commands and options."""
 
 import pytest
 
@@ -11,11 +11,6 @@ from tests.harness.cli.conftest import Lcma, output_of
         ("re", {"rerun", "reproduce"}),
         ("db pub", {"publish"}),
         ("launch --max-d", {"--max-device-hours"}),
-        ("launch d", {"datasets", "demo"}),
-        ("plan demo --dataset photos8,digi", {"photos8,digits"}),
-        ("plan demo --profile s", {"small"}),
-        ("board --flow re", {"realnvp", "resflow"}),
-        ("board --dataset nothing", set()),
     ],
 )
 def test_the_last_word_is_completed(
