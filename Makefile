@@ -10,6 +10,9 @@ unexport PYTHONDONTWRITEBYTECODE
 PYTEST = $(BIN)/pytest -n auto --dist loadgroup --no-loadscope-reorder
 TESTS ?= not integration and not slow and not gpu
 
+# A folder .venv whose installation failed is no reason to skip it the next time.
+.DELETE_ON_ERROR:
+
 .PHONY: benchmark benchmark-database check-findings demo docs findings install test test-integration test-all test-gpu check lint types layers format clean gpu-half-hour help
 
 help:

@@ -445,7 +445,8 @@ def _run_python(
 
 def _run_lcma(folder: str, run: Run, *arguments: str) -> str:
     seconds = run.seconds_left
-    code, out, err = _run_python("-m", "lcma", *arguments, seconds=seconds, folder=folder)
+    own = {"LCMA_DB": "", "LCMA_RUNS": ""}  # those of the folder
+    code, out, err = _run_python("-m", "lcma", *arguments, seconds=seconds, folder=folder, **own)
     if code is None:
         raise RuntimeError(f"lcma {arguments[0]} was not done in time")
     if code:

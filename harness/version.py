@@ -4,6 +4,8 @@ A build runs this file (hatch_build.py), so it imports only the standard library
 prints the value of LCMA_COMMIT for a build that has no git, such as that of an image.
 """
 
+from __future__ import annotations  # a build may run this with an older Python
+
 import hashlib
 import importlib.metadata
 import os
