@@ -2,6 +2,7 @@
 
 import math
 import re
+from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import asdict, replace
 from functools import partial
@@ -475,6 +476,9 @@ def render_overview(board: Board, holdout: Holdout) -> RenderableType:
     pairs = [low.difference for _, low in lows if low is not None and low.difference]
     ends = [abs(end) for pair in pairs for end in (pair.low, pair.high) if end is not None]
     widest = max(ends, default=0.0) or 1.0
+    profiles = defaultdict[tuple[str, int], set[str]](set)
+    for group in board.groups:
+        profiles[name_setting(group), group.steps].add(group.profile)
     rows = []
     for number, (group, low) in enumerate(lows, 1):
         own_mean = next((row.mean for row in group.rows if row.reference), None)
@@ -485,8 +489,7 @@ def render_overview(board: Board, holdout: Holdout) -> RenderableType:
             standing = " ".join(filter(None, words))
             line = (pair.n, format_pair(pair), _draw_interval(pair, widest), standing)
         name = name_setting(group)
-        alike = [g for g in board.groups if (name_setting(g), g.steps) == (name, group.steps)]
-        name += f" {printable(group.profile)}" if len({g.profile for g in alike}) > 1 else ""
+        name += f" {printable(group.profile)}" if len(profiles[name, group.steps]) > 1 else ""
         rows.append((number, name, group.steps, own_mean, *line))
     parts: list[RenderableType] = []
     if (summary := summarize_low(board, holdout)) is not None:

@@ -186,7 +186,7 @@ class _Handler(BaseHTTPRequestHandler):
         except (UserError, Unavailable) as error:
             self._fail(HTTPStatus.SERVICE_UNAVAILABLE, printable(error))
             return
-        except Exception as error:  # noqa: BLE001 - a bug ends this answer, not the server
+        except Exception as error:  # noqa: BLE001 - the page shows any error, not an empty reply
             self._fail(HTTPStatus.INTERNAL_SERVER_ERROR, _describe_bug(error))
             return
         if content is None:
