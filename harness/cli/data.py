@@ -48,7 +48,10 @@ def prepare(
     source: Annotated[
         Path | None,
         typer.Option(
-            "--from", metavar="PATH", help="The official files, or the folder of your images"
+            "--from",
+            metavar="PATH",
+            help="The official files, or the folder of your images",
+            parser=parse_folder,
         ),
     ] = None,
     data: Annotated[
@@ -92,7 +95,7 @@ def prepare(
         if not isinstance((found := find_set(name).source), Cifar10):
             remedy = "give its files with --from PATH" if found.needs_path else "it needs no files"
             raise UserError(f"{name} cannot be downloaded: {remedy}")
-        source = fetch_cifar10(root)
+        source = None if (root / name).exists() else fetch_cifar10(root)
     console = Console(stderr=True)
     with reporting_progress(console) as report:
 

@@ -72,13 +72,9 @@ def measure(
     temperature: Annotated[
         float | None, typer.Option(min=0.0, help="Factor of the noise of every prior (1)")
     ] = None,
-    extractor: Annotated[
-        Literal["efficientnet-lite0", "inception-v3"] | None,
-        typer.Option(help="Network of the features (kid: efficientnet-lite0, fid: inception-v3)"),
-    ] = None,
     weights: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Your file with the weights of inception-v3"),
+        typer.Option(metavar="FILE", help="kid, fid: your file with weights of Inception-v3"),
     ] = None,
     sha256: Annotated[
         str | None, typer.Option(metavar="HASH", help="sha256 that the file of weights must have")
@@ -124,7 +120,6 @@ def measure(
         "draws": draws,
         "samples": samples,
         "temperature": temperature,
-        "extractor": extractor,
         "weights": weights and weights.absolute(),
         "sha256": sha256,
     }
@@ -170,7 +165,6 @@ _MEASURES_OF_OPTIONS = {
     "draws": (BITS_PER_DIM,),
     "samples": SAMPLE_MEASURES,
     "temperature": SAMPLE_MEASURES,
-    "extractor": (KID, FID),
     "weights": (KID, FID),
     "sha256": (KID, FID),
 }
@@ -207,7 +201,9 @@ def _describe_measured(name: str, measured: "Measured") -> str:
     numbers = {measure.name: measure for measure in measured.result.measures}
     names = (name, HOLDOUT_PREFIX + name, *_OTHER_NUMBERS.get(name, ()), name_overflow(name))
     facts = "; ".join(
-        _describe_number(number) for number in filter(None, map(numbers.get, names)) if number.value
+        _describe_number(number)
+        for number in filter(None, map(numbers.get, names))
+        if number.value or number.name != name_overflow(name)
     )
     note = "" if measured.new else " (stored already)"
     return f"{describe_trial(measured.trial)}, by {measured.result.protocol}: {facts}{note}"

@@ -5,30 +5,17 @@ Its `Manifest` describes the pixels and their origin, its parts hold the images.
 the known sets.
 """
 
-from lcma.harness.data.manifest import (
-    PARTS,
-    ByPart,
-    Manifest,
-    PartDigest,
-    PartName,
-    SourceFile,
-    SourceRecord,
-)
+from lcma.harness.data.manifest import PARTS, ByPart, Manifest, SourceRecord
 from lcma.harness.data.preparation import prepare
-from lcma.harness.data.prepared_set import PreparedPart, PreparedSet, load
-from lcma.harness.data.registry import PreparableSet, list_sets, register_own_sets
+from lcma.harness.data.prepared_set import PreparedSet, load
+from lcma.harness.data.registry import list_sets, register_own_sets
 from lcma.harness.data.source import SourceOptions
 
 __all__ = [
     "PARTS",
     "ByPart",
     "Manifest",
-    "PartDigest",
-    "PartName",
-    "PreparableSet",
-    "PreparedPart",
     "PreparedSet",
-    "SourceFile",
     "SourceOptions",
     "SourceRecord",
     "list_sets",

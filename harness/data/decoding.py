@@ -115,7 +115,7 @@ def _open_image(raw: bytes) -> Iterator[tuple[Image.Image, Shape, int]]:
     try:
         with Image.open(io.BytesIO(raw), formats=FORMATS) as image:
             orientation = _read_orientation(image, raw)
-            yield image, _read_shape(image, orientation), orientation
+            yield image, _read_shape(image), orientation
     except BadImageError:
         raise
     except PIL.UnidentifiedImageError:
@@ -134,7 +134,7 @@ def _read_orientation(image: Image.Image, raw: bytes) -> int:
     return int(image.getexif().get(_ORIENTATION, 1))
 
 
-def _read_shape(image: Image.Image, orientation: int) -> Shape:
+def _read_shape(image: Image.Image) -> Shape:
     mode, width, height = image.mode, image.width, image.height
     if image.format != "MPO" and getattr(image, "n_frames", 1) > 1:
         raise BadImageError("animated or of several pages")
@@ -144,8 +144,6 @@ def _read_shape(image: Image.Image, orientation: int) -> Shape:
         raise BadImageError(f"{mode}, neither grey nor RGB")
     if width * height > MAX_PIXELS:
         raise BadImageError(f"{width}x{height}, more than {MAX_PIXELS} pixels")
-    if orientation in (5, 6, 7, 8):  # turned by 90 degrees
-        width, height = height, width
     return 1 if mode in _GREY else 3, height, width
 
 

@@ -45,16 +45,18 @@ class FolderFiles:
         self.folder, self.names, self.skip_bad = folder, names, skip_bad
 
     def read(self, index: int) -> bytes:
-        """Return a file's bytes. Raises UserError if it is unreadable."""
+        """Return a file's bytes; b"", a bad image, if it is unreadable and may be left out."""
         path = self.folder / self.names[index]
         try:
             with open_regular(path) as file:
                 size = os.fstat(file.fileno()).st_size
                 if size <= _MAX_FILE_BYTES:
                     return file.read(size)
+                if self.skip_bad:
+                    return b""
         except OSError as error:
             if self.skip_bad:
-                return b""  # a bad image, which is left out
+                return b""
             raise make_unreadable_error(path, error) from error
         raise UserError(f"{path} has more than {_MAX_FILE_BYTES} bytes: leave it out of the folder")
 
@@ -66,8 +68,8 @@ class FolderFiles:
 class ZipFiles:
     """JPEG files of an archive by their base names. The archive is not unpacked."""
 
-    def __init__(self, path: Path, names: Sequence[str]) -> None:
-        self.path, self.names = path, names
+    def __init__(self, path: Path, names: Sequence[str], skip_bad: bool) -> None:
+        self.path, self.names, self.skip_bad = path, names, skip_bad
         try:
             with open_regular(path):
                 self._archive = zipfile.ZipFile(path)
@@ -86,6 +88,8 @@ class ZipFiles:
             with self._archive.open(self.members[self.names[index]]) as member:
                 raw = member.read(_MAX_FILE_BYTES + 1)
         except Exception as error:
+            if self.skip_bad:
+                return b""
             place, why = self.describe_place(index), " ".join(str(error).split())[:100]
             raise UserError(f"{place} is damaged ({why}): fetch it again") from error
         if len(raw) > _MAX_FILE_BYTES:

@@ -31,6 +31,21 @@ from lcma.sweeps.errors import UserError
 
 MIN_SIZE, MAX_SIZE = 4, 1024
 
+_NO_IMAGES = {
+    ".pdf",
+    ".ps",
+    ".eps",
+    ".h5",
+    ".hdf",
+    ".fit",
+    ".fits",
+    ".mpg",
+    ".mpeg",
+    ".grib",
+    ".bufr",
+}
+"""Extensions that Pillow knows, of files that are seldom one image."""
+
 
 class OwnImages(Source):
     """The source of a set of the user's own images."""
@@ -43,7 +58,9 @@ class OwnImages(Source):
         Raises UserError if there is no image, if one is refused, or if grey and colour images are
         mixed without ``options.grey_to_rgb``.
         """
-        size = options.size or 0
+        if options.size is None:
+            raise UserError("images of your own need a size: add --size S")
+        size = options.size
         if not (MIN_SIZE <= size <= MAX_SIZE and size & (size - 1) == 0):
             raise UserError(f"--size {size}: give a power of two from {MIN_SIZE} to {MAX_SIZE}")
         if not path.is_dir():
@@ -82,7 +99,7 @@ class OwnImages(Source):
                 package=None,
                 reader=reader,
                 files=(hashed.record("**"),),
-                verdict=f"a person's own; {others} other files and linked folders were left alone",
+                verdict=f"a person's own; {others} other files and folders were left alone",
             ),
             shape=(channels, size, size),
             dtype="uint8",
@@ -109,14 +126,15 @@ def _list_images(folder: Path) -> tuple[list[str], int]:
     """
     from PIL import Image
 
-    endings = set(Image.registered_extensions()) | {".heic", ".heif"}
+    endings = {*Image.registered_extensions(), ".heic", ".heif"} - _NO_IMAGES
     names, others = [], 0
 
     def refuse(error: OSError) -> None:
         raise make_unreadable_error(Path(error.filename or folder), error) from error
 
     for parent, folders, files in os.walk(folder, onerror=refuse):
-        others += sum((Path(parent) / name).is_symlink() for name in folders)
+        others += sum(n.startswith(".") or (Path(parent) / n).is_symlink() for n in folders)
+        folders[:] = [name for name in folders if not name.startswith(".")]
         for name in files:
             relative = (Path(parent) / name).relative_to(folder).as_posix()
             if Path(name).suffix.lower() in endings and not name.startswith("."):

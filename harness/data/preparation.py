@@ -71,6 +71,10 @@ def prepare(
     if options.skip_bad and not data_set.source.can_skip:
         raise UserError(f"{name} is not read from a file for each image: leave --skip-bad out")
     exists = (root / name).exists()
+    if exists and not (root / name / FILE_NAME).exists():
+        raise UserError(
+            f"{root / name} is not a prepared data set: move it away, or give another --to"
+        )
     if source is None and data_set.source.needs_path and exists:
         return _load_verified(name, root)
     if source is None and data_set.source.needs_path:
@@ -97,12 +101,13 @@ def _find(name: str, root: Path, source: Path | None, options: SourceOptions) ->
             f"unknown data set {name!r}: {near + ' ' if near.endswith('?') else ''}images of your "
             f"own need a size too: {command} --size S"
         )
+    own = make_own_set(name)
     if source is None or options.size is None:
         raise UserError(
             f"images of your own need their folder and a size: lcma data prepare {name} "
             "--from FOLDER --size S"
         )
-    return make_own_set(name)
+    return own
 
 
 def _load_verified(name: str, root: Path) -> PreparedSet:
@@ -316,12 +321,9 @@ def box_filter(images: npt.NDArray[Any], factor: int) -> npt.NDArray[Any]:
     """Return the mean of each factor x factor window of images (N, C, H, W).
 
     The mean of uint8 is exact, halves rounded to even. That of float32 is computed in float64 and
-    rounded to float32. Raises ValueError if ``factor`` does not divide H and W, or is above 16,
-    where the 16-bit sums would overflow.
+    rounded to float32. ``factor`` divides H and W, and is at most 16, so that 16-bit sums hold.
     """
     n, c, h, w = images.shape
-    if not 1 <= factor <= 16 or h % factor or w % factor:
-        raise ValueError(f"a box of {factor} does not fit images of {h}x{w}")
     windows = images.reshape(n, c, h // factor, factor, w // factor, factor)
     if images.dtype != np.uint8:
         means: npt.NDArray[Any] = windows.mean(axis=(3, 5), dtype=np.float64).astype(images.dtype)

@@ -19,7 +19,7 @@ from lcma.harness.data.manifest import (
     read_manifest,
     read_sealed,
 )
-from lcma.harness.data.registry import find_set, list_sets
+from lcma.harness.data.registry import list_sets, make_own_set
 from lcma.sweeps.errors import UserError, suggest
 from lcma.sweeps.input_files import open_regular
 
@@ -152,7 +152,10 @@ def groups_file(part: PartName) -> str:
 
 def prepare_command(name: str, root: Path) -> str:
     """Return the command that prepares a set below a root."""
-    return f"{find_set(name, root).command} --to {shlex.quote(str(root))}"
+    known = {data_set.name: data_set for data_set in list_sets(root)}
+    # A user's own set is known only where it is prepared.
+    data_set = known.get(name) or make_own_set(name)
+    return f"{data_set.command} --to {shlex.quote(str(root))}"
 
 
 def load(name: str, root: Path) -> PreparedSet:
@@ -190,7 +193,7 @@ def load(name: str, root: Path) -> PreparedSet:
     if not path.exists():
         raise UserError(
             f"{folder} is not a prepared data set (no {FILE_NAME}): "
-            f"use another root or remove it, then run: {prepare_command(name, root)}"
+            f"use another root or move it away, then run: {prepare_command(name, root)}"
         )
     manifest = read_manifest(path)
     if manifest.name != name:

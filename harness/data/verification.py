@@ -3,15 +3,13 @@
 import contextlib
 import hashlib
 import json
-import shlex
 import socket
 from collections.abc import Iterator
 from pathlib import Path
 
 from filelock import FileLock
 
-from lcma.harness.data.prepared_set import PreparedSet, load
-from lcma.harness.data.registry import find_set, make_own_set
+from lcma.harness.data.prepared_set import PreparedSet, load, prepare_command
 from lcma.harness.files import find_cache_folder, write_file
 from lcma.sweeps.errors import UserError
 
@@ -98,7 +96,7 @@ def find_images(name: str, root: Path, digest: str) -> PreparedSet:
         raise UserError(
             f"data set {name} is missing on host {host} below {root} (the launch's --data or "
             f"LCMA_DATA): give the launch a folder that all hosts see, or run on {host}: "
-            f"{_find_command(name)} --to {shlex.quote(str(root))}"
+            f"{prepare_command(name, root)}"
         )
     prepared = load(name, root)
     if prepared.manifest.digest != digest:
@@ -108,11 +106,3 @@ def find_images(name: str, root: Path, digest: str) -> PreparedSet:
             "copy those images there or, if these are the right ones, launch the sweep again"
         )
     return prepared
-
-
-def _find_command(name: str) -> str:
-    # A user's own set is known only where it is prepared.
-    try:
-        return find_set(name).command
-    except UserError:
-        return make_own_set(name).command

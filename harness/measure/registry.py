@@ -4,7 +4,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from lcma.harness.data import PreparedSet
-from lcma.harness.measure.features import INCEPTION, LITE0, load_inception, load_lite0
+from lcma.harness.measure.features import INCEPTION, load_inception, load_lite0
 from lcma.harness.measure.likelihood import BOUND_IMAGES, BitsPerDim, KSampleBound
 from lcma.harness.measure.measure import DeclaredMeasure, Measure
 from lcma.harness.measure.samples import SAMPLES, SampleMeasure, has_patches, make_sampling
@@ -39,7 +39,6 @@ def make_measure(
     draws: int | None = None,
     samples: int | None = None,
     temperature: float = 1.0,
-    extractor: str | None = None,
     weights: Path | None = None,
     sha256: str | None = None,
 ) -> Measure:
@@ -51,13 +50,12 @@ def make_measure(
         draws: For `bits_per_dim`: take the bound with that many draws instead.
         samples: For `swd`, `kid` and `fid`: number of samples, None for `DEFAULT_SAMPLES`.
         temperature: For `swd`, `kid` and `fid`: factor of the noise of every prior.
-        extractor: For `kid`: name of the feature extractor, None for EfficientNet-Lite0.
-        weights: For `kid` and `fid`: the user's file of the weights of Inception-v3.
+        weights: For `kid` and `fid`: the user's file of the weights of Inception-v3; `kid` has
+            EfficientNet-Lite0 without it.
         sha256: The hash that this file must have.
 
     Raises:
-        UserError: No measure has the name, the options contradict each other, or a package or file
-            is missing.
+        UserError: No measure has the name, or an option, a package or a file is missing.
     """
     if name == BITS_PER_DIM:
         return BitsPerDim(protocol) if draws is None else KSampleBound(draws, BOUND_IMAGES)
@@ -70,7 +68,7 @@ def make_measure(
             hint += ", or load the plug-in that has it with LCMA_PLUGINS=FILE"
         raise UserError(f"'{printable(name)}' is not measured of kept weights: {hint}")
     count = DEFAULT_SAMPLES[name] if samples is None else samples
-    return _make_sample_measure(name, count, temperature, extractor, weights, sha256)
+    return _make_sample_measure(name, count, temperature, weights, sha256)
 
 
 @lru_cache(maxsize=2)  # each holds a network and the features of real images
@@ -78,19 +76,13 @@ def _make_sample_measure(
     name: str,
     samples: int,
     temperature: float,
-    extractor: str | None,
     weights: Path | None,
     sha256: str | None,
 ) -> SampleMeasure:
     sampling = make_sampling(samples, temperature)
     if name == SWD:
         return SampleMeasure(name, sampling)
-    chosen = extractor or (INCEPTION if name == FID else LITE0.name)
-    if name == FID and chosen != INCEPTION:
-        raise UserError(f"{FID} is only defined for {INCEPTION}: omit --extractor, or take {KID}")
-    if chosen != INCEPTION:
-        if weights or sha256:
-            raise UserError(f"--weights and --sha256 need --extractor {INCEPTION}: add it")
+    if name == KID and not (weights or sha256):
         return SampleMeasure(name, sampling, load_lite0())
     if weights is None or sha256 is None:
         raise UserError(

@@ -71,15 +71,8 @@ def sliced_wasserstein(images: Tensor, real: Tensor, *, seed: int) -> Distance:
     Returns:
         The distance of all images. Its standard error is from `BLOCKS` disjoint blocks of both
         sets, each of every `BLOCKS`-th image.
-
-    Raises:
-        ValueError: The sets differ in shape, are empty, or have no patch.
     """
-    if images.shape != real.shape or not len(real):
-        raise ValueError(f"sets of shapes {tuple(images.shape)} and {tuple(real.shape)}")
     levels = count_levels(min(real.shape[2:]))
-    if not levels:
-        raise ValueError(f"images of {tuple(real.shape[2:])} pixels have no patch")
     order = _order_by_block(len(real)).to(real.device)
     pyramids = [_make_levels(x[order].float(), levels) for x in (images, real)]
     distances = [

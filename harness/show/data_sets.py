@@ -99,8 +99,6 @@ def describe_set(
     if expected is not None:
         same = "as prepared" if expected == counts else "the counts here deviate"
         lines.append(f"published: {_list_counts(expected)}: {same}")
-    if manifest.deviation:
-        lines.append(f"not the published set: {manifest.deviation}")
     if counts.test < MIN_IMAGES:
         lines.append(
             f"few: {format_count(counts.test, 'test image')}, and every comparison rests on them; "

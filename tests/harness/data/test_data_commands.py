@@ -132,6 +132,9 @@ def test_images_of_ones_own_are_listed_shown_and_verified(lcma, root: Path, sour
     command = ("data", "prepare", "mine", "--from", str(sources / "images"), "--size", "8")
     code, out, _ = lcma(*command)
     assert code == 0
+    refused(lcma(*command[:-2]), "add --size S")
+    refused(lcma("data", "prepare", "cifar10", *command[3:]), "cifar10 is the name of a set")
+    refused(lcma("data", "prepare", "cifar10", "--from", ""), "add --from PATH")
     assert re.search(r"\nfew: \d+ test images?, and every comparison", out)
     row = list_by_name(lcma)["mine"]
     assert (row["own"], row["prepared"], row["variant"]) == (True, True, "u8")

@@ -92,14 +92,6 @@ def test_a_gaussian_has_the_moments_of_the_images(crops) -> None:
     assert float((torch.cov(drawn.T) - expected).abs().max()) < 0.05 * float(expected.max())
 
 
-@pytest.mark.parametrize("shapes", [((4, 1, 8, 8), (5, 1, 8, 8)), ((0, 1, 8, 8),) * 2])
-def test_sets_of_other_shapes_are_refused(shapes) -> None:
-    with pytest.raises(ValueError, match="sets of shapes"):
-        distance(*map(torch.zeros, shapes))
-    with pytest.raises(ValueError, match="no patch"):
-        distance(*[torch.zeros((4, 1, 4, 4))] * 2)
-
-
 def test_constant_real_images_give_a_number() -> None:
     flat = make_flat_images(torch.full((30,), 128.0), 8)
     assert distance(flat, flat) == Distance(0.0, 0.0)
