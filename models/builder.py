@@ -6,7 +6,7 @@ from typing import Any, Literal
 import torch
 
 from lcma.models import glow, iresnet, realnvp, resflow
-from lcma.models.factorization import Map, Order, SplitTable, make_tables
+from lcma.models.factorization import Map, Order, SplitTable, check_table, make_tables
 from lcma.models.flow import Flow
 from lcma.models.layers import Layer
 from lcma.models.priors import Prior
@@ -86,7 +86,16 @@ def build_from_tables(model: Model, tables: Sequence[SplitTable], *, seed: int) 
 
     Returns:
         A flow as `build` returns it.
+
+    Raises:
+        ValueError: The tables are not one for each split, or do not fit its tensor.
     """
+    if len(tables) != model.splits:
+        raise ValueError(f"{len(tables)} tables for {model.splits} splits")
+    shape: tuple[int, ...] = (model.channels, model.size, model.size)
+    for table in tables:
+        check_table((table.kept, table.left), shape)
+        shape = table.kept.shape
     return _assemble(model, tables, seed)
 
 
@@ -125,7 +134,7 @@ def _assemble(
     if flat and not facts.flat_nms:
         raise ImpossibleError(f"{model.flow} has no flat form")
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+        torch.default_generator.manual_seed(seed)  # those of GPUs stay as they are
         # Functions of flows without a flat form do not take `flat`.
         parts = build_parts(model, tables, **({"flat": True} if flat else {}))
         layers, prior = parts if facts.plugin is None else _check_parts(parts, model, tables)
@@ -149,6 +158,8 @@ def _check_parts(
     if len(ends) != model.splits or any(isinstance(e, Split) == (tables is None) for e in ends):
         layer_name = "PassAll" if tables is None else "Split"
         raise UserError(f"{where}: give one {layer_name} for each of the {model.splits} splits")
+    if not any(p.requires_grad for part in (*layers, prior) for p in part.parameters()):
+        raise UserError(f"{where}: no layer has a parameter that could be trained")
     return layers, prior
 
 

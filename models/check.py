@@ -56,8 +56,8 @@ def check_flow(model: Model, factorization: str, *, seed: int = 0) -> list[str]:
     plugin = REGISTERED[model.flow].plugin
     where = f"the flow {model.flow}" + (f" ({plugin})" if plugin else "")
     with torch.random.fork_rng(devices=[]), _float64():
-        torch.manual_seed(seed)
-        flow = reason = None
+        torch.default_generator.manual_seed(seed)
+        flow, reason = None, f"{model.size}x{model.size} images"
         for small in _make_small(model):
             try:
                 flow = _build(small, factorization, seed)

@@ -30,6 +30,8 @@ class _Deviations:
 
 @torch.no_grad()
 def _compute_deviations(weight: Tensor, share: Share) -> Tensor:
+    if not bool(weight.isfinite().all()):
+        return torch.full_like(weight[0], torch.nan)
     # On the CPU, because a GPU is slow at small singular value decompositions.
     rotation, scales, _ = torch.linalg.svd(weight.cpu().double())
     shares: Tensor = scales.log()

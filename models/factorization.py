@@ -327,7 +327,7 @@ def _plugin_table(
         values.flags.writeable = False
 
     def fill(seed: int) -> SplitTable:
-        return _check_table(rule.fill(tuple(shape), split + 1, seed, values), shape)
+        return check_table(rule.fill(tuple(shape), split + 1, seed, values), shape)
 
     if rule.reads != "seed":
         seed = 0
@@ -355,7 +355,7 @@ def _plugin_table(
     return table
 
 
-def _check_table(answer: Any, shape: tuple[int, ...]) -> SplitTable:
+def check_table(answer: Any, shape: tuple[int, ...]) -> SplitTable:
     """Return the table of a rule's answer. Raises ValueError if the answer is not a half."""
     c, h, w = shape
     if isinstance(answer, np.ndarray) and answer.dtype == bool:

@@ -89,7 +89,7 @@ class Split(Layer):
     @property
     def table(self) -> SplitTable:
         """The index table, copied from the buffers."""
-        kept, left = self.index.cpu().numpy().reshape(2, *self.half_shape)
+        kept, left = self.index.cpu().numpy().copy().reshape(2, *self.half_shape)
         return SplitTable(kept, left)
 
     @torch.no_grad()

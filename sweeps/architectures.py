@@ -191,7 +191,7 @@ class ResidualFlowArchitecture(Architecture):
         2, ge=0, description="of the power series in training, before Russian roulette"
     )
     roulette_mean: float = Field(
-        2.0, gt=0, le=1_000, description="mean of the Poisson number of further terms in training"
+        2.0, gt=0, le=500, description="mean of the Poisson number of further terms in training"
     )
     eval_terms: Depth = Field(20, ge=1, description="of the power series, in evaluation")
     probe: Literal["gaussian", "rademacher"] = Field(

@@ -134,8 +134,11 @@ def flow(
         >>> class IdentityArchitecture(Architecture):
         ...     pass
         >>> recipes = {
-        ...     "base": {"model": {"splits": 1}, "optimization": {"learning_rate": 0.001}},
-        ...     "profiles": {"tiny": {"base": {"training": {"steps": 100}}}},
+        ...     "base": {
+        ...         "model": {"splits": 1, "architecture": {}},
+        ...         "optimization": {"learning_rate": 0.001, "batch": 16},
+        ...     },
+        ...     "profiles": {"tiny": {"base": {"training": {"steps": 100}}, "sizes": {8: {}}}},
         ... }
         >>> @flow(
         ...     "identity",
@@ -145,11 +148,12 @@ def flow(
         ... )
         ... def identity(model, tables):
         ...     from lcma.models.layers import Dequantize, PassAll
+        ...     from lcma.models.norm import ChannelNorm
         ...     from lcma.models.priors import StandardNormal
         ...     from lcma.models.split import Split
         ...
         ...     split = PassAll() if tables is None else Split(tables[0], StandardNormal())
-        ...     return [Dequantize(), split], StandardNormal()
+        ...     return [Dequantize(), ChannelNorm(model.channels), split], StandardNormal()
     """
     _require_words(name=name, conventional=conventional)
     if not (isinstance(architecture, type) and issubclass(architecture, Architecture)):

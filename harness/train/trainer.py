@@ -34,11 +34,16 @@ _SAVED_SHARE, _FAILED_SHARE = 0.02, 0.1
 
 
 class DivergedError(Exception):
-    """Raised if the loss is NaN or infinite: a property of the run, not a fault of the program."""
+    """Raised if the loss or an evaluation is NaN or infinite.
+
+    That is a property of the run, not a fault of the program.
+    """
 
     def __init__(self, step: int, last_finite: float | None) -> None:
         last = "none" if last_finite is None else f"{last_finite:.4f} bits/dim"
-        super().__init__(f"the loss was not finite at step {step}; last finite value: {last}")
+        super().__init__(
+            f"the loss or the evaluation was not finite at step {step}; last finite loss: {last}"
+        )
         self.step = step
 
 

@@ -113,3 +113,9 @@ def test_shares_follow_the_weights() -> None:
     layer.share = "sorted"
     values = np.log(np.linalg.svd(draw(11, 4, 4).numpy(), compute_uv=False))
     np.testing.assert_allclose(find_shares(layer), values, atol=1e-10)
+
+
+def test_a_diverged_matrix_has_no_finite_share() -> None:
+    layer = InvertibleConv1x1(3).eval()
+    torch.nn.init.constant_(layer.factors, torch.inf)
+    assert not layer(torch.zeros(1, 3, 2, 2))[1].isfinite().any()

@@ -10,14 +10,15 @@ import torch
 from scipy.stats import norm
 from torch import Tensor
 
-from lcma.models import build, build_nms
+from lcma.models import build, build_from_tables, build_nms
 from lcma.models.coupling import ChannelCoupling, CheckerboardCoupling
+from lcma.models.factorization import SplitTable, make_tables
 from lcma.models.split import Split
 from lcma.sweeps import catalog
 from lcma.sweeps.architectures import RealNVPArchitecture
 from lcma.sweeps.factorizations import ImpossibleError
 from lcma.sweeps.recipe import Model
-from tests.models.conftest import EXACT
+from tests.models.conftest import EXACT, LARGEST
 
 
 def test_any_name_of_a_factorization_builds_its_flow() -> None:
@@ -158,6 +159,21 @@ def test_the_table_seed_changes_random_tables_only(table_case: Any) -> None:
     changed = [name for name, value in first.items() if not torch.equal(value, other[name])]
     assert bool(changed) == table_case.factorization.startswith("random")
     assert all(name.endswith(("index", "inverse_index")) for name in changed)
+
+
+def test_images_and_tables_of_another_shape_are_refused() -> None:
+    model = LARGEST["glow"]
+    tables = make_tables("rows", (model.channels, model.size, model.size), model.splits)
+    flow = build_from_tables(model, tables, seed=0).eval()
+    x = torch.zeros(2, model.channels, 2 * model.size, 2 * model.size)
+    for method in (flow, flow.encode, flow.contributions):
+        with pytest.raises(ValueError, match="images "):
+            method(x)
+    zeros = np.zeros_like(tables[0].kept)
+    wrong = [tables[:1], (*tables, tables[-1]), tables[::-1], (SplitTable(zeros, zeros), tables[1])]
+    for others in wrong:
+        with pytest.raises(ValueError):
+            build_from_tables(model, others, seed=0)
 
 
 def test_samples_are_images_that_follow_the_generator(large_case: Any) -> None:

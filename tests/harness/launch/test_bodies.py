@@ -111,7 +111,7 @@ def test_divergence_is_an_outcome_with_step_and_last_value(registered, steps) ->
     store, works = registered({"recipe": recipe})
     assert run_work(select(works, "trial")[0]).ending == "diverged"
     message = store.view("attempts").message[0]
-    assert f"not finite at step {min(steps, 2)}; last finite value: " in message
+    assert f"not finite at step {min(steps, 2)}; last finite loss: " in message
     assert "\n" not in message
     assert len(store.view("results")) == 0
 

@@ -148,7 +148,7 @@ def test_a_diverged_run_names_the_first_step_without_a_finite_loss(workshop: Any
     assert losses
     assert error.value.step == len(losses) + 1
     run = workshop.pretraining("a", learning_rate=1e6, warmup=0)
-    words = rf"not finite at step {len(losses) + 1}; last finite value: {losses[-1]:.4f} bits/dim"
+    words = rf"not finite at step {len(losses) + 1}; last finite loss: {losses[-1]:.4f} bits/dim"
     with pytest.raises(DivergedError, match=words) as error:
         run.go(60, checkpoint_seconds=0)
     assert error.value.step == len(losses) + 1

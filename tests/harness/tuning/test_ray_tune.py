@@ -71,7 +71,9 @@ def test_tune_ends_with_code_1_if_a_trial_is_lost(tune) -> None:
     change = {"recipe": {"optimization": {"learning_rate": 1e30, "clip": None}}}
     code, printed, _ = tune(change | {"tune": {"trials": 2}})
     assert code == 1
-    assert "failed: diverged: the loss was not finite" in " ".join(printed.split())
+    assert "failed: diverged: the loss or the evaluation was not finite" in " ".join(
+        printed.split()
+    )
     assert "See why with: lcma status" in printed
 
 
