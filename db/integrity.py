@@ -200,7 +200,7 @@ HAVING count(*) < jobs.steps / {LOG_EVERY}
             table,
             f"its {column} {{}} is not in {other}",
             f"SELECT {keys}, {column} FROM {table} WHERE {column} IS NOT NULL"
-            f" AND {column} NOT IN (SELECT {key} FROM {other})",
+            f" AND NOT EXISTS (SELECT 1 FROM {other} AS o WHERE o.{key} = {table}.{column})",
         )
         for table, column, keys, other, key in (
             ("jobs", "attempt_id", "id", "attempts", "id"),

@@ -424,6 +424,10 @@ class SqliteDatabase(Database):
         if explained is None:
             return None
         if explained is _COPY and not os.path.exists(self.path):  # noqa: PTH110 - Path.exists raises if it may not look
+            if os.path.isdir(self.path.parent) and not os.access(self.path.parent, os.W_OK):  # noqa: PTH112
+                return UserError(
+                    f"the folder of the database {self.path} may not be written: name another"
+                )
             return UserError(
                 f"the database {self.path} is gone: put the file back, or launch into a new one"
             )

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal, Unpack
 from lcma import db
 from lcma.db import Store
 from lcma.harness.place import Place, find_place
-from lcma.harness.results.lookup import find_sweep, find_trial_id, require_results
+from lcma.harness.results.lookup import find_sweep, require_results
 from lcma.sweeps import factorizations
 from lcma.sweeps.errors import UserError
 from lcma.sweeps.measures import BITS_PER_DIM
@@ -94,7 +94,9 @@ def plan(
     from lcma.harness.launch.plan import list_histories, make_plan, open_existing, read_spec
     from lcma.harness.launch.rehearsal import rehearse_plugins
     from lcma.harness.results.power import compute_power
+    from lcma.sweeps import plugins
 
+    plugins.load_named()
     place = _place(store, None, data)
     opened = store if isinstance(store, Store) else open_existing(place)
     checked = read_spec(spec, place, check_options(Overrides, overrides), "arguments")
@@ -144,7 +146,9 @@ def launch(
         KeyboardInterrupt: If a signal ended it. Running jobs keep their last checkpoint.
     """
     from lcma.harness.launch.sweep import Callback, launch_sweep
+    from lcma.sweeps import plugins
 
+    plugins.load_named()
     chosen: LaunchOptions = check_options(LaunchOptions, options)
     if isinstance(store, Store) and store.read_only:
         raise UserError(
@@ -357,11 +361,12 @@ def load_flow(
         UserError: For an unknown trial, one without weights, or damaged weights.
     """
     from lcma.harness.measure import weights
+    from lcma.harness.results.trials import choose_drawn_trials
+    from lcma.sweeps import plugins
 
+    plugins.load_named()
     opened = _open(store)
-    jobs = opened.job_facts(trial_ids=[find_trial_id(opened, trial)])
-    # A trial has a job for each content of its data set; take the latest one with weights.
-    job = next((job for job in jobs if job.weights), jobs[0])
+    (job,), _ = choose_drawn_trials(opened, trial, None, {})
     flow, recipe = weights.load_flow(opened, _place(opened, runs, None), job)
     flow.before_evaluation()
     return flow, recipe
@@ -376,7 +381,7 @@ def _open_sweep(store: Database, sweep: str | None, **filters: object) -> tuple[
     if "sweep_id" in filters:
         raise UserError("sweep_id= is not a filter: give sweep=, the name or the id of a sweep")
     for name, value in filters.items():
-        if isinstance(value, Collection) and not isinstance(value, str) and not value:
+        if isinstance(value, Collection) and not isinstance(value, str) and len(value) == 0:
             raise UserError(f"{name}=() is not a filter: give a value, or leave it out")
     opened = _open(store)
     return opened, None if sweep is None else find_sweep(opened, sweep).id

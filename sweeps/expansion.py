@@ -164,7 +164,8 @@ class Trial:
         options = self.map_identity
         if self.rule is not None:
             # Rows of two versions of one rule differ in this.
-            options = options | {"rule": self.rule[:19]}
+            is_file = self.rule.startswith("sha256:")
+            options = options | {"rule": self.rule[:19] if is_file else self.rule}
         return canonical_json(options) if options else None
 
 
@@ -344,6 +345,11 @@ def _make_cells(
     """
     reason = None if problem is None else str(problem)
     if factorizations.is_wildcard(name):
+        matching = [e for e in spec.exclude if _excludes(e, flow, dataset, {name}, None, seed)]
+        for exclusion in matching:
+            unused.pop(exclusion, None)
+        if matching:
+            return []
         reason = reason or "the recipe has no split; only `none` can be run on it"
         return [Cell(flow, dataset, name, None, seed, reason=reason)]
     name = factorizations.normalize(name)
@@ -459,5 +465,5 @@ def _excludes(
 
 def _covers(excluded: str, names: set[str]) -> bool:
     if factorizations.is_wildcard(excluded):
-        return any(factorizations.is_covered(name, excluded) for name in names)
+        return excluded in names or any(factorizations.is_covered(name, excluded) for name in names)
     return factorizations.normalize(excluded) in names

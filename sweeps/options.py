@@ -216,7 +216,7 @@ def parse_seeds(seeds: Numbers) -> int | tuple[int, ...] | None:
     try:
         if not isinstance(seeds, str):
             return _convert_numbers(seeds)
-        if seeds.isdecimal():
+        if seeds.strip().isdecimal():
             return int(seeds)
         return tuple(seed for part in seeds.split(",") for seed in _parse_range(part))
     except (TypeError, ValueError):
@@ -242,8 +242,8 @@ def _convert_numbers(given: Any) -> int | tuple[Any, ...] | None:
 
 
 def _parse_range(text: str) -> range:
-    first, _, last = text.partition("-")
-    seeds = range(int(first), int(last or first) + 1)
+    first, dash, last = text.partition("-")
+    seeds = range(int(first), int(last if dash else first) + 1)
     if not 0 < len(seeds) <= MAX_SEEDS:
         raise ValueError(text)
     return seeds

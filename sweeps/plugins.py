@@ -5,6 +5,7 @@ declares here as data; a function that builds a flow imports torch when it is ca
 """
 
 import hashlib
+import os
 import sys
 import traceback
 from collections.abc import Callable, Collection, Iterable, Mapping
@@ -19,7 +20,7 @@ from lcma.sweeps import architectures, catalog, factorizations, measures
 from lcma.sweeps.architectures import Architecture, FlowFacts
 from lcma.sweeps.errors import UserError, describe_error
 from lcma.sweeps.factorizations import FactorizationRule, Reads
-from lcma.sweeps.input_files import open_regular
+from lcma.sweeps.input_files import open_regular, resolve_path
 from lcma.sweeps.measures import PLUGIN_NAME, Direction, PluginMeasure
 
 ENTRY_POINT_GROUP = "lcma.plugins"
@@ -274,6 +275,12 @@ def load_file(path: Path, expected: str | None = None) -> Plugin:
     return _register_plugin(key, Plugin(key, version, key), declarations)
 
 
+def load_named() -> None:
+    """Load the files that LCMA_PLUGINS names. Raises UserError as `load_file` does."""
+    for path in filter(None, os.environ.get("LCMA_PLUGINS", "").split(os.pathsep)):
+        load_file(resolve_path(Path(path)))
+
+
 def load_installed() -> tuple[Plugin, ...]:
     """Load the plug-ins of installed distributions, once. Raises UserError as `load_file` does."""
     plugins = []
@@ -281,8 +288,17 @@ def load_installed() -> tuple[Plugin, ...]:
         package = f"{entry.dist.name} {entry.dist.version}" if entry.dist else "unknown package"
         name = f"{entry.value} ({package})"
         if name not in _LOADED:
-            declarations = _collect_declarations(name, _make_loader(entry))
-            _register_plugin(name, Plugin(name, package, None), declarations)
+            # What another module of the package declares may have been registered for that.
+            known = [
+                item for p in plugins if p.version == package for item in _find_registered(p.name)
+            ]
+            found = _collect_declarations(name, _make_loader(entry))
+            plain = [
+                replace(item, plugin=found[0].plugin, version=found[0].version) for item in known
+            ]
+            _register_plugin(
+                name, Plugin(name, package, None), [d for d in found if d not in plain]
+            )
         plugins.append(_LOADED[name])
     return tuple(plugins)
 
@@ -344,7 +360,8 @@ def _collect_declarations(name: str, run: Callable[[], ModuleType | None]) -> li
     if module is not None:  # if it was imported before, running it declared nothing
         for value in vars(module).values():
             marked = getattr(value, _ATTRIBUTE, None)
-            if isinstance(marked, Declaration) and marked not in declarations:
+            is_own = getattr(value, "__module__", "") == module.__name__  # it was not imported
+            if is_own and isinstance(marked, Declaration) and marked not in declarations:
                 declarations.append(marked)
     if not declarations:
         raise UserError(
@@ -406,8 +423,11 @@ def _check_flow(facts: FlowFacts) -> None:
             f"a flow cannot be named {facts.name!r}: use lower case letters, digits and _"
         )
     rule = factorizations.normalize(facts.conventional)
-    if rule in ("conventional", "none") or factorizations.needs_maps(rule):
+    reads_maps = factorizations.needs_maps(rule) or factorizations.needs_budget(rule)
+    if rule in ("conventional", "none") or reads_maps:
         raise ValueError(f"{rule!r} cannot be the conventional factorization of {facts.name}")
+    if rule != facts.conventional:
+        raise ValueError(f"write the conventional factorization of {facts.name} as {rule!r}")
     catalog.profiles(facts.name)  # validates the recipes
 
 

@@ -175,7 +175,11 @@ class Spec(Section):
         if self.tune is not None:
             body["tune"] = self.tune.identity()
         if self.plugins:
-            body["plugins"] = [plugins.load_file(Path(path)).version for path in self.plugins]
+            # As the sweep was planned: the files may have changed since.
+            known = {plugin.path: plugin.version for plugin in plugins.loaded()}
+            body["plugins"] = [
+                known.get(path) or plugins.load_file(Path(path)).version for path in self.plugins
+            ]
         return canonical_json(body)
 
 
@@ -308,7 +312,10 @@ def with_overrides(
     }
     matrix = spec.matrix.model_dump() | {k: v for k, v in names.items() if v is not None}
     recipe, steps = options.get("recipe") or {}, options.get("steps")
-    above = recipe if isinstance(recipe, Mapping) else settings.parse(recipe)
+    if not isinstance(recipe, Mapping | list | tuple | str):
+        raise UserError(f"recipe={recipe!r}: give a mapping, or KEY=VALUE")
+    listed = [recipe] if isinstance(recipe, str) else recipe
+    above = listed if isinstance(listed, Mapping) else settings.parse(listed)
     if steps is not None:
         above = settings.merge({"training": {"steps": steps}}, above)
     matrix["recipe"] = tuple(settings.merge(overlay, above) for overlay in spec.matrix.recipe)

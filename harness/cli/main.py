@@ -9,7 +9,6 @@ import sys
 from collections.abc import Callable, Sequence
 from functools import cache
 from itertools import pairwise
-from pathlib import Path
 from typing import Annotated, Any, NoReturn, cast
 
 import typer
@@ -20,7 +19,7 @@ from lcma.harness.extras import explain_missing
 from lcma.harness.terminal import make_streams_safe, print_error
 from lcma.harness.urls import require_no_secrets
 from lcma.sweeps.errors import UserError
-from lcma.sweeps.input_files import require_text, resolve_path
+from lcma.sweeps.input_files import require_text
 
 UsageError = cast(type[Exception], typer.BadParameter.__base__)
 """The error for wrong options and arguments, of Click or of typer's own copy of Click."""
@@ -126,10 +125,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         for name, value in os.environ.items():
             if name.startswith("LCMA_"):
                 require_text(value, f"the variable {name}")
-        for path in filter(None, os.environ.get("LCMA_PLUGINS", "").split(os.pathsep)):
-            from lcma.sweeps.plugins import load_file
+        if os.environ.get("LCMA_PLUGINS"):
+            from lcma.sweeps.plugins import load_named
 
-            load_file(resolve_path(Path(path)))
+            load_named()
         code = _make_command()(args=words, prog_name="lcma", standalone_mode=False)
         print(end="", flush=True)
         sys.exit(code or 0)

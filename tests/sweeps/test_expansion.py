@@ -265,6 +265,10 @@ def test_words_are_as_long_as_the_recipe_has_splits() -> None:
     assert list_names(plan) == ["random"]
     plan = expand(sweep("words", budget=10, recipe={"model": {"splits": 0}}))
     assert list_reasons(plan) == ["the recipe has no split; only `none` can be run on it"]
+    recipe, exclude = {"model": {"splits": 0}}, [{"factorization": "words"}]
+    plan = expand(sweep(["words", "none"], budget=10, recipe=recipe, exclude=exclude))
+    assert list_names(plan) == ["none"]
+    assert not plan.unused
 
 
 SHORT = {"training": {"steps": 100}}

@@ -265,6 +265,12 @@ def test_a_rule_that_gives_no_halves_is_refused_before_a_launch(
     assert ("`values` is None" in str(error)) == ("values" in body), "it would help"
 
 
+@pytest.mark.parametrize("rule", ["low", "keep-da", "Rows", "none"])
+def test_a_flows_own_rule_is_a_canonical_one_without_maps(tmp_path: Path, rule: str) -> None:
+    path = write(tmp_path, FLOW.replace('"rows"', repr(rule)))
+    catch_refusal(lambda: plugins.load_file(path), "the conventional factorization of own")
+
+
 WRONG_FLOWS = [
     ("Dequantize(), *ends], Lear", "Dequantize()], Lear", "for each of the 1 splits"),
     ("return [Dequantize(), *ends], ", "return ", "must return a list of layers and a prior"),
@@ -309,6 +315,32 @@ def test_a_worker_loads_only_the_planned_content(tmp_path: Path) -> None:
         plugins.load([plugins.Plugin("some (other 1.0)", "other 1.0", None)])
 
 
+def install(folder: Path, version: str, *modules: str) -> None:
+    facts = folder / f"own-{version}.dist-info"
+    facts.mkdir()
+    (facts / "METADATA").write_text(f"Metadata-Version: 2.1\nName: own\nVersion: {version}\n")
+    entries = "".join(f"{module.partition(':')[0]} = {module}\n" for module in modules)
+    (facts / "entry_points.txt").write_text(f"[lcma.plugins]\n{entries}")
+
+
+@pytest.mark.parametrize("order", [("a_rules", "b_rules"), ("b_rules", "a_rules")])
+def test_a_module_of_a_package_may_import_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, order: tuple[str, ...]
+) -> None:
+    write(tmp_path, rule(), "a_rules.py")
+    write(tmp_path, "from a_rules import *\n" + rule().replace("columns", "others"), "b_rules.py")
+    version = "1.2.dev345+g0123456789"
+    install(tmp_path, version, *order)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    for module in order:
+        monkeypatch.delitem(sys.modules, module, raising=False)
+    matrix = {"flow": "realnvp", "dataset": "photos8", "factorization": ["columns", "others"]}
+    for _ in range(2):
+        first, second = expand(spec.check({"name": "x", "matrix": matrix}, "here")).trials
+        assert first.map_options == second.map_options == f'{{"rule":"own {version}"}}'
+        plugins.unload()
+
+
 @pytest.mark.parametrize("value", ["own_rules", "own_rules:start"])
 def test_installed_packages_register_by_entry_points(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, value: str
@@ -316,10 +348,7 @@ def test_installed_packages_register_by_entry_points(
     """A module, or a function that is called."""
     late = "def start():\n" + textwrap.indent(rule(), "    ")
     write(tmp_path, rule() if value == "own_rules" else late, "own_rules.py")
-    facts = tmp_path / "own-1.2.dist-info"
-    facts.mkdir()
-    (facts / "METADATA").write_text("Metadata-Version: 2.1\nName: own\nVersion: 1.2\n")
-    (facts / "entry_points.txt").write_text(f"[lcma.plugins]\nmine = {value}\n")
+    install(tmp_path, "1.2", value)
     monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.delitem(sys.modules, "own_rules", raising=False)
     matrix = {"flow": "realnvp", "dataset": "photos8", "factorization": "columns"}

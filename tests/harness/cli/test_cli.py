@@ -140,6 +140,7 @@ def test_seeds_are_a_number_a_list_or_a_range(text: str, seeds: object) -> None:
     [
         ("launch no/such.yaml", "there is no file no/such.yaml"),
         ("launch demo --seeds x", "--seeds 'x'"),
+        ("launch demo --seeds 6-", "--seeds '6-'"),
         ("launch demo --seeds 1-99999999999", "of at most 10000"),
         ("launch demo --profile huge", "unknown profile of glow 'huge'"),
         ("launch demo --local --ray x:1", "exclude each other"),
