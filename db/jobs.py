@@ -84,12 +84,12 @@ _retry = events.alias("asked")
 
 IS_SINCE_RETRY = events.c.id > (
     sa.select(sa.func.coalesce(sa.func.max(_retry.c.id), 0))
-    .where(_retry.c.job_id == events.c.job_id, _retry.c.event == "retry")
+    .where(_retry.c.job_id == events.c.job_id, _retry.c.event.in_(("retry", "rerun")))
     .correlate(events)
     .scalar_subquery()
 )
-"""The condition that an event came after a person last asked for a retry of its job. Merged
-attempts have no events, so they do not count."""
+"""The condition that an event came after a person last asked for a retry or rerun of its job.
+Merged attempts have no events, so they do not count."""
 
 _READ_JOB = Statement(
     lambda _: (

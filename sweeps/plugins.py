@@ -283,22 +283,17 @@ def load_named() -> None:
 
 def load_installed() -> tuple[Plugin, ...]:
     """Load the plug-ins of installed distributions, once. Raises UserError as `load_file` does."""
-    plugins = []
+    plugins: list[Plugin] = []
     for entry in _find_entry_points():
         package = f"{entry.dist.name} {entry.dist.version}" if entry.dist else "unknown package"
         name = f"{entry.value} ({package})"
         if name not in _LOADED:
-            # What another module of the package declares may have been registered for that.
-            known = [
-                item for p in plugins if p.version == package for item in _find_registered(p.name)
-            ]
             found = _collect_declarations(name, _make_loader(entry))
-            plain = [
-                replace(item, plugin=found[0].plugin, version=found[0].version) for item in known
-            ]
-            _register_plugin(
-                name, Plugin(name, package, None), [d for d in found if d not in plain]
-            )
+            # What another module of the package declares may have been registered for that.
+            siblings = (plugin.name for plugin in plugins if plugin.version == package)
+            known = [_without_plugin(item) for key in siblings for item in _find_registered(key)]
+            new = [item for item in found if _without_plugin(item) not in known]
+            _register_plugin(name, Plugin(name, package, None), new)
         plugins.append(_LOADED[name])
     return tuple(plugins)
 
@@ -406,6 +401,10 @@ def _register_plugin(key: str, plugin: Plugin, declarations: list[Declaration]) 
     provides = tuple(f"{_REGISTERS[type(item)][0]} {item.name}" for item in added)
     _LOADED[key] = replace(plugin, provides=provides)
     return _LOADED[key]
+
+
+def _without_plugin(declaration: Declaration) -> Declaration:
+    return replace(declaration, plugin="", version="")
 
 
 def _register(declaration: Declaration) -> None:

@@ -22,9 +22,6 @@ DESCRIPTIONS: dict["What", str] = {
 
 def clean(
     sweep: Sweep = None,
-    older: Annotated[
-        float | None, typer.Option(min=0, metavar="DAYS", help="Remove only files older than this")
-    ] = None,
     lost: Annotated[
         bool, typer.Option("--lost", help="Also remove checkpoints of failed and diverged jobs")
     ] = False,
@@ -57,7 +54,7 @@ def clean(
 
     place = find_place(db, runs, None, write=True)
     store = connect(place.db, create=False)
-    garbage = find_garbage(store, place.runs, GarbageFilter(sweep, older, lost, weights))
+    garbage = find_garbage(store, place.runs, GarbageFilter(sweep, lost, weights))
     removed = garbage.waste if dry_run else remove_garbage(store, place.runs, garbage)
     rows = [
         (what, len(sizes), sum(sizes))

@@ -34,7 +34,7 @@ def logs(
     from lcma.harness.watch.logs import (
         attempt_as_dict,
         render_attempt,
-        select_attempts,
+        select_attempt,
         wait_for_attempt,
     )
 
@@ -44,16 +44,19 @@ def logs(
         print_error(note)
     jobs = {job.job_id: job for job in named_jobs}
     console = Console()
-    printed: list[str] = []
+    printed, watched = list[str](), None
     if follow:
 
         def show_line(line: str) -> None:
             if not json:
                 console.print(Text(printable(line)), soft_wrap=True)
 
-        printed = wait_for_attempt(store, list(jobs), Console(stderr=True), show_line)
+        printed, watched = wait_for_attempt(store, list(jobs), Console(stderr=True), show_line)
         jobs = {job.job_id: job for job in store.job_facts(jobs)}
-    attempts = select_attempts(store.attempts(list(jobs)), jobs, every=all_)
+    attempts = store.attempts(list(jobs))
+    followed = [each for each in attempts if (each.job_id, each.token) == watched]
+    if not all_:
+        attempts = followed or select_attempt(attempts, jobs)
     now = store.now()
     if json:
         records = [attempt_as_dict(attempt, jobs[attempt.job_id], now) for attempt in attempts]
@@ -62,7 +65,7 @@ def logs(
     for number, attempt in enumerate(attempts):
         if number:
             console.print()
-        skipped = printed if number == len(attempts) - 1 else ()
+        skipped = printed if attempt in followed else ()
         console.print(render_attempt(attempt, jobs[attempt.job_id], now, skipped), soft_wrap=True)
     if not attempts:
         names = ", ".join(dict.fromkeys(job_title(job) for job in jobs.values()))

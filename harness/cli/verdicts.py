@@ -59,7 +59,7 @@ def verdicts(
     require_results(store, sweep_id, filters)
     verdicts = read_verdicts(store, measure=by, sweep_id=sweep_id, **filters)
     if json:
-        print(to_json(verdicts_as_dict(verdicts)))
+        print(to_json(verdicts_as_dict(verdicts, claim)))
         return
     _, *options = shlex.split(format_command(db=db))
     after = None

@@ -395,7 +395,6 @@ def make_works(
     terms: Terms | None = None,
 ) -> list[Work]:
     """Return the plan's steps as work for workers, in the same order."""
-    _require_prepared(plan)
     return [
         Work(
             step.job,
@@ -452,7 +451,7 @@ def require_valid(plan: Plan, *, skip_invalid: bool) -> None:
 def count_slots(resources: Resources, threads: int) -> int:
     """Return how many trials with so many threads run at once on this process's CPUs."""
     share = resources.cpus if resources.cpus is not None else threads
-    return max(1, int(count_cpus() // share))
+    return max(1, int(count_cpus() / share + 1e-9))
 
 
 def check_compilable(expansion: Expansion, resources: Resources) -> None:

@@ -19,7 +19,6 @@ from lcma.harness.place import Place
 from lcma.harness.storage import MissingFileError, StorageError, UnreachableError
 from lcma.harness.text import format_count
 from lcma.harness.version import read_code_version
-from lcma.harness.work.units import PROBE_FOLDER
 from lcma.sweeps.errors import UserError
 
 LAUNCH_FILE = "launch"
@@ -102,7 +101,7 @@ class Preflight:
         any_code: bool = False,
     ) -> None:
         code = None if any_code else read_code_version()
-        name = PROBE_FOLDER + secrets.token_hex(8)
+        name = "probe-" + secrets.token_hex(8)
         self.problems: dict[str, str] = {}  # by host, of the machines that were asked
         self.question = Question(place, name, sets, device, code)
         self._place = storage.open_folder(place.runs)

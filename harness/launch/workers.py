@@ -243,8 +243,9 @@ def _make_executor(resources: Resources, threads: int, options: Mapping[str, Any
         if resources.gpus:
             import torch
 
-            per_gpu = max(1, int(1 / resources.gpus))
-            slots = min(slots, per_gpu * torch.cuda.device_count())
+            gpus = torch.cuda.device_count()
+            slots = min(slots, max(1, int(1 / resources.gpus)) * gpus)
+            per_gpu = -(-slots // gpus)  # spread over all of them
         return LocalExecutor(slots, per_gpu)
     from lcma.harness.launch.cluster import RayExecutor
 

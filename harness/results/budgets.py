@@ -195,7 +195,7 @@ def read_budget_curves(
         margin = MARGIN
     held_out = HOLDOUT_PREFIX + kind.name
     chosen_by = held_out if held_out in store.measure_kinds() else kind.name
-    cells = _read_cells(store, chosen_by, sweep_id=sweep_id, **where)
+    cells = store.cells(measure=chosen_by, sweep_id=sweep_id, **where)
     if not cells:
         require_results(store, sweep_id, where)
     pretrained = sorted(
@@ -213,13 +213,17 @@ def read_budget_curves(
         )
     recipes = store.recipes({cell.recipe_id for cell in pretrained})
     rules = read_conventional(store, recipes)
-    own_rules, by_recipe = sorted({*rules.values()}), {"recipe_id": sorted(recipes)}
+    seeds: dict[str, Any] = {"seed": where["seed"]} if "seed" in where else {}
+    own_rules = sorted({*rules.values()})
+    by_recipe: dict[str, Any] = {"recipe_id": sorted(recipes)}
     conventional = {
         _read_table(cell): cell
-        for cell in _read_cells(store, chosen_by, factorization=own_rules, budget=None, **by_recipe)
+        for cell in store.cells(
+            measure=chosen_by, factorization=own_rules, budget=None, **by_recipe, **seeds
+        )
         if cell.factorization == rules.get(cell.recipe_id)
     }
-    test_cells = [] if chosen_by == kind.name else _read_cells(store, kind.name, **by_recipe)
+    test_cells = () if chosen_by == kind.name else store.cells(measure=kind.name, **by_recipe)
     tests = {(_read_trial(cell), cell.protocol): cell.values for cell in test_cells}
     costs = _read_costs(store, recipes, own_rules)
     curves = []
@@ -242,16 +246,6 @@ def read_budget_curves(
         used_ids = tuple(sorted(used))
         curves.append(replace(curve, key=facts, chosen_by=chosen_by, pretrainings=used_ids))
     return curves
-
-
-def _read_cells(store: Store, measure: str, **where: Any) -> list[SeededCell]:
-    """Return the cells that have finite values, with only these."""
-    cells = []
-    for cell in store.cells(measure=measure, **where):
-        values = {seed: value for seed, value in cell.values.items() if math.isfinite(value)}
-        if values:
-            cells.append(replace(cell, values=values))
-    return cells
 
 
 def _read_costs(

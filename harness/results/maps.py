@@ -37,8 +37,14 @@ _LETTERS_OF_RULE = {"self": "L"} | {
 }
 """The only letter that a map serves, for rules whose later maps depend on what has left."""
 
-FACTS = ("pretraining_id", "data_digest", "budget", "score", *MAP_FACTS)
-"""Facts by which sets are filtered."""
+FACTS = (
+    "pretraining_id",
+    "data_digest",
+    "budget",
+    "score",
+    *(name for name in MAP_FACTS if name != "nms"),
+)
+"""Facts by which sets are filtered: columns of `results`, which has no `nms`."""
 
 WORDS = {"L": "low", "H": "high"}
 """Names of the words of equal letters."""

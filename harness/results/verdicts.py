@@ -351,6 +351,7 @@ def read_efforts(store: Store, recipe_ids: Collection[str]) -> list[sa.Row[Any]]
         .join_from(attempts, jobs, jobs.c.id == attempts.c.job_id)
         .join(trials, trials.c.id == jobs.c.trial_id)
         .join(costs, costs.c.job_id == jobs.c.id)
+        .where(attempts.c.protocol.is_(None))
         .group_by(*facts, jobs.c.state, costs.c.pretraining_cpu_seconds)
     )
     return store.rows(query, trials.c.recipe_id, recipe_ids)

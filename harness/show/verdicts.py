@@ -2,7 +2,7 @@
 
 import json
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, replace
 from functools import partial
 from typing import Any
@@ -146,15 +146,19 @@ def _note_few_images(verdicts: Sequence[Verdict]) -> str:
     return f" ({min(few)} test images)" if few and len(few) == len(groups) else ""
 
 
-def verdicts_as_dict(results: Verdicts) -> dict[str, Any]:
-    """Return all numbers in full, ready for JSON; a missing one is None."""
+def verdicts_as_dict(results: Verdicts, claim: str | None = None) -> dict[str, Any]:
+    """Return all numbers in full, of one claim or all, ready for JSON; a missing one is None."""
+
+    def list_dicts(verdicts: Iterable[Verdict]) -> list[dict[str, Any]]:
+        return [_as_dict(v) for v in verdicts if claim in (None, v.claim.key)]
+
     return {
         "measure": results.kind.name,
         "unit": results.kind.unit,
         "direction": results.kind.direction,
         "level": LOOK_LEVEL,
-        "verdicts": list(map(_as_dict, results.verdicts)),
-        "apart": list(map(_as_dict, results.apart)),
+        "verdicts": list_dicts(results.verdicts),
+        "apart": list_dicts(results.apart),
         "unmeasured": list(results.unmeasured),
         "diverged": results.board.diverged,
         "failed": results.board.failed,

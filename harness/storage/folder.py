@@ -38,7 +38,6 @@ class File:
 
     name: str
     bytes: int
-    modified: float | None  # Unix seconds by the place's clock; None if unknown
 
 
 @dataclass(frozen=True)
@@ -206,9 +205,6 @@ class LocalFolder(Folder):
         self.path = path
         self.name = str(path)
 
-    def __repr__(self) -> str:
-        return f"LocalFolder({self.name!r})"
-
     @property
     def place(self) -> str:
         return f"{socket.gethostname()}:{self.path}"
@@ -225,8 +221,7 @@ class LocalFolder(Folder):
         for entry in self._entries():
             with suppress(FileNotFoundError):  # removed meanwhile
                 if entry.is_file():
-                    status = entry.stat()
-                    files.append(File(entry.name, status.st_size, status.st_mtime))
+                    files.append(File(entry.name, entry.stat().st_size))
         return sorted(files, key=lambda file: file.name)
 
     def put(

@@ -9,12 +9,10 @@ import posixpath
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from datetime import UTC, datetime
 from typing import Any, BinaryIO, NoReturn
 
 from fsspec.core import url_to_fs
 from fsspec.implementations.memory import MemoryFileSystem
-from fsspec.registry import known_implementations, registry
 
 from lcma.harness.kill_points import kill_point
 from lcma.harness.storage.folder import (
@@ -27,10 +25,7 @@ from lcma.harness.storage.folder import (
     fill_file,
     sha256_of,
 )
-from lcma.harness.urls import CHAIN, HIDDEN, hide_secrets, list_secrets
-
-TIME_KEYS = ("mtime", "LastModified", "last_modified", "modified", "updated", "created")
-"""Keys under which file systems report when a file was written."""
+from lcma.harness.urls import HIDDEN, hide_secrets, list_secrets
 
 PERMANENT_ERRORS = ("Credential", "Forbidden", "Unauthorized", "NotImplemented", "ParamValid")
 """Parts of the names of exceptions that do not pass by themselves."""
@@ -39,12 +34,6 @@ PERMANENT_ERRORS = ("Credential", "Forbidden", "Unauthorized", "NotImplemented",
 def open_remote(url: str) -> "RemoteFolder":
     """Open the folder at a URL. Raises StorageError if fsspec cannot."""
     name = hide_secrets(url)
-    scheme, safe_scheme = (text.split(CHAIN, 1)[0].split("://", 1)[0] for text in (url, name))
-    if scheme not in (*known_implementations, *registry):
-        raise StorageError(
-            f"cannot open {name}: fsspec knows no {safe_scheme}://; give a folder, or a URL such "
-            "as s3://BUCKET/PREFIX"
-        )
     hidden = list_secrets(url)
     try:
         files, path = url_to_fs(url)
@@ -67,9 +56,6 @@ class RemoteFolder(Folder):
         self.path, self.name = path, name
         self._files, self._hidden = files, hidden
 
-    def __repr__(self) -> str:
-        return f"RemoteFolder({self.name!r})"
-
     @property
     def place(self) -> str:
         return self.name
@@ -87,8 +73,7 @@ class RemoteFolder(Folder):
 
     def files(self) -> list[File]:
         files = (
-            File(posixpath.basename(e["name"]), int(e["size"] or 0), _read_time(e))
-            for e in self._list("file")
+            File(posixpath.basename(e["name"]), int(e["size"] or 0)) for e in self._list("file")
         )
         return sorted(files, key=lambda file: file.name)
 
@@ -212,15 +197,3 @@ def _describe(error: Exception, hidden: tuple[str, ...]) -> str:
     for secret in hidden:
         text = text.replace(secret, HIDDEN)
     return text[:200].rstrip(" .")
-
-
-def _read_time(entry: Mapping[str, Any]) -> float | None:
-    time = next((entry[key] for key in TIME_KEYS if entry.get(key) is not None), None)
-    if isinstance(time, str):
-        try:
-            time = datetime.fromisoformat(time)
-        except ValueError:
-            return None
-    if isinstance(time, datetime):
-        return (time if time.tzinfo else time.replace(tzinfo=UTC)).timestamp()
-    return float(time) if isinstance(time, int | float) else None

@@ -256,6 +256,9 @@ class Tuner:
         self.workers, self.display = workers, display
         self.lease_seconds, self.checkpoint_seconds = lease_seconds, checkpoint_seconds
         self.study = Study(store, target, self.digest)
+        # With other resources the study is the same and the sweep is not: it gets all budgets.
+        asked = {trial.params[BUDGET] for trial in wait_out(self.study.trials)}
+        plan = plan_expansion(target.join(asked), place, None)
         sweep_id = wait_out(lambda: register_plan(plan, place, store))
         begun = wait_out(lambda: begin_launch(store, workers.owner, sweep_id, arguments))
         parallel = workers.resources.parallel

@@ -36,15 +36,11 @@ STYLES = {
 }
 
 
-def select_attempts(
-    attempts: Sequence[Attempt], jobs: Mapping[str, JobFacts], *, every: bool
-) -> list[Attempt]:
-    """Return all attempts, or only the last one: a running one, if there is one.
+def select_attempt(attempts: Sequence[Attempt], jobs: Mapping[str, JobFacts]) -> list[Attempt]:
+    """Return the last attempt: a running one, if there is one; [] for none.
 
     Evaluations of kept weights count only if there is nothing else.
     """
-    if every:
-        return list(attempts)
     trainings = [attempt for attempt in attempts if attempt.protocol is None] or list(attempts)
     running = [
         attempt
@@ -99,7 +95,7 @@ def wait_for_attempt(
     job_ids: Sequence[str],
     console: Console,
     show_line: Callable[[str], None] = lambda line: None,
-) -> list[str]:
+) -> tuple[list[str], tuple[str, int] | None]:
     """Wait until the running attempt at one of the jobs ends, and show its progress.
 
     If none runs, wait for the next, or until all jobs have ended. Also wait while the database is
@@ -112,7 +108,7 @@ def wait_for_attempt(
         show_line: Called with each new line of the log.
 
     Returns:
-        The lines that ``show_line`` was called with.
+        The lines that ``show_line`` was called with, and the job and token of that attempt.
     """
     lines: list[str] = []
     status = console.status("") if console.is_terminal else None
@@ -126,7 +122,7 @@ def wait_for_attempt(
                     watched = running[0].job_id, running[0].token
                 job = next((job for job in running if (job.job_id, job.token) == watched), None)
                 if _is_over(store, job, now) if watched else _all_ended(jobs):
-                    return lines
+                    return lines, watched
                 attempts = store.attempts(ids=[job.attempt_id or ""]) if job else []
                 log = next((attempt.log or "" for attempt in attempts), "")
                 for new in find_new_lines(log.splitlines(), lines):

@@ -72,11 +72,14 @@ class TimeLeft:
 
     def update(self, running: Sequence[JobFacts]) -> None:
         """Count the steps that the running jobs have made."""
-        if running and self._started is None:
+        is_first = self._started is None
+        if running and is_first:
             self._started = time.monotonic()
         before = sum(self._steps_made.values())
         for job in running:
-            first = self._first_steps.setdefault(job.job_id, job.first_step or 0)
+            # What others had made before is no part of the prediction.
+            first = job.step if is_first else job.first_step or 0
+            first = self._first_steps.setdefault(job.job_id, first)
             steps = max(job.step - first, self._steps_made.get(job.job_id, 0))
             self._steps_made[job.job_id] = steps
             what = "training" if job.kind == "trial" else "pretraining"

@@ -55,7 +55,11 @@ def choose_reruns(
         frame = store.view("results", sweep_id=sweep_id, **where)
         keys = set(zip(frame.trial_id, frame.data_digest, strict=True))
         jobs = named_jobs or _by_id(store.job_facts(trial_ids={trial_id for trial_id, _ in keys}))
-        named_jobs = {i: job for i, job in jobs.items() if (job.trial_id, job.data_digest) in keys}
+        named_jobs = {
+            i: job
+            for i, job in jobs.items()
+            if job.kind == "pretraining" or (job.trial_id, job.data_digest) in keys
+        }
     pretrainings = [job for job in named_jobs.values() if job.kind == "pretraining"]
     segments = _read_related(store, pretrainings, "pretraining")
     readers = _read_related(store, segments.values(), "trial")

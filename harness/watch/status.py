@@ -56,12 +56,6 @@ POLL_SECONDS = 5.0
 BAR_LENGTH = 15
 """Characters of a bar of progress."""
 
-RATE_SECONDS = 3600.0
-"""Time before now over which the rates of a sweep are computed."""
-
-MAX_EVENTS = 5000
-"""The number of last events that a rate is computed from."""
-
 CELL_COLUMNS = (
     *("flow", "dataset", "data_digest", "asked", "factorization", "budget", "map_options"),
     *("recipe_id", "planned", "done", "running", "pending", "blocked", "diverged", "failed", "why"),
@@ -73,8 +67,6 @@ CELL_COLUMNS = (
 class Rates:
     """Speed of a sweep."""
 
-    trials: int  # done in the last `seconds`
-    seconds: float  # an hour, or less if the work began within it
     steps_per_second: float  # of training, the sum over running attempts of their means
     steps_left: int = 0  # of training, without those of lost jobs
 
@@ -225,7 +217,7 @@ def list_stop_requests(store: Store) -> list[tuple[StopRequest, int]]:
 
 
 def read_rates(store: Store, sweep_id: str | None = None, *, now: float | None = None) -> Rates:
-    """Read the speed of a sweep in the last hour, and the steps that are left.
+    """Read the speed of a sweep, and the steps that are left.
 
     Args:
         store: The database.
@@ -243,12 +235,6 @@ def read_rates(store: Store, sweep_id: str | None = None, *, now: float | None =
         .group_by(sa.func.coalesce(jobs.c.pretraining_id, jobs.c.trial_id), jobs.c.data_digest)
         .subquery()
     )
-    latest = sa.select(events).order_by(events.c.id.desc()).limit(MAX_EVENTS).subquery()
-    recent = store.rows(
-        sa.select(latest.c.time, latest.c.event, jobs.c.kind)
-        .join_from(latest, jobs, jobs.c.id == latest.c.job_id)
-        .where(latest.c.time > clock - RATE_SECONDS, selected)
-    )
     steps = attempts.c.last_step, attempts.c.first_step
     running = store.rows(
         sa.select(*steps, attempts.c.started, jobs.c.updated)
@@ -257,8 +243,6 @@ def read_rates(store: Store, sweep_id: str | None = None, *, now: float | None =
     )
     ((steps_left,),) = store.rows(sa.select(sa.func.sum(unfinished.c.steps)))
     return Rates(
-        trials=sum((event, kind) == ("done", "trial") for _, event, kind in recent),
-        seconds=clock - min((time for time, _, _ in recent), default=clock),
         steps_per_second=sum(
             (last - first) / (updated - started)
             for last, first, started, updated in running

@@ -233,7 +233,9 @@ class RunningAttempt:
                 tidy_files(self.store, self.folder, job, self.work.keep)
         if stored.outcome == "cancelled":
             return Report(self.work.job_id, "stopped", stored.message)
-        steps = max(0, stored.last_step - (stored.first_step or 0))
+        # Without a first step it ended before it could go on from the claim's.
+        first = self.claim.step if stored.first_step is None else stored.first_step
+        steps = max(0, stored.last_step - first)
         if stored.outcome in ("done", "diverged", "crowded", "preempted"):
             return Report(self.work.job_id, stored.outcome, stored.message, steps=steps)
         if stored.outcome == "node_lost":

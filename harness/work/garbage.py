@@ -9,7 +9,6 @@ This is safe beside running workers, since files are listed before the database 
 """
 
 import functools
-import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -30,7 +29,6 @@ from lcma.harness.work.artifacts import (
     first_run_name,
     run_name,
 )
-from lcma.harness.work.units import PROBE_FOLDER
 from lcma.sweeps.spec import Keep
 
 What = Literal["checkpoints", "snapshots", "lost", "temporary", "unnamed", "named"]
@@ -45,11 +43,6 @@ _RESUMABLE_KINDS = ("lost", "snapshots")
 MAX_LISTINGS = 16
 """Folders listed at once, since an object store is slow to list each."""
 
-PROBE_SECONDS = 3600.0
-"""Age at which a test file counts as left behind by a killed launch."""
-
-DAY = 86400.0
-
 ENDED_STATES = frozenset[State]({"done", "failed", "diverged"})
 
 
@@ -58,7 +51,6 @@ class GarbageFilter:
     """The files that may be removed."""
 
     sweep: str | None = None  # only files of this sweep's jobs
-    older: float | None = None  # only files older than so many days
     lost: bool = False  # also checkpoints of jobs that failed or diverged
     weights: bool = False  # also weights that rows name
 
@@ -70,7 +62,7 @@ class Waste:
     what: What
     folder: str
     file: File
-    owner: Job | None  # a job of the folder, None for a launch's test files
+    owner: Job  # a job of the folder
 
     @property
     def path(self) -> str:
@@ -102,11 +94,8 @@ def find_garbage(
     waste: list[Waste] = []
     unknown: list[File] = []
     for folder, inside in files.items():
-        first_run = first_run_name(folder)
-        owners = known.owners.get(first_run or "", ())
-        if first_run is None:
-            waste += () if sweep else _find_probes(folder, inside)
-        elif not owners:
+        owners = known.owners.get(first_run_name(folder) or "", ())
+        if not owners:
             unknown += inside
         elif members is None or any(job.id in members for job in owners):
             waste += _find_in_run(store, folder, inside, owners, known, only)
@@ -114,8 +103,7 @@ def find_garbage(
         # An attempt that has ended by now may have named its files after `known` was read.
         paths = _read_paths(store)
         waste = [item for item in waste if item.what != "unnamed" or item.path not in paths]
-    before = None if only.older is None else time.time() - only.older * DAY
-    return Survey(tuple(item for item in waste if _is_older(item.file, before)), tuple(unknown))
+    return Survey(tuple(waste), tuple(unknown))
 
 
 def remove_garbage(store: Store, runs: Path | str, survey: Survey) -> list[Waste]:
@@ -137,8 +125,6 @@ def remove_garbage(store: Store, runs: Path | str, survey: Survey) -> list[Waste
         for item in inside:
             folder.remove(item.file.name)
             removed.append(item)
-        if first_run_name(name) is None:
-            folder.remove_if_empty()
     return removed
 
 
@@ -174,9 +160,9 @@ def _read_paths(store: Store) -> set[str]:
 
 
 def _list_folders(runs: Path | str) -> dict[str, list[File]]:
-    """List the files of each folder that is of a run or has a launch's test files."""
+    """List the files of each folder of a run."""
     place = storage.open_folder(runs)
-    names = [n for n in place.folders() if first_run_name(n) or n.startswith(PROBE_FOLDER)]
+    names = [name for name in place.folders() if first_run_name(name)]
     with ThreadPoolExecutor(MAX_LISTINGS) as pool:
         return dict(zip(names, pool.map(lambda n: place.subfolder(n).files(), names), strict=True))
 
@@ -218,19 +204,8 @@ def _find_in_run(
     return [Waste(what, folder, by_name[name], first) for what, name in waste]
 
 
-def _find_probes(folder: str, files: Sequence[File]) -> list[Waste]:
-    before = time.time() - PROBE_SECONDS
-    return [Waste("temporary", folder, file, None) for file in files if _is_older(file, before)]
-
-
-def _is_older(file: File, before: float | None) -> bool:
-    return before is None or (file.modified is not None and file.modified < before)
-
-
-def _is_unused(store: Store, owner: Job | None) -> bool:
+def _is_unused(store: Store, owner: Job) -> bool:
     """Return whether no job goes on from these files, unless it is retried."""
-    if owner is None:
-        return True
     if owner.pretraining_id is not None:
         jobs = store.job_facts(
             pretraining_ids=[owner.pretraining_id],

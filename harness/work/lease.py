@@ -247,6 +247,8 @@ def find_missing(store: Store, claim: Claim, points: Sequence[Metric]) -> list[M
     A database that was restored from a copy, or lost its last transactions, lacks points that it
     had acknowledged.
     """
+    if not points:
+        return []
     stored = store.points({(claim.attempt_id, point.name) for point in points})
     stored_points = {
         (name, step, repr(value)) for (_, name), curve in stored.items() for step, value in curve

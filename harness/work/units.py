@@ -14,9 +14,6 @@ from lcma.sweeps.expansion import Pretraining, Trial
 from lcma.sweeps.plugins import Plugin
 from lcma.sweeps.spec import Failures, Keep
 
-PROBE_FOLDER = "probe-"
-"""The prefix of folders of test files, by which a machine tries out a place of checkpoints."""
-
 LEASE_SECONDS = 30.0
 """Time without a heartbeat after which a worker counts as dead."""
 

@@ -14,7 +14,7 @@ from typing import TypeVar
 
 from lcma import db
 from lcma.harness.environment import read_environment
-from lcma.harness.storage import StorageError
+from lcma.harness.storage import StorageError, UnreachableError
 from lcma.harness.train import devices
 from lcma.harness.train.devices import (
     configure_device,
@@ -106,7 +106,9 @@ class _AttemptGroup:
             self._wait_to_start(lambda: open_run_folder(work).files())
             store, claim = self._claim(work)
         except (db.Unavailable, StorageError) as error:
-            why = f"{error} (tried for {START_SECONDS:.0f} s on host {socket.gethostname()})"
+            may_pass = isinstance(error, db.Unavailable | UnreachableError)
+            tried = f"tried for {START_SECONDS:.0f} s " if may_pass else ""
+            why = f"{error} ({tried}on host {socket.gethostname()})"
             self._reports[work.job_id] = Report(work.job_id, "away", why)
             return
         except UserError as error:

@@ -111,7 +111,9 @@ def test_the_time_left_is_predicted_from_the_steps_left(planned: World) -> None:
     """An hour of a device takes two on half a GPU."""
     time_left = TimeLeft(predict(1.0, share=0.5))
     assert time_left.seconds(0, []) is None
-    run_trial(planned, 0, 250)
+    claim = run_trial(planned, 0, 100)  # what it had before is not predicted
+    time_left.update(list_running(planned.store))
+    beat(planned.store, claim, step=350, lease_seconds=60.0)
     running = list_running(planned.store)
     time_left.update(running)
     assert time_left.seconds(0, running) == pytest.approx(0.75 * 7200)

@@ -207,7 +207,7 @@ def test_a_snapshot_that_cannot_be_written_costs_no_map(
 @pytest.mark.parametrize(
     ("url", "message"),
     [
-        ("nowhere://x/y", r"fsspec knows no nowhere://; give a folder, or a URL such as s3://"),
+        ("nowhere://x/y", r"nowhere://x/y \(Protocol not known: nowhere\): check the URL"),
         ("smb://me:geheim@host/share", r"smb://me@host/share: a package is missing here .*smbprot"),
         ("bucket://missing/x", r"cannot write bucket://missing/x/.*: make that bucket"),
         ("memory://x", r"no other process sees memory://x: give --runs a folder"),
