@@ -87,17 +87,6 @@ def print_error(text: object) -> None:
 
 
 @contextmanager
-def noting_slowness(line: str) -> Iterator[None]:
-    """Print a line on stderr if the block takes longer than a second."""
-    timer = threading.Timer(1.0, lambda: print(printable(line), file=sys.stderr))
-    timer.start()
-    try:
-        yield
-    finally:
-        timer.cancel()
-
-
-@contextmanager
 def reporting_progress(console: Console | None = None) -> "Iterator[ReportFunction]":
     """Show progress on stderr: a bar on a terminal, else a line every `LINE_SECONDS`."""
     from rich.progress import Progress

@@ -48,9 +48,6 @@ def board(
             "--effects", help="Show the effect of each letter of a word, so of each split"
         ),
     ] = False,
-    rules: Annotated[
-        bool, typer.Option("--rules", help="Explain each rule, with a picture; opens no database")
-    ] = False,
     notes: Annotated[
         bool, typer.Option("--notes", help="Explain the tables, and say what they were made from")
     ] = False,
@@ -80,9 +77,6 @@ def board(
     from lcma.harness.terminal import Console
     from lcma.harness.text import to_json
 
-    if rules:
-        _show_rules(json=json)
-        return
     if picture is not None:
         require_picture(picture)
     other_baseline = against != "conventional"
@@ -135,17 +129,3 @@ def board(
         console.print(
             Text(f"Not complete: {trials_left} {are} not done; `lcma status` shows {them}.")
         )
-
-
-def _show_rules(*, json: bool) -> None:
-    from dataclasses import asdict
-
-    from lcma.harness.show.rules import list_rules, render_rules
-    from lcma.harness.terminal import Console
-    from lcma.harness.text import to_json
-
-    rules = list_rules()
-    if json:
-        print(to_json([asdict(rule) for rule in rules]))
-    else:
-        Console().print(render_rules(rules))

@@ -145,10 +145,12 @@ def show(
     from lcma.harness.show.data_sets import describe_set, set_as_dict, tabulate_channels
     from lcma.harness.show.grids import draw_contact_sheet
     from lcma.harness.show.tables import render_table
-    from lcma.harness.show.targets import FOLDER
+    from lcma.harness.show.targets import FOLDER, require_picture
     from lcma.harness.terminal import Console, print_line, reporting_progress
     from lcma.harness.text import to_json
 
+    if out is not None:
+        require_picture(out)
     prepared = lcma.harness.data.load(name, find_place(None, None, data).data)
     with reporting_progress() as progress:
         picture = draw_contact_sheet(prepared, out or FOLDER / f"{name}.png")

@@ -132,6 +132,8 @@ def backup(
         )
     database = locate(find_place(db, None, None).db)
     migrate.require_existing(database, database.identify())
+    if out is not None and out.suffix not in (".db", ".sqlite"):
+        raise UserError(f"--out {out} would not be read as a database: end it in .db or .sqlite")
     copy = database.backup(None if out is None else out.expanduser().absolute())
     print_line(f"copied {database.name} to {copy}")
 
@@ -221,7 +223,7 @@ def publish(
     """
     from lcma.db import connect, publishing
     from lcma.harness.place import find_place
-    from lcma.harness.results.filters import parse_filters
+    from lcma.harness.results.filters import complete_ids, parse_filters
     from lcma.harness.shards import require_new, write_shard
     from lcma.harness.terminal import print_line, reporting_progress
     from lcma.harness.text import format_count, format_size, to_json
@@ -237,6 +239,7 @@ def publish(
             )
     filters = parse_filters(where or ())
     store = connect(find_place(db, None, None).db, create=False)
+    filters = complete_ids(store, None, filters)
     sweeps = [choose_sweep(store, name) for name in sweep or ()]
     with (
         tempfile.TemporaryDirectory(prefix="lcma-publish-") as folder,

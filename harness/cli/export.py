@@ -19,7 +19,7 @@ from lcma.harness.cli.options import (
     choose_sweep,
 )
 from lcma.harness.place import Place
-from lcma.harness.text import format_count, printable
+from lcma.harness.text import format_count
 from lcma.sweeps.errors import UserError
 from lcma.sweeps.measures import BITS_PER_DIM
 
@@ -50,10 +50,6 @@ def export(
         str,
         typer.Option("--out", metavar="PATH", help="File, or - for stdout; a folder with html"),
     ] = "-",
-    manifest: Annotated[
-        Path | None,
-        typer.Option(metavar="PATH", help="File of the manifest (default: beside --out)"),
-    ] = None,
     db: Db = None,
     json: Json = False,
 ) -> None:
@@ -76,7 +72,7 @@ def export(
         raise UserError(f"--json and --format {format} exclude each other: leave one out")
     if format == "html":
         selects = flow or dataset or factorization or seed or where
-        if what != "board" or paper or manifest or selects:
+        if what != "board" or paper or selects:
             raise UserError(
                 "--format html writes a site of all results: of the options that select, it takes "
                 "only --sweep and --by"
@@ -92,13 +88,11 @@ def export(
     from lcma.harness.show.export import SUFFIX, ExportQuery, make_export, make_manifest
     from lcma.harness.terminal import Console
 
+    path = Path(out).expanduser()
+    manifest = path.with_name(path.name + SUFFIX)
     if out != "-":
-        require_replaceable(Path(out).expanduser())
-    if manifest is not None:
-        require_replaceable(manifest.expanduser(), "--manifest")
-        file = manifest.expanduser().resolve()
-        if out != "-" and Path(out).expanduser().resolve() == file:
-            raise UserError(f"--out and --manifest are both {printable(file)}: give two files")
+        require_replaceable(path)
+        require_replaceable(manifest)
     store = connect(place.db, create=False)
     options: dict[str, Collection[object] | None]
     options = {"flow": flow, "dataset": dataset, "seed": seed}
@@ -117,17 +111,13 @@ def export(
         choose_sweep(store, sweep)  # prints a note if several sweeps have the name
     form = "json" if json else format
     content = make_export(store, query, form)
-    manifest_content = make_manifest(content, query, form).encode()
     if out == "-":
-        if manifest is not None:
-            write_file(manifest.expanduser(), manifest_content, "--manifest")
         sys.stdout.flush()
         sys.stdout.buffer.write(content)
         sys.stdout.buffer.flush()
         return
-    path = write_file(Path(out).expanduser(), content)
-    manifest = manifest or path.with_name(path.name + SUFFIX)
-    write_file(manifest.expanduser(), manifest_content, "--manifest")
+    write_file(path, content)
+    write_file(manifest, make_manifest(content, query, form).encode())
     Console(stderr=True).print(Text(f"Wrote {path} and {manifest}"), soft_wrap=True)
 
 

@@ -64,8 +64,6 @@ JUDGING = ("launch", "tune", "reproduce", "measure", "doctor", "db check", "data
 BROKEN_PIPE_CODE = 141
 """Their exit code if the reader of their output went away before they could say it."""
 
-COMMANDS = tuple(name for names in GROUPS.values() for name in names if name not in SUBGROUPS)
-
 
 def _print_version(wanted: bool) -> None:
     if wanted:
@@ -117,7 +115,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for name in ("COLUMNS", "LINES"):  # Rich takes any digits for a size, even 0
         if not re.fullmatch("[1-9][0-9]{0,3}", os.environ.get(name, "1")):
             del os.environ[name]
-    os.environ.pop("MPLBACKEND", None)  # an unknown value makes the import of matplotlib fail
     try:
         require_no_secrets(words)
         for number, word in enumerate(words, start=1):

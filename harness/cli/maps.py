@@ -93,7 +93,7 @@ def maps(
     filters = {
         "score": score or [DEFAULT_SCORE],
         **filters,
-        **({"budget": budget} if budget else {}),
+        **({"budget": (*filters.get("budget", ()), *budget)} if budget else {}),
     }
     with Console(stderr=True).status("drawing"):
         sheets = draw_maps(store, filter_map_sets(map_sets, filters, searched), target)

@@ -27,7 +27,7 @@ from lcma.harness.launch.rehearsal import rehearse_plugins
 from lcma.harness.place import Place, find_place, is_published_database, name_database
 from lcma.harness.results.power import compute_power, describe_power
 from lcma.harness.show.plan import describe_trainings, plan_as_dict, render_plan
-from lcma.harness.terminal import Console, noting_slowness, print_error
+from lcma.harness.terminal import Console, print_error
 from lcma.harness.text import format_count, short_id
 from lcma.harness.watch.commands import format_command, format_measure_command, print_commands
 from lcma.harness.watch.progress import describe_limits, describe_time
@@ -44,7 +44,8 @@ def run_plan(
     """Plan a sweep against the database, which need not exist, and print the plan."""
     place = find_place(db, None, data)
     checked, store = read_spec(spec, place, overrides), open_existing(place)
-    with noting_slowness(f"planning {format_count(count_cells(checked), 'cell')}"):
+    cells = format_count(count_cells(checked), "cell")
+    with Console(stderr=True).status(f"planning {cells}"):
         plan = make_plan(checked, place, store)
     resources = checked.resources.model_copy(update={"gpus": checked.gpus})
     check_compilable(plan.expansion, resources)

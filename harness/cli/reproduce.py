@@ -34,9 +34,6 @@ def reproduce(
         int | None,
         typer.Option("--sample", metavar="N", help="N of the selected trials, chosen at random"),
     ] = None,
-    sample_seed: Annotated[
-        int, typer.Option(metavar="S", help="With --sample: seed of the random choice")
-    ] = 0,
     tolerance: Annotated[
         float,
         typer.Option(
@@ -79,7 +76,7 @@ def reproduce(
         sweep_id, filters = choose_rows(
             store, sweep, where, flow=flow, dataset=dataset, factorization=factorization, seed=seed
         )
-        trial_ids = choose_reproducible(store, place, sweep_id, filters, sample, sample_seed)
+        trial_ids = choose_reproducible(store, place, sweep_id, filters, sample)
     reproductions = []
     with reporting_progress(errors) as report:
         for number, trial_id in enumerate(trial_ids, start=1):

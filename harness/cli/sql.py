@@ -1,6 +1,5 @@
 """`lcma sql`: read-only queries, and the meanings of views and tables."""
 
-import re
 import sys
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -11,19 +10,6 @@ from lcma.sweeps.errors import UserError
 
 if TYPE_CHECKING:
     from lcma.db import QueryResult
-
-# A comparison of `factorization` with a synonym, which is never stored.
-_SYNONYM_PATTERN = re.compile(
-    r"""factorization["\])\s]*(?:[=<>!]+|\b(?:i?like|(?:not\s+)?in)\b)[\s(]*"""
-    r"""(?:'[^']*'\s*,\s*)*'(?:low|high|conventional|checkerboard)'""",
-    re.IGNORECASE,
-)
-
-SYNONYM_HINT = (
-    "Each factorization is stored under one name: low and high as their letters (LL, LLL; HH, "
-    "HHH), conventional as the pattern that it stands for. To list the names: "
-    "select distinct factorization from results"
-)
 
 
 def sql(
@@ -64,10 +50,6 @@ def sql(
     statement = _read_stdin() if query is None or query == "-" else query
     result = run_sql(find_place(db, None, None).db, statement, limit=limit or None, timeout=timeout)
     _print_rows(result, form)
-    # An aggregate over no rows is a row of 0 and null.
-    nothing = not result.truncated and {v for row in result.rows for v in row} <= {0, None}
-    if nothing and len(result.rows) < 2 and form != "json" and _SYNONYM_PATTERN.search(statement):
-        print(SYNONYM_HINT, file=sys.stderr)
 
 
 def _print_schema(name: str | None, form: str) -> None:
@@ -123,6 +105,8 @@ def _read_stdin() -> str:
     if sys.stdin is not None and sys.stdin.isatty():
         raise UserError('there is no query: lcma sql "SELECT ...", or lcma sql < FILE')
     try:
-        return sys.stdin.read().removeprefix("\N{BYTE ORDER MARK}") if sys.stdin else ""
+        # Its bytes, since without a locale the text has escapes in place of what is no UTF-8.
+        text = sys.stdin.buffer.read().decode() if sys.stdin else ""
     except UnicodeDecodeError as error:
         raise UserError(f"stdin is not text: {error}; give SQL in UTF-8") from None
+    return text.removeprefix("\N{BYTE ORDER MARK}")

@@ -244,11 +244,10 @@ def choose_reproducible(
     sweep_id: str | None,
     filters: Filters,
     number: int | None,
-    seed: int,
 ) -> list[str]:
     """Return the ids of trials with a result, of all sweeps or one, or a random sample of them.
 
-    The same seed chooses the same trials of the same database.
+    Of the same database it chooses the same trials.
 
     Raises:
         UserError: There are fewer, or one of them cannot be trained again here.
@@ -267,7 +266,7 @@ def choose_reproducible(
             else "there is no such result yet: `lcma status` shows what is under way"
         )
     # Sorted by hash, so that trials that are added later do not change the order of the others.
-    trials.sort(key=lambda trial: content_id("sample", {"seed": seed, "trial": trial}))
+    trials.sort(key=lambda trial: content_id("sample", {"seed": 0, "trial": trial}))
     trials = trials[:number]
     for trial in trials:  # refused before the first one trains
         _rebuild_trial(store, _find_result(store, place, trial)[0])

@@ -7,7 +7,7 @@ from lcma.db import Store
 from lcma.db.views import views
 from lcma.harness.results.lookup import make_absence_error, name_option
 from lcma.harness.text import printable, short_id
-from lcma.sweeps import catalog, factorizations
+from lcma.sweeps import catalog, factorizations, known_sets
 from lcma.sweeps.errors import UserError, suggest
 
 Value = str | int | float | None
@@ -77,6 +77,15 @@ def parse_filters(
         is_rule = name == "factorization" and parsed is not None
         stored = _list_stored_names(text, argument) if is_rule else (parsed,)
         filters[name] = (*filters.get(name, ()), *stored)
+    sets = {str(each): known_sets.known().get(str(each)) for each in filters.get("dataset", ())}
+    for name, facts in sets.items():  # celeba64-float is the variant float of celeba64
+        if facts is not None and facts.dataset != name:
+            if len(sets) > 1:
+                remedy = (
+                    f"filter by --dataset {facts.dataset} --where variant={facts.variant} alone"
+                )
+                raise UserError(f"{name} is a variant of {facts.dataset}: {remedy}")
+            filters |= {"dataset": (facts.dataset,), "variant": (facts.variant,)}
     return filters
 
 
@@ -142,7 +151,9 @@ def filter_records(
     for name, values in filters.items():
         option = f"--{name} " if name in options else name_option(name)
         if name not in columns:
-            raise UserError(f"{option}: {what} have no {name}, choose by {', '.join(columns)}")
+            raise UserError(
+                f"{option.rstrip('= ')}: {what} have no {name}, choose by {', '.join(columns)}"
+            )
         matching = [record for record in kept if _matches(record, name, values)]
         if kept and not matching:
             present = {getattr(record, name) for record in kept}

@@ -390,36 +390,21 @@ def has_few_images(group: Group) -> bool:
 
 def format_pair(pair: Summary) -> str:
     """Return a difference with its interval, such as '-0.100 ± 0.015'."""
-    mean, half = format_number(pair.mean, 3, sign=True), pair.half_width
-    return mean if half is None else f"{mean} ± {format_number(half, 3)}"
+    half = pair.half_width
+    places = 1 - math.floor(math.log10(half)) if half and half < 0.0005 else 3
+    mean = format_number(pair.mean, places, sign=True)
+    return mean if half is None else f"{mean} ± {format_number(half, places)}"
 
 
-def judge_low(group: Group, holdout: Holdout) -> tuple[str, str] | None:
-    """Return the standing of the paper's rule in a group, in short and in a sentence.
+def judge_low(group: Group, holdout: Holdout) -> str | None:
+    """Return the standing of the paper's rule in a group, a key of `STANDINGS`.
 
     The rule is taken at the budget that verdicts use. None where it has no difference.
     """
     row = find_low(group, holdout)
-    if row is None or (pair := row.difference) is None or pair.half_width is None:
+    if row is None or row.difference is None or row.difference.half_width is None:
         return None
-    rule = "low"
-    if row.budget is not None:
-        rule += f" (after {format_count(row.budget, 'pretraining step')})"
-    standing = row.than_reference or "too few seeds"
-    relation = f"{rule} is {standing} than"
-    if standing == "neither":
-        relation = f"{rule} does not differ significantly from"
-    elif row.than_reference is None:
-        relation = f"{MIN_SEEDS} seeds are needed to compare {rule} with"
-    settings = f"{printable(short_settings(group))}, " if group.settings else ""
-    few = ""
-    if group.images is not None and has_few_images(group):
-        few = f", on only {format_count(group.images, 'test image')}"
-    return standing, (
-        f"With {printable(group.flow)} on {printable(group.set_name)}, {group.steps} steps, "
-        f"{settings}{relation} {printable(group.reference or '')}: {format_pair(pair)} "
-        f"{name_unit(group.unit)} over {format_count(pair.n, 'seed')}{few}."
-    )
+    return row.than_reference or "too few seeds"
 
 
 STANDINGS = {
@@ -428,7 +413,7 @@ STANDINGS = {
     "neither": "not significantly different",
     "too few seeds": "short of seeds",
 }
-"""The words of a summary for what `judge_low` says in short, in order."""
+"""The words of a summary for what `judge_low` says, in order."""
 
 
 def summarize_low(board: Board, holdout: Holdout) -> str | None:
@@ -436,7 +421,7 @@ def summarize_low(board: Board, holdout: Holdout) -> str | None:
 
     None where fewer than two groups compare it.
     """
-    judged = [(low[0], group) for group in board.groups if (low := judge_low(group, holdout))]
+    judged = [(low, group) for group in board.groups if (low := judge_low(group, holdout))]
     if len(judged) < 2:
         return None
     parts = []

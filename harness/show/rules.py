@@ -1,9 +1,7 @@
 """Rules, each in two sentences and a picture of the positions that leave at each split."""
 
-import itertools
 import re
 import sys
-import textwrap
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -14,8 +12,6 @@ from typing import Any
 import numpy as np
 import yaml
 from numpy.typing import NDArray
-from rich.console import RenderableType
-from rich.text import Text
 
 from lcma.harness.results.map_statistics import find_exit_splits
 from lcma.harness.text import escape_markdown
@@ -32,11 +28,8 @@ from lcma.sweeps.factorizations import (
 SIDE, COLOURS, SPLITS = 8, 3, 3
 """Pixels a side, channels, and splits of a picture, unless the rule fixes the splits."""
 
-SHADES = "█░▒▓"
-"""Characters for what stays, and for what leaves at each split, the palest first."""
-
 FILLS = ("#0b3d66", "#e3ebf2", "#a9c3d9", "#5f8fb4")
-"""Colours for the same."""
+"""Colours for what stays, and for what leaves at each split, the palest first."""
 
 
 @dataclass(frozen=True)
@@ -105,27 +98,7 @@ def _make_example(splits: int, seed: int) -> list[NDArray[Any]]:
     return maps
 
 
-# For a terminal, and as a page of the documentation
-
-
-def render_rules(rules: Sequence[RuleFacts]) -> RenderableType:
-    """Return each rule with its picture and sentences, for a terminal of 80 columns."""
-    return Text("\n".join([f"{_describe_marks(SHADES)}\n", *map(_show_rule, rules)]))
-
-
-def _describe_marks(marks: Sequence[str]) -> str:
-    leaves = ", ".join(f"{marks[k]} at split {k}" for k in range(1, SPLITS + 1))
-    return f"{marks[0]} stays to the end; leaves: {leaves}. Maps and images are examples."
-
-
-def _show_rule(rule: RuleFacts) -> str:
-    text = [rule.name, *textwrap.wrap(rule.about, 50)]
-    channels = [["".join(SHADES[int(mark)] for mark in row) for row in c] for c in rule.channels]
-    picture = list(map(" ".join, zip(*channels, strict=True)))
-    lines = itertools.zip_longest(picture, text, fillvalue="")
-    return "".join(
-        f"{left:<{COLOURS * (SIDE + 1)}} {right}".rstrip() + "\n" for left, right in lines
-    )
+# As a page of the documentation
 
 
 def rules_as_markdown(rules: Sequence[RuleFacts]) -> str:
@@ -137,8 +110,7 @@ def rules_as_markdown(rules: Sequence[RuleFacts]) -> str:
 PAGE = """# Rules
 
 Which positions leave at which split. [Method](method.md) defines each rule exactly, the
-[glossary](glossary.md) explains words. `lcma board --rules` shows the rules in a terminal,
-[a site](publishing.md) shows them with their ranks.
+[glossary](glossary.md) explains words. [A site](publishing.md) shows the rules with their ranks.
 
 ![Each rule on 8x8 pixels, in {splits} splits](images/rules.svg)
 

@@ -31,7 +31,13 @@ from lcma.harness.show.board import (
 )
 from lcma.harness.show.tables import Table, TableColumn, flag_as_stored, render_table, tabulate
 from lcma.harness.text import format_count, format_number, printable, short_id
-from lcma.sweeps.measures import BITS_PER_DIM, HOLDOUT_PREFIX, REQUESTED_MEASURES, SHIPPED
+from lcma.sweeps.measures import (
+    BITS_PER_DIM,
+    HOLDOUT_PREFIX,
+    REQUESTED_MEASURES,
+    SAMPLE_MEASURES,
+    SHIPPED,
+)
 
 STYLES = {
     "supported": "bold green",
@@ -217,10 +223,13 @@ def describe_reach(verdict: Verdict) -> str:
     measure = verdict.cells.group.measure
     if not look.trainings:
         name = measure.removeprefix(HOLDOUT_PREFIX)
-        return (
-            f"{look.seeds} seeds, which are trained but lack the measure: `lcma measure {name}` "
-            "takes it of kept weights"
-        )
+        shipped = {kind.name for kind in SHIPPED}
+        remedy = f"`lcma measure {name}` takes it of kept weights"
+        if name == BITS_PER_DIM:
+            remedy = "`lcma measure --protocol published` takes it of kept weights"
+        elif name in shipped and name not in SAMPLE_MEASURES:
+            remedy = "`lcma rerun` trains them again"
+        return f"{look.seeds} seeds, which are trained but lack the measure: {remedy}"
     # Holm's correction may ask for more seeds, which are not computed.
     excludes = verdict.comparison.upper_end < 0 or verdict.comparison.is_above(LOOK_LEVEL)
     text = f"{'at least ' * excludes}{look.seeds} seeds: "

@@ -520,7 +520,7 @@ def plugin(number: int, random: Random, room: Room, templates: Templates) -> Cas
 def output(number: int, random: Random, room: Room, templates: Templates) -> Case:
     """Places of outputs."""
     variables = templates.fill(room)
-    options = {"--out", "--to", "--manifest", "--tensorboard", "--runs", "--db"}
+    options = {"--out", "--to", "--tensorboard", "--runs", "--db"}
     places = [(c, o) for c, o in OPTIONS if options & set(o.opts) and c not in REFUSED]
     name, param = places[number % len(places)]
     path = room.here / f"target{random.choice(('', '.png', '.csv', '.db'))}"

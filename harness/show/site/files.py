@@ -14,7 +14,7 @@ from lcma.db import Store
 from lcma.harness.extras import require_extra
 from lcma.harness.files import write_file
 from lcma.harness.show.site.database import SiteDatabase, Step, make_database
-from lcma.harness.show.site.page import draw_card, render_index
+from lcma.harness.show.site.page import render_index
 from lcma.harness.text import printable
 from lcma.sweeps.errors import UserError
 from lcma.sweeps.measures import BITS_PER_DIM
@@ -68,7 +68,6 @@ def make_page_files(database: SiteDatabase, *, live: bool = False) -> dict[str, 
     """Return the files that depend on the results; a live page polls for newer ones."""
     return {
         "database.js": _assign("lcmaDatabase", _encode(gzip.compress(database.content, mtime=0))),
-        "card.png": draw_card(database),
         "index.html": render_index(database, live=live),
     }
 

@@ -1,6 +1,5 @@
-"""The first page: the standing of the paper's rule in each setting, and why; and a preview card."""
+"""The first page: the standing of the paper's rule in each setting, and why."""
 
-import textwrap
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from functools import cache
@@ -19,7 +18,7 @@ from lcma.harness.show.board import (
     judge_low,
     short_settings,
 )
-from lcma.harness.show.rules import FILLS, describe_rule, list_paths
+from lcma.harness.show.rules import describe_rule, list_paths
 from lcma.harness.show.site.database import SiteDatabase
 from lcma.harness.text import format_count, printable, printable_lines
 from lcma.sweeps.measures import BITS_PER_DIM
@@ -98,17 +97,6 @@ def render_index(database: SiteDatabase, *, live: bool) -> bytes:
     ).encode()
 
 
-def draw_card(database: SiteDatabase) -> bytes:
-    """Return the preview picture of links to the site, which shows the answer, as PNG."""
-    import vl_convert
-
-    answer = _make_answer(database)
-    lines = textwrap.wrap(answer["sentence"], 58)[:5]
-    svg = _render("card.svg", answer=answer, lines=lines, fills=FILLS)
-    png: bytes = vl_convert.svg_to_png(svg)
-    return png
-
-
 def _draw_first_split(name: str) -> list[tuple[str, str]]:
     """Return outlines of the positions that leave at the first split, and of those that stay."""
     rows = describe_rule(name).channels[0]
@@ -160,13 +148,12 @@ def _make_answer(database: SiteDatabase) -> dict[str, Any]:
 
 
 def _make_setting(number: int, group: Group, holdout: Holdout) -> Setting | None:
-    judged, row = judge_low(group, holdout), find_low(group, holdout)
-    if judged is None or row is None or (pair := row.difference) is None:
+    word, row = judge_low(group, holdout), find_low(group, holdout)
+    if word is None or row is None or (pair := row.difference) is None:
         return None
     flow = NAMES.get(group.flow, group.flow)
     settings = f", {printable(short_settings(group))}" if group.settings else ""
     printed = find_printed(group) if group.measure == BITS_PER_DIM else None
-    word, sentence = judged
     return {
         "number": number,
         "name": f"{printable(flow)} on {printable(group.set_name)}{settings}",
@@ -174,7 +161,6 @@ def _make_setting(number: int, group: Group, holdout: Holdout) -> Setting | None
         "own": group.reference or "",
         "pair": pair,
         "word": word,
-        "sentence": sentence,
         "difference": _use_minus_sign(format_pair(pair)),
         "printed": printed,
         "gain": None if printed is None else _use_minus_sign(f"{printed:+.2f}"),
@@ -192,14 +178,13 @@ def _summarize(settings: Sequence[Setting], measure: str, *, has_results: bool) 
     if not settings:
         return "No result here compares low with a flow's own rule on the same seeds."
     counts = Counter(setting["word"] for setting in settings)
-    if len(settings) == 1:
-        return f"{_answer_in_short(counts)}. {settings[0]['sentence']}"
     by = "" if measure == BITS_PER_DIM else f" by {printable(measure)}"
     parts = (f"{words} in {counts[word]}" for word, words in STANDINGS.items() if counts[word])
     first, *rest = parts
+    parts_of_all = ", ".join([f"{first} of {format_count(len(settings), 'setting')}", *rest])
     return (
         f"{_answer_in_short(counts)}: against each flow's own rule, choosing by contribution (low) "
-        f"is{by} {first} of {len(settings)} settings{''.join(f', {part}' for part in rest)}."
+        f"is{by} {parts_of_all}."
     )
 
 

@@ -90,18 +90,11 @@ def test_every_file_has_a_manifest(filled, capfdbinary):
         assert manifest["schema"] == current_version()
         assert manifest["generator"].startswith("lcma ")
         assert manifest["query"]["where"] == ["flow=realnvp"]
-        _, printed, _ = run(capfdbinary, *command, "--manifest", "m.json")
-        assert printed == content
-        assert json.loads(Path("m.json").read_text()) == manifest
-
-
-def test_a_manifest_does_not_replace_its_export(filled, lcma):
-    Path("e.csv").write_text("old")
-    path = Path.cwd() / "e.csv"
-    for manifest in ("e.csv", str(path), "./e.csv"):
-        outcome = lcma("export", "--out", "e.csv", "--manifest", manifest)
-        refused(outcome, f"--out and --manifest are both {path}: give two files")
-    assert path.read_text() == "old"
+        assert run(capfdbinary, *command)[1] == content
+        blocked = Path(f"y.{form}.manifest.json")
+        blocked.mkdir()
+        assert run(capfdbinary, *command, "--out", f"y.{form}")[0] == 2
+        assert not Path(f"y.{form}").exists()
 
 
 @pytest.mark.parametrize(
@@ -132,6 +125,10 @@ def test_filters_are_values_and_never_sql(filled):
     query = ExportQuery("results", where=("budget=null",))
     assert len(make_export(filled.store, query, "csv").splitlines()) == 1 + 10
     (group,) = read_board(filled.store, **parse_filters(["seed=0", "seed=1"])).groups
+    variant = parse_filters((), dataset=["celeba64-float"])
+    assert variant == {"dataset": ("celeba64",), "variant": ("float",)}
+    with pytest.raises(UserError, match="--dataset celeba64 --where variant=float alone"):
+        parse_filters(["dataset=cifar10"], dataset=["celeba64-float"])
     assert {row.n for row in group.rows} == {2}
 
 

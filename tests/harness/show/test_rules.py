@@ -1,13 +1,11 @@
 """Rules in two sentences and a picture, where they are shown."""
 
-import json
 from pathlib import Path
 
 import pytest
 
 from lcma.harness.show.rules import describe_rule, draw_gallery, list_rules, rules_as_markdown
 from lcma.sweeps.factorizations import NAMES
-from tests.harness.cli.conftest import output_of
 
 DOCS = Path(__file__).parents[3] / "docs"
 
@@ -34,12 +32,3 @@ def test_pictures_show_the_tables_of_the_rules() -> None:
     assert {a == "1" for a, b in zip(low, high, strict=True) if b == "1"} == {False}
     assert describe_rule("LL").picture.count("3") == 0
     assert describe_rule("mine").picture == describe_rule("none").picture == ""
-
-
-def test_the_board_explains_the_rules(lcma) -> None:
-    rules = json.loads(output_of(lcma("board", "--rules", "--json")))
-    (even,) = [rule for rule in rules if rule["name"] == "checkerboard-even"]
-    assert even["picture"] == describe_rule("checkerboard-even").picture
-    text = output_of(lcma("board", "--rules"))
-    assert "█░▒░▓░▒░                    checkerboard-even\n" in text
-    assert max(map(len, text.splitlines())) <= 80

@@ -62,7 +62,6 @@ def test_files_have_a_policy_and_are_revalidated(server) -> None:
     for path, kind in (
         ("/database.js?1", "javascript"),
         ("/site.css", "css"),
-        ("/card.png", "png"),
     ):
         answer, _ = ask(server, "GET", path)
         assert answer.status == 200
