@@ -225,7 +225,6 @@ class FlowFacts:
     # (`lcma.harness.train.recorder`) and trials can be stacked (`lcma.harness.train.stack`).
     stacks: bool = False
     # Of a flow from a plug-in:
-    most_splits: int | None = None
     parts: Callable[..., Any] | None = None  # builds the layers, see `lcma.models.builder.Parts`
     recipes: Mapping[str, Any] | None = None  # as in a file in `sweeps/recipes`
     plugin: str | None = None

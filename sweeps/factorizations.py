@@ -68,15 +68,8 @@ class FactorizationRule:
     name: str
     fill: Callable[..., Any]  # see `lcma.sweeps.plugins.factorization`
     reads: Reads = "nothing"
-    least_splits: int = 1
-    most_splits: int | None = None
     plugin: str = ""
     version: str = ""
-
-    def fits(self, splits: int) -> bool:
-        """Return whether the rule is for this number of splits."""
-        most = splits if self.most_splits is None else self.most_splits
-        return self.least_splits <= splits <= most
 
 
 _RULES: dict[str, FactorizationRule] = {}
@@ -199,11 +192,6 @@ def canonical(name: str, *, conventional: str, splits: int) -> str:
             f"the pattern {name} names {len(pairs)} pairs, the recipe has {splits} splits; "
             f"name one pair for all splits or one for each"
         )
-    if name in RULES and splits and not RULES[name].fits(splits):
-        rule = RULES[name]
-        most = "" if rule.most_splits is None else f" to {rule.most_splits}"
-        least = rule.least_splits if most else f"at least {rule.least_splits}"
-        raise ImpossibleError(f"{name} is for {least}{most} splits, the recipe has {splits}")
     return name
 
 

@@ -57,8 +57,6 @@ def factorization(
     name: str,
     *,
     reads: Reads = "nothing",
-    least_splits: int = 1,
-    most_splits: int | None = None,
 ) -> Callable[[F], F]:
     """Register the decorated function as a factorization rule.
 
@@ -78,11 +76,9 @@ def factorization(
         name: Lower case letters, digits and dashes, such as `columns`.
         reads: What the rule depends on besides ``shape`` and ``split``: `nothing`, `seed` or
             `maps`. A rule that reads maps needs budgets.
-        least_splits: Fewest splits that the rule can fill.
-        most_splits: Most splits that the rule can fill; None for any number.
 
     Raises:
-        ValueError: If ``reads`` is none of the three, or the range of splits is empty.
+        ValueError: If ``reads`` is none of the three.
 
     Example:
         >>> import numpy as np
@@ -97,11 +93,9 @@ def factorization(
     _require_words(name=name)
     if reads not in ("nothing", "seed", "maps"):
         raise ValueError(f"a rule reads 'nothing', 'seed' or 'maps', not {reads!r}")
-    if least_splits < 1 or (most_splits is not None and most_splits < least_splits):
-        raise ValueError(f"no number of splits is from {least_splits} to {most_splits}")
 
     def declare(fill: F) -> F:
-        return _declare(fill, FactorizationRule(name, fill, reads, least_splits, most_splits))
+        return _declare(fill, FactorizationRule(name, fill, reads))
 
     return declare
 
@@ -112,7 +106,6 @@ def flow(
     architecture: type[Architecture],
     conventional: str,
     recipes: Mapping[str, Any],
-    most_splits: int | None = None,
 ) -> Callable[[F], F]:
     """Register the decorated function as the builder of a flow.
 
@@ -125,7 +118,6 @@ def flow(
         architecture: Class of the flow's settings, derived from `Architecture`.
         conventional: The flow's own factorization, which reads no maps.
         recipes: The flow's profiles, laid out as in a file in ``sweeps/recipes``.
-        most_splits: Most splits that the flow can have; None for any number.
 
     Raises:
         TypeError: If ``architecture`` is not derived from `Architecture`.
@@ -167,7 +159,6 @@ def flow(
                 name,
                 architecture,
                 conventional,
-                most_splits=most_splits,
                 parts=parts,
                 recipes=recipes,
             ),

@@ -83,9 +83,6 @@ class Model(RecipePart):
 
     @model_validator(mode="after")
     def _splits_fit(self) -> "Model":
-        most = REGISTERED[self.flow].most_splits
-        if most is not None and self.splits > most:
-            raise ValueError(f"{self.flow} has at most {most} splits, not {self.splits}")
         smallest = self.size >> self.splits
         if smallest < 2 or smallest << self.splits != self.size:
             raise ValueError(

@@ -20,14 +20,6 @@ def rerun(
         bool,
         typer.Option("--failed", help="Rerun jobs that failed or diverged (default: all of them)"),
     ] = False,
-    classes: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--class",
-            metavar="CLASS",
-            help="With --failed: only oom, timeout, code_error or diverged; repeatable",
-        ),
-    ] = None,
     sweep: Sweep = None,
     where: Where = None,
     why: Annotated[
@@ -64,8 +56,6 @@ def rerun(
         render_reruns,
     )
 
-    if classes and not failed:
-        raise UserError("--class selects jobs that failed: give --failed too")
     if failed and why:
         raise UserError("--why and --failed exclude each other: leave one out")
     store = connect(find_place(db, None, None, write=True).db, create=False)
@@ -77,7 +67,6 @@ def rerun(
             trials or (),
             parse_filters(where or ()),  # ids are completed by results, and a lost job has none
             sweep_id=sweep_id,
-            classes=classes or (),
         )
     else:
         choice = choose_reruns(store, trials or (), filters, sweep_id=sweep_id)

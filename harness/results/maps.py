@@ -4,6 +4,7 @@ A set holds the maps of one pretraining, data set, budget and score: a map for e
 """
 
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from functools import cache, partial
 from operator import attrgetter
@@ -270,8 +271,10 @@ def make_all_tables(
     """
     shape, splits, values = image_shape(maps), len(maps), [m.values for m in maps]
     names = [name for name in factorizations.FIXED if name != "none"]
-    names += [rule.name for rule in factorizations.RULES.values() if rule.fits(splits)]
     tables = {name: make_tables(name, shape, splits, seed=seed, maps=values) for name in names}
+    for name in factorizations.RULES:
+        with suppress(UserError):  # it may be for other splits
+            tables[name] = make_tables(name, shape, splits, seed=seed, maps=values)
     words = {f"{WORDS[x]} ({x * splits})": make_word_tables(x, maps) for x in letters}
     return tables | words
 

@@ -6,13 +6,13 @@ from dataclasses import dataclass
 
 from rich.text import Text
 
-from lcma.db import FAILURES, JobFacts, Kind, Store
+from lcma.db import JobFacts, Kind, Store
 from lcma.harness.results.filters import Filters, filter_records
 from lcma.harness.results.lookup import find_jobs, job_title, require_results
 from lcma.harness.text import format_count, printable, short_id
 from lcma.harness.watch.commands import render_commands
 from lcma.harness.watch.jobs import name_failed_job
-from lcma.sweeps.errors import UserError, suggest
+from lcma.sweeps.errors import UserError
 
 
 @dataclass(frozen=True)
@@ -143,7 +143,6 @@ def choose_lost_jobs(
     filters: Filters,
     *,
     sweep_id: str | None,
-    classes: Sequence[str],
 ) -> RerunChoice:
     """Return the jobs that failed or diverged and meet all conditions.
 
@@ -153,19 +152,12 @@ def choose_lost_jobs(
             also selects the segments of the pretraining that its maps need.
         filters: Columns of `results`, each with the values that a job may have.
         sweep_id: Sweep of the jobs; None for all.
-        classes: Outcomes that the last attempt may have; empty for all.
 
     Raises:
-        UserError: A class or an id is unknown, or no such job has these values.
+        UserError: An id is unknown, or no such job has these values.
     """
-    for name in classes:
-        if name not in FAILURES:
-            hint = suggest(name, FAILURES, "there are")
-            raise UserError(f"no failure class {printable(name)!r}: {hint}")
     lost = store.job_facts(states=("diverged", "failed"), order="updated")
     jobs = filter_records(lost, filters, "failed jobs")
-    if classes:
-        jobs = [job for job in jobs if job.outcome in classes]
     if sweep_id is not None:
         sweep_jobs = set(store.job_ids(sweep_id))
         jobs = [job for job in jobs if job.job_id in sweep_jobs]

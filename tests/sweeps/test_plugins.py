@@ -14,7 +14,7 @@ from lcma.harness.launch.plan import Plan
 from lcma.harness.launch.rehearsal import rehearse_plugins
 from lcma.models import make_tables
 from lcma.models.factorization import table_from_mask
-from lcma.sweeps import catalog, factorizations, plugins, spec
+from lcma.sweeps import factorizations, plugins, spec
 from lcma.sweeps.architectures import REGISTERED
 from lcma.sweeps.errors import UserError
 from lcma.sweeps.expansion import Expansion, expand
@@ -42,7 +42,7 @@ RECIPES = {
                           "sizes": {8: {"model": {"splits": 1}}}}},
 }
 
-@flow("own", architecture=Own, conventional="rows", recipes=RECIPES, most_splits=2)
+@flow("own", architecture=Own, conventional="rows", recipes=RECIPES)
 def own(model, tables):
     from lcma.models.layers import Dequantize, PassAll
     from lcma.models.priors import LearnedNormal
@@ -141,12 +141,6 @@ def test_a_mask_is_laid_out_as_the_rule_of_the_same_mask(name: str) -> None:
     assert np.array_equal(table_from_mask(kept).permutation, table.permutation)
 
 
-def test_limits_make_cells_impossible(tmp_path: Path) -> None:
-    path = write(tmp_path, rule(options=", least_splits=3"))
-    (cell,) = expand_with(path, factorization="columns").cells
-    assert cell.reason == "columns is for at least 3 splits, the recipe has 2"
-
-
 def test_a_flow_is_known_to_planning_and_its_version_is_in_every_id(tmp_path: Path) -> None:
     path = write(tmp_path, FLOW)
     plan = expand_with(path, flow="own", factorization=["conventional", "rows", "low"], budget=10)
@@ -158,8 +152,6 @@ def test_a_flow_is_known_to_planning_and_its_version_is_in_every_id(tmp_path: Pa
     assert edited.trials[0].id != conventional.id
     assert edited.trials[1].id != low.id
     assert edited.pretrainings.keys() != plan.pretrainings.keys()
-    with pytest.raises(UserError, match="at most 2 splits, not 3"):
-        catalog.recipe("own", "photos8", "tiny", {"model": {"splits": 3}})
 
 
 WRONG_FILES = [

@@ -174,8 +174,6 @@ def read_states(world: World) -> list[str]:
     ("arguments", "states"),
     [
         ("", ["pending", "pending", "pending"]),
-        ("--class oom --class code_error", ["pending", "diverged", "pending"]),
-        ("--sweep demo --class diverged", ["failed", "pending", "failed"]),
         ("LLL", ["failed", "diverged", "pending"]),
         ("--where seed=1", ["pending", "diverged", "failed"]),
         ("--where trial_id=channel-0", ["failed", "pending", "failed"]),
@@ -209,11 +207,10 @@ def test_a_trial_takes_along_the_lost_segments_of_shorter_budgets(lost: World, l
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ("--class node_lost", "no failure class 'node_lost'"),
         ("--sweep nope", "no sweep 'nope' in the database: it has demo"),
         ("channel-0 nope", "no trial, pretraining or job starts with 'nope'"),
         ("--where flow=glow", "no failed jobs with --flow glow: there are realnvp"),
-        ("--where threads=1", "--where threads=: failed jobs have no threads"),
+        ("--where threads=1", "--where threads: failed jobs have no threads"),
         ("--why x", "--why and --failed exclude each other"),
     ],
 )

@@ -16,7 +16,6 @@ from tests.harness.cli.conftest import Lcma, refused
         ("board --factorization chanel", "channel"),
         ("curves demos", "demo"),
         ("maps --flow realnpv", "realnvp"),
-        ("rerun --failed --class oomm", "oom"),
         ("sql --schema trial_result", "results"),
         ("export results --where flows=realnvp", "flow"),
         ("rerun --where factorizations=low", "factorization"),
