@@ -75,6 +75,7 @@ def _check_database(place: Place, workers: tuple[int, str]) -> list[CheckResult]
             return [CheckResult("database", "note", f"{text}: none yet; the first launch makes it")]
         store = db.connect(place.db, create=False)
         counts = store.job_counts()
+        store.require_writable()
     except UserError as error:
         return [CheckResult("database", "bad", str(error))]
     trials = counts.trial
