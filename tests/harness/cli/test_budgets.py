@@ -125,8 +125,6 @@ def test_options_choose_margin_seeds_cost_and_pictures(lcma: Lcma) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ("--factorization conventional", "stored by the name of each flow's own rule"),
-        ("--factorization LH", "no results with --factorization LH: "),
         ("--margin 0", "--margin 0"),
         ("--margin nan", "--margin nan"),
         ("--out one.PNG", "one.PNG is not a folder"),

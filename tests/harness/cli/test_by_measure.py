@@ -149,7 +149,6 @@ def test_effects_name_the_measure(lcma: Lcma) -> None:
         ("verdicts --by log_det", "cannot be ranked by 'log_det'"),
         ("budgets --by colour", "cannot be ranked by 'colour'"),
         ("board --by colour", "'colour': choose among "),
-        ("export --by log_det", "cannot be ranked by 'log_det'"),
         ("serve --by colour --port=0", "cannot be ranked by 'colour'"),
         ("board --against low@999", "no results of low@999 here; there are "),
         ("board --against low@", "low@: give NAME@BUDGET in steps, such as low@1000"),

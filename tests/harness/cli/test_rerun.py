@@ -207,7 +207,6 @@ def test_a_trial_takes_along_the_lost_segments_of_shorter_budgets(lost: World, l
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ("--sweep nope", "no sweep 'nope' in the database: it has demo"),
         ("channel-0 nope", "no trial, pretraining or job starts with 'nope'"),
         ("--where flow=glow", "no failed jobs with --flow glow: there are realnvp"),
         ("--where threads=1", "--where threads: failed jobs have no threads"),

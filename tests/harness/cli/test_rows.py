@@ -67,13 +67,10 @@ def test_a_wrong_choice_is_answered_with_the_choices(
     ("options", "factorizations"),
     [
         ("", ["HHH", "LLL", "channel"]),
-        ("--seed 0", ["HHH", "LLL", "channel"]),
-        ("--where seed=0", ["HHH", "LLL", "channel"]),
         ("--factorization low", ["LLL"]),
         ("--where factorization=LLL", ["LLL"]),
         ("--factorization low --factorization channel", ["LLL", "channel"]),
         ("--where trial_id=chan", ["channel"]),
-        ("--where trial_id=channel-0", ["channel"]),
     ],
 )
 @pytest.mark.usefixtures("filled_folder")

@@ -151,7 +151,6 @@ def test_on_a_terminal_the_screen_is_refreshed_in_place(planned: World) -> None:
     ("arguments", "message"),
     [
         ("-w --json", "--watch and --json exclude each other"),
-        ("-w --sweep nope", "no sweep 'nope' in the database: it has demo"),
         ("--sweep nope", "no sweep 'nope' in the database: it has demo"),
     ],
 )

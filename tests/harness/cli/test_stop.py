@@ -96,7 +96,6 @@ def test_a_running_launch_is_stopped_from_elsewhere_and_goes_on(
     ("arguments", "message"),
     [
         (["dem"], "no sweep 'dem' in the database: did you mean 'demo'?"),
-        (["table3"], "no sweep 'table3' in the database: it has demo"),
         ([""], "no sweep '' in the database: it has demo"),
         (["demo", "--all"], "--all and a sweep exclude each other: leave one out"),
     ],

@@ -18,7 +18,6 @@ from tests.harness.cli.conftest import Lcma, refused
         ("maps --flow realnpv", "realnvp"),
         ("sql --schema trial_result", "results"),
         ("export results --where flows=realnvp", "flow"),
-        ("rerun --where factorizations=low", "factorization"),
         ("plan dmeo", "demo"),
         ("board --db refrence", "reference"),
         ("plan demo --dataset photo16", "photos16"),

@@ -11,7 +11,7 @@ from lcma import db
 from lcma.db.merge import merge
 from lcma.sweeps import spec
 from tests.db.conftest import COST, TRIALS, World, plan
-from tests.harness.cli.conftest import Lcma, output_of, refused
+from tests.harness.cli.conftest import Lcma, output_of
 from tests.stores import beat
 
 pytestmark = pytest.mark.slow_on("postgresql")
@@ -134,10 +134,3 @@ def test_only_a_shipped_sweep_is_launched_by_its_name(planned: World, lcma: Lcma
     ):
         register_sweep(planned, db.Sweep(id=f"new {name}", name=name, spec=body), 1, now)
         assert lcma("why", TRIALS[1].id)[1].endswith(f"\nNext: {command}\n")
-
-
-def test_an_unknown_id_is_one_line(planned: World, lcma: Lcma) -> None:
-    for start in ("xyz", "x\x1b[2J"):
-        outcome = lcma("why", start)
-        refused(outcome, "no trial, pretraining or job starts with '")
-        assert outcome[2].strip().isprintable()

@@ -281,8 +281,7 @@ def contribution_map(
 def add_statistics(item: db.ContributionMap, nms: str = "squeezed") -> db.ContributionMap:
     """The map with its statistics, and halves that are as far apart as its errors say."""
     noise = np.random.default_rng([item.split, 99]).normal(size=item.values.shape)
-    with np.errstate(over="ignore"):  # of endless errors, halves that are not finite
-        noise = (noise * np.nan_to_num(item.standard_errors)).astype(np.float32)
+    noise = (noise * item.standard_errors).astype(np.float32)
     return replace(
         item,
         halves=np.stack([item.values - noise, item.values + noise]),

@@ -59,13 +59,6 @@ def test_numbers_of_tables_are_those_of_the_instruments(filler, read, letter, na
     assert 0.5 < expected[0].agreement < 1
 
 
-def test_without_errors_the_agreement_of_halves_is_unknown(filler, read):
-    errors = np.full(SHAPE, np.inf, dtype=np.float32)
-    filler.maps(change=lambda item: dataclasses.replace(item, standard_errors=errors))
-    reader, find = read()
-    assert [s["low"]["agreement"] for s in reader.summarize(find("p0@100"))] == [None, None]
-
-
 def change_values(item):
     values = np.random.default_rng([7, item.split]).normal(size=SHAPE)
     return dataclasses.replace(item, values=values.astype(np.float32))

@@ -2,7 +2,6 @@
 
 import pytest
 
-from lcma.harness.results.board import compare_with_paper
 from lcma.harness.show.export import make_paper_table
 from lcma.harness.show.tables import table_as_markdown
 from tests.harness.show.synthetic import board, rows
@@ -27,10 +26,3 @@ def test_the_papers_numbers_ours_and_the_difference(files: str, whole: int) -> N
     assert low["budget"] == 100, "the longest, not the best"
     assert (low["n"], low["steps"], low["whole"]) == (3, 250, whole)
     assert "| 3.43 | 3.4100 | -0.0200 |" in " ".join(table_as_markdown(table).split())
-
-
-@pytest.mark.parametrize(("number", "count"), [("1", 8), ("2", 8), ("3", 4), ("4", 8)])
-def test_a_table_without_results_has_the_printed_numbers(number: str, count: int) -> None:
-    rows = compare_with_paper(board([]), number)
-    assert len(rows) == count
-    assert {row.row for row in rows} == {None}

@@ -102,14 +102,6 @@ def test_a_copy_is_made_only_when_a_job_has_changed(filled, server) -> None:
     assert read_status(server)["version"] == version, "a heartbeat is no change"
 
 
-def test_copies_take_no_more_than_their_share_of_the_time(filled, server, monkeypatch) -> None:
-    monkeypatch.setattr(serving, "MAX_SHARE", 1e-6)
-    former = read_status(server)["version"]
-    filled.results({"rows": {0: 3.875}})
-    time.sleep(0.2)
-    assert read_status(server)["version"] == former
-
-
 def test_a_copy_that_could_not_be_made_is_tried_again(filled, server) -> None:
     path = Path(sa.make_url(filled.url).database)
     hidden = path.rename(path.with_suffix(".hidden"))

@@ -1,7 +1,6 @@
 """A study of budgets: what it runs, what it shares with sweeps, and what Optuna sees of it."""
 
 import time
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -21,8 +20,6 @@ from tests.harness.conftest import SMALL, merged
 from tests.harness.launch.conftest import run_at_once, run_launch, with_ending
 from tests.harness.tuning.conftest import POINTS, STEPS, TUNE, Tuning, load_measure, run_to_the_end
 from tests.stores import list_lost, list_running
-
-Make = Callable[..., Tuning]
 
 LONG = {"low": 10, "high": 200}
 """A range of 10 budgets with 0, for studies that train nothing."""

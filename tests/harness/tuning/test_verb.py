@@ -19,7 +19,6 @@ MISTAKES: dict[str, tuple[list[str], dict[str, Any], str]] = {
     "the data alone": ([], {"tune": {"factorization": "detail-low"}}, "no pretraining to tune"),
     "wrong length": ([], {"tune": {"factorization": "LLL"}}, "3 letters"),
     "two flows": ([], {"matrix": {"flow": ["realnvp", "glow"]}}, "a study tunes one"),
-    "two sets": ([], {"matrix": {"dataset": ["few", "photos8"]}}, "a study tunes one"),
     "budgets": ([], {"matrix": {"budget": [10]}}, "`tune.budget` has the budgets to tune"),
     "a word as a baseline": ([], {"matrix": {"factorization": "low"}}, "`tune.factorization`"),
     "no baseline": (
