@@ -28,10 +28,6 @@ def flip(path: Path, *, keep_times: bool = False) -> None:
         os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
 
 
-def test_a_set_is_hashed_only_the_first_time(prepared: PreparedSet) -> None:
-    assert [verify_once(prepared) for _ in range(3)] == [True, False, False]
-
-
 @pytest.mark.parametrize("part", ["train", "holdout", "test", "train_groups"])
 def test_a_byte_that_changes_later_is_found(prepared: PreparedSet, part: str) -> None:
     assert verify_once(prepared)

@@ -44,7 +44,7 @@ from tests.harness.launch.conftest import (
     run_killed,
     select,
 )
-from tests.stores import list_files, read_curve, read_job
+from tests.stores import read_curve, read_job
 
 Registered = Callable[..., tuple[db.Store, list[Work]]]
 SHAPE = (3, 8, 8)
@@ -256,12 +256,6 @@ def test_online_stores_the_tables_of_its_flow(registered) -> None:
         curve = read_curve(store, work.job_id, f"changed_windows_{split}")
         assert [point.step for point in curve] == steps
     assert check_integrity(store.database).findings == ()
-
-
-def test_a_trial_that_keeps_no_weights_keeps_no_file(registered) -> None:
-    store, (work,) = registered(sweep_of("online", keep={"weights": False}))
-    complete(work)
-    assert list_files(store, work.job_id) == []
 
 
 @pytest.mark.integration

@@ -51,8 +51,3 @@ def test_the_same_generator_gives_the_same_images() -> None:
     optimization, x = make_optimization(shift=2, flips=True), make_images()
     assert torch.equal(augment_images(optimization, x), augment_images(optimization, x))
     assert not torch.equal(augment_images(optimization, x), augment_images(optimization, x, seed=1))
-
-
-def test_without_augmentation_images_stay_as_they_are() -> None:
-    x = make_images()
-    assert augment_images(make_optimization(), x) is x

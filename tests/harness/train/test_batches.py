@@ -87,13 +87,6 @@ def test_a_reader_gives_the_batches_of_its_order_from_any_step(
         assert np.array_equal(read_batch(step).cpu(), array[order.indices(step)]), step
 
 
-def test_every_purpose_and_counter_has_its_own_seed() -> None:
-    counters = ((), (0,), (1,), (0, 1))
-    keys = [(seed, p, *c) for seed in (0, 1) for p in ("step", "order") for c in counters]
-    assert len({derive_seed(*key) for key in keys}) == len(keys)
-    assert derive_seed(1, "step", 11) != derive_seed(1, "step", 1, 1)
-
-
 def test_derived_seeds_never_change() -> None:
     """Every noise draw and every order depends on them."""
     assert derive_seed(0, "step", 0) == 6_028_582_006_816_865_203

@@ -239,17 +239,6 @@ def test_an_unreachable_store_is_no_damage(bucket) -> None:
     assert load_newest(folder) == 20
 
 
-def test_a_checkpoint_of_another_process_is_seen(bucket) -> None:
-    """Although the bucket caches its last listing."""
-    first, second = (
-        CheckpointFolder(storage.open_folder(bucket.runs).subfolder("run")) for _ in range(2)
-    )
-    first.save(10, make_state(10))
-    assert load_newest(first) == load_newest(second) == 10
-    second.save(20, make_state(20))
-    assert load_newest(first) == 20
-
-
 def test_an_error_of_the_state_is_not_one_of_the_place(folder: CheckpointFolder) -> None:
     with pytest.raises(Exception, match=r"pickle|local object") as error:
         folder.save(10, {"step": lambda: 10})

@@ -23,7 +23,7 @@ from lcma.harness.train.trainer import Hooks, Trainer
 from lcma.models import Flow
 from lcma.models.split import Split
 from lcma.sweeps import catalog
-from lcma.sweeps.recipe import OnlineOptions, Recipe
+from lcma.sweeps.recipe import Recipe
 from tests.harness.train.conftest import SHORT, build_trainer, copy_weights, list_unequal
 from tests.harness.train.test_stack import PIXELS
 from tests.models.test_contributions import dense_jacobian, latents_of
@@ -259,9 +259,3 @@ def test_the_average_starts_again_at_a_change() -> None:
     assert list_unequal(flow, average)
     trainer.check(60, CheckpointFolder(Path("nowhere")), Hooks())
     assert list_unequal(flow, average) == []
-
-
-def test_options_have_bounds() -> None:
-    for wrong in ({"every": 15}, {"every": 0}, {"share": 0}, {"freeze": 1}, {"freeze": 0}):
-        with pytest.raises(ValueError, match="OnlineOptions"):
-            OnlineOptions.model_validate(wrong)

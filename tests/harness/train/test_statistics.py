@@ -64,22 +64,6 @@ def test_clustered_errors_follow_the_formula(data: st.DataObject, rows: Floats) 
     np.testing.assert_allclose(running.standard_error, expected, rtol=1e-9, atol=1e-10)
 
 
-def test_a_worked_example() -> None:
-    """Deviations from 4 sum to -5, -1 and 6 in the groups: sqrt(3/2 * 62) / 6.
-
-    This is the cluster-robust error of a regression on a constant, where the usual small-sample
-    factor G/(G-1) (n-1)/(n-k) is G/(G-1).
-    """
-    values = np.array([1.0, 2.0, 3.0, 4.0, 6.0, 8.0])
-    clustered = clustered_mean(values, np.array([0, 0, 1, 1, 2, 2]))
-    assert clustered.value == 4.0
-    assert clustered.standard_error == pytest.approx(math.sqrt(93) / 6, rel=1e-12)
-    assert (clustered.count, clustered.clusters) == (6, 3)
-    independent = clustered_mean(values)
-    assert independent.standard_error == pytest.approx(math.sqrt(34 / 5 / 6), rel=1e-12)
-    assert independent.clusters is None
-
-
 @pytest.mark.parametrize("groups", [None, np.full(1, 4), np.full(3, 4)])
 def test_one_value_or_cluster_has_no_error(groups: Any) -> None:
     mean = clustered_mean(np.full(1 if groups is None else len(groups), 3.5), groups)

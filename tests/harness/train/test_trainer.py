@@ -95,14 +95,6 @@ def test_a_budget_of_no_steps_is_the_initialized_flow(workshop: Any) -> None:
     assert differences(started.state()["flow"], workshop.nms().state_dict())
 
 
-def test_training_keeps_only_its_last_checkpoints(workshop: Any) -> None:
-    run = workshop.training("a")
-    assert run.go(30, checkpoint_seconds=0)
-    assert [(f.step, f.kept) for f in run.folder.list()] == [(20, False), (30, False)]
-    assert run.progress == [10, 20, 30]
-    assert run.trainer.images_seen == 240
-
-
 def test_without_checkpoint_seconds_a_short_run_saves_only_at_its_end(undisturbed: Any) -> None:
     assert [f.step for f in undisturbed("training").folder.list()] == [40]
 
@@ -217,16 +209,6 @@ def test_select_last_keeps_no_best(workshop: Any) -> None:
     assert run.go(10)
     assert run.trainer.best is None
     assert ("holdout_bits_per_dim", 10) in run.metrics
-
-
-def test_the_rate_warms_up_and_stays(workshop: Any) -> None:
-    run = workshop.pretraining("a", learning_rate=0.008, warmup=4)
-    run.trainer.start()
-    rates = []
-    for step in range(1, 7):
-        run.trainer.run(step, run.folder, Hooks())
-        rates.append({group["lr"] for group in run.trainer.optimizer.param_groups})
-    assert rates == [{0.002}, {0.004}, {0.006}, {0.008}, {0.008}, {0.008}]
 
 
 @pytest.mark.parametrize(
