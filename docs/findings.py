@@ -10,7 +10,7 @@ for each piece the request that makes it (a list for several):
   `step=STEP` in bits/dim of training batches, over the twentieth of the training that ends there
 - `pairs of=RULE from=RULE KEY=VALUE ...`: the number of seeds of that difference
 - `verdict CLAIM KEY=VALUE ...`: the word of a verdict; `effect` in place of `verdict` is its
-  difference, ± 98.5 %, and `look` the number of seeds that it takes
+  difference, ± 98.5 %
 - `count CLAIM WORD KEY=VALUE ...`: how many of the verdicts have a word, such as
   `smaller-than-printed`
 - `lattice of=COLOUR:PAIR KEY=VALUE ...`: for how many seeds `low` keeps this pair of window
@@ -224,10 +224,6 @@ def _make_effect(words: Words, results: Results) -> str:
     return _format(_choose_verdict(words, results).test, words)
 
 
-def _make_look(words: Words, results: Results) -> str:
-    return str(_choose_verdict(words, results).n)
-
-
 def _count_verdicts(words: Words, results: Results) -> str:
     claim, word = words[""].split(" ")
     decisions = [verdict.decision for verdict in _list_verdicts(claim, words, results)]
@@ -250,13 +246,13 @@ def _make_lattice(words: Words, results: Results) -> str:
 def _list_maps(words: Words, store: Store) -> list[tuple[int, ContributionMap]]:
     """Return each seed with its map at the first split."""
     named = {name: (words[name],) for name in words.keys() - {"of", "recipe", "seed"}}
-    usual: dict[str, Any] = {
-        "budget": (USUAL_BUDGET,),
-        "score": (DEFAULT_SCORE,),
-        "nms": ("squeezed",),
-    }
+    usual: dict[str, Any] = {"budget": (USUAL_BUDGET,), "score": (DEFAULT_SCORE,)}
     map_sets = filter_map_sets(list_map_sets(store), usual | named)
-    map_sets = [maps for maps in map_sets if maps.recipe_id.startswith(words["recipe"])]
+    map_sets = [
+        maps
+        for maps in map_sets
+        if maps.nms == "squeezed" and maps.recipe_id.startswith(words["recipe"])
+    ]
     reader = MapReader(store, map_sets)
     return [(maps.seed, reader.maps(maps)[0]) for maps in map_sets]
 
@@ -274,7 +270,6 @@ KINDS: Mapping[str, Callable[[Words, Results], str]] = {
     "pairs": _count_pairs,
     "verdict": _make_verdict,
     "effect": _make_effect,
-    "look": _make_look,
     "count": _count_verdicts,
     "lattice": _make_lattice,
 }

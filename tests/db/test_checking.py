@@ -11,7 +11,6 @@ import sqlalchemy as sa
 from lcma import db
 from lcma.db.integrity import Finding, check_integrity
 from lcma.db.schema import index_tables, metadata
-from lcma.sweeps.errors import UserError
 from tests.db.conftest import HALF
 from tests.db.inspecting import execute
 
@@ -200,11 +199,6 @@ def test_bytes_that_are_no_text_are_a_finding_in_sqlite(filled_path: Path) -> No
     (fault,) = find_faults(str(filled_path))
     assert fault.table == "protocols"
     assert "decode to UTF-8 column 'body'" in fault.problem
-
-
-def test_a_place_without_a_database_is_not_checked(new_place: str) -> None:
-    with pytest.raises(UserError, match="no results"):
-        find_faults(new_place)
 
 
 def test_a_broken_constraint_is_found_by_sqlite(filled_path: Path) -> None:

@@ -10,8 +10,6 @@ import sqlalchemy as sa
 from lcma import db
 from lcma.db import migrate, run_sql
 from lcma.db.integrity import check_integrity
-from lcma.db.schema import metadata
-from lcma.db.views import views
 from lcma.sweeps.errors import UserError
 from tests.db.inspecting import execute, is_current, make_older, objects
 
@@ -20,25 +18,6 @@ READERS: dict[str, Callable[[str], object]] = {
     "check": lambda url: check_integrity(db.locate(url)),
     "query": lambda url: run_sql(url, "SELECT 1"),
 }
-
-
-def test_a_new_database_has_the_schema_of_the_code(new_url: Callable[[str], str]) -> None:
-    url = new_url("empty")
-    assert is_current(url)
-    assert objects(url).keys() == {*metadata.tables, *views.tables}
-
-
-@pytest.mark.integration
-@pytest.mark.slow_on("sqlite")
-def test_views_are_made_anew_and_rows_stay(filled_url: str) -> None:
-    before, rows = objects(filled_url), db.connect(filled_url).view("results")
-    version = make_older(filled_url)
-    assert objects(filled_url) != before
-    done = migrate.upgrade(db.locate(filled_url))
-    assert (done.before, done.after) == (version, migrate.current_version())
-    assert objects(filled_url) == before
-    assert is_current(filled_url)
-    assert db.connect(filled_url, create=False).view("results").equals(rows)
 
 
 def test_reading_does_not_upgrade_and_a_query_needs_no_upgrade(filled_url: str) -> None:

@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 
 from lcma import db
-from tests.processes import race
 
 
 def make_sweep(name: str) -> db.Registration:
@@ -43,17 +42,6 @@ def test_no_connection_outlives_a_call(store: db.Store, count_open: Callable[[],
     while count_open():  # the server may take a moment to see it
         assert time.monotonic() < deadline
         time.sleep(0.02)
-
-
-def test_a_forked_process_uses_connections_of_its_own(store: db.Store) -> None:
-    store.register(make_sweep("before"))
-
-    def work(index: int) -> None:
-        for number in range(20):
-            store.register(make_sweep(f"{index} {number}"))
-
-    race(2, work)
-    assert len(store.sweeps()) == 41
 
 
 def test_a_file_that_replaced_another_is_the_one_that_is_written(

@@ -46,18 +46,6 @@ def refused(outcome: tuple[int, str, str], *parts: str) -> None:
         assert part in err
 
 
-def test_clean_removes_nothing_behind_a_link(lcma: Lcma, filled_folder: Path) -> None:
-    Path("outside").mkdir()
-    file = Path("outside/file")
-    file.touch()
-    os.utime(file, (0, 0))
-    Path("runs").mkdir()
-    Path("runs/probe-1234567812345678").symlink_to(Path("outside").absolute())
-    code, out, _ = lcma("clean", "--runs", "runs")
-    assert (code, out.startswith("freed 0 B")) == (0, True)
-    assert file.exists()
-
-
 # Output
 
 

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from lcma.models import Flow
 from lcma.models.factorization import make_tables
-from lcma.models.layers import Dequantize, Layer, PassAll, Squeeze, Unsqueeze
+from lcma.models.layers import Dequantize, Layer, Squeeze, Unsqueeze
 from lcma.models.priors import StandardNormal
 from lcma.models.split import Split
 from tests.models.conftest import draw
@@ -45,17 +45,6 @@ def add_squeezed(image: Tensor, squeezed: Tensor) -> Tensor:
 def build_flow(*last: Layer) -> Flow:
     layers = [Dequantize(), Scaling(FIRST), Squeeze(), Scaling(SQUEEZED), Unsqueeze(), *last]
     return Flow(layers, StandardNormal(), SHAPE).double().eval()
-
-
-def test_without_a_split() -> None:
-    last = draw(3, 8, 2, 2)
-    contributions = build_flow(PassAll(), Scaling(last)).contributions(IMAGES)
-    at_split = add_squeezed(FIRST, SQUEEZED)
-    total = add_squeezed(at_split, last)
-    for image in range(2):
-        assert torch.allclose(contributions.at_splits[0][image], at_split, atol=1e-12)
-        assert torch.allclose(contributions.total[image], total, atol=1e-12)
-    assert torch.allclose(contributions.log_det, total.sum().expand(2), atol=1e-12)
 
 
 @pytest.mark.parametrize("name", ["checkerboard-odd", "channel", "random"])

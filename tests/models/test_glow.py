@@ -2,7 +2,6 @@
 
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 
@@ -59,16 +58,6 @@ def test_a_coupling_by_its_definition(kind: Scale) -> None:
     assert torch.allclose(contribution[:, 3:], scale.log(), rtol=0, atol=1e-12)
     assert not contribution[:, :3].any()
     assert float(scale.std()) > 0.01
-
-
-def test_a_coupling_starts_with_one_scale_for_all_entries() -> None:
-    layer = GlowCoupling(6, width=5).double()
-    x = draw(22, 4, 6, 4, 4)
-    layer.initialize(x)
-    y, contribution = layer(x)
-    scale = float(torch.sigmoid(torch.tensor(2.0, dtype=torch.float64)))
-    assert torch.allclose(y[:, 3:], scale * x[:, 3:], rtol=0, atol=1e-12)
-    assert torch.allclose(contribution[:, 3:], torch.full_like(x[:, 3:], np.log(scale)))
 
 
 def test_there_is_no_flat_glow() -> None:
