@@ -346,7 +346,8 @@ def _collect_declarations(name: str, run: Callable[[], ModuleType | None]) -> li
     if module is not None:  # if it was imported before, running it declared nothing
         for value in vars(module).values():
             marked = getattr(value, _ATTRIBUTE, None)
-            is_own = getattr(value, "__module__", "") == module.__name__  # it was not imported
+            names = getattr(value, "__module__", ""), module.__name__
+            is_own = len({name.partition(".")[0] for name in names}) == 1  # of the same package
             if is_own and isinstance(marked, Declaration) and marked not in declarations:
                 declarations.append(marked)
     if not declarations:

@@ -132,7 +132,7 @@ def backup(
         )
     database = locate(find_place(db, None, None).db)
     migrate.require_existing(database, database.identify())
-    if out is not None and out.suffix not in (".db", ".sqlite"):
+    if database.one_host and out is not None and out.suffix not in (".db", ".sqlite"):
         raise UserError(f"--out {out} would not be read as a database: end it in .db or .sqlite")
     copy = database.backup(None if out is None else out.expanduser().absolute())
     print_line(f"copied {database.name} to {copy}")

@@ -89,7 +89,7 @@ def export(
     from lcma.harness.terminal import Console
 
     path = Path(out).expanduser()
-    manifest = path.with_name(path.name + SUFFIX)
+    manifest = path.parent / (path.name + SUFFIX)
     if out != "-":
         require_replaceable(path)
         require_replaceable(manifest)

@@ -74,7 +74,9 @@ def measure(
     ] = None,
     weights: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="kid, fid: your file with weights of Inception-v3"),
+        typer.Option(
+            metavar="FILE", help="kid, fid: your file with weights of Inception-v3, with --sha256"
+        ),
     ] = None,
     sha256: Annotated[
         str | None, typer.Option(metavar="HASH", help="sha256 that the file of weights must have")

@@ -93,6 +93,8 @@ class ZipFiles:
             place, why = self.describe_place(index), " ".join(str(error).split())[:100]
             raise UserError(f"{place} is damaged ({why}): fetch it again") from error
         if len(raw) > _MAX_FILE_BYTES:
+            if self.skip_bad:
+                return b""
             raise UserError(f"{self.describe_place(index)} has more than {_MAX_FILE_BYTES} bytes")
         return raw
 

@@ -152,8 +152,7 @@ def groups_file(part: PartName) -> str:
 
 def prepare_command(name: str, root: Path) -> str:
     """Return the command that prepares a set below a root."""
-    known = {data_set.name: data_set for data_set in list_sets(root)}
-    # A user's own set is known only where it is prepared.
+    known = {data_set.name: data_set for data_set in list_sets()}
     data_set = known.get(name) or make_own_set(name)
     return f"{data_set.command} --to {shlex.quote(str(root))}"
 

@@ -245,7 +245,7 @@ def _make_executor(resources: Resources, threads: int, options: Mapping[str, Any
 
             gpus = torch.cuda.device_count()
             slots = min(slots, max(1, int(1 / resources.gpus)) * gpus)
-            per_gpu = -(-slots // gpus)  # spread over all of them
+            per_gpu = -(-slots // gpus)  # on as many of them as slots fill
         return LocalExecutor(slots, per_gpu)
     from lcma.harness.launch.cluster import RayExecutor
 

@@ -180,7 +180,8 @@ def read_budget_curves(
     Args:
         store: The database.
         measure: The measure by which budgets are compared, on the holdout part if it has parts.
-        sweep_id: Only this sweep's results, beside the conventional ones of the whole database.
+        sweep_id: Only this sweep's results, beside the conventional ones of the whole database at
+            the same seeds.
         margin: By how much a budget that is enough may be worse than the longest, in the measure's
             unit; by default `MARGIN` in bits/dim, and none in other units.
         cost: Unit of the Pareto front. It is images where trials ran on several kinds of device, or

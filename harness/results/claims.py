@@ -164,7 +164,13 @@ def select_cells(group: Group, budget: int | None) -> Cells:
 
 def list_budgets(group: Group) -> list[int]:
     """Return the budgets of `low`, shortest first; without results of it those of all rules."""
-    rows = [row for row in _list_plain_rows(group) if row.seeds and row.budget is not None]
+    rows = [
+        row
+        for row in _list_plain_rows(group)
+        if row.seeds
+        and row.budget is not None
+        and row.factorization not in factorizations.DATA_RULES
+    ]
     low = [row for row in rows if row.factorization == "L" * group.splits]
     return sorted({row.budget for row in low or rows if row.budget is not None})
 

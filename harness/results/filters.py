@@ -80,7 +80,7 @@ def parse_filters(
     sets = {str(each): known_sets.known().get(str(each)) for each in filters.get("dataset", ())}
     for name, facts in sets.items():  # celeba64-float is the variant float of celeba64
         if facts is not None and facts.dataset != name:
-            if len(sets) > 1:
+            if len(sets) > 1 or filters.get("variant", (facts.variant,)) != (facts.variant,):
                 remedy = (
                     f"filter by --dataset {facts.dataset} --where variant={facts.variant} alone"
                 )

@@ -557,8 +557,10 @@ def _find_efforts(spent: _Efforts, group: Group, row: BoardRow) -> Mapping[int, 
     return spent[group.recipe_id, group.data_digest, *key]
 
 
-def _find_trained(efforts: Mapping[int, Any]) -> set[int]:
-    """Return the seeds that were trained, although they may lack the measure."""
+def _find_trained(group: Group, efforts: Mapping[int, Any]) -> set[int]:
+    """Return the seeds that were trained, if trainings may lack the measure."""
+    if group.measure == BITS_PER_DIM and group.protocol == "plain":
+        return set()
     return {seed for seed, effort in efforts.items() if effort.state == "done"}
 
 
@@ -599,7 +601,7 @@ def _count_missing(
     missing: set[tuple[int | None, str, int]] = set()
     for cells, row in verdict.rows:
         group, budget, efforts = cells.group, row.budget, _find_efforts(spent, cells.group, row)
-        seeds_left = {*seeds} - {*row.by_seed, *row.diverged_seeds} - _find_trained(efforts)
+        seeds_left = {*seeds} - {*row.by_seed, *row.diverged_seeds} - _find_trained(group, efforts)
         seconds[None] += [effort.cpu_seconds for effort in efforts.values() if effort.cpu_seconds]
         key = f"{group.key} {row.factorization} {budget}"
         missing |= {(None, key, seed) for seed in seeds_left}
@@ -607,7 +609,7 @@ def _count_missing(
             # A pretraining exists where any row of its table and budget has the seed.
             readers = [r for r in group.rows if r.budget == budget]
             pretrained = {seed for r in readers for seed in r.by_seed}.union(
-                *(_find_trained(_find_efforts(spent, group, r)) for r in readers)
+                *(_find_trained(group, _find_efforts(spent, group, r)) for r in readers)
             )
             costs_before = (effort.pretraining_cpu_seconds for effort in efforts.values())
             seconds[budget] += [cost for cost in costs_before if cost is not None]

@@ -227,6 +227,8 @@ def describe_reach(verdict: Verdict) -> str:
         remedy = f"`lcma measure {name}` takes it of kept weights"
         if name == BITS_PER_DIM:
             remedy = "`lcma measure --protocol published` takes it of kept weights"
+        elif name.startswith("bound_"):
+            remedy = "`lcma measure bits_per_dim --draws 10` takes it of kept weights"
         elif name in shipped and name not in SAMPLE_MEASURES:
             remedy = "`lcma rerun` trains them again"
         return f"{look.seeds} seeds, which are trained but lack the measure: {remedy}"

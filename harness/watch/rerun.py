@@ -55,10 +55,13 @@ def choose_reruns(
         frame = store.view("results", sweep_id=sweep_id, **where)
         keys = set(zip(frame.trial_id, frame.data_digest, strict=True))
         jobs = named_jobs or _by_id(store.job_facts(trial_ids={trial_id for trial_id, _ in keys}))
+        keys |= set(zip(frame.pretraining_id, frame.data_digest, strict=True))
+
+        def find_subject(job: JobFacts) -> str | None:
+            return job.trial_id if job.kind == "trial" else job.pretraining_id
+
         named_jobs = {
-            i: job
-            for i, job in jobs.items()
-            if job.kind == "pretraining" or (job.trial_id, job.data_digest) in keys
+            i: job for i, job in jobs.items() if (find_subject(job), job.data_digest) in keys
         }
     pretrainings = [job for job in named_jobs.values() if job.kind == "pretraining"]
     segments = _read_related(store, pretrainings, "pretraining")

@@ -105,12 +105,15 @@ def make_database(
             ),
             "site_facts": (("name", "value"), facts.items()),
         }
-        with closing(sqlite3.connect(copy)) as connection:
-            for name, (columns, rows) in tables.items():
-                _write_table(connection, name, columns, rows)
-            connection.commit()
-            step("compressing the database")
-            connection.execute("VACUUM INTO ?", (str(out),))
+        try:
+            with closing(sqlite3.connect(copy)) as connection:
+                for name, (columns, rows) in tables.items():
+                    _write_table(connection, name, columns, rows)
+                connection.commit()
+                step("compressing the database")
+                connection.execute("VACUUM INTO ?", (str(out),))
+        except sqlite3.Error as error:
+            raise UserError(f"cannot write {folder}: {error}; make room there") from None
         return SiteDatabase(out.read_bytes(), board, holdout, verdicts, facts)
 
 

@@ -176,7 +176,7 @@ def _summarize(settings: Sequence[Setting], measure: str, *, has_results: bool) 
     if not has_results:
         return "There are no results yet."
     if not settings:
-        return "No result here compares low with a flow's own rule on the same seeds."
+        return "No result here compares low with a flow's own rule on two seeds or more."
     counts = Counter(setting["word"] for setting in settings)
     by = "" if measure == BITS_PER_DIM else f" by {printable(measure)}"
     parts = (f"{words} in {counts[word]}" for word, words in STANDINGS.items() if counts[word])
@@ -196,6 +196,8 @@ def _answer_in_short(counts: Mapping[str, int]) -> str:
         return "Yes"
     if not counts["better"]:
         return "No" if counts["worse"] else "Not seen"
+    if 2 * counts["better"] == judged:
+        return "In half"
     return "Mostly" if 2 * counts["better"] > judged else "Mostly not"
 
 
@@ -205,25 +207,18 @@ def _list_details(settings: Sequence[Setting]) -> list[str]:
     lines = []
     better = [setting for setting in settings if setting["word"] == "better"]
     if few := sum(setting["few"] for setting in better):
-        where = f"{few} of the {len(better)} settings" if few < len(better) else _name_all(few)
-        lines.append(f"{where} where low is better had fewer than {FEW_IMAGES:,} test images.")
+        of_better = f"{few} of {format_count(len(better), 'setting')}"
+        lines.append(f"{of_better} where low is better had fewer than {FEW_IMAGES:,} test images.")
     printed = [setting for setting in settings if setting["printed"] is not None]
     # The whole interval is above the printed difference.
     lows = ((setting["pair"].low, setting["printed"]) for setting in printed)
     if short := sum(low is not None and low > gain for low, gain in lows):
-        where = f"{short} of {len(printed)} settings" if short < len(printed) else _name_all(short)
-        lines.append(
-            f"In {where[0].lower()}{where[1:]}, low falls short of the gain that the paper reports "
-            "for the flow and the data set."
-        )
+        with_gain = format_count(len(printed), "setting")
+        lines.append(f"In {short} of {with_gain} with a gain in the paper, low falls short of it.")
     ends = sorted({end(s["steps"] for s in settings) for end in (min, max)})
     steps = " to ".join(f"{end:,}" for end in ends)
     lines.append(f"The flows here were trained for {steps} steps.")
     return lines
-
-
-def _name_all(count: int) -> str:
-    return {1: "The only setting", 2: "Both settings"}.get(count, f"All {count} settings")
 
 
 def _list_reasons(verdicts: Verdicts, regularity: str) -> list[dict[str, Any]]:

@@ -70,25 +70,3 @@ def test_no_rows_are_a_header_and_a_count(lcma: Lcma) -> None:
         assert lcma("sql", query, "--format", "csv") == expected
         out = output_of(lcma("sql", query, "--json"))
         assert json.loads(out) == {"columns": names, "rows": [], "truncated": False}
-
-
-@pytest.mark.parametrize(
-    "condition",
-    [
-        "factorization='low'",
-        "LOWER(t.factorization) = 'high'",
-        "\"factorization\" LIKE 'Low'",
-        "seed = 0 AND factorization IN ('nothing', 'conventional')",
-    ],
-)
-def test_no_rows_of_a_synonym_say_how_it_is_stored(lcma: Lcma, condition: str) -> None:
-    query = f"SELECT * FROM results t WHERE {condition}"
-    code, out, err = lcma("sql", query)
-    assert (code, out.count("\n")) == (0, 1)
-    count, remark = err.splitlines()
-    assert count == "0 rows"
-    assert "LLL" in remark
-    listing = remark.rpartition(": ")[2]
-    _, out, err = lcma("sql", listing, "--format", "csv")
-    assert ("LLL\n" in out, err) == (True, ""), "what it offers can be pasted"
-    assert lcma("sql", query, "--json")[2] == ""

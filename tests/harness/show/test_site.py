@@ -96,8 +96,8 @@ def test_the_first_page_counts_several_settings(filler) -> None:
     text = read_page(make(filler))
     assert "Mostly not: against each flow's own rule" in text
     assert "better in 1 of 3 settings, worse in 2." in text
-    assert "The only setting where low is better had fewer than 1,000 test images." in text
-    assert "In the only setting, low falls short of the gain" in text
+    assert "1 of 1 setting where low is better had fewer than 1,000 test images." in text
+    assert "In 1 of 1 setting with a gain in the paper, low falls short of it." in text
     assert "+0.305 ± 0.006 −0.06 6 worse" in text  # noqa: RUF001 - the page has minus signs
 
 

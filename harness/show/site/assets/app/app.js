@@ -61,7 +61,7 @@ async function showView(isNew) {
   }
   document.title = `${title ?? "Not found"} · lcma`;
   view.setAttribute("aria-busy", "true");
-  const timer = setTimeout(() => (loadingNote.textContent = "Loading…"), 150);
+  const timer = setTimeout(() => { if (request === lastRequest) loadingNote.textContent = "Loading…"; }, 150);
   let content;
   try {
     content = await show(search, path);
@@ -105,7 +105,9 @@ async function watchLive() {
   let version = null;
   for (;;) {
     try {
-      const status = await (await fetch("status.json", { cache: "no-store" })).json();
+      const answer = await fetch("status.json", { cache: "no-store" }).catch(() => null);
+      if (!answer?.ok) throw new Error(answer ? await answer.text() : "the server does not answer");
+      const status = await answer.json();
       const rest = status.left ? `, ${status.left} left` : "";
       const text = status.running ? `Live: ${count(status.running, "job")} running${rest}` : "Live: no job runs";
       if (note.textContent !== text) note.textContent = text;
@@ -116,8 +118,8 @@ async function watchLive() {
         if (readAddress().path !== "sql") await refreshView();
       }
       version = status.version;
-    } catch {
-      note.textContent = "Not live: the server does not answer";
+    } catch (error) {
+      note.textContent = `Not live: ${printable(error.message)}`;
     }
     await new Promise((resolve) => setTimeout(resolve, POLL_INTERVAL));
   }

@@ -123,8 +123,8 @@ function writeBoardSql({ flow, rule, profile, q }, setRow, tableRow) {
     tableRow && equals("recipe_id", tableRow.recipe_id), tableRow && equals("data_digest", tableRow.data_digest),
     ...q.split(/\s+/).filter(Boolean).map((word) => `rule || ' ' || flow || ' ' || dataset LIKE ${literal(`%${word}%`)}`),
   ].filter(Boolean);
-  return `SELECT dataset, variant, flow, steps, rule, budget, n, mean, difference, half_width
-FROM board${where.length ? `\nWHERE ${where.join("\n  AND ")}` : ""}
+  return `SELECT dataset, variant, flow, steps, rule, budget, map_options, n, mean, difference, low, high, than
+FROM board_rows${where.length ? `\nWHERE ${where.join("\n  AND ")}` : ""}
 ORDER BY dataset, variant, flow, steps, recipe_id, mean`;
 }
 

@@ -26,8 +26,7 @@ async function showBudgets(search) {
 }
 
 function writeBudgetSql(row) {
-  return `SELECT budget, n, mean, difference, half_width, pretraining_seconds
-FROM budgets
+  return `SELECT * FROM budget_rows
 WHERE recipe_id = ${literal(row.recipe_id)}
   AND data_digest = ${literal(row.data_digest)}
   AND ${equals("factorization", row.factorization)} AND ${equals("map_options", row.map_options)}

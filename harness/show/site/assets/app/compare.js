@@ -54,7 +54,7 @@ ORDER BY first.seed`;
 }
 
 async function showCompare(search) {
-  const tables = await select(`${BOARD_SQL} WHERE n IS NOT NULL ORDER BY table_number, is_own DESC, mean`);
+  const tables = (await readBoard()).filter((row) => row.n !== null);
   await readRules();
   const chosen = ["a", "b"].map((side) => tables.find((row) => row.row_key === search.get(side)) ?? null);
   const table = Number(search.get("table")) || (chosen[0] ?? chosen[1])?.table_number || tables[0]?.table_number;

@@ -1,11 +1,8 @@
 "use strict";
 // The rules: what each does in a window, and where it ranks in each table.
 
-const RULES_SQL = `SELECT rule, count(difference) AS n,
-       sum(CASE WHEN difference + half_width < 0 THEN 1 ELSE 0 END) AS better,
-       sum(CASE WHEN difference - half_width > 0 THEN 1 ELSE 0 END) AS worse
-FROM board
-GROUP BY rule ORDER BY better DESC, worse, rule`;
+const RULES_SQL = `SELECT rule, count(*) AS n, sum(than = 'better') AS better, sum(than = 'worse') AS worse
+FROM board_rows WHERE n > 0 GROUP BY rule ORDER BY better DESC, worse, rule`;
 
 async function showRules(search) {
   const [rules, board] = await Promise.all([readRules(), readBoard()]);

@@ -9,10 +9,12 @@ LEFT JOIN jobs AS j ON j.trial_id = t.id
 LEFT JOIN measurements AS m ON m.attempt_id = j.done_attempt_id
   AND m.name = 'bits_per_dim' AND m.protocol = 'plain'`;
 
-const SEARCHED = `' ' || t.id || ' ' || t.flow || ' ' || t.dataset || ' ' || t.variant || ' ' || t.profile || ' ' ||
+const SEARCHED = `' ' || t.id || ' ' || t.flow || ' ' || CASE t.flow ${
+  Object.entries(FLOWS).map(([flow, name]) => `WHEN ${literal(flow)} THEN ${literal(name)}`).join(" ")} ELSE '' END ||
+       ' ' || t.dataset || ' ' || t.variant || ' ' || t.dataset || '-' || t.variant || ' ' || t.profile || ' ' ||
        t.factorization || CASE WHEN replace(t.factorization, 'L', '') = '' THEN ' low'
            WHEN replace(t.factorization, 'H', '') = '' THEN ' high' ELSE '' END ||
-       coalesce(' at ' || t.budget, '') || ' ' || coalesce(t.map_options, '') || ' ' ||
+       coalesce(' at ' || t.budget, '') || ' ' || replace(replace(replace(coalesce(t.map_options, ''), '"', ' '), '{', ' '), ',', ' ') || ' ' ||
        j.state || ' ' || t.recipe_id`;
 
 const nameTrial = (trial) => `${nameRow(trial)}, seed ${trial.seed}`;
