@@ -57,11 +57,9 @@ def small_sweep() -> dict[str, Any]:
 
 
 @pytest.fixture(scope="session")
-def photos_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A root with photos8 prepared."""
-    root = tmp_path_factory.mktemp("data")
-    data.prepare("photos8", root)
-    return root
+def photos_root(few_photos_root: Path) -> Path:
+    """A root with photos8 prepared, of few images."""
+    return few_photos_root
 
 
 def prepare_few_photos(root: Path, nth: int) -> Path:

@@ -6,9 +6,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
-from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 
 from lcma.harness.results.map_statistics import (
@@ -55,25 +52,9 @@ def test_mask_share_of_known_maps() -> None:
     assert compute_mask_share(lattice()) == pytest.approx(1)
     assert compute_mask_share(np.ones(SHAPE)) is None
     mixed = lattice() + noise(9)
-    assert compute_mask_share(mixed) == pytest.approx(naive_share(mixed), rel=1e-12)
+    for values in (mixed, noise(9, (2, 4, 6))):
+        assert compute_mask_share(values) == pytest.approx(naive_share(values), rel=1e-12)
     assert 0.1 < naive_share(mixed) < 0.9
-
-
-@given(
-    arrays(np.float64, (2, 4, 6), elements=st.floats(-5, 5)),
-    st.floats(0.1, 10),
-    arrays(np.float64, (2, 2, 3), elements=st.floats(-5, 5)),
-)
-def test_mask_share_ignores_the_scale_and_the_mean_of_each_window(
-    values: Map, scale: float, common: Map
-) -> None:
-    share = compute_mask_share(values)
-    moved = scale * values + common.repeat(2, axis=1).repeat(2, axis=2)
-    inside = values - values.mean()
-    if share is None or float(np.square(inside).sum()) < 1e-6:
-        return
-    assert 0 <= share <= 1 + 1e-12
-    assert compute_mask_share(moved) == pytest.approx(share, abs=1e-6)
 
 
 def test_mask_share_by_chance_is_its_mean_where_positions_are_exchangeable() -> None:

@@ -23,12 +23,6 @@ Lcma = Callable[..., tuple[int, str, str]]
 """Runs a command: exit code, stdout and stderr."""
 
 
-@pytest.fixture(scope="session")
-def photos_root(few_photos_root: Path) -> Path:
-    """A root with photos8 prepared, of few images."""
-    return few_photos_root
-
-
 @pytest.fixture
 def planned(
     new_url: Callable[[Stage], str], in_tmp: Path, monkeypatch: pytest.MonkeyPatch

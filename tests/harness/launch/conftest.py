@@ -251,12 +251,6 @@ def run_cli(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int
     return int(ended.value.code or 0), printed.out, printed.err
 
 
-@pytest.fixture(scope="session")
-def photos_root(few_photos_root: Path) -> Path:
-    """A data root with photos8 of few images."""
-    return few_photos_root
-
-
 @pytest.fixture(scope="package")
 def cluster() -> Iterator[Any]:
     """A Ray cluster for the tests of this folder: two nodes at two addresses."""

@@ -172,12 +172,6 @@ def _one_thread() -> Iterator[None]:
     torch.set_num_threads(before)
 
 
-@pytest.fixture(scope="session")
-def photos_root(few_photos_root: Path) -> Path:
-    """A root with photos8 prepared, of few images."""
-    return few_photos_root
-
-
 @pytest.fixture
 def workshop(tmp_path: Path) -> Workshop:
     return Workshop(tmp_path)
