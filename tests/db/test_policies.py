@@ -55,6 +55,13 @@ def test_a_retry_by_a_person_resets_the_count_of_failures(world: Any) -> None:
         assert fail(world, "oom", ONE_RETRY)[0] == state
 
 
+def test_a_rerun_resets_the_count_of_failures(world: Any) -> None:
+    assert fail(world, "oom", ONE_RETRY)[0] == "pending"
+    world.finish_trial(0)
+    assert world.store.rerun([world.trials[0]], by="ann", why="x", now=3000.0) == 1
+    assert fail(world, "oom", ONE_RETRY)[0] == "pending"
+
+
 def test_no_more_jobs_of_a_sweep_run_than_its_cap_allows(world: Any) -> None:
     """The sweep has trials 0 and 2, and the first segment, which trial 2 needs."""
     cap = db.Cap("s", 1)

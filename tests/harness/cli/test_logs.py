@@ -102,6 +102,8 @@ def test_following_shows_steps_and_ends_with_the_attempt(planned: World, lcma: L
         assert following.stdout.readline() == "three\n"
         end = {"cost": COST, "log": "one\ntwo\nthree\nno room"}
         assert planned.store.finish(claim, "oom", last_step=41, **end)
+        planned.store.retry([planned.trials[1]])
+        planned.win(planned.trials[1], now=time.time())  # the end that is followed is shown still
         out, err = following.communicate()
     assert (following.returncode, err) == (0, "")
     assert out.splitlines()[0].endswith(": oom")

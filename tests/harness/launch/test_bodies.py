@@ -116,6 +116,23 @@ def test_divergence_is_an_outcome_with_step_and_last_value(registered, steps) ->
     assert len(store.view("results")) == 0
 
 
+def test_a_resumed_training_that_fails_before_its_first_step_made_none(
+    registered, monkeypatch
+) -> None:
+    """A launch blames the host for that, not the job."""
+    _, works = registered()
+    work = select(works, "trial")[0]
+    run_killed(dataclasses.replace(work, checkpoint_seconds=0.0, lease_seconds=1.0), 10)
+    time.sleep(1.0)
+
+    def fail(*arguments, **options):
+        raise OSError("no such device")
+
+    monkeypatch.setattr(models, "build", fail)
+    report = run_work(work)
+    assert (report.ending, report.steps, report.at_start) == ("failed", 0, True)
+
+
 def test_a_damaged_checkpoint_is_named_in_the_attempt(registered) -> None:
     store, works = registered({"matrix": {"budget": [10, 20]}})
     shorter, longer = select(works, "pretraining")

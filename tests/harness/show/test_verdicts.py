@@ -418,6 +418,18 @@ def test_counts_by_claim_and_one_claim_in_full():
 
 
 @pytest.mark.integration
+def test_a_claim_on_another_rule_by_maps_needs_no_low():
+    even = {seed: 4.0 + SPREAD[seed] for seed in range(6)}
+    results = rows({"checkerboard-even": even, "checkerboard-odd": even})
+    results += [
+        row | {"budget": 100}
+        for row in rows(
+            {"low-tied": {seed: bits - 0.1 - seed / 1000 for seed, bits in even.items()}}
+        )
+    ]
+    assert by_claim(make_verdicts(board(results)))["tied-better-phase"].decision == "supported"
+
+
 def test_deciding_launches_include_existing_trials(lcma):
     """The launch that a claim asks for plans the same trials, up to the next look."""
     rules = (*DEMO, "random-lattice", "low-tied", "low-global", "self", "online", "rows")
