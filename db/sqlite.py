@@ -424,7 +424,8 @@ class SqliteDatabase(Database):
         if explained is None:
             return None
         if explained is _COPY and not os.path.exists(self.path):  # noqa: PTH110 - Path.exists raises if it may not look
-            if os.path.isdir(self.path.parent) and not os.access(self.path.parent, os.W_OK):  # noqa: PTH112
+            parent = self.path.parent
+            if os.access(parent, os.F_OK) and not os.access(parent, os.W_OK):
                 return UserError(
                     f"the folder of the database {self.path} may not be written: name another"
                 )
