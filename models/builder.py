@@ -29,7 +29,6 @@ def build(
     factorization: str,
     *,
     seed: int,
-    table_seed: int | None = None,
     maps: Sequence[Map] = (),
     order: Order = "raster",
 ) -> Flow:
@@ -42,8 +41,7 @@ def build(
         model: The flow, the size of its images, its number of splits and its architecture.
         factorization: Any name of a factorization, such as `conventional` or `low`, or a word such
             as `LLH`.
-        seed: Seed of the weights.
-        table_seed: Seed of random tables; ``seed`` by default.
+        seed: Seed of the weights, and of random tables.
         maps: For words, one contribution map (C, H, W) per split; see `make_tables`.
         order: For words, the order of a window's two dimensions inside a half.
 
@@ -68,11 +66,7 @@ def build(
     if factorization == "none":
         return _assemble(model, None, seed)
     shape = (model.channels, model.size, model.size)
-    if table_seed is None:
-        table_seed = seed
-    tables = make_tables(
-        factorization, shape, model.splits, seed=table_seed, maps=maps, order=order
-    )
+    tables = make_tables(factorization, shape, model.splits, seed=seed, maps=maps, order=order)
     return _assemble(model, tables, seed)
 
 

@@ -22,6 +22,7 @@ def respond_to_border(kernel: Tensor, height: int, width: int) -> Tensor:
 
 
 @lru_cache(maxsize=64)
+@torch.inference_mode(False)  # a tensor made in that mode could not be trained with
 def _make_border(
     height: int, width: int, pad: int, dtype: torch.dtype, device: torch.device
 ) -> Tensor:

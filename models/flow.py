@@ -158,7 +158,8 @@ class Flow(nn.Module):
     ) -> Contributions:
         """Return each dimension's log-determinant, cumulative up to each split and at the end.
 
-        A contribution map (step 2 of Algorithm 1) is the mean of these over training images.
+        A contribution map (step 2 of Algorithm 1) is their mean over training images, in evaluation
+        mode.
 
         Args:
             x: Integer images (B, C, H, W), values 0..255.

@@ -207,7 +207,7 @@ class ResidualBlock(Layer):
     `Estimator`. The Neumann gradient is computed in the forward pass, which keeps no graph of the
     series in memory (Chen et al. 2019, section 3.3). This needs the same upstream gradient for
     every element of the contribution, as with a mean over images; for any other objective,
-    backward raises ValueError, and `memory_saving` must be False.
+    backward raises ValueError, and the estimator must differentiate the series itself.
 
     Example:
         >>> import torch
@@ -233,7 +233,6 @@ class ResidualBlock(Layer):
         self.estimator, self.power = estimator, power
         self.fixed_point = fixed_point or FixedPoint()
         self.probes, self.eval_terms = 1, estimator.eval_terms
-        self.memory_saving = True
         self.last_iterations = 0  # of `inverse`
 
     def forward(self, x: Tensor, generator: torch.Generator | None = None) -> tuple[Tensor, Tensor]:
@@ -259,16 +258,12 @@ class ResidualBlock(Layer):
         # The Neumann gradient has terms J^0 .. J^n, so with weights 1 it is, in the mean over
         # probes, the gradient of the power series of n + 1 terms.
         tensors = self.net.tensors()
-        neumann = self.training and self.estimator.neumann and torch.is_grad_enabled()
-        if neumann and self.memory_saving:
+        if self.training and self.estimator.neumann and torch.is_grad_enabled():
             g, contribution = _Neumann.apply(  # type: ignore[no-untyped-call]
                 self.net, probes, weights, x, *tensors
             )
             return x + g, contribution
         g, vjp = self.net.linearize(x, tensors)
-        if neumann:
-            contribution, gradient = _sum_neumann(vjp, probes, weights)
-            return x + g, contribution + (gradient - gradient.detach())
         y = x + g
         terms = [sum_series(vjp, probe, weights)[0] for probe in probes]
         return y, torch.stack(terms).mean(0) if len(terms) > 1 else terms[0]
@@ -360,7 +355,7 @@ def _find_common_value(upstream: Tensor) -> Tensor:
     if not expanded and not bool((upstream == first).all()):
         raise ValueError(
             "the gradient in the forward pass needs an objective that is a mean over images; "
-            "set memory_saving = False on the residual blocks for any other"
+            "build the flow with `neumann: false` for any other"
         )
     return first
 

@@ -73,7 +73,7 @@ def recipe(
     Raises:
         ImpossibleError: If this version does not have the flow, or the profile no recipe for this
             data set.
-        UserError: If ``override`` does not fit the recipe.
+        UserError: If the profile or data set is unknown, or ``override`` does not fit the recipe.
 
     Example:
         >>> small = recipe("glow", "cifar10", "small", {"training": {"steps": 300}})
@@ -83,7 +83,13 @@ def recipe(
     if not profiles(flow):
         raise ImpossibleError(f"the flow {flow} is not in this version")
     recipes = _read_recipes(flow)
+    if profile not in recipes.profiles:
+        known = tuple(recipes.profiles)
+        raise UserError(f"{flow} has no profile {profile!r}: {suggest(profile, known)}")
     entry = recipes.profiles[profile]
+    if facts is None and dataset not in known_sets.known():
+        known = tuple(known_sets.known())
+        raise UserError(f"unknown data set {dataset!r}: {suggest(dataset, known)}")
     facts = facts or known_sets.known()[dataset]
     by_size = entry.sizes.get(facts.size)
     by_set = entry.datasets.get(dataset, entry.datasets.get(facts.dataset))

@@ -154,7 +154,7 @@ def to_numpy(t: Tensor) -> Floats:
 
 
 class EstimatedBlock(Layer):
-    """A residual block with another estimator; map, weights and inverse are the block's own.
+    """A residual block with another estimator; map and weights are the block's own.
 
     One number of terms is drawn for a block and a batch, as in the papers.
     """
@@ -171,9 +171,6 @@ class EstimatedBlock(Layer):
         kind = self.protocol.probe
         probes = [draw_probe(x, kind, generator) for _ in range(self.block.probes)]
         return self.block.estimate(x, probes, weights)
-
-    def inverse(self, y: Tensor) -> Tensor:
-        return self.block.inverse(y)
 
     def before_evaluation(self) -> None:
         if self.protocol.sigma == "converged":

@@ -1,6 +1,6 @@
 """Protocols of evaluation. A protocol belongs to a result's key, never to a trial's."""
 
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -9,8 +9,6 @@ from lcma.sweeps.identity import canonical_json
 from lcma.sweeps.recipe import Model
 
 ProtocolName = Literal["plain", "published"]
-
-PROTOCOL_NAMES: tuple[ProtocolName, ...] = get_args(ProtocolName)
 """Names of the protocols that a user may choose."""
 
 

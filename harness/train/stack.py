@@ -243,8 +243,6 @@ class Stack:
         images = [trainer.read_batch(trainer.step) for trainer in self.trainers]
         self._timer.mark()
         x, noise = self._augment(images)
-        for flow in self._flows:
-            flow.before_step()
         others = [*self._flow_rows.others.values()]
         log_probs, whole.grad, *at_splits = self.repeated(self._compute, [whole, x], others, noise)
         self._add_l2(whole.grad)

@@ -114,9 +114,9 @@ class Case:
         shape = (m.splits, m.channels, m.size, m.size)
         return list(np.random.RandomState(5).randint(-3, 4, shape).astype(np.float32))
 
-    def build(self, seed: int = 0, *, table_seed: int | None = None) -> Flow:
+    def build(self, seed: int = 0) -> Flow:
         maps = self.maps() if is_word(self.factorization) else ()
-        return build(self.model, self.factorization, seed=seed, table_seed=table_seed, maps=maps)
+        return build(self.model, self.factorization, seed=seed, maps=maps)
 
     def build_perturbed(self, dtype: torch.dtype = torch.float64) -> Flow:
         """Build the flow in evaluation mode, with no weight at zero.

@@ -125,7 +125,7 @@ def find_log_density(prior: Any, z: Tensor, kept: Tensor | None) -> Tensor:
 
 def test_saved_weights_give_equal_bits(large_case: Any) -> None:
     flow = large_case.build_perturbed(torch.float32)
-    other = large_case.build(seed=9, table_seed=9).eval()
+    other = large_case.build(seed=9).eval()
     images = large_case.images()
     with torch.no_grad():
         expected = flow(images, large_case.noise()).log_prob
@@ -148,17 +148,10 @@ def test_building_is_a_function_of_the_seed(large_case: Any) -> None:
 
 def test_flows_that_differ_in_tables_start_from_equal_weights(split_case: Any) -> None:
     conventional = build(split_case.model, "checkerboard-even", seed=3)
-    flow = split_case.build(3, table_seed=8)
+    flow = split_case.build(3)
     ours, theirs = dict(flow.named_parameters()), dict(conventional.named_parameters())
     assert ours.keys() == theirs.keys()
     assert all(torch.equal(ours[k], theirs[k]) for k in ours)
-
-
-def test_the_table_seed_changes_random_tables_only(table_case: Any) -> None:
-    first, other = (table_case.build(3, table_seed=seed).state_dict() for seed in (1, 2))
-    changed = [name for name, value in first.items() if not torch.equal(value, other[name])]
-    assert bool(changed) == table_case.factorization.startswith("random")
-    assert all(name.endswith(("index", "inverse_index")) for name in changed)
 
 
 def test_images_and_tables_of_another_shape_are_refused() -> None:

@@ -65,6 +65,13 @@ def test_there_is_no_flat_glow() -> None:
         build_nms(MODEL, seed=0, form="flat")
 
 
+def test_glow_trains_after_an_evaluation_in_inference_mode() -> None:
+    flow, images = build(MODEL, "channel", seed=0), torch.zeros(2, 3, 16, 16)
+    with torch.inference_mode():
+        flow(images)
+    flow(images).log_prob.sum().backward()
+
+
 def test_shares_change_the_map_and_not_the_likelihood(nms_case: Any) -> None:
     """They change within a block, and so not in the last contributions."""
     flow, images = nms_case.build_perturbed(), nms_case.images(1)

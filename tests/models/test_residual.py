@@ -163,14 +163,12 @@ def largest_difference(first: Sequence[Tensor], second: Sequence[Tensor]) -> flo
     return max(float((a - b).abs().max()) for a, b in zip(first, second, strict=True))
 
 
-@pytest.mark.parametrize("memory_saving", [True, False])
 @pytest.mark.parametrize("neumann", [True, False])
 def test_the_gradient_in_training_is_that_of_the_log_determinant(
-    block: ResidualBlock, neumann: bool, memory_saving: bool
+    block: ResidualBlock, neumann: bool
 ) -> None:
     """In the mean over probes, for the input and every parameter."""
     block.train().estimator = replace(block.estimator, neumann=neumann)
-    block.memory_saving = memory_saving
     x = draw_images().requires_grad_()
     expected = gradients(log_det(dense(block, x)), block, x)
     assert all(float(g.abs().max()) > 0 for g in expected[:2])
@@ -193,32 +191,11 @@ def test_roulette_and_neumann_have_no_bias_together(block: ResidualBlock) -> Non
     assert largest_difference(gradients(mean, block, x), gradients(exact, block, x)) < 1e-6
 
 
-def test_the_memory_saving_form_has_the_same_gradients(block: ResidualBlock) -> None:
-    """With the block's own draws, in an objective to which y belongs too."""
+def test_an_objective_that_weighs_images_is_refused(block: ResidualBlock) -> None:
     block.train().estimator = replace(RESIDUAL_FLOW)
-    x, results = draw_images(4).requires_grad_(), []
-    for memory_saving in (True, False):
-        block.memory_saving = memory_saving
-        y, contribution = block(x, torch.Generator().manual_seed(0))
-        objective = (y.square().flatten(1).sum(1) + contribution.flatten(1).sum(1)).mean()
-        results.append([objective.detach(), *gradients(objective, block, x)])
-    assert largest_difference(*results) < 1e-12
-
-
-def test_an_objective_that_weighs_images_needs_the_other_form(block: ResidualBlock) -> None:
-    block.train().estimator = replace(RESIDUAL_FLOW)
-    x, weights = draw_images(3).requires_grad_(), torch.tensor([1.0, 2.0, 3.0])
-
-    def log_dets(*, memory_saving: bool) -> Tensor:
-        block.memory_saving = memory_saving
-        contribution: Tensor = block(x, torch.Generator().manual_seed(0))[1]
-        return contribution.flatten(1).sum(1)
-
-    with pytest.raises(ValueError, match="memory_saving"):
-        (weights * log_dets(memory_saving=True)).sum().backward()
-    (weighted,) = torch.autograd.grad((weights * log_dets(memory_saving=False)).sum(), x)
-    (gradient,) = torch.autograd.grad(log_dets(memory_saving=True).sum(), x)
-    assert torch.allclose(weighted, weights.view(-1, 1, 1, 1) * gradient, atol=1e-12)
+    contribution = block(draw_images(3).requires_grad_())[1]
+    with pytest.raises(ValueError, match="neumann: false"):
+        (torch.tensor([1.0, 2.0, 3.0]) * contribution.flatten(1).sum(1)).sum().backward()
 
 
 # Bounds, inverse, state

@@ -107,6 +107,11 @@ def test_a_stack_and_faster_nets_are_refused_where_they_cannot_be(
     catch_refusal(lambda: catalog.recipe(flow, "photos8", "tiny", override), reason)
 
 
+def test_an_unknown_profile_and_data_set_get_the_nearest() -> None:
+    catch_refusal(lambda: catalog.recipe("glow", "photos8", "tin"), "did you mean 'tiny'")
+    catch_refusal(lambda: catalog.recipe("glow", "photo8", "tiny"), "did you mean 'photos8'")
+
+
 OPTIONS = [
     ("glow", {"nms": "flat"}, "glow has no flat form"),
     ("glow", {"masks": "swapped"}, "glow has no checkerboard masks"),
