@@ -4,7 +4,7 @@ import os
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, Unpack
+from typing import TYPE_CHECKING, Unpack
 
 from lcma import db
 from lcma.db import Store
@@ -48,7 +48,7 @@ def connect(url: str | os.PathLike[str] | None = None, *, write: bool = False) -
         url: A path ending in .db or .sqlite, `sqlite:///PATH`,
             `postgresql://USER@HOST/DATABASE`, or "reference" for the results that come with the
             package; by default LCMA_DB, or lcma.db in the current folder.
-        write: Allow writing, and create the database if it does not exist.
+        write: Allow writing; make a missing database, and upgrade one of an older schema.
 
     Returns:
         The store, a context manager. `store.sql(query)` and `store.view(name, ...)` return data
@@ -297,7 +297,6 @@ def budgets(
     sweep: str | None = None,
     factorization: str | None = None,
     margin: float | None = None,
-    cost: Literal["seconds", "images"] = "seconds",
     **where: Where | tuple[Where, ...],
 ) -> "View[Sequence[BudgetCurve]]":
     """Read a measure by the budget of the pretraining, and the smallest sufficient budget.
@@ -309,10 +308,9 @@ def budgets(
         store: The database or its URL; by default as in `connect`.
         by: The measure that budgets are compared by.
         sweep: The name or id of a sweep; by default all results.
-        factorization: Only this one, under any of its names.
+        factorization: Only this one, by any of its names but `conventional`.
         margin: How much worse than the longest budget a sufficient budget may be, in the unit of
             ``by``; 0.01 bits/dim by default.
-        cost: The cost of the Pareto front: device seconds or training images.
         **where: By column of the view `results` (flow, dataset, profile, ...) the value, or a
             tuple of values, that it may have.
 
@@ -329,14 +327,10 @@ def budgets(
 
     if margin is not None and not 0 < margin < float("inf"):
         raise UserError(f"margin={margin:g} is not a margin: give a number above 0")
-    if cost not in ("seconds", "images"):
-        raise UserError(f"cost={cost!r} is not a cost: give 'seconds' or 'images'")
     opened, sweep_id = _open_sweep(store, sweep, **where)
     filters = where | parse_filters((), factorization=factorization and [factorization])
     require_results(opened, sweep_id, filters, "{name}=")
-    curves = read_budget_curves(
-        opened, measure=by, sweep_id=sweep_id, margin=margin, cost=cost, **filters
-    )
+    curves = read_budget_curves(opened, measure=by, sweep_id=sweep_id, margin=margin, **filters)
     return view_budgets(read_stability(opened, curves))
 
 

@@ -42,8 +42,8 @@ def build(
         factorization: Any name of a factorization, such as `conventional` or `low`, or a word such
             as `LLH`.
         seed: Seed of the weights, and of random tables.
-        maps: For words, one contribution map (C, H, W) per split; see `make_tables`.
-        order: For words, the order of a window's two dimensions inside a half.
+        maps: For rules that read maps, one (C, H, W) per split; see `make_tables`.
+        order: For rules that rank windows, the order of a window's two dimensions inside a half.
 
     Returns:
         A flow on the CPU, in training mode. Before it is used, `Flow.initialize` sets the starting

@@ -147,7 +147,6 @@ NO_FILTERS: list[tuple[tuple[Any, ...], dict[str, Any], str]] = [
     (ALL[:1], {"sweeps": "first"}, "no column 'sweeps'"),
     ((lcma.results, lcma.budgets), {"sweep": "second"}, "no sweep 'second'"),
     (ALL[3:], {"margin": -1.0}, "^margin=-1 is not a margin"),
-    (ALL[3:], {"cost": "euros"}, "cost='euros' is not a cost"),
     (ALL[2:], {"by": "looks"}, "'looks'"),
 ]
 

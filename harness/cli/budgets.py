@@ -1,6 +1,6 @@
 """`lcma budgets`: bits/dim or another measure against the budget of the pretraining."""
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
@@ -38,9 +38,6 @@ def budgets(
             "(bits/dim: 0.01)",
         ),
     ] = None,
-    cost: Annotated[
-        Literal["seconds", "images"], typer.Option(help="Unit of cost of the Pareto front")
-    ] = "seconds",
     out: Out = None,
     format: Picture = None,
     db: Db = None,
@@ -67,9 +64,7 @@ def budgets(
     sweep_id, filters = choose_rows(
         store, sweep, where, flow=flow, dataset=dataset, factorization=factorization, seed=seed
     )
-    curves = read_budget_curves(
-        store, measure=by, sweep_id=sweep_id, margin=margin, cost=cost, **filters
-    )
+    curves = read_budget_curves(store, measure=by, sweep_id=sweep_id, margin=margin, **filters)
     shown = curves if json else [curve for curve in curves if len(curve.rows) > 1] or curves
     left_out = len(curves) - len(shown)
     curves = read_stability(store, shown)

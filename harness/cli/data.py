@@ -42,7 +42,8 @@ def prepare(
     name: Annotated[
         str,
         typer.Argument(
-            metavar="NAME", help="A name that `lcma data list` shows, or with --size a new name"
+            metavar="NAME",
+            help="A set (`lcma data list`, or such as cifar10-16), or with --size a new name",
         ),
     ],
     source: Annotated[

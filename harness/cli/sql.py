@@ -36,9 +36,9 @@ def sql(
 
     Without a query, read it from stdin: lcma sql < query.sql.
 
-    The view `board` has what `lcma board` prints, and `results` has a row for each
-    result; --schema describes all views and tables. A table shows the length of
-    bytes, the other formats show them in hexadecimal digits.
+    The view `board` has the rows of `lcma board` in bits/dim, without map options;
+    `results` has a row for each result; --schema describes all views and tables.
+    A table shows the length of bytes, the other formats show hexadecimal digits.
     """
     from lcma.db import run_sql
     from lcma.harness.place import find_place

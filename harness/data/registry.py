@@ -77,7 +77,7 @@ def find_set(name: str, root: Path | None = None) -> PreparableSet:
     if name in data_sets:
         return data_sets[name]
     raise UserError(
-        f"unknown data set {name!r}: {suggest(name, [*data_sets])} (lcma data list shows all; "
+        f"unknown data set {name!r}: {suggest(name, [*data_sets])} (lcma data list shows most; "
         f"{known_sets.OWN_IMAGES})"
     )
 

@@ -1,7 +1,7 @@
 """Controls of a measure of samples: real images, and sets that are worse in a known way.
 
 A measure can be trusted on a data set if it orders them: real images before blurred and noisy
-ones, and all except the blurriest before a Gaussian that has only their means and covariances.
+ones, and slightly blurred ones before a Gaussian that has only their means and covariances.
 """
 
 import math

@@ -414,7 +414,7 @@ def filter_board(board: Board, names: Sequence[str]) -> Board:
         return bool(requested & also)
 
     groups = [
-        replace(group, rows=tuple(row for row in group.rows if row.reference or wanted(row)))
+        replace(group, rows=_mark_best([r for r in group.rows if r.reference or wanted(r)]))
         for group in board.groups
         if any(map(wanted, group.rows))
     ]
@@ -532,9 +532,6 @@ def _make_group(
             r.map_options or "",
         )
     )
-    best = next((row for row in rows if row.n >= MIN_SEEDS), rows[0])
-    if best.n:
-        rows = [replace(row, best=row is best, near_best=_is_near(row, best)) for row in rows]
     return Group(
         **{name: getattr(first, name) for name in (*COMPARABLE_FACTS, "splits", "size", "steps")},
         profile=", ".join(sorted({cell.profile for cell in cells})),
@@ -551,7 +548,7 @@ def _make_group(
         ),
         reference=factorization_label(reference[0]) if reference and by_seed[reference] else None,
         against=against,
-        rows=tuple(rows),
+        rows=_mark_best(rows),
         bars=bars,
         measure=kind.name,
         unit=kind.unit,
@@ -570,6 +567,17 @@ def _classify(difference: Summary | None, sign: int) -> Standing | None:
     if difference.low is None or difference.high is None or difference.low <= 0 <= difference.high:
         return "neither"
     return "better" if sign * difference.mean < 0 else "worse"
+
+
+def _mark_best(rows: Sequence[BoardRow]) -> tuple[BoardRow, ...]:
+    """Return rows, best first, with the marks of the best and of those that do not differ from it.
+
+    A mean of fewer than `MIN_SEEDS` seeds is the best only where all are.
+    """
+    best = next((row for row in rows if row.n >= MIN_SEEDS), rows[0])
+    if not best.n:
+        return tuple(rows)
+    return tuple(replace(row, best=row is best, near_best=_is_near(row, best)) for row in rows)
 
 
 def _is_near(row: BoardRow, best: BoardRow) -> bool:

@@ -172,7 +172,6 @@ def read_budget_curves(
     measure: str = BITS_PER_DIM,
     sweep_id: str | None = None,
     margin: float | None = None,
-    cost: CostUnit = "seconds",
     **where: Any,
 ) -> list[BudgetCurve]:
     """Return the curves of all results with a pretraining, of one sweep or of all.
@@ -184,8 +183,6 @@ def read_budget_curves(
             the same seeds.
         margin: By how much a budget that is enough may be worse than the longest, in the measure's
             unit; by default `MARGIN` in bits/dim, and none in other units.
-        cost: Unit of the Pareto front. It is images where trials ran on several kinds of device, or
-            where some seconds are not known.
         where: Columns of `results`, each with the value or values it may have.
 
     Raises:
@@ -241,7 +238,7 @@ def read_budget_curves(
             if cell.budget is not None:
                 used |= {costs[trial][seed].pretraining_id for seed in cell.values}
         devices = {making.device for cell in members for making in cell.makings}
-        curve = make_curve(rows, margin, "images" if len(devices) > 1 else cost, kind)
+        curve = make_curve(rows, margin, kind, alike=len(devices) <= 1)
         facts = dict(zip(KEY_FACTS, key, strict=True))
         facts["label"] = factorization_label(facts["factorization"])
         used_ids = tuple(sorted(used))
@@ -307,14 +304,18 @@ def _mean(values: Iterable[float | None]) -> float | None:
 def make_curve(
     rows: Sequence[BudgetRow],
     margin: float | None = MARGIN,
-    cost: CostUnit = "seconds",
     kind: MeasureKind = BITS,
+    *,
+    alike: bool = True,
 ) -> BudgetCurve:
-    """Return the curve of rows by budget; the conventional row, if any, comes last."""
+    """Return the curve of rows by budget; the conventional row, if any, comes last.
+
+    The cost is in seconds if all are known and of ``alike`` devices, else in images.
+    """
     base = rows[-1] if rows[-1].budget is None else None
     longest = next(row for row in reversed(rows) if row.budget is not None)
-    if any(row.seconds is None for row in rows):
-        cost = "images"
+    known_seconds = all(row.seconds is not None for row in rows)
+    cost: CostUnit = "seconds" if alike and known_seconds else "images"
     sign = -1 if kind.direction == "higher" else 1
     points = [(getattr(row, cost), sign * row.holdout) for row in rows]
     known = all(x is not None for x, _ in points)

@@ -76,7 +76,7 @@ def describe_data_sets(rows: Sequence[dict[str, Any]]) -> list[str]:
         lines += [f"  {row['command']:<{width}}  # {row['description']}" for row in shown]
     if len(shown) < len(preparable):
         lines += [
-            "Each also has box-filtered forms, smaller by two or four, such as cifar10-16.",
+            "Those with --from have forms smaller by two or four too, such as cifar10-16.",
             "Your own images: lcma data prepare NAME --from FOLDER --size S",
         ]
     return lines

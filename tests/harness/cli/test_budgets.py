@@ -102,7 +102,7 @@ def test_programs_get_every_number(
 
 
 @pytest.mark.integration
-def test_options_choose_margin_seeds_cost_and_pictures(lcma: Lcma) -> None:
+def test_options_choose_margin_seeds_and_pictures(lcma: Lcma) -> None:
     low = ("budgets", "--factorization", "low")
     for margin, budget in (("0.002", 300), ("0.04", 30), ("0.06", 0)):
         (record,) = json.loads(lcma(*low, "--margin", margin, "--json")[1])
@@ -112,8 +112,7 @@ def test_options_choose_margin_seeds_cost_and_pictures(lcma: Lcma) -> None:
     assert {row["n"] for row in record["rows"]} == {1}
     assert {row["seeds"] for row in record["stability"]} == {1}
     assert record["conventional"]["n"] == 1
-    text = words_of(lcma(*low, "--cost", "images", "--out", "own/new"))
-    assert "Pareto front over images" in text
+    assert "Pareto front over" in words_of(lcma(*low, "--out", "own/new"))
     assert {path.suffix for path in Path("own/new").iterdir()} == {".png"}
     assert lcma(*low, "--format", "svg", "--out", "vector")[0] == 0
     (picture,) = Path("vector").iterdir()

@@ -160,6 +160,7 @@ def test_filters_keep_the_conventional_row(filled):
     board = filter_board(read_board(filled.store), ["random"])
     assert set(rows_of(board)) == {("random", None), ("checkerboard-even", None)}
     assert rows_of(board)["random", None].difference.n == 2
+    assert rows_of(board)["checkerboard-even", None].best, "of the rows that are left"
     with pytest.raises(UserError, match="no results of rows here: there are channel"):
         filter_board(read_board(filled.store), ["rows"])
     with pytest.raises(UserError, match="unknown factorization"):
