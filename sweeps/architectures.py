@@ -24,11 +24,7 @@ Iterations = Annotated[int, Field(le=100_000)]
 """A largest number of iterations."""
 
 
-class RecipePart(Section):
-    """Base class of the parts of a recipe."""
-
-
-class Architecture(RecipePart):
+class Architecture(Section):
     """Settings of a flow, except the size of its images and its number of splits; base class.
 
     A flow has one scale more than it has splits.

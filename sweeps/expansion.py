@@ -3,7 +3,7 @@
 import itertools
 import os
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Literal
@@ -219,13 +219,11 @@ class Expansion:
         return sum(t.pretraining is not None for t in valid), len(valid)
 
 
-def expand(spec: Spec, *, preparable: Collection[str] | None = None) -> Expansion:
+def expand(spec: Spec) -> Expansion:
     """Expand a spec into the cells of its matrix, in order.
 
     Args:
         spec: The sweep.
-        preparable: Names of the data sets that can be prepared; None for all. Cells on other sets
-            are impossible.
 
     Returns:
         The cells. Each has a trial, or the reason why it is impossible.
@@ -248,7 +246,7 @@ def expand(spec: Spec, *, preparable: Collection[str] | None = None) -> Expansio
     matrix = spec.matrix
     overlays = matrix.recipe or ({},)
     for flow, dataset, overlay in itertools.product(matrix.flow, matrix.dataset, overlays):
-        recipe, problem = _find_recipe(spec, flow, dataset, overlay, preparable)
+        recipe, problem = _find_recipe(spec, flow, dataset, overlay)
         names = _expand_wildcards(matrix.factorization, recipe)
         _check_count(len(cells) + _count_per_seed(names, spec) * len(spec.seeds), spec)
         for name, seed in itertools.product(names, spec.seeds):
@@ -311,22 +309,14 @@ def _expand_wildcards(names: Sequence[str], recipe: Recipe | None) -> Sequence[s
 
 
 def _find_recipe(
-    spec: Spec,
-    flow: str,
-    dataset: str,
-    overlay: Mapping[str, Any],
-    preparable: Collection[str] | None,
+    spec: Spec, flow: str, dataset: str, overlay: Mapping[str, Any]
 ) -> tuple[Recipe | None, ImpossibleError | None]:
-    """Return the recipe if it exists, and the reason if it cannot be run."""
+    """Return the recipe, or the reason why there is none."""
     override = settings.merge(spec.recipe, overlay)
     try:
-        recipe = catalog.recipe(flow, dataset, spec.profile, override)
+        return catalog.recipe(flow, dataset, spec.profile, override), None
     except ImpossibleError as error:
         return None, error
-    if preparable is not None and dataset not in preparable:
-        problem = f"the data set {dataset} cannot be prepared by this version"
-        return recipe, ImpossibleError(problem)
-    return recipe, None
 
 
 def _make_cells(

@@ -89,7 +89,8 @@ def register(rule: FactorizationRule) -> None:
         raise ValueError(f"{name!r} reads as a pattern: choose another name")
     if not _PLUGIN_NAME.fullmatch(name):
         raise ValueError(
-            f"a factorization cannot be named {name!r}: use lower case letters, digits and dashes"
+            f"a factorization cannot be named {name!r}: use 2 to 40 lower case letters, digits and "
+            "dashes, a letter first"
         )
     if name in _RULES:
         raise ValueError(f"the factorization {name!r} is registered by {_RULES[name].plugin} too")
@@ -271,7 +272,9 @@ def map_options(canonical_name: str) -> frozenset[str]:
         return frozenset({"online"})
     if not needs_maps(canonical_name) or canonical_name in DATA_RULES:
         return frozenset()
-    unread = {"low-global": {"order"}, "self": {"nms"}}.get(canonical_name, set())
+    unread = {"self": {"nms"}}.get(canonical_name, set())
+    if canonical_name == "low-global" or canonical_name in RULES:
+        unread = {"order"}
     return frozenset({"score", "nms", "order", "masks", "conv1x1"} - unread)
 
 

@@ -100,7 +100,7 @@ class LaunchOptions(_RunOptions, total=False):
 
 
 class TuneOptions(_RunOptions, total=False):
-    """The options of a tuning. `factorization`, `budget` and `local` cannot be set."""
+    """The options of a tuning. `budget` and `local` cannot be set."""
 
     parallel: Annotated[int | None, Option("Most budgets that are tried at once", "N", least=1)]
     trials: Annotated[

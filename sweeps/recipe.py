@@ -5,9 +5,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, SerializeAsAny, ValidationInfo, field_validator, model_validator
 
-from lcma.sweeps.architectures import REGISTERED, Architecture, Count, RecipePart
+from lcma.sweeps.architectures import REGISTERED, Architecture, Count
 from lcma.sweeps.errors import describe_error, suggest
 from lcma.sweeps.identity import canonical_json, content_id, identity_of
+from lcma.sweeps.sections import Section
 
 LOG_EVERY = 10
 """Steps between points of the curve `TRAIN_CURVE`. Checkpoints are made only at these steps, so
@@ -24,7 +25,7 @@ MIN_STACK = 4
 """Rows of the smallest stack. With fewer rows some convolutions give other bits than with more."""
 
 
-class Model(RecipePart):
+class Model(Section):
     """The flow itself: image size, splits, preprocessing and architecture."""
 
     flow: str
@@ -95,7 +96,7 @@ class Model(RecipePart):
 Beta = Annotated[float, Field(ge=0, lt=1)]
 
 
-class Optimization(RecipePart):
+class Optimization(Section):
     """Settings of a training step, the same in pretraining and training."""
 
     optimizer: Literal["adam", "adamax"] = "adam"
@@ -143,7 +144,7 @@ class Optimization(RecipePart):
     )
 
 
-class Training(RecipePart):
+class Training(Section):
     """Settings of the final training only."""
 
     steps: Count = Field(gt=0)
@@ -179,7 +180,7 @@ class Training(RecipePart):
 Score = Literal["cumulative", "normalized", "total"]
 
 
-class OnlineOptions(RecipePart):
+class OnlineOptions(Section):
     """Settings of `online`, whose tables change during training. Other trials ignore them."""
 
     every: Count = Field(
@@ -196,7 +197,7 @@ class OnlineOptions(RecipePart):
     )
 
 
-class MapOptions(RecipePart):
+class MapOptions(Section):
     """Settings of contribution maps. Trials that read no map ignore them."""
 
     score: Score = Field(
@@ -238,7 +239,7 @@ _LATER_OPTIMIZATION_FIELDS = _NET_FIELDS | {"stacked"}
 _LATER_TRAINING_FIELDS = {"schedule", "decay"}
 
 
-class Recipe(RecipePart):
+class Recipe(Section):
     """All settings of the training of a flow.
 
     The id is a hash of ``model``, ``optimization`` and ``training``. ``maps`` enters only the ids

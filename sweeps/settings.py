@@ -57,6 +57,8 @@ def parse(assignments: Iterable[str]) -> dict[str, Any]:
     """
     merged: dict[str, Any] = {}
     for assignment in assignments:
+        if not isinstance(assignment, str):  # from Python
+            raise UserError(f"recipe: give a mapping, or texts KEY=VALUE, not {assignment!r}")
         key, equals, value = assignment.partition("=")
         parts = [part.strip() for part in key.split(".")]
         if not equals or not all(parts):

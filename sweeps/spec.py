@@ -41,15 +41,8 @@ def _check_times_or_always(value: Any) -> Any:
         raise ValueError(f"{error}, or `always`") from None
 
 
-def _check_always(value: Any) -> Any:
-    if value != "always":
-        raise ValueError(f"it is `always`, not {value!r}: the trial is not at fault")
-    return value
-
-
 Times = Annotated[int, BeforeValidator(_check_times)]
 TimesOrAlways = Annotated[int | Literal["always"], BeforeValidator(_check_times_or_always)]
-Always = Annotated[Literal["always"], BeforeValidator(_check_always)]
 
 
 class Matrix(Section):
@@ -111,14 +104,15 @@ class Resources(Section):
 
 
 class Failures(Section):
-    """Number of automatic retries after each kind of failure. It is not part of an id."""
+    """Number of automatic retries after each kind of failure. It is not part of an id.
+
+    A trial whose machine was lost or taken away is always run again.
+    """
 
     oom: Times = Field(1, description="out of memory")
     timeout: TimesOrAlways = Field(1, description="`resources.hours` exceeded")
     code_error: Times = Field(0, description="an exception")
     diverged: Times = Field(0, description="a value that is not finite")
-    preempted: Always = Field("always", description="the machine was taken away with a warning")
-    node_lost: Always = Field("always", description="the machine was lost without a warning")
 
 
 class Keep(Section):

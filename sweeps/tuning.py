@@ -50,9 +50,6 @@ class BudgetRange(Section):
     @field_validator("low", "high")
     @classmethod
     def _on_the_grid(cls, steps: int) -> int:
-        last = budget_grid()[-1]
-        if steps > last:
-            raise ValueError(f"a budget of {steps} steps is beyond the end of the grid, {last}")
         try:
             return check_budget(steps)
         except UserError as error:

@@ -17,7 +17,6 @@ from lcma.harness.launch.plan import (
     list_histories,
     make_plan,
     open_existing,
-    preparable_sets,
     read_spec,
     require_valid,
 )
@@ -89,7 +88,7 @@ def _print_plan(
         from lcma.harness.tuning.target import describe_search, make_target
 
         try:
-            search = f"{describe_search(make_target(spec, typed[0], preparable_sets(place)))}."
+            search = f"{describe_search(make_target(spec, typed[0]))}."
             can_tune = True
         except UserError as error:
             search = f"nothing: {error}"

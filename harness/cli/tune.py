@@ -6,7 +6,7 @@ from lcma.harness.cli.options import Data, Json, OwnDb, Runs, Spec, add_options
 from lcma.sweeps.options import TuneOptions
 
 
-@add_options(TuneOptions, without=("factorization", "budget", "local"))
+@add_options(TuneOptions, without=("budget", "local"))
 def tune(
     spec: Spec,
     db: OwnDb = None,

@@ -15,7 +15,6 @@ from lcma.harness.launch.plan import (
     check_compilable,
     open_existing,
     plan_expansion,
-    preparable_sets,
     read_spec,
 )
 from lcma.harness.launch.policy import Limits
@@ -55,7 +54,6 @@ class TuneCommand:
     runs: str | None = None
     data: Path | None = None
     lease_seconds: float = LEASE_SECONDS
-    checkpoint_seconds: float | None = None
 
     @property
     def words(self) -> list[str]:
@@ -81,7 +79,7 @@ def run_study(command: TuneCommand) -> None:
         )
     anywhere = replace(command, db=None, **locate_arguments(command.spec, place))
     spec = _read_spec(command, place)
-    target = make_target(spec, command.spec, preparable_sets(place))
+    target = make_target(spec, command.spec)
     plan = plan_expansion(target.whole, place, None)
     if (store := open_existing(place)) is not None:
         for digest in plan.digests.values():
@@ -115,9 +113,9 @@ def run_study(command: TuneCommand) -> None:
                 limits=limits,
                 arguments=anywhere.next_command,
                 lease_seconds=command.lease_seconds,
-                checkpoint_seconds=command.checkpoint_seconds,
             )
             run_ray_tune(tuner)
+            tuner.run(())
     curves = wait_out(lambda: _read_answer(store, target, tuner))
     if command.json:
         print(to_json(budgets_as_records(curves)))

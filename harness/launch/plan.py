@@ -222,12 +222,7 @@ def make_plan(spec: Spec, place: Place, store: Store | None) -> Plan:
     """Plan a spec against a database. Without a database everything is new."""
     if store is not None:
         require_same_measures(store.measure_kinds(), list_measures())
-    return plan_expansion(expand(spec, preparable=preparable_sets(place)), place, store)
-
-
-def preparable_sets(place: Place) -> list[str]:
-    """Return the names of the data sets that are prepared here or can be."""
-    return [data_set.name for data_set in data.list_sets(place.data)]
+    return plan_expansion(expand(spec), place, store)
 
 
 def plan_expansion(expansion: Expansion, place: Place, store: Store | None) -> Plan:
@@ -434,6 +429,8 @@ def _require_prepared(plan: Plan) -> None:
 
 def require_valid(plan: Plan, *, skip_invalid: bool) -> None:
     """Raise UserError if no cell is valid, or if one is invalid and ``skip_invalid`` is not set."""
+    if not plan.cells:
+        raise UserError(f"{plan.spec.name}: `exclude` leaves out every cell: exclude less")
     invalid = plan.invalid
     if not invalid:
         return

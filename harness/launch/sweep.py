@@ -204,7 +204,7 @@ def run_plan(
     display: Display,
     *,
     lease_seconds: float,
-    checkpoint_seconds: float | None,
+    checkpoint_seconds: float | None = None,
 ) -> dict[str, Report]:
     """Run the jobs of a registered plan as a part of a launch that has begun."""
     assert workers.executor is not None

@@ -244,7 +244,6 @@ class Tuner:
         limits: Limits | None = None,
         arguments: str = "",
         lease_seconds: float = LEASE_SECONDS,
-        checkpoint_seconds: float | None = None,
     ) -> None:
         """Open or create the study and begin the launch. The data must be prepared.
 
@@ -254,7 +253,7 @@ class Tuner:
         (self.digest,) = plan.digests.values()
         self.target, self.place, self.store = target, place, store
         self.workers, self.display = workers, display
-        self.lease_seconds, self.checkpoint_seconds = lease_seconds, checkpoint_seconds
+        self.lease_seconds = lease_seconds
         self.study = Study(store, target, self.digest)
         # With other resources the study is the same and the sweep is not: it gets all budgets.
         asked = {trial.params[BUDGET] for trial in wait_out(self.study.trials)}
@@ -277,9 +276,14 @@ class Tuner:
     def run(self, trials: Sequence[StudyTrial]) -> None:
         """Launch what is missing of the baselines and the trials, and report to the study.
 
+        Without trials, launch what is missing of all budgets that have a value: `lcma rerun` may
+        have put it back.
+
         Raises as a launch does. Then the trials stay running in the study.
         """
-        expansion = self.target.join(trial.budget for trial in trials)
+        done = [t for t in wait_out(self.study.trials) if t.state == TrialState.COMPLETE]
+        budgets = [t.budget for t in trials] or [t.params[BUDGET] for t in done]
+        expansion = self.target.join(budgets)
         plan = wait_out(lambda: plan_expansion(expansion, self.place, self.store))
         wait_out(lambda: register_plan(plan, self.place, self.store))
         run_plan(
@@ -289,7 +293,6 @@ class Tuner:
             self.policy,
             self.display,
             lease_seconds=self.lease_seconds,
-            checkpoint_seconds=self.checkpoint_seconds,
         )
         for trial in trials:
             value, why = self._measure(trial.budget)

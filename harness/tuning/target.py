@@ -63,7 +63,7 @@ def describe_search(target: StudyTarget) -> str:
     )
 
 
-def make_target(spec: Spec, where: str, preparable: list[str]) -> StudyTarget:
+def make_target(spec: Spec, where: str) -> StudyTarget:
     """Return the target of a spec. Raises UserError if it has none, or none that can be run."""
     tune, matrix = spec.tune, spec.matrix
     if tune is None:
@@ -79,7 +79,7 @@ def make_target(spec: Spec, where: str, preparable: list[str]) -> StudyTarget:
     if len(matrix.recipe) > 1:
         raise UserError(f"{where}: `matrix.recipe`: a study tunes with one recipe")
     baselines = tuple(dict.fromkeys(("conventional", *matrix.factorization)))
-    baseline = _expand(spec, preparable, factorization=baselines)
+    baseline = _expand(spec, factorization=baselines)
     if not baseline.cells:
         raise UserError(
             f"{where}: `exclude` leaves out all of {', '.join(baselines)}, so that there is no "
@@ -92,7 +92,7 @@ def make_target(spec: Spec, where: str, preparable: list[str]) -> StudyTarget:
                 f"{where}: `matrix.factorization`: {cell.factorization} cannot be a baseline: "
                 f"{why}; `tune.factorization` names the factorization to tune"
             )
-    tuned = _expand(spec, preparable, factorization=(tune.factorization,), budget=tune.budgets)
+    tuned = _expand(spec, factorization=(tune.factorization,), budget=tune.budgets)
     for cell in tuned.cells:
         if cell.trial is None:
             raise UserError(f"{where}: `tune.factorization`: {cell.reason}")
@@ -117,8 +117,8 @@ def _require_all_seeds(spec: Spec, where: str, what: str, cells: Iterable[Cell])
         )
 
 
-def _expand(spec: Spec, preparable: list[str], **changes: tuple[Any, ...]) -> Expansion:
+def _expand(spec: Spec, **changes: tuple[Any, ...]) -> Expansion:
     """Return a spec's expansion with changes to its matrix."""
     matrix = spec.matrix.model_copy(update=changes)
     changed = spec.model_copy(update={"matrix": matrix})
-    return Expansion(spec, expand(changed, preparable=preparable).cells)
+    return Expansion(spec, expand(changed).cells)

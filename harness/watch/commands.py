@@ -18,6 +18,7 @@ from lcma.harness.terminal import Console, read_user_name
 from lcma.harness.text import printable
 from lcma.harness.urls import hide_secrets, is_url
 from lcma.sweeps import catalog, plugins, spec
+from lcma.sweeps.architectures import REGISTERED
 from lcma.sweeps.errors import UserError
 from lcma.sweeps.input_files import resolve_path
 from lcma.sweeps.measures import plugin_measures
@@ -61,9 +62,11 @@ def format_measure_command(
     measure: str, trials: Iterable[JobFacts], *, db: str | None = None, runs: str | None = None
 ) -> str:
     """Return the command that takes a measure of the kept weights of trials."""
+    trials = list(trials)
     recipes = sorted({trial.recipe_id for trial in trials})
     where = [word for recipe in recipes for word in ("--where", f"recipe_id={recipe}")]
     names = {kind.plugin for kind in plugin_measures() if kind.name == measure}
+    names |= {REGISTERED[trial.flow].plugin for trial in trials if trial.flow in REGISTERED}
     files = [plugin.path for plugin in plugins.loaded() if plugin.path and plugin.name in names]
     return format_command("measure", measure, *where, db=db, runs=runs, plugins=files)
 

@@ -171,14 +171,6 @@ def test_a_profile_without_a_recipe_for_a_set_makes_its_cells_impossible() -> No
     )
 
 
-def test_a_data_set_that_cannot_be_prepared_is_impossible() -> None:
-    both = sweep("channel", dataset=["photos16", "imagenet32"])
-    plan = expand(both, preparable={"photos16"})
-    reason = "the data set imagenet32 cannot be prepared by this version"
-    assert list_reasons(plan) == [None, reason]
-    assert list_reasons(expand(both)) == [None, None]
-
-
 EXCLUSIONS: list[tuple[dict[str, Any], set[tuple[str, int | None, int]]]] = [
     ({"factorization": "low"}, {("low", 10, 0), ("low", 20, 0), ("low", 10, 1), ("low", 20, 1)}),
     ({"factorization": "LLL", "budget": 10}, {("low", 10, 0), ("low", 10, 1)}),

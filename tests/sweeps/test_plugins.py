@@ -115,6 +115,13 @@ def test_a_rule_that_reads_maps_is_planned_like_a_word(tmp_path: Path) -> None:
     plan = expand_with(path, factorization=["columns", "low"], budget=[0, 10])
     assert [trial.budget for trial in plan.trials] == [0, 10, 0, 10]
     assert len(plan.pretrainings) == 1
+    ranked = expand_with(
+        path,
+        factorization="columns",
+        budget=10,
+        recipe=[{"maps": {"order": x}} for x in ("raster", "rank")],
+    )
+    assert len(ranked.trials) == 1, "it does not see the order"
     values = np.random.default_rng(0).normal(size=(3, 8, 8))
     (table,) = make_tables("columns", (3, 8, 8), 1, maps=[values])
     assert values.ravel()[table.kept].min() > values.ravel()[table.left].max()

@@ -51,6 +51,8 @@ def test_a_shown_setting_can_be_typed(nested: dict[str, Any]) -> None:
 def test_a_wrong_setting_is_refused(wrong: str) -> None:
     with pytest.raises(UserError, match="--set"):
         settings.parse([wrong])
+    with pytest.raises(UserError, match=r"^recipe: give a mapping"):
+        settings.parse([{"training": {"steps": 5}}])  # type: ignore[list-item]
 
 
 def test_two_settings_in_one_are_refused() -> None:

@@ -56,7 +56,6 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"failures": {"oom": -1}}, "`failures.oom`: give a number of times from 0 to 1000, not -1"),
     ({"failures": {"oom": "always"}}, "`failures.oom`: give a number of times from 0 to 1000, no"),
     ({"failures": {"diverged": True}}, "`failures.diverged`: give a number of times from 0 to 10"),
-    ({"failures": {"node_lost": 3}}, "`failures.node_lost`: it is `always`, not 3"),
     ({"failures": {"ooom": 1}}, "unknown key `failures.ooom`: did you mean 'oom'?"),
     ({"exclude": [{"seed": 1}, {}]}, "`exclude.1`: without a key it leaves out every cell: give f"),
     ({"exclude": [{"flow": "glo"}]}, "`exclude.flow`: unknown flow 'glo'"),

@@ -99,6 +99,10 @@ def test_invalid_cells_need_permission(small_sweep, place) -> None:
     plan = make_plan(specs.check(small_sweep, "test"), place, None)
     with pytest.raises(UserError, match="no cell can be run"):
         require_valid(plan, skip_invalid=True)
+    small_sweep["exclude"] = [{"dataset": "photos8"}]
+    plan = make_plan(specs.check(small_sweep, "test"), place, None)
+    with pytest.raises(UserError, match="`exclude` leaves out every cell"):
+        require_valid(plan, skip_invalid=True)
 
 
 def test_data_that_no_trial_uses_need_not_be_prepared(small_sweep, place) -> None:

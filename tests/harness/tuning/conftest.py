@@ -17,7 +17,6 @@ from PIL import Image
 from lcma import db
 from lcma.harness import data
 from lcma.harness.data.source import SourceOptions
-from lcma.harness.launch.plan import preparable_sets
 from lcma.harness.launch.policy import Limits
 from lcma.harness.launch.workers import Workers
 from lcma.harness.place import Place
@@ -120,6 +119,7 @@ class Tuning:
 def run_to_the_end(tuner: Tuner) -> None:
     while trials := tuner.ask():
         tuner.run(trials)
+    tuner.run(())
 
 
 def make_spec(change: dict[str, Any] | None = None) -> dict[str, Any]:
@@ -130,7 +130,7 @@ def make_spec(change: dict[str, Any] | None = None) -> dict[str, Any]:
 def make(place: Place, change: dict[str, Any] | None = None) -> Tuning:
     data.register_own_sets(place.data)
     spec = specs.check(make_spec(change), "test")
-    return Tuning(place, make_target(spec, "test", preparable_sets(place)))
+    return Tuning(place, make_target(spec, "test"))
 
 
 def make_in(folder: Path, few_root: Path, change: dict[str, Any] | None = None) -> Tuning:

@@ -38,10 +38,16 @@ def test_a_study_pretrains_once_and_trains_each_budget_once(on_each) -> None:
     assert sorted(set(segments.budget)) == list(POINTS)
     assert set(segments.state) == {"done"}
 
-    tuned.changed({"seeds": 2, "tune": {"trials": 7}}).run()
+    longer = tuned.changed({"seeds": 2, "tune": {"trials": 7}})
+    longer.run()
     assert tuned.history()[:2] == history
     assert tuned.budgets() == list(POINTS)
     assert tuned.steps("trial") == 2 * STEPS * (1 + len(POINTS))
+
+    again = [job.job_id for job in tuned.store.job_facts(kind="trial") if job.seed == 0]
+    assert tuned.store.rerun(again, by="me") == 1 + len(POINTS)
+    longer.run()
+    assert not tuned.store.reruns(), "of a study that is complete too"
 
 
 @pytest.mark.integration
