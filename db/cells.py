@@ -142,9 +142,11 @@ def _select_values(
     for name, value in where.items():
         (condition,) = build_conditions("results", _IN_VIEW, {name: value})
         used.add(_IN_VIEW[name].table)
-        if _IN_VIEW[name].table is _VIEW:
+        if _IN_VIEW[name].table is _VIEW and measure == BITS_PER_DIM:
             key = sa.tuple_(measures.c.attempt_id, measures.c.protocol)
             condition = key.in_(sa.select(_VIEW.c.attempt_id, _VIEW.c.protocol).where(condition))
+        elif _IN_VIEW[name].table is _VIEW:  # other measures may have protocols of their own
+            condition = measures.c.attempt_id.in_(sa.select(_VIEW.c.attempt_id).where(condition))
         conditions.append(condition)
     query = (
         sa.select(*columns)

@@ -16,6 +16,8 @@ from typing import Any, Literal, Self, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from lcma.sweeps.factorizations import name_rule
+
 _encode = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False).encode
 
 
@@ -665,6 +667,11 @@ class JobFacts:
     bits_per_dim: float | None  # the last training value of the last attempt
     log_end: str | None  # of a job that runs and has made its steps
     weights: bool  # whether the trained weights were kept
+
+    @property
+    def rule(self) -> str | None:
+        """The factorization as in the column `rule` of the views."""
+        return name_rule(self.factorization)
 
     @property
     def subject(self) -> str:

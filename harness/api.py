@@ -250,7 +250,7 @@ def board(
     opened, sweep_id = _open_sweep(store, sweep, factorization=factorization, **where)
     table = read_board(opened, measure=by, sweep_id=sweep_id, against=against, **where)
     if not table.groups:
-        require_results(opened, sweep_id, where, "{name}=")
+        require_results(opened, sweep_id, where, "{name}=", measure=by)
     if factorization is not None:
         names = (factorization,) if isinstance(factorization, str) else tuple(factorization)
         table = filter_board(table, names)
@@ -286,7 +286,7 @@ def verdicts(
     from lcma.harness.show.notebook import view_verdicts
 
     opened, sweep_id = _open_sweep(store, sweep, **where)
-    require_results(opened, sweep_id, where, "{name}=")
+    require_results(opened, sweep_id, where, "{name}=", measure=by)
     return view_verdicts(read_verdicts(opened, measure=by, sweep_id=sweep_id, **where))
 
 
@@ -329,7 +329,7 @@ def budgets(
         raise UserError(f"margin={margin:g} is not a margin: give a number above 0")
     opened, sweep_id = _open_sweep(store, sweep, **where)
     filters = where | parse_filters((), factorization=factorization and [factorization])
-    require_results(opened, sweep_id, filters, "{name}=")
+    require_results(opened, sweep_id, filters, "{name}=", measure=by)
     curves = read_budget_curves(opened, measure=by, sweep_id=sweep_id, margin=margin, **filters)
     return view_budgets(read_stability(opened, curves))
 
@@ -374,6 +374,8 @@ def _open_sweep(store: Database, sweep: str | None, **filters: object) -> tuple[
     """Open a database, and find a sweep in it if one is named. Checks filters."""
     if "sweep_id" in filters:
         raise UserError("sweep_id= is not a filter: give sweep=, the name or the id of a sweep")
+    if "measure" in filters:
+        raise UserError("measure= is not a filter: give by=, the name of a measure")
     for name, value in filters.items():
         if isinstance(value, Collection) and not isinstance(value, str) and len(value) == 0:
             raise UserError(f"{name}=() is not a filter: give a value, or leave it out")

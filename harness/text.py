@@ -74,7 +74,7 @@ def format_size(length: int) -> str:
 
 def escape_markdown(text: str) -> str:
     """Return text that Markdown shows without interpreting it."""
-    for character in "\\`*_[]<>|#~":
+    for character in "\\`*_[]<>|#~&$":
         text = text.replace(character, "\\" + character)
     return text
 

@@ -213,6 +213,11 @@ def synonyms(canonical_name: str, *, conventional: str, splits: int) -> frozense
     )
 
 
+def name_rule(canonical_name: str | None) -> str | None:
+    """Return a name that does not depend on the number of splits, as in the column `rule`."""
+    return {"L": "low", "H": "high"}.get("".join(set(canonical_name or "")), canonical_name)
+
+
 def is_word(canonical_name: str) -> bool:
     """Return whether the factorization is a word, with one letter for each split."""
     return _WORD.fullmatch(canonical_name) is not None

@@ -42,12 +42,6 @@ def board(
             help="Factorization to compare the others with; low@1000 names one of several budgets",
         ),
     ] = "conventional",
-    effects: Annotated[
-        bool,
-        typer.Option(
-            "--effects", help="Show the effect of each letter of a word, so of each split"
-        ),
-    ] = False,
     notes: Annotated[
         bool, typer.Option("--notes", help="Explain the tables, and say what they were made from")
     ] = False,
@@ -69,33 +63,19 @@ def board(
     from lcma.db import connect
     from lcma.harness.place import find_place
     from lcma.harness.results.board import filter_board, read_board, read_holdout
-    from lcma.harness.results.effects import compute_effects
     from lcma.harness.results.lookup import require_results
     from lcma.harness.show.board import board_as_json, render_board, render_overview
-    from lcma.harness.show.effects import effects_as_dict, render_effects
     from lcma.harness.show.targets import require_picture
     from lcma.harness.terminal import Console
-    from lcma.harness.text import to_json
 
     if picture is not None:
         require_picture(picture)
     other_baseline = against != "conventional"
-    unused = {"--factorization": factorization, "--picture": picture, "--against": other_baseline}
-    unused["NUMBER"] = table is not None
-    for option in (name for name, used in unused.items() if effects and used):
-        raise UserError(f"--effects is one table of all words: leave {option} out")
     store = connect(find_place(db, None, None).db, create=False)
     sweep_id, filters = choose_rows(store, sweep, where, flow=flow, dataset=dataset, seed=seed)
     board = read_board(store, measure=by, sweep_id=sweep_id, against=against, **filters)
     if not board.groups:
-        require_results(store, sweep_id, filters)
-    if effects:
-        letters = compute_effects(board)
-        if json:
-            print(to_json(effects_as_dict(letters)))
-        else:
-            Console().print(render_effects(letters))
-        return
+        require_results(store, sweep_id, filters, measure=by)
     if table is not None:
         if table > len(board.groups):
             tables = format_count(len(board.groups), "table")

@@ -15,6 +15,7 @@ from lcma.harness.cli.options import (
     Seeds,
     Sweep,
     Where,
+    choose_sweep,
     name_searched_sweep,
     note_last_sweep,
 )
@@ -73,6 +74,7 @@ def curves(
 
     target = picture_target(out, format)
     store = connect(find_place(db, None, None).db, create=False)
+    sweep = None if sweep is None else choose_sweep(store, sweep).id
     trainings = choose_trainings(store, what or [], sweep, pretrainings=pretraining)
     searched = None if what else name_searched_sweep(store, sweep)
     conventional = read_conventional(store, {training.recipe_id for training in trainings})

@@ -40,7 +40,6 @@ def verdicts(
     ones.
     """
     from lcma.db import connect
-    from lcma.harness.data import register_own_sets
     from lcma.harness.place import find_place, is_published_database, name_database
     from lcma.harness.results.claims import CLAIMS
     from lcma.harness.results.lookup import require_results
@@ -52,11 +51,9 @@ def verdicts(
 
     if claim is not None and claim not in CLAIMS:
         raise UserError(f"no claim {printable(claim)!r}: {suggest(claim, CLAIMS, 'there are')}")
-    place = find_place(db, None, None)
-    register_own_sets(place.data)
-    store = connect(place.db, create=False)
+    store = connect(find_place(db, None, None).db, create=False)
     sweep_id, filters = choose_rows(store, sweep, where, flow=flow, dataset=dataset, seed=seed)
-    require_results(store, sweep_id, filters)
+    require_results(store, sweep_id, filters, measure=by)
     verdicts = read_verdicts(store, measure=by, sweep_id=sweep_id, **filters)
     if json:
         print(to_json(verdicts_as_dict(verdicts, claim)))

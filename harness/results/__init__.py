@@ -1,1 +1,1 @@
-"""Computing what results say: statistics, boards, verdicts, effects, budgets, curves and maps."""
+"""Computing what results say: statistics, boards, verdicts, budgets, curves and maps."""

@@ -9,11 +9,13 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import groupby
+from functools import partial
+from itertools import chain, groupby
 from operator import attrgetter
 from typing import Any, Literal
 
 from lcma.db import Bar, JobFacts, Measurement, RecipeRow, SeededCell, Store, select_view
+from lcma.db.views import views
 from lcma.harness.results.lookup import label_options, parse_object, read_bars, read_whole_sets
 from lcma.harness.results.statistics import Summary, compare_by_seed, summarize
 from lcma.harness.text import printable
@@ -228,7 +230,7 @@ def read_board(
         read_whole_sets(store),
         lost,
         bars=read_bars(store),
-        sample_controls=read_sample_controls(store, measure)
+        sample_controls=read_sample_controls(store, measure, sweep_id=sweep_id, **where)
         if measure in SAMPLE_MEASURES
         else None,
         recipes=store.recipes({cell.recipe_id for cell in cells}),
@@ -274,17 +276,19 @@ def find_ranked_measure(store: Store, name: str) -> MeasureKind:
 
 
 def read_sample_controls(
-    store: Store, measure: str
+    store: Store, measure: str, *, sweep_id: str | None = None, **where: ColumnFilter
 ) -> dict[tuple[str, str, str], dict[str, Measurement]]:
     """Return the controls of a measure of samples, and its overflow summed over trials.
 
-    They are by recipe, data digest and protocol, and then by the name of the measure.
+    They are by recipe, data digest and protocol, and then by the name of the measure. Of the sweep
+    and of ``where`` are only the trials with overflow, by columns that the view `measures` has.
     """
     overflow = name_overflow(measure)
     by_key: dict[tuple[str, str, str], dict[str, Measurement]] = {}
     controls = [name_control(measure, control) for control in CONTROLS]
-    query = select_view("measures", measure=[overflow, *controls])
-    for row in store.rows(query):
+    known = {name: value for name, value in where.items() if name in views.tables["measures"].c}
+    overflows = select_view("measures", sweep_id=sweep_id, **(known | {"measure": overflow}))
+    for row in chain(store.rows(select_view("measures", measure=controls)), store.rows(overflows)):
         measures = by_key.setdefault((row.recipe_id, row.data_digest, row.protocol), {})
         former = measures.get(row.measure)
         if row.measure == overflow:
@@ -405,18 +409,21 @@ def filter_board(board: Board, names: Sequence[str]) -> Board:
     present = {row.factorization for group in board.groups for row in group.rows}
     requested = {name if name in present else factorizations.normalize(name) for name in names}
 
-    def wanted(row: BoardRow) -> bool:
-        also = {row.factorization, row.label.split(" ")[0]}
-        if row.factorization == "checkerboard-even":
-            also.add("checkerboard")
-        if row.conventional:
-            also.add("conventional")
-        return bool(requested & also)
+    def choose(group: Group) -> list[BoardRow]:
+        names = partial(factorizations.synonyms, conventional="", splits=group.splits)
+        return [
+            row
+            for row in group.rows
+            if requested & names(row.factorization)
+            or (row.conventional and "conventional" in requested)
+        ]
 
     groups = [
-        replace(group, rows=_mark_best([r for r in group.rows if r.reference or wanted(r)]))
+        replace(
+            group, rows=_mark_best([row for row in group.rows if row.reference or row in chosen])
+        )
         for group in board.groups
-        if any(map(wanted, group.rows))
+        if (chosen := choose(group))
     ]
     if board.groups and not groups:
         labels = sorted({row.label for group in board.groups for row in group.rows})
@@ -453,7 +460,7 @@ TITLE_SETTINGS = ("training.steps",)
 
 LOST_TRIAL_COLUMNS = (
     *("flow", "profile", "dataset", "variant", "data_digest", "recipe_id", "factorization"),
-    *("budget", "map_options", "seed"),
+    *("budget", "map_options", "seed", "steps", "trial_id", "pretraining_id", "rule"),
 )
 """Columns of `results` that filter lost trials too."""
 

@@ -210,9 +210,7 @@ def _is_version(map_options: str) -> bool:
 
 def name_rule(row: BoardRow) -> str:
     """Return a row's factorization by a name that does not depend on the number of splits."""
-    if row.conventional:
-        return "conventional"
-    return {"L": "low", "H": "high"}.get("".join(set(row.factorization)), row.factorization)
+    return "conventional" if row.conventional else str(factorizations.name_rule(row.factorization))
 
 
 def is_form_of(group: Group, set_name: str) -> bool:

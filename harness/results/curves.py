@@ -16,6 +16,7 @@ from lcma.harness.results.filters import Filters, filter_records
 from lcma.harness.results.lookup import (
     find_jobs,
     find_sweep,
+    label_options,
     make_absence_error,
     means_jobs,
     read_bars,
@@ -253,7 +254,7 @@ def _list_lines(
             is_conventional = rule == conventional.get(job.recipe_id)
             name = f"{factorization_label(rule)}{', conventional' * is_conventional}"
         name += "" if budget is None else f", budget {budget}"
-        name += "" if job.map_options is None else f" {job.map_options}"
+        name += "" if job.map_options is None else f" {label_options(job.map_options)}"
         line = CurveLine(name, rule, budget, job.map_options, is_conventional)
         lines.setdefault(line, []).append(job)
     return {line: lines[line] for line in sorted(lines, key=_rank_line)}

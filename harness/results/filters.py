@@ -1,6 +1,7 @@
 """Filters of rows and records by values of columns, which are bound as parameters, never as SQL."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any, TypeVar
 
 from lcma.db import Store
@@ -101,12 +102,11 @@ def _list_stored_names(typed: str, argument: str) -> tuple[str, ...]:
             f"{printable(argument)}: results are stored by the name of each flow's own rule: give "
             f"that, such as {rules}"
         )
-    synonyms = {
-        "checkerboard": ("checkerboard-even",),
-        "low": tuple("L" * splits for splits in SPLIT_COUNTS),
-        "high": tuple("H" * splits for splits in SPLIT_COUNTS),
-    }
-    return tuple(dict.fromkeys((typed, *synonyms.get(name, (name,)))))
+    stored = []
+    for splits in SPLIT_COUNTS:
+        with suppress(factorizations.ImpossibleError):  # a word or pattern of other splits
+            stored.append(factorizations.canonical(name, conventional="none", splits=splits))
+    return tuple(dict.fromkeys((typed, *(stored or [name]))))
 
 
 def complete_ids(store: Store, sweep_id: str | None, filters: Filters) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from lcma.db.schema import attempts, bars, data_sets, environments, jobs, trials
 from lcma.harness.text import printable
 from lcma.sweeps import catalog, factorizations
 from lcma.sweeps.errors import UserError, suggest
+from lcma.sweeps.measures import BITS_PER_DIM
 
 WHOLE_SET_VERDICTS = ("official", "published counts")
 """Verdicts of a data set's manifest that its files are those of a whole set: by their checksums, or
@@ -192,22 +193,29 @@ def name_option(name: str) -> str:
     return f"--{name} " if name in OPTIONS else f"--where {name}="
 
 
-def has_results(store: Store, sweep_id: str | None = None, **where: Any) -> bool:
-    """Return whether there are results with these values, of one sweep or of all."""
-    query = select_view("results", sweep_id=sweep_id, **where)
-    return bool(store.rows(query.order_by(None).limit(1)))
-
-
 def require_results(
-    store: Store, sweep_id: str | None, wanted: Mapping[str, Any], option: str | None = None
+    store: Store,
+    sweep_id: str | None,
+    wanted: Mapping[str, Any],
+    option: str | None = None,
+    *,
+    measure: str = BITS_PER_DIM,
 ) -> None:
-    """Raise UserError where the database has results, but none with these values.
+    """Raise UserError where the database has results, but none with these values and the measure.
 
     The error lists the known values of the first column whose wanted values no result has, or says
     that no result meets all columns at once. ``option`` is the text before a value in the message,
     with a place for the column's ``name``; by default it is what `name_option` returns.
     """
-    if not wanted or has_results(store, sweep_id, **wanted):
+    query = select_view("results", sweep_id=sweep_id, **wanted).order_by(None).limit(1)
+    found = bool(store.rows(query))
+    if measure != BITS_PER_DIM and measure in store.measure_kinds():
+        # Its protocol may be another one than those of `results`.
+        if store.cells(measure=measure, sweep_id=sweep_id, **wanted):
+            return
+        if found:
+            raise UserError(f"no result here has {printable(measure)}: `lcma measure` may take it")
+    if not wanted or found:
         return
     for name, values in wanted.items():
         is_list = isinstance(values, Collection) and not isinstance(values, str)

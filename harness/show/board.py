@@ -487,7 +487,9 @@ def render_overview(board: Board, holdout: Holdout) -> RenderableType:
         if any(low.than_reference == "neither" for _, low in lows if low is not None):
             notes.append("neither: no significant difference")
         if any(format_chosen_budget(group, low) for group, low in lows if low is not None):
-            notes.append("@: budget of low, chosen from several by the holdout part")
+            notes.append(
+                "@: budget of low, the best on the holdout part by seeds 0 to 5, else the longest"
+            )
         if any(has_few_images(group) for group, low in lows if low is not None):
             notes.append(f"†: fewer than {FEW_IMAGES:,} test images")
         parts.append(Text("; ".join(notes)))

@@ -69,7 +69,7 @@ def make_export(store: Store, query: ExportQuery, form: ExportFormat) -> bytes:
     rules = () if query.what == "board" and not query.paper else query.factorization
     sweep_id = None if query.sweep is None else find_sweep(store, query.sweep).id
     where = complete_ids(store, sweep_id, parse_filters(query.where, factorization=rules))
-    require_results(store, sweep_id, where)
+    require_results(store, sweep_id, where, measure=query.measure)
     if query.paper:
         board = read_board(store, sweep_id=sweep_id, **where)
         return _write(make_paper_table(board, query.paper), form)

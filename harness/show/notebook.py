@@ -43,6 +43,8 @@ class View(Generic[R]):
     def to_pandas(self) -> "pd.DataFrame":
         """Return a row for each row of the board, verdict or budget, with `lcma export`'s columns.
 
+        Rows of a board without ``n`` are its bars.
+
         Columns of integers stay integers where some are missing. Among curves by budget, a row
         without a budget is the conventional rule; ``holdout``, ``test`` and differences are in
         ``unit``, costs in device seconds and training images, and ``on_front`` and

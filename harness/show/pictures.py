@@ -57,7 +57,9 @@ def draw_forest(board: Board, path: Path) -> Path:
         reference = next(row for row in group.rows if row.reference)
         mean = "" if reference.mean is None else f" ({format_number(reference.mean, 3)})"
         settings = f"; {group.settings}" if group.settings else ""
-        subtitle = f"{group.profile}, {group.steps} steps{settings}; minus {reference.label}{mean}"
+        subtitle = (
+            f"{group.profile}, {group.steps} steps{settings}; minus {name_row(reference)}{mean}"
+        )
         head = alt.Title(f"{group.flow} on {group.set_name}", subtitle=subtitle, frame="bounds")
         datasets[f"rows{k}"] = [
             {"label": name_row(row), "than": row.than_reference} | _interval(row.difference)

@@ -41,6 +41,7 @@ from lcma.harness.show.verdicts import verdict_table
 from lcma.harness.text import format_time
 from lcma.sweeps import known_sets
 from lcma.sweeps.errors import UserError
+from lcma.sweeps.factorizations import name_rule
 from lcma.sweeps.measures import BITS_PER_DIM
 
 Step = Callable[[str], None]
@@ -159,11 +160,6 @@ def _list_board(board: Board) -> Rows:
     ]
     joined = ((*p, name_rule(row[place]), *row) for p, row in zip(page_columns, rows, strict=True))
     return ("table_number", "row_key", "is_own", "than", "rule", *names), joined
-
-
-def name_rule(factorization: str | None) -> str | None:
-    """Return a factorization as in the column `rule` of the views."""
-    return {"L": "low", "H": "high"}.get("".join(set(factorization or "")), factorization)
 
 
 def _make_row_key(group: Group, row: Any) -> str:

@@ -1,4 +1,4 @@
-"""Verdicts, budget curves, curves and effects by other measures than bits/dim."""
+"""Verdicts, budget curves and curves by other measures than bits/dim."""
 
 import csv
 import json
@@ -134,13 +134,6 @@ def test_without_a_margin_no_budget_of_another_unit_is_enough(lcma: Lcma) -> Non
     assert "`lcma budgets --by seconds_per_step --margin NUMBER`, in seconds" in text
     assert "by seconds_per_step, seconds: lower is better. Differences are" in text
     assert "bits/dim" not in text.lower()
-
-
-def test_effects_name_the_measure(lcma: Lcma) -> None:
-    text = words_of(lcma("board", "--by", "shine", "--effects"))
-    assert "Effect: shine of the words with L" in text
-    assert "above 0 it is better to factor the low contributions out" in text
-    assert "bits" not in text
 
 
 @pytest.mark.parametrize(

@@ -102,6 +102,8 @@ def test_lost_trials_are_reported(filled):
     assert (board.diverged, board.failed) == (1, 1)
     (group,) = read_board(filled.store, seed=[0, 4]).groups
     assert sum(row.diverged + row.failed for row in group.rows) == 2, "a list filters them too"
+    assert (lost := read_board(filled.store, rule="rows")).failed == 1
+    assert lost.diverged == 0
     assert "1 trial diverged, 1 failed: `lcma status` says why." in " ".join(show(board).split())
 
 
@@ -159,6 +161,7 @@ def test_a_note_says_what_a_variant_is_not_comparable_with(dataset, variant, wor
 def test_filters_keep_the_conventional_row(filled):
     board = filter_board(read_board(filled.store), ["random"])
     assert set(rows_of(board)) == {("random", None), ("checkerboard-even", None)}
+    assert filter_board(read_board(filled.store), ["keep-ad", "random"]) == board
     assert rows_of(board)["random", None].difference.n == 2
     assert rows_of(board)["checkerboard-even", None].best, "of the rows that are left"
     with pytest.raises(UserError, match="no results of rows here: there are channel"):

@@ -12,7 +12,7 @@ from lcma import db
 from lcma.harness.measure.features import LITE0
 from lcma.harness.measure.samples import SampleProtocol, Sampling
 from lcma.harness.place import Place
-from lcma.harness.results.lookup import find_trial_id, read_whole_sets
+from lcma.harness.results.lookup import find_trial_id, read_whole_sets, require_results
 from lcma.harness.show.samples import draw_samples
 from lcma.harness.show.targets import PictureFormat, PictureTarget
 from lcma.sweeps.errors import UserError
@@ -126,6 +126,17 @@ def test_a_measure_is_by_the_plain_protocol_or_the_only_one(filler, place):
     measure(filler, path, sampled(samples=100), kid=2.5)
     words = captions(filler, place, count=1)
     assert not [word for word in words if word.startswith("kid")], "two of equal standing"
+
+
+def test_filters_find_a_measure_by_a_protocol_of_its_own(filler):
+    protocol = sampled(samples=500)
+    measure(filler, filler.weights("channel", 0), protocol, kid=15.8)
+    for where in ({"protocol": protocol.name}, {"images": 100}):
+        (cell,) = filler.store.cells(measure="kid", **where)
+        assert cell.values == {0: 15.8}
+        require_results(filler.store, None, where, measure="kid")
+    with pytest.raises(UserError, match="no result here has swd"):
+        require_results(filler.store, None, {}, measure="swd")
 
 
 def test_a_grid_says_rule_seed_and_measures(filler, place):

@@ -285,10 +285,3 @@ def test_a_board_of_several_settings_has_a_line_for_each(lcma, read, filled):
     assert table.count("factorization") == 1
     refused(lcma("board", "23"), "there is no table 23: this board has 22")
     assert "+0.5000" in read("board", "--against", "channel"), "of rows"
-
-
-@pytest.mark.parametrize("option", ["--picture=x.svg", "--against=low", "--factorization=low", "1"])
-def test_effects_refuse_options_without_use(lcma, filled, option):
-    name = option.split("=")[0].replace("1", "NUMBER")
-    refused(lcma("board", "--effects", option), "--effects ", f": leave {name} out")
-    assert not Path("x.svg").exists()
