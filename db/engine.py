@@ -166,9 +166,13 @@ class Database(ABC):
         """Return when the server started, by its clock; None if there is none."""
         return None
 
+    @abstractmethod
     def rewrite(self, connection: sa.Connection) -> None:
-        """Write a value that is already there, if the engine can fail to write but still read."""
-        return
+        """Write what is already there, to see whether it can be written."""
+
+    def may_create(self) -> bool:
+        """Return whether this user may make the tables."""
+        return True
 
     @abstractmethod
     def version(self) -> str:

@@ -543,7 +543,10 @@ def has_ended_as(connection: sa.Connection, claim: Claim, outcome: Outcome) -> b
 
 
 def in_sweep(sweep_id: str) -> sa.ColumnElement[bool]:
-    """Build the condition that a job is a trial of a sweep, or a segment that its trials need."""
+    """Build the condition that a job is a trial of a sweep, or a segment that its trials need.
+
+    A shorter segment that only trials of other sweeps read is not needed.
+    """
     members = sa.select(sweep_trials.c.trial_id).where(sweep_trials.c.sweep_id == sweep_id)
     needed = (
         sa.select(trials.c.pretraining_id, sa.func.max(trials.c.budget).label("budget"))
@@ -554,4 +557,9 @@ def in_sweep(sweep_id: str) -> sa.ColumnElement[bool]:
     segment = sa.exists().where(
         needed.c.pretraining_id == jobs.c.pretraining_id, needed.c.budget >= jobs.c.budget
     )
-    return sa.or_(jobs.c.trial_id.in_(members), segment)
+    reader = trials.alias()
+    readers = sa.exists().where(
+        reader.c.pretraining_id == jobs.c.pretraining_id, reader.c.budget == jobs.c.budget
+    )
+    is_read = sa.or_(readers.where(reader.c.id.in_(members)), ~readers)
+    return sa.or_(jobs.c.trial_id.in_(members), sa.and_(segment, is_read))

@@ -74,7 +74,7 @@ CONNECTIONS = """
 SELECT current_setting('max_connections')::int
     - current_setting('superuser_reserved_connections')::int,
     (SELECT count(*) FROM pg_catalog.pg_stat_activity
-     WHERE backend_type = 'client backend' AND pid <> pg_backend_pid())
+     WHERE datid IS NOT NULL AND usesysid IS NOT NULL AND pid <> pg_backend_pid())
 """
 
 IDENTITY = """
@@ -295,6 +295,17 @@ class PostgresDatabase(Database):
         with self.reader().connect() as connection:
             shown = connection.exec_driver_sql("SHOW server_version").scalar_one()
         return f"{self.engine} {shown.split()[0]}"
+
+    def rewrite(self, connection: sa.Connection) -> None:
+        # Refused to a reader, and by a standby, although it changes no row.
+        table = sa.table(VERSION_TABLE, sa.column("version_num"))
+        same = {"version_num": table.c.version_num}
+        connection.execute(sa.update(table).values(same).where(sa.false()))
+
+    def may_create(self) -> bool:
+        right = "SELECT has_schema_privilege(current_schema(), 'CREATE')"
+        with self.reader().connect() as connection:
+            return bool(connection.exec_driver_sql(right).scalar_one())
 
     def connections(self) -> tuple[int, int]:
         with self.reader().connect() as connection:

@@ -1,6 +1,7 @@
 """Results in one SQLite file: its connections and settings, and its errors in one line."""
 
 import os
+import re
 import sqlite3
 import stat
 import time
@@ -245,7 +246,8 @@ def _find_network_file_system(folder: Path) -> str | None:
     for line in lines:
         # ID parent major:minor root MOUNT-POINT options [tags] - KIND source options
         before, _, after = line.partition(" - ")
-        point = before.split(" ")[4].encode("latin-1", "replace").decode("unicode_escape")
+        # A space in the path stands as \040.
+        point = re.sub(r"\\([0-7]{3})", lambda m: chr(int(m[1], 8)), before.split(" ")[4])
         # Of two mounts at the same point, the later hides the earlier.
         if (depth := above.get(point, -2)) >= deepest:
             deepest, kind = depth, after.split(" ")[0]

@@ -504,7 +504,7 @@ class Store:
             return {job_id: why for job_id, (_, why) in alive.items()}
 
     def require_writable(self) -> None:
-        """Raise Unavailable if nothing can be committed, as on a full disk."""
+        """Raise UserError if nothing can be written: on a full disk, on a standby, by a reader."""
         with self._writer.begin() as connection:
             self.database.rewrite(connection)
 
@@ -513,6 +513,7 @@ class Store:
         owner: str | None = None,
         *,
         sweep_id: str | None = None,
+        before: int | None = None,
         stopped: Collection[str] | None = None,
         now: float | None = None,
     ) -> int:
@@ -523,12 +524,13 @@ class Store:
         Args:
             owner: Only those of this launch.
             sweep_id: Only those that launches of this sweep hold.
+            before: Only those of launches that began before this event.
             stopped: Only those of these jobs that were stopped.
 
         Returns:
             How many jobs were put back.
         """
-        which = sa.and_(jobs.c.state == "running", _launched_for(sweep_id))
+        which = sa.and_(jobs.c.state == "running", _launched_for(sweep_id, before))
         if owner is not None:
             which = sa.and_(which, jobs.c.owner == owner)
         if stopped is not None:
@@ -1019,16 +1021,19 @@ class Store:
         query = sa.select(jobs.c.id).where(in_sweep(sweep_id)).order_by(jobs.c.id)
         return [job_id for (job_id,) in self.rows(query)]
 
-    def job_counts(self, sweep_id: str | None = None, *, held: bool = False) -> JobCounts:
+    def job_counts(
+        self, sweep_id: str | None = None, *, held: bool = False, before: int | None = None
+    ) -> JobCounts:
         """Return how many jobs are in each state, by kind.
 
         Args:
             sweep_id: Only jobs of this sweep, with the segments that its trials need.
             held: Only the running jobs that launches of the sweep hold.
+            before: The number of an event before which those launches began; None for any.
         """
         query = sa.select(jobs.c.kind, jobs.c.state, sa.func.count().label("jobs"))
         if held:
-            query = query.where(jobs.c.state == "running", _launched_for(sweep_id))
+            query = query.where(jobs.c.state == "running", _launched_for(sweep_id, before))
         elif sweep_id is not None:
             query = query.where(in_sweep(sweep_id))
         rows = self.rows(query.group_by(jobs.c.kind, jobs.c.state))
@@ -1180,13 +1185,14 @@ class Store:
             job_ids: Stop only these jobs, and no launch. Jobs that have ended stay as they are.
 
         Returns:
-            How many jobs are stopped; 0 if launches are.
+            How many jobs are stopped; if launches are, the number of the event.
         """
         with self._writing(now) as (connection, clock):
             if job_ids is None:
                 for sweep_id in [None] if sweep_ids is None else sweep_ids:
                     add_event(connection, "stop", clock, owner=by, sweep_id=sweep_id)
-                return 0
+                last = sa.select(sa.func.max(events.c.id)).where(events.c.event == "stop")
+                return int(connection.execute(last).scalar_one())
             which = jobs.c.id.in_(job_ids), jobs.c.state.in_(("pending", "running"))
             query = sa.select(jobs.c.id).where(*which).order_by(jobs.c.id).with_for_update()
             stopped = connection.execute(query).scalars().all()
@@ -1321,17 +1327,21 @@ def _is_full(connection: sa.Connection, cap: Cap, stack_id: str | None, now: flo
     return connection.execute(query).scalar_one() >= cap.parallel
 
 
-def _launched_for(sweep_id: str | None) -> sa.ColumnElement[bool]:
-    # The condition that a launch of the sweep (for None, any) holds a running job. A launch
-    # without an event counts as one of the sweep if the job is in the sweep.
-    if sweep_id is None:
-        return sa.true()
+def _launched_for(sweep_id: str | None, before: int | None) -> sa.ColumnElement[bool]:
+    # The condition that a launch of the sweep (for None, any) holds a running job, for ``before``
+    # one that began before that event. A launch without an event counts as one of the sweep if the
+    # job is in the sweep.
     launches = sa.select(events.c.owner).where(
         events.c.event == "launch", events.c.owner.is_not(None)
     )
-    by_launch = jobs.c.owner.in_(launches.where(events.c.sweep_id == sweep_id))
-    unlaunched = sa.and_(jobs.c.owner.not_in(launches), in_sweep(sweep_id))
-    return sa.or_(by_launch, unlaunched)
+    counted = launches
+    unlaunched: sa.ColumnElement[bool] = jobs.c.owner.not_in(launches)
+    if sweep_id is not None:
+        counted = counted.where(events.c.sweep_id == sweep_id)
+        unlaunched = sa.and_(unlaunched, in_sweep(sweep_id))
+    if before is not None:
+        counted = counted.where(events.c.id < before)
+    return sa.or_(jobs.c.owner.in_(counted), unlaunched)
 
 
 def _check_subject(

@@ -524,11 +524,10 @@ class Launch:
                 attempt: Any = {"owner": self._owner, "token": job.token}
                 if crash.lost == "memory" and alone:
                     retried = self._end_out_of_memory(job)
-                elif crash.lost in ("process", "memory"):
-                    self.store.mark_lost(job.id, **attempt)
-                elif crash.lost == "taken":
+                elif crash.lost in ("process", "memory", "taken"):
+                    outcome: Any = "preempted" if crash.lost == "taken" else "node_lost"
                     why = _describe_loss(crash)
-                    self.store.mark_lost(job.id, **attempt, outcome="preempted", message=why)
+                    self.store.mark_lost(job.id, **attempt, outcome=outcome, message=why)
             self._crashes.popleft()
             if not alone:
                 self._halve(task, crash)

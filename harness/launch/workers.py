@@ -148,6 +148,7 @@ class Workers:
         """
         self.require(place, plan.digests)
         store = db.connect(place.db)
+        store.require_writable()
         for name in missing:
             with self.stage(f"preparing {name}"):
                 lcma.harness.data.prepare(name, place.data)
@@ -178,7 +179,7 @@ class Workers:
 
     def _end_preflight(self) -> None:
         if self.preflight is not None:
-            with suppress(UserError):  # `lcma clean` removes what is left
+            with suppress(UserError):  # an empty probe may stay in an unreachable place
                 self.preflight.close()
 
     def __exit__(

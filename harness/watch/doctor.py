@@ -71,7 +71,12 @@ def _check_database(place: Place, workers: tuple[int, str]) -> list[CheckResult]
     try:
         database = db.locate(place.db)
         text = f"{database.name} ({database.version()})"
-        if not database.identify().exists:
+        exists = database.identify().exists
+        if not exists and not database.may_create():
+            return [
+                CheckResult("database", "bad", f"{text}: none yet, and you may not make tables")
+            ]
+        if not exists:
             return [CheckResult("database", "note", f"{text}: none yet; the first launch makes it")]
         store = db.connect(place.db, create=False)
         counts = store.job_counts()

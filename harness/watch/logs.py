@@ -191,8 +191,8 @@ def _describe_end(attempt: Attempt) -> str:
         return step
     ended = format_time(attempt.ended)
     if attempt.outcome == "cancelled":
-        return f"{step}; its launch gave the job back at {ended}"
-    if attempt.outcome != "node_lost":
+        return f"{step}; the job was given back at {ended}"
+    if attempt.outcome != "node_lost" or attempt.message:
         return f"{step}; it ended at {ended}"
     lease = "its lease"
     if attempt.lease_seconds is not None:

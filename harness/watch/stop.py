@@ -45,10 +45,12 @@ def stop_launches(
     def count_held() -> int:
         if job_ids is not None:
             return sum(job.state == "running" for job in store.jobs(job_ids).values())
-        return sum(store.job_counts(sweep_id, held=True).total for sweep_id in sweep_ids)
+        counts = (store.job_counts(sweep_id, held=True, before=request) for sweep_id in sweep_ids)
+        return sum(count.total for count in counts)
 
+    request: int | None = None
     held = left = count_held()
-    store.request_stop(ids, job_ids=job_ids, by=by)
+    request = store.request_stop(ids, job_ids=job_ids, by=by)
     deadline = time.monotonic() + seconds
     while left and time.monotonic() < deadline:
         time.sleep(POLL_SECONDS)
@@ -57,7 +59,8 @@ def stop_launches(
         return Stopped(held, 0)
     if job_ids is not None:
         return Stopped(held, store.release(stopped=job_ids))
-    return Stopped(held, sum(store.release(sweep_id=sweep_id) for sweep_id in sweep_ids))
+    taken = (store.release(sweep_id=sweep_id, before=request) for sweep_id in sweep_ids)
+    return Stopped(held, sum(taken))
 
 
 def describe_stopped(stopped: Stopped, name: str, seconds: float, *, jobs: bool) -> str:

@@ -84,8 +84,12 @@ def _read_segments_waited_for(store: Store, job: JobFacts) -> list[JobFacts]:
     segments = store.job_facts(
         pretraining_ids=[job.pretraining_id], data_digest=job.data_digest, kind="pretraining"
     )
+    planned = {segment.job_id for segment in segments}
+    if job.trial_id is not None:  # a segment that only other sweeps read is not waited for
+        sweeps = {member.sweep_id for member in store.memberships([job.trial_id])}
+        planned &= {job_id for sweep in sweeps for job_id in store.job_ids(sweep)}
     for segment in reversed(segments):
-        if segment.budget is None or segment.budget > last:
+        if segment.budget is None or segment.budget > last or segment.job_id not in planned:
             continue
         if segment.state == "done":
             break

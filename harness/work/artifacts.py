@@ -1,11 +1,15 @@
 """The files of a trial or a pretraining: their names, and those that stay when the job is done."""
 
+import functools
 import hashlib
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from pydantic import ValidationError
+
 from lcma.db import Job, Kind, PlannedJob, Store
+from lcma.harness.results.lookup import parse_object
 from lcma.harness.train.checkpoint import CheckpointFile, CheckpointFolder
 from lcma.sweeps.spec import Keep
 
@@ -70,11 +74,42 @@ def find_superfluous_checkpoints(
     return [checkpoint for checkpoint in checkpoints if checkpoint not in stay]
 
 
+def read_keep(spec: str) -> Keep:
+    """Read what a stored sweep keeps; the default if another version wrote its spec."""
+    try:
+        return Keep.model_validate(parse_object(spec).get("keep", {}))
+    except ValidationError:
+        return Keep()
+
+
+def join_keeps(keep: Keep, other: Keep) -> Keep:
+    """Return what either keeps."""
+    snapshots = ("none", "longest", "all")
+    return Keep(
+        checkpoints="last" if "last" in (keep.checkpoints, other.checkpoints) else "none",
+        weights=keep.weights or other.weights,
+        snapshots=max(keep.snapshots, other.snapshots, key=snapshots.index),
+    )
+
+
+def read_keeps(store: Store, job: PlannedJob, keep: Keep) -> Keep:
+    """Return what ``keep``, or any sweep with the job, keeps."""
+    trial_ids = [job.trial_id or ""]
+    if job.pretraining_id is not None:
+        readers = store.job_facts(pretraining_ids=[job.pretraining_id], kind="trial")
+        trial_ids = [reader.subject for reader in readers]
+    sweep_ids = {member.sweep_id for member in store.memberships(trial_ids)}
+    keeps = (read_keep(sweep.spec) for sweep in store.sweeps() if sweep.id in sweep_ids)
+    return functools.reduce(join_keeps, keeps, keep)
+
+
 def tidy_files(store: Store, folder: CheckpointFolder, job: PlannedJob, keep: Keep) -> None:
-    """Remove the superfluous checkpoints of a job that was just done.
+    """Remove the checkpoints of a job that was just done which neither ``keep`` nor another sweep
+    keeps.
 
     Raises UserError. Then `lcma clean` removes the rest.
     """
+    keep = read_keeps(store, job, keep)
     if job.kind == "trial" and keep.checkpoints == "none":
         folder.clear()
         return

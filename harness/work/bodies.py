@@ -22,6 +22,7 @@ from lcma.harness.train.data_maps import measure_data_maps
 from lcma.harness.train.online import OnlineTables
 from lcma.harness.train.protocol import PLAIN
 from lcma.harness.train.trainer import DivergedError, StoppedError, Trainer
+from lcma.harness.work.artifacts import read_keeps
 from lcma.harness.work.attempt import Ending, RunningAttempt, Steps
 from lcma.harness.work.log import EVALUATING, MAPPING, SAMPLING, logger, make_share_log
 from lcma.harness.work.outages import wait_out
@@ -92,7 +93,8 @@ def _make_trainer(
 def _make_pretraining_ending(
     attempt: RunningAttempt, trainer: Trainer, maps: tuple[db.ContributionMap, ...]
 ) -> Ending:
-    snapshot, keep = trainer.snapshot, attempt.work.keep.snapshots
+    snapshot, work = trainer.snapshot, attempt.work
+    keep = wait_out(lambda: read_keeps(attempt.store, work.job, work.keep)).snapshots
     artifacts: tuple[db.Artifact, ...] = ()
     if snapshot is not None and keep != "none":
         artifacts = (attempt.make_artifact("checkpoint", snapshot),)

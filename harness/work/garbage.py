@@ -16,17 +16,17 @@ from itertools import groupby
 from pathlib import Path
 from typing import Literal
 
-from pydantic import ValidationError
-
 from lcma.db import Job, State, Store
 from lcma.harness import storage
-from lcma.harness.results.lookup import find_sweep, parse_object
+from lcma.harness.results.lookup import find_sweep
 from lcma.harness.storage import File, is_temporary
 from lcma.harness.train.checkpoint import sort_checkpoints
 from lcma.harness.work.artifacts import (
     Writer,
     find_superfluous_checkpoints,
     first_run_name,
+    join_keeps,
+    read_keep,
     run_name,
 )
 from lcma.sweeps.spec import Keep
@@ -141,17 +141,17 @@ class _Known:
         owners: dict[str, list[Job]] = {}
         for job in sorted(store.jobs().values(), key=lambda job: job.id):
             owners.setdefault(run_name(job), []).append(job)
-        by_sweep = {sweep.id: _read_keep(sweep.spec) for sweep in store.sweeps()}
+        by_sweep = {sweep.id: read_keep(sweep.spec) for sweep in store.sweeps()}
         keeps: dict[str, Keep] = {}
         if any(keep != Keep() for keep in by_sweep.values()):
             for sweep_id, keep in by_sweep.items():
                 for job_id in store.job_ids(sweep_id):
-                    keeps[job_id] = _union(keeps.get(job_id, keep), keep)
+                    keeps[job_id] = join_keeps(keeps.get(job_id, keep), keep)
         return cls(owners, frozenset(_read_paths(store)), keeps)
 
     def keep(self, owners: Iterable[Job]) -> Keep:
         """Return the union of what the sweeps of these jobs keep."""
-        return functools.reduce(_union, (self.keeps.get(job.id, Keep()) for job in owners))
+        return functools.reduce(join_keeps, (self.keeps.get(job.id, Keep()) for job in owners))
 
 
 def _read_paths(store: Store) -> set[str]:
@@ -215,20 +215,3 @@ def _is_unused(store: Store, owner: Job) -> bool:
     else:
         jobs = store.job_facts([owner.id])
     return {job.state for job in jobs} <= ENDED_STATES
-
-
-def _read_keep(spec: str) -> Keep:
-    """Read what a stored sweep keeps; the default if another version wrote its spec."""
-    try:
-        return Keep.model_validate(parse_object(spec).get("keep", {}))
-    except ValidationError:
-        return Keep()
-
-
-def _union(keep: Keep, other: Keep) -> Keep:
-    snapshots = ("none", "longest", "all")
-    return Keep(
-        checkpoints="last" if "last" in (keep.checkpoints, other.checkpoints) else "none",
-        weights=keep.weights or other.weights,
-        snapshots=max(keep.snapshots, other.snapshots, key=snapshots.index),
-    )

@@ -125,10 +125,14 @@ def test_a_sweep_holds_the_jobs_that_its_launches_hold(world: Any) -> None:
     theirs = world.win(world.trials[0], owner="theirs")
     unknown = world.win(world.trials[2], owner="unknown")
     assert [store.job_counts(sweep, held=True).total for sweep in ("s", "t", None)] == [2, 1, 3]
-    store.request_stop(["s"], by="me@here", now=1002.0)
+    request = store.request_stop(["s"], by="me@here", now=1002.0)
     requests = [(request.sweep_id, held) for request, held in list_stop_requests(store)]
     assert requests == [("s", 1)]
-    assert store.release(sweep_id="s", now=1003.0) == 2
+    store.begin_launch("later", "s", now=1002.5)
+    late = world.win(world.trials[3], owner="later", now=1002.5)
+    assert store.release(sweep_id="s", before=request, now=1003.0) == 2
+    assert beat(store, late, step=1, lease_seconds=60.0, now=1004.0), "it began later"
+    assert store.release("later", now=1004.0) == 1
     assert list_stop_requests(store) == []
     for claim, alive in ((ours, False), (unknown, False), (theirs, True)):
         assert beat(store, claim, step=1, lease_seconds=60.0, now=1004.0) == alive

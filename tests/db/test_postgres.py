@@ -141,6 +141,7 @@ def test_a_server_that_cannot_be_written_can_be_read(postgres: Any, filled_name:
     postgres.run(f"ALTER DATABASE {filled_name} SET default_transaction_read_only = on")
     store = db.connect(postgres.url(filled_name), create=False)
     assert len(store.view("results")) == 3
+    catch_refusal(store.require_writable, "read-only transaction", "primary server")
     error = catch_refusal(lambda: store.release("me"), "read-only transaction", "primary server")
     assert isinstance(error, db.Unavailable), "a standby takes over in a while"
 

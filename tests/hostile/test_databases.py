@@ -266,7 +266,7 @@ def test_a_file_on_a_network_file_system_is_refused(
     """A file like the kernel's table of mounts stands for a real mount."""
     table = tmp_path / "mountinfo"
     monkeypatch.setattr("lcma.db.sqlite.MOUNTS", table)
-    folder = filled_path.parent / "a b"
+    folder = filled_path.parent / "a данные"
     inside, local = folder / filled_path.name, folder / "scratch" / filled_path.name
     (folder / "below").mkdir(parents=True)
     local.parent.mkdir()

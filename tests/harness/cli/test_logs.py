@@ -58,7 +58,7 @@ def test_an_attempt_without_a_report_has_the_end_of_its_lease(planned: World, lc
     _, out, _ = lcma("logs", TRIAL, "--all")
     assert "step 40 on node1 was the last one reported; its lease of 60 s was over" in out
     planned.store.release("other", now=time.time())
-    assert "its launch gave the job back" in lcma("logs", TRIAL)[1]
+    assert "the job was given back" in lcma("logs", TRIAL)[1]
 
 
 def test_trials_without_an_attempt_and_unknown_ids(planned: World, lcma: Lcma) -> None:

@@ -256,6 +256,15 @@ def test_a_longer_budget_that_is_registered_meanwhile_finds_its_snapshots(site) 
     assert attempts.first_step.tolist() == [20]
 
 
+def test_a_launch_keeps_the_snapshots_that_another_sweep_wants(site) -> None:
+    site.plan({"name": "all", "keep": {"snapshots": "all"}, **BUDGETS})
+    works = site.plan(BUDGETS)
+    segments = works["segment 10"], works["segment 20"]
+    complete(*segments)
+    snapshots = ["step-000000010.kept.pt", "step-000000020.kept.pt"]
+    assert site.names(segments[1]) == site.list_recorded(*segments) == snapshots
+
+
 @pytest.mark.slow_on("sqlite")
 def test_a_snapshot_that_is_collected_has_no_row(site) -> None:
     works = site.plan(BUDGETS)

@@ -8,6 +8,7 @@ from lcma import db
 from lcma.db.merge import merge
 from lcma.harness.launch.plan import make_plan, make_works, register_plan, require_valid
 from lcma.harness.launch.workers import missing_data
+from lcma.harness.watch.why import explain_job
 from lcma.harness.work.worker import run_work
 from lcma.sweeps import spec as specs
 from lcma.sweeps.errors import UserError
@@ -67,6 +68,19 @@ def test_a_trial_behind_a_lost_pretraining_is_blocked(spec, place, registered) -
     assert statuses(plan) == ["new", "blocked"]
     assert plan.cells[1].note == "its pretraining diverged; launch with --retry"
     assert (plan.trainings_left, plan.pretrainings_left, plan.lost) == (1, 0, 1)
+
+
+def test_a_segment_that_only_another_sweep_reads_is_not_waited_for(place, registered) -> None:
+    store, works = registered({"matrix": {"factorization": "low", "budget": 10}})
+    (short,) = select(works, "pretraining")
+    end_job(store, claim_elsewhere(store, short.job_id), "oom")
+    store, works = registered({"name": "long", "matrix": {"factorization": "low", "budget": 20}})
+    (longer,) = select(works, "pretraining")
+    (sweep,) = [sweep for sweep in store.sweeps() if sweep.name == "long"]
+    assert store.job_ids(sweep.id) == sorted(work.job_id for work in works)
+    (trial,) = store.job_facts([work.job_id for work in select(works, "trial")])
+    causes = explain_job(store, trial).causes
+    assert [cause.job_id for cause, _ in causes] == [trial.job_id, longer.job_id]
 
 
 def test_a_lost_segment_blocks_only_its_budget_once_a_longer_one_is_done(place, registered) -> None:
