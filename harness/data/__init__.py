@@ -5,7 +5,7 @@ Its `Manifest` describes the pixels and their origin, its parts hold the images.
 the known sets.
 """
 
-from lcma.harness.data.manifest import PARTS, ByPart, Manifest, SourceRecord
+from lcma.harness.data.manifest import PARTS, Manifest
 from lcma.harness.data.preparation import prepare
 from lcma.harness.data.prepared_set import PreparedSet, load
 from lcma.harness.data.registry import list_sets, register_own_sets
@@ -13,11 +13,9 @@ from lcma.harness.data.source import SourceOptions
 
 __all__ = [
     "PARTS",
-    "ByPart",
     "Manifest",
     "PreparedSet",
     "SourceOptions",
-    "SourceRecord",
     "list_sets",
     "load",
     "prepare",

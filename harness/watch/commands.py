@@ -2,7 +2,6 @@
 
 import os
 import shlex
-from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 from typing import TypedDict
@@ -160,35 +159,13 @@ def relaunch_commands(store: Store, job_ids: Collection[str], db: str | None) ->
     If a job is in no sweep, the last command has a comment that names one such job.
     """
     remaining = set(job_ids)
-    jobs_by_sweep = _group_by_sweep(store, remaining)
     sweeps = sorted(store.sweeps(), key=lambda sweep: (sweep.created or 0.0, sweep.id))
     commands = []
     for sweep in reversed(sweeps):
-        if remaining & jobs_by_sweep[sweep.id]:
-            remaining -= jobs_by_sweep[sweep.id]
+        if remaining and not remaining.isdisjoint(ids := store.job_ids(sweep.id)):
+            remaining.difference_update(ids)
             commands.append(relaunch_command(store, sweep, db))
     if remaining:
         job = printable(min(remaining))[:8]
         commands.append(f"{format_command('launch', 'SWEEP', db=db)}  # a sweep with job {job}")
     return commands
-
-
-def _group_by_sweep(store: Store, job_ids: Collection[str]) -> dict[str, set[str]]:
-    """Return which of the jobs belong to each sweep: its trials, and the segments they need."""
-    jobs = store.job_facts(job_ids)
-    segments = [job for job in jobs if job.kind == "pretraining"]
-    readers = store.job_facts(
-        pretraining_ids={segment.pretraining_id or "" for segment in segments}, kind="trial"
-    )
-    needed = {job.trial_id or "": {job.job_id} for job in jobs if job.kind == "trial"}
-    by_pretraining = defaultdict[str | None, list[JobFacts]](list)
-    for segment in segments:
-        by_pretraining[segment.pretraining_id].append(segment)
-    for reader in readers:
-        for segment in by_pretraining[reader.pretraining_id]:
-            if (segment.budget or 0) <= (reader.budget or 0):
-                needed.setdefault(reader.trial_id or "", set()).add(segment.job_id)
-    by_sweep = defaultdict[str, set[str]](set)
-    for member in store.memberships(needed):
-        by_sweep[member.sweep_id] |= needed[member.trial_id]
-    return by_sweep

@@ -159,11 +159,8 @@ def choose_lost_jobs(
     Raises:
         UserError: An id is unknown, or no such job has these values.
     """
-    lost = store.job_facts(states=("diverged", "failed"), order="updated")
+    lost = store.job_facts(sweep_id=sweep_id, states=("diverged", "failed"), order="updated")
     jobs = filter_records(lost, filters, "failed jobs")
-    if sweep_id is not None:
-        sweep_jobs = set(store.job_ids(sweep_id))
-        jobs = [job for job in jobs if job.job_id in sweep_jobs]
     if ids:
         named_ids = {job_id for start in ids for job_id in _find_with_segments(store, start)}
         jobs = [job for job in jobs if job.job_id in named_ids]

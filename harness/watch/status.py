@@ -116,11 +116,11 @@ class Status:
 
 def read_status(store: Store, sweep: Sweep | None = None) -> Status:
     """Read the states of a sweep's jobs, or of all."""
+    sweep_id = None if sweep is None else sweep.id
     job_ids = None if sweep is None else set(store.job_ids(sweep.id))
 
     def list_jobs(states: Sequence[State], order: Order) -> tuple[JobFacts, ...]:
-        jobs = store.job_facts(states=states, order=order)
-        return tuple(job for job in jobs if job_ids is None or job.job_id in job_ids)
+        return tuple(store.job_facts(sweep_id=sweep_id, states=states, order=order))
 
     sweeps = [sweep] if sweep is not None else store.sweeps()
     names = {stored.id: stored.name for stored in sweeps}
@@ -139,7 +139,7 @@ def read_status(store: Store, sweep: Sweep | None = None) -> Status:
     return Status(
         sweep=sweep,
         now=store.now(),
-        counts=store.job_counts(None if sweep is None else sweep.id),
+        counts=store.job_counts(sweep_id),
         progress=tuple(
             _read_progress(store, shown, running) for shown in under_way or sweeps[-1:] or [None]
         ),
