@@ -21,7 +21,7 @@ from lcma.db.schema import (
 )
 from lcma.db.statements import Where, build_conditions
 from lcma.db.views import views
-from lcma.sweeps.measures import BITS_PER_DIM
+from lcma.sweeps.measures import BITS_PER_DIM, HOLDOUT
 
 CHUNK_ROWS = 20_000
 """Rows that a server sends at a time."""
@@ -142,7 +142,7 @@ def _select_values(
     for name, value in where.items():
         (condition,) = build_conditions("results", _IN_VIEW, {name: value})
         used.add(_IN_VIEW[name].table)
-        if _IN_VIEW[name].table is _VIEW and measure == BITS_PER_DIM:
+        if _IN_VIEW[name].table is _VIEW and measure in (BITS_PER_DIM, HOLDOUT):
             key = sa.tuple_(measures.c.attempt_id, measures.c.protocol)
             condition = key.in_(sa.select(_VIEW.c.attempt_id, _VIEW.c.protocol).where(condition))
         elif _IN_VIEW[name].table is _VIEW:  # other measures may have protocols of their own

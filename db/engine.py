@@ -168,7 +168,7 @@ class Database(ABC):
 
     @abstractmethod
     def rewrite(self, connection: sa.Connection) -> None:
-        """Write what is already there, to see whether it can be written."""
+        """Write what changes nothing, to see whether it can be written."""
 
     def may_create(self) -> bool:
         """Return whether this user may make the tables."""

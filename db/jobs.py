@@ -31,6 +31,7 @@ from lcma.db.schema import (
     launches,
     metrics,
     sweep_trials,
+    sweeps,
     trials,
 )
 from lcma.db.statements import Statement, escape_text
@@ -545,21 +546,17 @@ def has_ended_as(connection: sa.Connection, claim: Claim, outcome: Outcome) -> b
 def in_sweep(sweep_id: str) -> sa.ColumnElement[bool]:
     """Build the condition that a job is a trial of a sweep, or a segment that its trials need.
 
-    A shorter segment that only trials of other sweeps read is not needed.
+    A shorter segment that only trials of other sweeps read is not needed, unless the sweep is a
+    study, which runs segments of budgets that it passes.
     """
     members = sa.select(sweep_trials.c.trial_id).where(sweep_trials.c.sweep_id == sweep_id)
-    needed = (
-        sa.select(trials.c.pretraining_id, sa.func.max(trials.c.budget).label("budget"))
-        .where(trials.c.id.in_(members))
-        .group_by(trials.c.pretraining_id)
-        .subquery()
-    )
-    segment = sa.exists().where(
-        needed.c.pretraining_id == jobs.c.pretraining_id, needed.c.budget >= jobs.c.budget
-    )
     reader = trials.alias()
-    readers = sa.exists().where(
-        reader.c.pretraining_id == jobs.c.pretraining_id, reader.c.budget == jobs.c.budget
+    read = sa.exists().where(reader.c.pretraining_id == jobs.c.pretraining_id)
+    exact, is_member = reader.c.budget == jobs.c.budget, reader.c.id.in_(members)
+    study = sweeps.alias()
+    is_study = sa.exists().where(study.c.id == sweep_id, study.c.spec.contains('"tune":'))
+    is_passed = sa.and_(
+        sa.or_(~read.where(exact), is_study),
+        read.where(reader.c.budget >= jobs.c.budget, is_member),
     )
-    is_read = sa.or_(readers.where(reader.c.id.in_(members)), ~readers)
-    return sa.or_(jobs.c.trial_id.in_(members), sa.and_(segment, is_read))
+    return sa.or_(jobs.c.trial_id.in_(members), read.where(exact, is_member), is_passed)

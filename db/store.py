@@ -504,7 +504,7 @@ class Store:
             return {job_id: why for job_id, (_, why) in alive.items()}
 
     def require_writable(self) -> None:
-        """Raise UserError if nothing can be written: on a full disk, on a standby, by a reader."""
+        """Raise UserError if this user can write nothing, or nobody can: a standby, a full disk."""
         with self._writer.begin() as connection:
             self.database.rewrite(connection)
 
@@ -1331,6 +1331,8 @@ def _launched_for(sweep_id: str | None, before: int | None) -> sa.ColumnElement[
     # The condition that a launch of the sweep (for None, any) holds a running job, for ``before``
     # one that began before that event. A launch without an event counts as one of the sweep if the
     # job is in the sweep.
+    if sweep_id is None and before is None:
+        return sa.true()
     launches = sa.select(events.c.owner).where(
         events.c.event == "launch", events.c.owner.is_not(None)
     )

@@ -87,10 +87,9 @@ def recipe(
         known = tuple(recipes.profiles)
         raise UserError(f"{flow} has no profile {profile!r}: {suggest(profile, known)}")
     entry = recipes.profiles[profile]
-    if facts is None and dataset not in known_sets.known():
-        known = tuple(known_sets.known())
-        raise UserError(f"unknown data set {dataset!r}: {suggest(dataset, known)}")
-    facts = facts or known_sets.known()[dataset]
+    sets = known_sets.known()
+    if (facts := facts or sets.get(dataset)) is None:
+        raise UserError(f"unknown data set {dataset!r}: {suggest(dataset, tuple(sets))}")
     by_size = entry.sizes.get(facts.size)
     by_set = entry.datasets.get(dataset, entry.datasets.get(facts.dataset))
     if by_size is None and by_set is None:

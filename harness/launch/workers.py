@@ -57,7 +57,10 @@ def resolve_resources(
 def missing_data(plan: Plan, place: Place) -> list[str]:
     """Return the data sets to prepare. Raises UserError for a set that needs the user's files."""
     missing, needed = [], set_names(plan.expansion)
-    for data_set in lcma.harness.data.list_sets(place.data):
+    data_sets = lcma.harness.data.list_sets(place.data)
+    for name in set(needed) - {data_set.name for data_set in data_sets}:  # of another folder
+        lcma.harness.data.load(name, place.data)
+    for data_set in data_sets:
         if data_set.name not in needed:
             continue
         if data_set.needs_path or (place.data / data_set.name).exists():

@@ -214,7 +214,8 @@ def require_results(
         if store.cells(measure=measure, sweep_id=sweep_id, **wanted):
             return
         if found:
-            raise UserError(f"no result here has {printable(measure)}: `lcma measure` may take it")
+            which = "result of these options" if wanted else "result here"
+            raise UserError(f"no {which} has {printable(measure)}: `lcma measure` may take it")
     if not wanted or found:
         return
     for name, values in wanted.items():

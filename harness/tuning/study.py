@@ -281,8 +281,10 @@ class Tuner:
 
         Raises as a launch does. Then the trials stay running in the study.
         """
-        done = [t for t in wait_out(self.study.trials) if t.state == TrialState.COMPLETE]
-        budgets = [t.budget for t in trials] or [t.params[BUDGET] for t in done]
+        budgets = [trial.budget for trial in trials]
+        if not trials:
+            done = [t for t in wait_out(self.study.trials) if t.state == TrialState.COMPLETE]
+            budgets = [trial.params[BUDGET] for trial in done]
         expansion = self.target.join(budgets)
         plan = wait_out(lambda: plan_expansion(expansion, self.place, self.store))
         wait_out(lambda: register_plan(plan, self.place, self.store))

@@ -162,8 +162,9 @@ def relaunch_commands(store: Store, job_ids: Collection[str], db: str | None) ->
     sweeps = sorted(store.sweeps(), key=lambda sweep: (sweep.created or 0.0, sweep.id))
     commands = []
     for sweep in reversed(sweeps):
-        if remaining and not remaining.isdisjoint(ids := store.job_ids(sweep.id)):
-            remaining.difference_update(ids)
+        jobs = store.job_facts(remaining, sweep_id=sweep.id) if remaining else []
+        if jobs:
+            remaining -= {job.job_id for job in jobs}
             commands.append(relaunch_command(store, sweep, db))
     if remaining:
         job = printable(min(remaining))[:8]

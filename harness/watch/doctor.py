@@ -71,12 +71,10 @@ def _check_database(place: Place, workers: tuple[int, str]) -> list[CheckResult]
     try:
         database = db.locate(place.db)
         text = f"{database.name} ({database.version()})"
-        exists = database.identify().exists
-        if not exists and not database.may_create():
-            return [
-                CheckResult("database", "bad", f"{text}: none yet, and you may not make tables")
-            ]
-        if not exists:
+        if not database.identify().exists:
+            if not database.may_create():
+                text += ": none yet, and this user may not make tables"
+                return [CheckResult("database", "bad", text)]
             return [CheckResult("database", "note", f"{text}: none yet; the first launch makes it")]
         store = db.connect(place.db, create=False)
         counts = store.job_counts()

@@ -192,8 +192,10 @@ def _describe_end(attempt: Attempt) -> str:
     ended = format_time(attempt.ended)
     if attempt.outcome == "cancelled":
         return f"{step}; the job was given back at {ended}"
-    if attempt.outcome != "node_lost" or attempt.message:
+    if attempt.outcome != "node_lost":
         return f"{step}; it ended at {ended}"
+    if attempt.message:
+        return f"{step}; the job was free again at {ended}"
     lease = "its lease"
     if attempt.lease_seconds is not None:
         lease += f" of {format_duration(attempt.lease_seconds)}"

@@ -89,7 +89,9 @@ def _read_segments_waited_for(store: Store, job: JobFacts) -> list[JobFacts]:
         sweeps = {member.sweep_id for member in store.memberships([job.trial_id])}
         planned &= {job_id for sweep in sweeps for job_id in store.job_ids(sweep)}
     for segment in reversed(segments):
-        if segment.budget is None or segment.budget > last or segment.job_id not in planned:
+        if segment.budget is None or segment.budget > last:
+            continue
+        if segment.job_id not in planned and segment.state != "running":
             continue
         if segment.state == "done":
             break

@@ -15,10 +15,10 @@ import pytest
 from PIL import Image
 from scipy.stats import multivariate_normal
 
-from lcma.harness.data import ByPart, PreparedSet, SourceRecord, prepare
+from lcma.harness.data import PreparedSet, prepare
 from lcma.harness.data import bars as bars_module
 from lcma.harness.data.bars import ComputedBar, compute_bars, ensure_bars
-from lcma.harness.data.manifest import hash_fields
+from lcma.harness.data.manifest import ByPart, SourceRecord, hash_fields
 from lcma.harness.data.packaged import Digits
 from lcma.harness.data.source import OpenedSource, SourceStep
 from tests.harness.data.conftest import read_refusal

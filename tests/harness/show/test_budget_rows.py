@@ -57,6 +57,7 @@ def test_costs_are_images_where_seconds_are_unknown() -> None:
     assert on_front(curve) == [True, True]
     unknown = [dataclasses.replace(row, images=None) for row in curve.rows]
     assert on_front(make_curve(unknown)) == [False, False]
+    assert make_curve([row(0, 4.5)], alike=False).cost == "images", "of several kinds of device"
 
 
 SHAPE = (1, 16, 16)

@@ -144,6 +144,17 @@ def test_a_study_and_a_sweep_share_their_trials(tuning) -> None:
     assert (tuned.steps("trial"), tuned.steps("pretraining")) == all_steps
 
 
+@pytest.mark.integration
+def test_a_study_has_the_segments_that_it_passes(tuning) -> None:
+    tuned = tuning({"tune": {"trials": 2}})
+    tuned.run()
+    (study,) = tuned.store.sweeps()
+    segments = tuned.store.job_facts(kind="pretraining")
+    assert [segment.budget for segment in segments] == list(POINTS)
+    launch(tuned, {"factorization": "low", "budget": 10})
+    assert {segment.job_id for segment in segments} <= set(tuned.store.job_ids(study.id))
+
+
 def launch(tuned: Tuning, matrix: dict[str, Any]) -> None:
     """Launch a sweep of the same recipe at the same place."""
     change = {"name": "swept", "recipe": TUNE["recipe"], "matrix": {"dataset": "few", **matrix}}
