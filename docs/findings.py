@@ -387,8 +387,8 @@ def is_alike(written: str, right: str, *, exact: bool) -> bool:
 SETS = {
     "cifar10": "CIFAR-10",
     "cifar10-16": "CIFAR-10",
-    "cifar10-45000": "CIFAR-10, early stopping",
-    "cifar10-800": "800 of CIFAR-10, early stopping",
+    "cifar10-45000": "CIFAR-10",
+    "cifar10-800": "800 of CIFAR-10",
     "celeba64-16": "faces",
 }
 
@@ -479,7 +479,9 @@ def _draw_settings(_: Words, results: Results, path: Path) -> None:
 
 def _name_models(group: Group) -> str:
     flow, images = NAMES.get(group.flow, group.flow), SETS.get(group.dataset, group.dataset)
-    return f"{flow}, {images}{', floats' if group.variant == 'float' else ''}"
+    floats = ", floats" if group.variant == "float" else ""
+    stopped = ", early stopping" if '"select":"best"' in (group.recipe or "") else ""
+    return f"{flow}, {images}{floats}{stopped}"
 
 
 def _draw_maps(words: Words, results: Results, path: Path) -> None:
