@@ -99,6 +99,25 @@ def test_a_connection_that_a_server_never_accepts_is_not_waited_for(
         refuse_all(kept_out, "not permitted to log in", "its owner lets this user in")
 
 
+def test_doctor_counts_all_connections_and_sees_who_may_make_no_tables(
+    postgres: Any, postgres_url: str
+) -> None:
+    assert db.locate(postgres_url).may_create()
+    execute(postgres_url, "REVOKE CREATE ON SCHEMA public FROM PUBLIC")
+    name = sa.make_url(postgres_url).database
+    with postgres.role("lcma_guest", SECRET) as user:
+        theirs = db.locate(postgres.url(name, username=user, password=SECRET))
+        assert not theirs.may_create()
+        with sa.create_engine(postgres_url, poolclass=sa.NullPool).connect():
+            beside, alone = theirs.connections()[1], 0
+        for _ in range(50):  # the server ends a session in a while
+            alone = theirs.connections()[1]
+            if alone < beside:
+                break
+            time.sleep(0.1)
+        assert alone < beside, "of another user"
+
+
 def test_a_server_that_lets_nobody_in_may_let_them_in_later(
     postgres: Any, filled_name: str
 ) -> None:
