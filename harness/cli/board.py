@@ -6,34 +6,20 @@ from typing import Annotated
 
 import typer
 
-from lcma.harness.cli.options import (
-    By,
-    Datasets,
-    Db,
-    Factorizations,
-    Flows,
-    Json,
-    Seeds,
-    Sweep,
-    Where,
-    choose_rows,
-)
+from lcma.harness.cli.options import By, Db, Json, RowSelection, choose_rows, open_store, selecting
 from lcma.harness.text import format_count, printable
 from lcma.sweeps.errors import UserError
 from lcma.sweeps.measures import BITS_PER_DIM
 
 
+@selecting()
 def board(
     table: Annotated[
         int | None,
         typer.Argument(metavar="NUMBER", min=1, help="Show this table of the overview"),
     ] = None,
-    sweep: Sweep = None,
-    flow: Flows = None,
-    dataset: Datasets = None,
-    factorization: Factorizations = None,
-    seed: Seeds = None,
-    where: Where = None,
+    *,
+    selection: RowSelection,
     by: By = BITS_PER_DIM,
     against: Annotated[
         str,
@@ -60,8 +46,6 @@ def board(
     """
     from rich.text import Text
 
-    from lcma.db import connect
-    from lcma.harness.place import find_place
     from lcma.harness.results.board import filter_board, read_board, read_holdout
     from lcma.harness.results.lookup import require_results
     from lcma.harness.show.board import board_as_json, render_board, render_overview
@@ -71,8 +55,8 @@ def board(
     if picture is not None:
         require_picture(picture)
     other_baseline = against != "conventional"
-    store = connect(find_place(db, None, None).db, create=False)
-    sweep_id, filters = choose_rows(store, sweep, where, flow=flow, dataset=dataset, seed=seed)
+    store = open_store(db)
+    sweep_id, filters = choose_rows(store, selection, without=("factorization",))
     board = read_board(store, measure=by, sweep_id=sweep_id, against=against, **filters)
     if not board.groups:
         require_results(store, sweep_id, filters, measure=by)
@@ -81,6 +65,7 @@ def board(
             tables = format_count(len(board.groups), "table")
             raise UserError(f"there is no table {table}: this board has {tables}")
         board = replace(board, groups=board.groups[table - 1 : table])
+    factorization = selection.columns["factorization"]
     if factorization:
         board = filter_board(board, factorization)
     if picture is not None:

@@ -6,29 +6,22 @@ import typer
 
 from lcma.harness.cli.options import (
     By,
-    Datasets,
     Db,
-    Factorizations,
-    Flows,
     Json,
     Out,
     Picture,
-    Seeds,
-    Sweep,
-    Where,
+    RowSelection,
     choose_rows,
+    open_store,
+    selecting,
 )
 from lcma.sweeps.errors import UserError
 from lcma.sweeps.measures import BITS_PER_DIM
 
 
+@selecting()
 def budgets(
-    sweep: Sweep = None,
-    flow: Flows = None,
-    dataset: Datasets = None,
-    factorization: Factorizations = None,
-    seed: Seeds = None,
-    where: Where = None,
+    selection: RowSelection,
     by: By = BITS_PER_DIM,
     margin: Annotated[
         float | None,
@@ -49,8 +42,6 @@ def budgets(
     """
     from rich.text import Text
 
-    from lcma.db import connect
-    from lcma.harness.place import find_place
     from lcma.harness.results.budgets import read_budget_curves, read_stability
     from lcma.harness.show.budgets import budgets_as_records, render_budgets
     from lcma.harness.show.targets import picture_target
@@ -60,10 +51,8 @@ def budgets(
     if margin is not None and not 0 < margin < float("inf"):
         raise UserError(f"--margin {margin:g} is not a margin: give a number above 0, such as 0.01")
     target = picture_target(out, format)
-    store = connect(find_place(db, None, None).db, create=False)
-    sweep_id, filters = choose_rows(
-        store, sweep, where, flow=flow, dataset=dataset, factorization=factorization, seed=seed
-    )
+    store = open_store(db)
+    sweep_id, filters = choose_rows(store, selection)
     curves = read_budget_curves(store, measure=by, sweep_id=sweep_id, margin=margin, **filters)
     shown = curves if json else [curve for curve in curves if len(curve.rows) > 1] or curves
     left_out = len(curves) - len(shown)

@@ -5,22 +5,20 @@ from typing import Annotated
 import typer
 
 from lcma.harness.cli.options import (
-    Datasets,
     Db,
-    Factorizations,
-    Flows,
     Json,
     Out,
     Picture,
-    Seeds,
-    Sweep,
-    Where,
+    RowSelection,
     choose_sweep,
     name_searched_sweep,
     note_last_sweep,
+    open_store,
+    selecting,
 )
 
 
+@selecting()
 def curves(
     what: Annotated[
         list[str] | None,
@@ -30,12 +28,8 @@ def curves(
             "(default: the sweep launched last)",
         ),
     ] = None,
-    sweep: Sweep = None,
-    flow: Flows = None,
-    dataset: Datasets = None,
-    factorization: Factorizations = None,
-    seed: Seeds = None,
-    where: Where = None,
+    *,
+    selection: RowSelection,
     budget: Annotated[
         int | None, typer.Option(help="Only this budget, in steps, and trials without a budget")
     ] = None,
@@ -61,8 +55,6 @@ def curves(
 
     from rich.text import Text
 
-    from lcma.db import connect
-    from lcma.harness.place import find_place
     from lcma.harness.results.curves import choose_trainings, filter_trainings, read_charts
     from lcma.harness.results.filters import parse_filters
     from lcma.harness.results.lookup import read_conventional
@@ -73,14 +65,12 @@ def curves(
     from lcma.harness.text import to_json
 
     target = picture_target(out, format)
-    store = connect(find_place(db, None, None).db, create=False)
-    sweep = None if sweep is None else choose_sweep(store, sweep).id
+    store = open_store(db)
+    sweep = None if selection.sweep is None else choose_sweep(store, selection.sweep).id
     trainings = choose_trainings(store, what or [], sweep, pretrainings=pretraining)
     searched = None if what else name_searched_sweep(store, sweep)
     conventional = read_conventional(store, {training.recipe_id for training in trainings})
-    filters = parse_filters(
-        where or (), flow=flow, dataset=dataset, factorization=factorization, seed=seed
-    )
+    filters = parse_filters(selection.where or (), **selection.columns)
     trainings = filter_trainings(trainings, filters, budget, conventional, searched)
     charts = read_charts(store, trainings, conventional, name)
     if not what and sweep is None:

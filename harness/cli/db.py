@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lcma.harness.cli.options import Db, Json, OwnDb, Where, choose_sweep
+from lcma.harness.cli.options import Db, Json, OwnDb, Where, choose_sweep, open_store
 from lcma.sweeps.errors import UserError
 
 if TYPE_CHECKING:
@@ -221,8 +221,7 @@ def publish(
     has no users, hosts, arguments, messages, logs, places, files or weights. A
     manifest beside it has digests, versions and the licences of the data.
     """
-    from lcma.db import connect, publishing
-    from lcma.harness.place import find_place
+    from lcma.db import publishing
     from lcma.harness.results.filters import complete_ids, parse_filters
     from lcma.harness.shards import require_new, write_shard
     from lcma.harness.terminal import print_line, reporting_progress
@@ -238,7 +237,7 @@ def publish(
                 f"{', '.join(publishing.KEYS)}"
             )
     filters = parse_filters(where or ())
-    store = connect(find_place(db, None, None).db, create=False)
+    store = open_store(db)
     filters = complete_ids(store, None, filters)
     sweeps = [choose_sweep(store, name) for name in sweep or ()]
     with (

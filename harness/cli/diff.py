@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from lcma.harness.cli.options import Db, Json
+from lcma.harness.cli.options import Db, Json, open_store
 
 Trial = Annotated[str, typer.Argument(metavar="TRIAL", help="First characters of a trial's id")]
 
@@ -14,14 +14,12 @@ def diff(a: Trial, b: Trial, db: Db = None, json: Json = False) -> None:
 
     Measures are those of the protocol plain.
     """
-    from lcma.db import connect
-    from lcma.harness.place import find_place
     from lcma.harness.results.trials import choose_drawn_trials, compare_trials, describe_trial
     from lcma.harness.show.tables import Table, TableColumn, render_table, table_as_json
     from lcma.harness.terminal import Console
     from lcma.harness.text import format_count
 
-    store = connect(find_place(db, None, None).db, create=False)
+    store = open_store(db)
     first, second = (choose_drawn_trials(store, trial_id, None, {})[0][0] for trial_id in (a, b))
     differences, equal = compare_trials(store, first, second)
     columns = (

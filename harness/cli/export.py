@@ -1,29 +1,19 @@
 """`lcma export`: the board, single results, verdicts or a site as files."""
 
-from collections.abc import Collection
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
-from lcma.harness.cli.options import (
-    By,
-    Datasets,
-    Db,
-    Factorizations,
-    Flows,
-    Json,
-    Seeds,
-    Sweep,
-    Where,
-    choose_sweep,
-)
+from lcma.harness.cli.options import By, Db, Json, RowSelection, choose_sweep, selecting
 from lcma.harness.place import Place
 from lcma.harness.text import format_count
 from lcma.sweeps.errors import UserError
 from lcma.sweeps.measures import BITS_PER_DIM
 
 
+@selecting()
 def export(
     what: Annotated[
         Literal["board", "results", "verdicts"],
@@ -33,12 +23,8 @@ def export(
         Literal["csv", "json", "md", "latex", "parquet", "html"],
         typer.Option("--format", help="Format of the file; html makes a site"),
     ] = "csv",
-    sweep: Sweep = None,
-    flow: Flows = None,
-    dataset: Datasets = None,
-    factorization: Factorizations = None,
-    seed: Seeds = None,
-    where: Where = None,
+    *,
+    selection: RowSelection,
     by: By = BITS_PER_DIM,
     paper: Annotated[
         Literal["table1", "table2", "table3", "table4"] | None,
@@ -71,13 +57,12 @@ def export(
     if json and format not in ("csv", "json"):
         raise UserError(f"--json and --format {format} exclude each other: leave one out")
     if format == "html":
-        selects = flow or dataset or factorization or seed or where
-        if what != "board" or paper or selects:
+        if what != "board" or paper or replace(selection, sweep=None):
             raise UserError(
                 "--format html writes a site of all results: of the options that select, it takes "
                 "only --sweep and --by"
             )
-        _write_site(find_place(db, None, None), out, sweep, by)
+        _write_site(find_place(db, None, None), out, selection.sweep, by)
         return
     if format == "parquet" and out == "-" and sys.stdout.isatty():
         raise UserError("Parquet is binary, not text for a terminal: give --out PATH")
@@ -94,21 +79,21 @@ def export(
         require_replaceable(path)
         require_replaceable(manifest)
     store = connect(place.db, create=False)
-    options: dict[str, Collection[object] | None]
-    options = {"flow": flow, "dataset": dataset, "seed": seed}
+    options = {**selection.columns}
+    factorization = options.pop("factorization")
     query = ExportQuery(
         what=what,
         where=(
-            *(where or ()),
+            *(selection.where or ()),
             *(f"{name}={value}" for name, values in options.items() for value in values or ()),
         ),
         factorization=tuple(factorization or ()),
         paper=None if paper is None else paper.removeprefix("table"),
         measure=by,
-        sweep=sweep,
+        sweep=selection.sweep,
     )
-    if sweep is not None:
-        choose_sweep(store, sweep)  # prints a note if several sweeps have the name
+    if selection.sweep is not None:
+        choose_sweep(store, selection.sweep)  # prints a note if several sweeps have the name
     form = "json" if json else format
     content = make_export(store, query, form)
     if out == "-":

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from lcma.harness.cli.options import Json, OwnDb
+from lcma.harness.cli.options import Json, OwnDb, open_store
 from lcma.sweeps.errors import UserError
 
 
@@ -27,14 +27,12 @@ def forget(
     """
     from dataclasses import asdict
 
-    from lcma.db import connect
-    from lcma.harness.place import find_place
     from lcma.harness.results.lookup import find_sweeps
     from lcma.harness.terminal import print_line
     from lcma.harness.text import format_count, printable, to_json
     from lcma.harness.watch.commands import format_command
 
-    store = connect(find_place(db, None, None, write=True).db, create=False)
+    store = open_store(db, write=True)
     sweeps = find_sweeps(store, sweep)
     ids = [sweep.id for sweep in sweeps]
     held = sum(store.job_counts(sweep_id, held=True).total for sweep_id in ids)

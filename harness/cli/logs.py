@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from lcma.harness.cli.options import Db, Json, Work
+from lcma.harness.cli.options import Db, Json, Work, open_store
 
 
 def logs(
@@ -25,8 +25,6 @@ def logs(
     """
     from rich.text import Text
 
-    from lcma.db import connect
-    from lcma.harness.place import find_place
     from lcma.harness.results.lookup import job_title
     from lcma.harness.terminal import Console, print_error
     from lcma.harness.text import printable, short_id, to_json
@@ -38,7 +36,7 @@ def logs(
         wait_for_attempt,
     )
 
-    store = connect(find_place(db, None, None).db, create=False)
+    store = open_store(db)
     named_jobs, note = find_named_jobs(store, trial)
     if note:
         print_error(note)

@@ -1,23 +1,21 @@
 """`lcma maps`: pictures of contribution maps and of the index tables made from them."""
 
+from dataclasses import replace
 from typing import Annotated
 
 import typer
 
 from lcma.harness.cli.options import (
-    Datasets,
     Db,
-    Factorizations,
-    Flows,
     Json,
     Out,
     Picture,
-    Seeds,
-    Sweep,
-    Where,
+    RowSelection,
     choose_rows,
     name_searched_sweep,
     note_last_sweep,
+    open_store,
+    selecting,
 )
 from lcma.sweeps.errors import UserError
 
@@ -25,16 +23,13 @@ MAX_PRETRAININGS = 24
 """Most pretrainings that are drawn if no option selects any; of more, only the last sweep's."""
 
 
+@selecting()
 def maps(
     db: Db = None,
     out: Out = None,
     format: Picture = None,
-    sweep: Sweep = None,
-    flow: Flows = None,
-    dataset: Datasets = None,
-    factorization: Factorizations = None,
-    seed: Seeds = None,
-    where: Where = None,
+    *,
+    selection: RowSelection,
     budget: Annotated[
         list[int] | None, typer.Option(help="Only this budget, in steps; repeatable")
     ] = None,
@@ -55,8 +50,7 @@ def maps(
     """
     from rich.text import Text
 
-    from lcma.db import connect
-    from lcma.harness.place import find_place
+    from lcma.harness.results.filters import parse_filters
     from lcma.harness.results.lookup import OTHER_SWEEP, find_sweep
     from lcma.harness.results.maps import (
         DEFAULT_SCORE,
@@ -71,15 +65,15 @@ def maps(
     from lcma.harness.text import printable, to_json
 
     target = picture_target(out, format)
-    store = connect(find_place(db, None, None).db, create=False)
+    store = open_store(db)
     map_sets = list_map_sets(store)
-    selected = any((sweep, flow, dataset, factorization, seed, where, budget, score))
+    selected = selection or budget or score
     pretrainings = {map_set.pretraining_id for map_set in map_sets}
     only_last_sweep = not selected and len(pretrainings) > MAX_PRETRAININGS
     if only_last_sweep:
-        sweep = find_sweep(store, None).id
-    sweep_id, filters = choose_rows(store, sweep, where, flow=flow, dataset=dataset, seed=seed)
-    _, rules = choose_rows(store, None, None, factorization=factorization)
+        selection = replace(selection, sweep=find_sweep(store, None).id)
+    sweep_id, filters = choose_rows(store, selection, without=("factorization",))
+    rules = parse_filters((), factorization=selection.columns["factorization"])
     searched = None if sweep_id is None else name_searched_sweep(store, sweep_id)
     if map_sets and (sweep_id is not None or rules):
         trials = store.job_facts(kind="trial", sweep_id=sweep_id)

@@ -9,19 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from lcma.harness.cli.options import (
-    Data,
-    Datasets,
-    Factorizations,
-    Flows,
-    Json,
-    OwnDb,
-    Runs,
-    Seeds,
-    Sweep,
-    Where,
-    choose_rows,
-)
+from lcma.harness.cli.options import Data, Json, OwnDb, RowSelection, Runs, choose_rows, selecting
 from lcma.sweeps.errors import UserError
 from lcma.sweeps.measures import (
     BITS_PER_DIM,
@@ -37,6 +25,7 @@ if TYPE_CHECKING:
     from lcma.harness.launch.measuring import Measured
 
 
+@selecting()
 def measure(
     names: Annotated[
         list[str] | None,
@@ -54,12 +43,8 @@ def measure(
         int | None,
         typer.Option(min=1, max=10_000, help="bits_per_dim: draws of a bound beside plain"),
     ] = None,
-    sweep: Sweep = None,
-    flow: Flows = None,
-    dataset: Datasets = None,
-    factorization: Factorizations = None,
-    seed: Seeds = None,
-    where: Where = None,
+    *,
+    selection: RowSelection,
     samples: Annotated[
         int | None,
         typer.Option(
@@ -132,9 +117,7 @@ def measure(
     place = find_place(db, runs, data, write=True, needs_weights=True)
     store = connect(place.db, create=False)
     require_same_measures(store.measure_kinds(), list_measures())
-    sweep_id, filters = choose_rows(
-        store, sweep, where, flow=flow, dataset=dataset, factorization=factorization, seed=seed
-    )
+    sweep_id, filters = choose_rows(store, selection)
     trials = choose_trials_with_results(store, sweep_id, filters)
     with reporting_progress() as report, _explaining_interruption():
 

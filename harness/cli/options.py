@@ -3,6 +3,7 @@
 import functools
 import inspect
 from collections.abc import Callable, Collection
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -72,22 +73,6 @@ Work = Annotated[
 Sweep = Annotated[
     str | None, typer.Option("--sweep", metavar="NAME", help="Only this sweep, by name or id")
 ]
-Flows = Annotated[
-    list[str] | None,
-    typer.Option("--flow", help="Only this flow; repeatable"),
-]
-Datasets = Annotated[
-    list[str] | None,
-    typer.Option("--dataset", help="Only this data set; repeatable"),
-]
-Factorizations = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--factorization",
-        help="Only this factorization (a board keeps the compared one too); repeatable",
-    ),
-]
-Seeds = Annotated[list[int] | None, typer.Option("--seed", help="Only this seed; repeatable")]
 Where = Annotated[
     list[str] | None,
     typer.Option(
@@ -96,6 +81,20 @@ Where = Annotated[
         help="Only results with this value of a column; repeatable",
     ),
 ]
+_SELECTING: dict[str, Any] = {
+    "sweep": Sweep,
+    "flow": Annotated[list[str] | None, typer.Option(help="Only this flow; repeatable")],
+    "dataset": Annotated[list[str] | None, typer.Option(help="Only this data set; repeatable")],
+    "factorization": Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Only this factorization (a board keeps the compared one too); repeatable"
+        ),
+    ],
+    "seed": Annotated[list[int] | None, typer.Option(help="Only this seed; repeatable")],
+    "where": Where,
+}
+"""The options that select rows, in the order of `--help`."""
 By = Annotated[str, typer.Option("--by", metavar="MEASURE", help="Measure to compare rows by")]
 Out = Annotated[
     Path | None,
@@ -136,6 +135,42 @@ def add_options(
     return decorate
 
 
+@dataclass(frozen=True)
+class RowSelection:
+    """What the options of `selecting` were given: a sweep, KEY=VALUEs, and values by column."""
+
+    sweep: str | None
+    where: list[str] | None
+    columns: dict[str, list[Any] | None]
+
+    def __bool__(self) -> bool:
+        return any((self.sweep, self.where, *self.columns.values()))
+
+
+def selecting(*names: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Give a command the options that select rows, all or these, in place of its `selection`."""
+    kinds = {name: _SELECTING[name] for name in names or _SELECTING}
+
+    def decorate(command: Callable[..., None]) -> Callable[..., None]:
+        @functools.wraps(command)
+        def run(**values: Any) -> None:
+            columns = {name: values.pop(name) for name in kinds}
+            selection = RowSelection(columns.pop("sweep"), columns.pop("where"), columns)
+            command(**values, selection=selection)
+
+        signature = inspect.signature(command)
+        parameters = [*signature.parameters.values()]
+        place = [*signature.parameters].index("selection")
+        parameters[place : place + 1] = [
+            parameters[place].replace(name=name, default=None, annotation=kind)
+            for name, kind in kinds.items()
+        ]
+        run.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
+        return run
+
+    return decorate
+
+
 def _make_parameter(name: str, kind: type, option: Option) -> inspect.Parameter:
     value_type = list[str] if kind is list else kind
     typer_option = typer.Option(
@@ -153,20 +188,26 @@ def _make_parameter(name: str, kind: type, option: Option) -> inspect.Parameter:
     )
 
 
-def choose_rows(
-    store: "Store",
-    sweep: str | None,
-    where: list[str] | None,
-    **options: Collection[object] | None,
-) -> tuple[str | None, dict[str, Any]]:
-    """Return what the options above select: the sweep's id (None for all), and values by column.
+def open_store(db: str | None, *, write: bool = False) -> "Store":
+    """Open the database that `--db` names, which must exist."""
+    from lcma.db import connect
+    from lcma.harness.place import find_place
 
-    The first characters of an id are completed.
+    return connect(find_place(db, None, None, write=write).db, create=False)
+
+
+def choose_rows(
+    store: "Store", selection: RowSelection, without: Collection[str] = ()
+) -> tuple[str | None, dict[str, Any]]:
+    """Return what is selected: the sweep's id (None for all), and values by column.
+
+    The first characters of an id are completed. The options named in `without` are left out.
     """
     from lcma.harness.results.filters import complete_ids, parse_filters
 
-    filters = parse_filters(where or (), **options)
-    sweep_id = None if sweep is None else choose_sweep(store, sweep).id
+    columns = {name: given for name, given in selection.columns.items() if name not in without}
+    filters = parse_filters(selection.where or (), **columns)
+    sweep_id = None if selection.sweep is None else choose_sweep(store, selection.sweep).id
     return sweep_id, complete_ids(store, sweep_id, filters)
 
 

@@ -4,32 +4,18 @@ from typing import Annotated
 
 import typer
 
-from lcma.harness.cli.options import (
-    Data,
-    Datasets,
-    Db,
-    Factorizations,
-    Flows,
-    Json,
-    Seeds,
-    Sweep,
-    Where,
-    choose_rows,
-)
+from lcma.harness.cli.options import Data, Db, Json, RowSelection, choose_rows, selecting
 from lcma.sweeps.errors import UserError
 
 
+@selecting()
 def reproduce(
     trial: Annotated[
         str | None,
         typer.Argument(metavar="TRIAL", help="First characters of a trial's id"),
     ] = None,
-    sweep: Sweep = None,
-    flow: Flows = None,
-    dataset: Datasets = None,
-    factorization: Factorizations = None,
-    seed: Seeds = None,
-    where: Where = None,
+    *,
+    selection: RowSelection,
     sample: Annotated[
         int | None,
         typer.Option("--sample", metavar="N", help="N of the selected trials, chosen at random"),
@@ -62,7 +48,7 @@ def reproduce(
     from lcma.harness.terminal import Console, print_line, reporting_progress
     from lcma.harness.text import short_id, to_json
 
-    selects = sweep or flow or dataset or factorization or seed or where or sample is not None
+    selects = selection or sample is not None
     if (trial is None) != bool(selects):
         raise UserError(
             "give either one trial, by the first characters of its id, or options that select "
@@ -73,9 +59,7 @@ def reproduce(
     if trial is not None:
         trial_ids = [trial]
     else:
-        sweep_id, filters = choose_rows(
-            store, sweep, where, flow=flow, dataset=dataset, factorization=factorization, seed=seed
-        )
+        sweep_id, filters = choose_rows(store, selection)
         trial_ids = choose_reproducible(store, place, sweep_id, filters, sample)
     reproductions = []
     with reporting_progress(errors) as report:

@@ -5,10 +5,11 @@ from typing import Annotated
 
 import typer
 
-from lcma.harness.cli.options import Json, OwnDb, Sweep, Where, choose_rows
+from lcma.harness.cli.options import Json, OwnDb, RowSelection, choose_rows, open_store, selecting
 from lcma.sweeps.errors import UserError
 
 
+@selecting("sweep", "where")
 def rerun(
     trials: Annotated[
         list[str] | None,
@@ -20,8 +21,8 @@ def rerun(
         bool,
         typer.Option("--failed", help="Rerun jobs that failed or diverged (default: all of them)"),
     ] = False,
-    sweep: Sweep = None,
-    where: Where = None,
+    *,
+    selection: RowSelection,
     why: Annotated[
         str, typer.Option(metavar="TEXT", help="Reason, stored in the history with your name")
     ] = "",
@@ -43,8 +44,6 @@ def rerun(
     """
     from rich.text import Text
 
-    from lcma.db import connect
-    from lcma.harness.place import find_place
     from lcma.harness.results.filters import parse_filters
     from lcma.harness.terminal import Console, read_user_name
     from lcma.harness.text import to_json
@@ -58,16 +57,13 @@ def rerun(
 
     if failed and why:
         raise UserError("--why and --failed exclude each other: leave one out")
-    store = connect(find_place(db, None, None, write=True).db, create=False)
-    sweep_id, filters = choose_rows(store, sweep, where)
+    store = open_store(db, write=True)
+    sweep_id, filters = choose_rows(store, selection)
     console = Console()
     if failed:
-        choice = choose_lost_jobs(
-            store,
-            trials or (),
-            parse_filters(where or ()),  # ids are completed by results, and a lost job has none
-            sweep_id=sweep_id,
-        )
+        # Ids are completed by results, and a lost job has none.
+        filters = parse_filters(selection.where or ())
+        choice = choose_lost_jobs(store, trials or (), filters, sweep_id=sweep_id)
     else:
         choice = choose_reruns(store, trials or (), filters, sweep_id=sweep_id)
     ids, more = choice.ids, [job.job_id for job in choice.more]

@@ -7,20 +7,16 @@ import typer
 
 from lcma.harness.cli.options import (
     Data,
-    Datasets,
     Db,
-    Factorizations,
-    Flows,
     Json,
     Out,
     Picture,
+    RowSelection,
     Runs,
-    Seeds,
-    Sweep,
     Trial,
-    Where,
     choose_rows,
     note_last_sweep,
+    selecting,
 )
 from lcma.sweeps.errors import UserError
 
@@ -29,14 +25,11 @@ if TYPE_CHECKING:
     from lcma.harness.train.interpolation import Interpolation
 
 
+@selecting()
 def samples(
     trial: Trial = None,
-    sweep: Sweep = None,
-    flow: Flows = None,
-    dataset: Datasets = None,
-    factorization: Factorizations = None,
-    seed: Seeds = None,
-    where: Where = None,
+    *,
+    selection: RowSelection,
     count: Annotated[int, typer.Option(min=1, max=4096, help="Images of a grid")] = 64,
     temperature: Annotated[
         float, typer.Option(min=0.0, help="Factor of the noise of every prior")
@@ -92,9 +85,7 @@ def samples(
     place = find_place(db, runs, data)
     target = picture_target(out, format)
     store = connect(place.db, create=False)
-    sweep_id, filters = choose_rows(
-        store, sweep, where, flow=flow, dataset=dataset, factorization=factorization, seed=seed
-    )
+    sweep_id, filters = choose_rows(store, selection)
     trials, note = choose_drawn_trials(store, trial, sweep_id, filters)
     if note:
         print_error(note)

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from lcma.harness.cli.options import By, Db, Sweep, choose_sweep
+from lcma.harness.cli.options import By, Db, Sweep, choose_sweep, open_store
 from lcma.sweeps.measures import BITS_PER_DIM
 
 
@@ -25,9 +25,7 @@ def serve(
 
     from rich.text import Text
 
-    from lcma.db import connect
     from lcma.harness.extras import require_extra
-    from lcma.harness.place import find_place
     from lcma.harness.results.board import find_ranked_measure
     from lcma.harness.terminal import Console
 
@@ -35,7 +33,7 @@ def serve(
 
     from lcma.harness.show.site.serving import LiveSite, Server
 
-    store = connect(find_place(db, None, None).db, create=False)
+    store = open_store(db)
     sweep_id = None if sweep is None else choose_sweep(store, sweep).id
     find_ranked_measure(store, by)  # refuses another one before the port is taken
     errors = Console(stderr=True)

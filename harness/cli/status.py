@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from lcma.harness.cli.options import Db, Json, Sweep, choose_sweep
+from lcma.harness.cli.options import Db, Json, Sweep, choose_sweep, open_store
 from lcma.sweeps.errors import UserError
 
 
@@ -21,8 +21,6 @@ def status(
     With --sweep or --watch, show the cells of one sweep (default: the one launched
     last).
     """
-    from lcma.db import connect
-    from lcma.harness.place import find_place
     from lcma.harness.terminal import Console
     from lcma.harness.text import to_json
     from lcma.harness.watch.status import (
@@ -37,7 +35,7 @@ def status(
         raise UserError(
             "--watch and --json exclude each other: --sweep NAME --json prints one report"
         )
-    store = connect(find_place(db, None, None).db, create=False)
+    store = open_store(db)
     if watch:
         watch_sweep(store, choose_sweep(store, sweep), Console(), db)
         return

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from lcma.harness.cli.options import Json, OwnDb
+from lcma.harness.cli.options import Json, OwnDb, open_store
 from lcma.sweeps.errors import UserError
 
 
@@ -33,8 +33,6 @@ def stop(
     """
     from rich.text import Text
 
-    from lcma.db import connect
-    from lcma.harness.place import find_place
     from lcma.harness.results.lookup import find_jobs, find_sweeps, job_title, means_jobs
     from lcma.harness.terminal import Console, read_user_name
     from lcma.harness.text import printable, to_json
@@ -43,7 +41,7 @@ def stop(
 
     if everything and sweep is not None:
         raise UserError("--all and a sweep exclude each other: leave one out")
-    store = connect(find_place(db, None, None, write=True).db, create=False)
+    store = open_store(db, write=True)
     seconds = 0.0 if now else ANSWER_SECONDS
     console = Console()
     sweeps, job_ids = None, None

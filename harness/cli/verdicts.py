@@ -5,30 +5,18 @@ from typing import Annotated
 
 import typer
 
-from lcma.harness.cli.options import (
-    By,
-    Datasets,
-    Db,
-    Flows,
-    Json,
-    Seeds,
-    Sweep,
-    Where,
-    choose_rows,
-)
+from lcma.harness.cli.options import By, Db, Json, RowSelection, choose_rows, open_store, selecting
 from lcma.sweeps.errors import UserError, suggest
 from lcma.sweeps.measures import BITS_PER_DIM
 
 
+@selecting("sweep", "flow", "dataset", "seed", "where")
 def verdicts(
     claim: Annotated[
         str | None, typer.Argument(metavar="CLAIM", help="Show every verdict on this claim")
     ] = None,
-    sweep: Sweep = None,
-    flow: Flows = None,
-    dataset: Datasets = None,
-    seed: Seeds = None,
-    where: Where = None,
+    *,
+    selection: RowSelection,
     by: By = BITS_PER_DIM,
     db: Db = None,
     json: Json = False,
@@ -39,8 +27,7 @@ def verdicts(
     the claim with effect, interval and n, and the launches that would decide open
     ones.
     """
-    from lcma.db import connect
-    from lcma.harness.place import find_place, is_published_database, name_database
+    from lcma.harness.place import is_published_database, name_database
     from lcma.harness.results.claims import CLAIMS
     from lcma.harness.results.lookup import require_results
     from lcma.harness.results.verdicts import read_verdicts
@@ -51,8 +38,8 @@ def verdicts(
 
     if claim is not None and claim not in CLAIMS:
         raise UserError(f"no claim {printable(claim)!r}: {suggest(claim, CLAIMS, 'there are')}")
-    store = connect(find_place(db, None, None).db, create=False)
-    sweep_id, filters = choose_rows(store, sweep, where, flow=flow, dataset=dataset, seed=seed)
+    store = open_store(db)
+    sweep_id, filters = choose_rows(store, selection)
     require_results(store, sweep_id, filters, measure=by)
     verdicts = read_verdicts(store, measure=by, sweep_id=sweep_id, **filters)
     if json:

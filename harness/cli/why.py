@@ -1,6 +1,6 @@
 """`lcma why`: an explanation of a job's state."""
 
-from lcma.harness.cli.options import Db, Json, Work
+from lcma.harness.cli.options import Db, Json, Work, open_store
 
 
 def why(
@@ -13,14 +13,12 @@ def why(
     If the trial waits, the answer names what has to happen first and what to type
     next.
     """
-    from lcma.db import connect
-    from lcma.harness.place import find_place
     from lcma.harness.terminal import Console, print_error
     from lcma.harness.text import to_json
     from lcma.harness.watch.jobs import find_named_jobs
     from lcma.harness.watch.why import explain_job, explanation_as_dict, render_explanation
 
-    store = connect(find_place(db, None, None).db, create=False)
+    store = open_store(db)
     jobs, note = find_named_jobs(store, trial)
     if note:
         print_error(note)
