@@ -31,6 +31,11 @@ os.environ.setdefault("KMP_INIT_AT_FORK", "FALSE")
 SITE = str(Path(__file__).parent / "faults" / "site")
 if SITE not in os.environ.get("PYTHONPATH", ""):
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, (SITE, os.environ.get("PYTHONPATH"))))
+if "PYTEST_XDIST_WORKER" not in os.environ:  # a developer's settings are none of the tests'
+    for name in (*filter(re.compile("LCMA_(?!TEST_|GOLDEN|CACHE)").match, os.environ),):
+        del os.environ[name]
+    for name in ("COLUMNS", "FORCE_COLOR", "NO_COLOR"):
+        os.environ.pop(name, None)
 if "LCMA_CACHE" not in os.environ:
     _cache = tempfile.TemporaryDirectory(prefix="lcma-cache-", ignore_cleanup_errors=True)
     os.environ["LCMA_CACHE"] = _cache.name
@@ -47,6 +52,7 @@ def pytest_configure(config: pytest.Config) -> None:
     settings.load_profile("ci" if os.environ.get("CI") else "here")
 
 
+@pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers() -> int:
     """Return the number of cores plus one, since tests also wait, as for a server or a browser."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()

@@ -85,7 +85,7 @@ def maps(
             remedy = "leave --sweep or --factorization out" if searched is None else OTHER_SWEEP
             raise UserError(f"no such trial{source} reads a map: {remedy}")
     filters = {
-        "score": score or [DEFAULT_SCORE],
+        "score": score or (sorted({s.score for s in map_sets}) if rules else [DEFAULT_SCORE]),
         **filters,
         **({"budget": (*filters.get("budget", ()), *budget)} if budget else {}),
     }

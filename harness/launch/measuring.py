@@ -24,8 +24,9 @@ from lcma.harness.place import Place
 from lcma.harness.results.trials import describe_trial
 from lcma.harness.storage.folder import UnreachableError
 from lcma.harness.text import format_count
+from lcma.harness.train.devices import ran_out_of_memory
 from lcma.sweeps import known_sets, plugins
-from lcma.sweeps.errors import UserError
+from lcma.sweeps.errors import UserError, describe_error
 from lcma.sweeps.measures import list_measures
 from lcma.sweeps.plugins import Plugin
 from lcma.sweeps.spec import Resources
@@ -175,6 +176,10 @@ def _measure(
             measure_trial(store, place, trial, measure, owner=owner, progress=report_share)
         except UserError as error:
             return name, trial.job_id, _describe_trial_error(error)
+        except RuntimeError as error:
+            if not ran_out_of_memory(error):
+                raise
+            return name, trial.job_id, f"memory ran out: {describe_error(error)}"
     return name, trial.job_id, ""
 
 

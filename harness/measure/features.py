@@ -188,6 +188,8 @@ def _frechet(a: Tensor, b: Tensor) -> float:
     # The trace of the root of the product of two covariances is the nuclear norm of the product
     # of their factors, the centred features.
     centred = [(x - x.mean(0)) / math.sqrt(len(x) - 1) for x in (a, b)]
-    root_trace = torch.linalg.svdvals(centred[0] @ centred[1].T).sum()
+    # Their triangular factors have the same norm, and are smaller where images outnumber features.
+    factors = [torch.linalg.qr(x, mode="r").R for x in centred]
+    root_trace = torch.linalg.svdvals(factors[0] @ factors[1].T).sum()
     mean_distance = (a.mean(0) - b.mean(0)).square().sum()
     return float(mean_distance + sum(x.square().sum() for x in centred) - 2 * root_trace)

@@ -93,8 +93,8 @@ class CheckpointFolder:
             if parse_checkpoint_name(file.name) or is_temporary(file.name):
                 self.folder.remove(file.name)
 
-    def load(self, *, at_most: int, device: torch.device) -> tuple[int, dict[str, Any]] | None:
-        """Return step and state of the newest usable checkpoint up to a step, or None.
+    def load(self, *, at_most: int) -> tuple[int, dict[str, Any]] | None:
+        """Return step and state, on the CPU, of the newest usable checkpoint up to a step, or None.
 
         A checkpoint is skipped, and its name added to ``skipped``, if its content does not match
         the digest in its name, if it cannot be read, or if it has another format.
@@ -105,7 +105,7 @@ class CheckpointFolder:
             if step > at_most or (self.first and step <= 0):
                 continue
             try:
-                state = self._read(checkpoint, device)
+                state = self._read(checkpoint)
             except MissingFileError:  # removed meanwhile
                 continue
             if state is not None:
@@ -113,13 +113,14 @@ class CheckpointFolder:
             self.skipped.append(checkpoint.name)
         return None
 
-    def _read(self, checkpoint: CheckpointFile, device: torch.device) -> dict[str, Any] | None:
+    def _read(self, checkpoint: CheckpointFile) -> dict[str, Any] | None:
         try:
             with self.folder.open_file(checkpoint.name) as file:
                 if sha256_of(file)[:16] != checkpoint.digest:
                     return None
                 file.seek(0)
-                state: dict[str, Any] = torch.load(file, map_location=device, weights_only=True)
+                # Not to a GPU, on which a lack of memory would look like damage.
+                state: dict[str, Any] = torch.load(file, map_location="cpu", weights_only=True)
         except (UnreachableError, MissingFileError):
             raise
         except (StorageError, OSError, RuntimeError, pickle.UnpicklingError):

@@ -29,11 +29,7 @@ def set_learning_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
 def restore_optimizer(optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> None:
     """Set what the optimizer's ``state_dict`` returned. Raises ValueError if it does not fit."""
     optimizer.load_state_dict(state)
-    fused = any(group.get("fused") for group in optimizer.param_groups)
     for parameter, moments in optimizer.state.items():
-        if "step" in moments and not fused:
-            # It was loaded to the device, for which a step that is not fused would wait.
-            moments["step"] = moments["step"].cpu()
         for name, value in moments.items():
             shape = torch.Size() if name == "step" else parameter.shape
             if not isinstance(value, Tensor) or value.shape != shape:

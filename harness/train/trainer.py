@@ -191,7 +191,7 @@ class Trainer:
 
     def resume(self, folder: CheckpointFolder, at_most: int) -> int:
         """Resume from the newest usable checkpoint up to a step, or start; return the step."""
-        checkpoint = folder.load(at_most=at_most, device=self.images.device)
+        checkpoint = folder.load(at_most=at_most)
         if checkpoint is None:
             self.start()
         else:

@@ -32,7 +32,7 @@ def test_every_table_and_column_has_a_meaning(table: sa.Table) -> None:
         "UPDATE flow_trials SET budget = 1 WHERE factorization = 'channel'",
         "UPDATE attempts SET outcome = 'lost' WHERE outcome IS NOT NULL",
         "UPDATE attempts SET outcome = NULL",
-        "UPDATE contribution_maps SET split = 0",
+        "UPDATE contribution_maps SET split = 0 WHERE split = 1",
         "UPDATE contribution_maps SET split = 1",
         "UPDATE measurements SET value = NULL",
         "UPDATE jobs SET owner = NULL WHERE state = 'running'",

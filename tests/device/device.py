@@ -269,7 +269,7 @@ _PACKAGE = str(ROOT / "src")
 # Stand-ins for parts of PyTorch that need a real device
 
 _Generator, _empty, _tensor = torch.Generator, torch.empty, torch.tensor
-_save, _load = torch.save, torch.load
+_save = torch.save
 _pinned: dict[int, Tensor] = {}
 """Pinned memory by its address."""
 
@@ -374,19 +374,11 @@ def _save_from_device(content: Any, file: Any) -> None:
     _save(pytree.tree_map_only(DeviceTensor, lambda tensor: tensor.numbers, content), file)
 
 
-def _load_to(file: Any, map_location: Any = None, weights_only: bool = True) -> Any:
-    content = _load(file, map_location="cpu", weights_only=weights_only)
-    if not is_device(map_location):
-        return content
-    return pytree.tree_map_only(Tensor, lambda tensor: tensor.to(map_location), content)
-
-
 STAND_INS: Mapping[str, Any] = {
     "torch.Generator": DeviceGenerator,
     "torch.empty": _make_empty,
     "torch.tensor": _make_tensor,
     "torch.save": _save_from_device,
-    "torch.load": _load_to,
     "torch.Tensor.pin_memory": _pin,
     "torch.cuda.Event": _Event,
     "torch.Tensor.record_stream": lambda tensor, stream: None,

@@ -52,7 +52,7 @@ def refused(outcome: tuple[int, str, str], *parts: str) -> None:
 HOSTILE = (
     "UPDATE sweeps SET name = 's' || ?",
     "UPDATE attempts SET message = 'm' || ?, log = 'l' || ?1 || char(10) || 'next'",
-    "UPDATE flow_trials SET profile = 'p' || ?, factorization = 'f' || ?1",
+    "UPDATE flow_trials SET profile = 'p' || ?, factorization = 'f' || id || ?1",
     "UPDATE data_sets SET name = 'd' || ?",
     "UPDATE artifacts SET path = 'a' || ? || '/b'",
 )
@@ -60,9 +60,14 @@ HOSTILE = (
 
 READING = (
     *("board", "status", "verdicts", "curves", "budgets", "maps", "samples", "clean", "db check"),
-    *("logs f", "why f", "export results", "export --format csv", "export --format json"),
+    *(
+        "logs channel-1",
+        "why channel-1",
+        "export results",
+        "export --format csv",
+        "export --format json",
+    ),
     *("export --format md", "export --format latex", "db merge lcma.db --db new.db"),
-    "sql 'SELECT message FROM attempts'",
 )
 
 
@@ -71,8 +76,9 @@ def test_stored_text_is_shown_escaped(lcma: Lcma, filled_folder: Path, command: 
     damage(*HOSTILE)
     code, out, err = lcma(*shlex.split(command))
     assert code in (0, 1, 2)
-    assert out + err
     assert judge_text(code, out, err) == []
+    if command.split(" --")[0] not in ("verdicts", "maps", "clean", "db check", "db merge lcma.db"):
+        assert "\\x1b" in out + err or "latex" in command
 
 
 def test_hostile_names_of_image_files_are_shown_escaped(lcma: Lcma, in_tmp: Path) -> None:

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 from random import Random
 
@@ -41,13 +40,12 @@ def read_or_refuse(read: Callable[[], object]) -> str:
 def test_any_change_of_a_manifest_is_read_or_refused(photos8: PreparedSet, random: Random) -> None:
     fields = change_tree(random, photos8.manifest.model_dump(mode="json"))
     path = photos8.root / "changed.json"
-    with suppress(ValueError):  # a NaN or an infinity, which JSON does not have
-        path.write_text(json.dumps({**fields, "seal": hash_fields(fields)}))
-        manifests: list[Manifest] = []
-        read_or_refuse(lambda: manifests.append(read_manifest(path)))
-        assert all(manifest.name for manifest in manifests)
-        path.write_text(json.dumps({**fields, "seal": "0" * 64}))
-        assert read_or_refuse(lambda: read_manifest(path))
+    path.write_text(json.dumps({**fields, "seal": hash_fields(fields)}))
+    manifests: list[Manifest] = []
+    read_or_refuse(lambda: manifests.append(read_manifest(path)))
+    assert all(manifest.name for manifest in manifests)
+    path.write_text(json.dumps({**fields, "seal": "0" * 64}))
+    assert read_or_refuse(lambda: read_manifest(path))
 
 
 # Sources

@@ -1,6 +1,6 @@
 """The database of a site: published results, and tables of statistics that Python computes.
 
-The page only queries it in the browser, and computes no statistics.
+The page only queries it in the browser; it computes no statistics but those of the pair in Compare.
 """
 
 import hashlib

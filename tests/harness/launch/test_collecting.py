@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 
 from lcma import db
 from lcma.harness import storage
@@ -168,7 +167,7 @@ def test_only_what_nobody_needs_goes_and_the_table_counts_it(site, capsys) -> No
     assert list_files(site.store, done.job_id) == []
     assert not find_facts(site.store, done).weights
     assert site.collect(lost=True, weights=True) == []
-    checkpoint = site.folder(pending).load(at_most=20, device=torch.device("cpu"))
+    checkpoint = site.folder(pending).load(at_most=20)
     assert checkpoint == (20, {"step": 20})
 
 

@@ -112,12 +112,13 @@ def test_a_device_that_fails_costs_its_host_and_no_trial(sweep) -> None:
     [
         ("RuntimeError: CUDA error: no kernel image is available for execution", "node_lost"),
         ("RuntimeError: cuDNN error: CUDNN_STATUS_EXECUTION_FAILED", "node_lost"),
-        ("RuntimeError: NCCL error in: A.cpp:1, unhandled cuda error", "node_lost"),
         ("AcceleratorError: CUDA error: device-side assert triggered", "code_error"),
         ("AcceleratorError: CUDA error: an illegal memory access was encountered", "code_error"),
         ("RuntimeError: cuDNN error: CUDNN_STATUS_BAD_PARAM", "code_error"),
         ("AcceleratorError: CUDA error: out of memory", "oom"),
         ("OutOfMemoryError: CUDA out of memory", "oom"),
+        ("RuntimeError: cuDNN error: CUDNN_STATUS_INTERNAL_ERROR_DEVICE_ALLOCATION_FAILED", "oom"),
+        ("RuntimeError: CUDA error: CUBLAS_STATUS_NOT_INITIALIZED when calling `create`", "oom"),
         ("RuntimeError: it is wrong", "code_error"),
     ],
 )

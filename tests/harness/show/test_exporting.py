@@ -55,8 +55,9 @@ def store(request, tmp_path):
 @pytest.mark.slow_on("postgresql")
 def test_golden_exports_byte_for_byte(store, request):
     """`LCMA_GOLDEN=new` writes the files anew."""
-    for name, query in QUERIES.items():
-        for form in FORMATS if name in IN_ALL_FORMATS else ("json",):
+    for name in IN_ALL_FORMATS:
+        query = QUERIES[name]
+        for form in FORMATS:
             content = make_export(store, query, form)
             if form == "parquet":  # its bytes carry the version of pyarrow
                 assert content == make_export(store, query, form)

@@ -54,15 +54,6 @@ def test_a_moved_folder_of_runs_is_found(filler, place):
     load_flow(filler, replace(place, runs=moved), path)
 
 
-def test_weights_that_are_damaged_or_missing_are_named(filler, place):
-    path = filler.weights("channel", 0)
-    content = bytearray(path.read_bytes())
-    content[-1] ^= 1
-    path.write_bytes(content)
-    with pytest.raises(UserError, match=f"{path} are damaged"):
-        load_flow(filler, place, path)
-
-
 @pytest.mark.parametrize("temperature", [-1.0, float("nan"), float("inf")])
 def test_an_impossible_temperature_is_refused(filler, place, temperature):
     filler.weights("channel", 0)

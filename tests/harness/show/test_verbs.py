@@ -2,7 +2,6 @@
 
 import dataclasses
 import json
-import time
 from pathlib import Path
 
 import pytest
@@ -12,7 +11,6 @@ from lcma import db
 from tests.harness.cli.conftest import refused
 from tests.harness.show import svg
 from tests.harness.show.conftest import RECIPE
-from tests.stores import beat
 
 
 @pytest.fixture
@@ -207,27 +205,6 @@ def test_sql_says_when_there_is_more(read, filled):
     assert "--limit 0" in read.notes
     assert len(read("sql", query, "--format", "csv", "--limit", "0").splitlines()) == 11
     assert read.notes == ""
-
-
-def test_status(read, filler):
-    filler.maps()
-    filler.fail(filler.plan("rows", 0), "code_error", "Traceback\n  File x\nValueError: bad\n")
-    filler.fail(filler.plan("rows", 1), "diverged", "loss is NaN")
-    claim = filler.claim(filler.plan("LL", 0, budget=100), host="node7", now=time.time())
-    assert beat(filler.store, claim, step=40, lease_seconds=60.0)
-    text = read("status")
-    assert text.startswith("jobs   1/4 jobs  ###------------  2 lost, ")
-    assert "40/" in text
-    assert "node7" in text
-    assert "rows seed 0: ValueError: bad" in text
-    assert "diverged (diverged) at step 7/" in text
-    status = json.loads(read("status", "--json"))
-    assert status["jobs"]["trial"]["failed"] == 1
-    (running,) = status["running"]
-    assert (running["step"], running["host"]) == (40, "node7")
-    assert 0 < running["lease_seconds_left"] <= 60
-    messages = {failure["message"].splitlines()[-1] for failure in status["failures"]}
-    assert messages == {"ValueError: bad", "loss is NaN"}
 
 
 def test_status_of_a_sweep_separates_contents_of_a_data_set(read, filler):

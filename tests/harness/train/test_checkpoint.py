@@ -15,7 +15,6 @@ from lcma.harness.storage import LocalFolder, StorageError, UnreachableError
 from lcma.harness.train.checkpoint import CheckpointFolder
 from tests.faults.moments import in_child
 from tests.harness.bucket import BucketFileSystem
-from tests.harness.train.conftest import CPU
 from tests.hostile.layouts import code_pickle
 
 
@@ -41,7 +40,7 @@ def list_steps(folder: CheckpointFolder) -> list[int]:
 
 def load_newest(folder: CheckpointFolder, at_most: int = 10**9) -> int | None:
     """Load the newest checkpoint, check its content, and return its step."""
-    checkpoint = folder.load(at_most=at_most, device=CPU)
+    checkpoint = folder.load(at_most=at_most)
     if checkpoint is None:
         return None
     step, state = checkpoint
@@ -126,7 +125,7 @@ def test_a_checkpoint_of_another_format_is_skipped(
     monkeypatch.setattr("lcma.harness.train.checkpoint.FORMAT", 0)
     newer = folder.save(10, {"step": 10}).name
     monkeypatch.undo()
-    assert folder.load(at_most=10, device=CPU) == (5, {"step": 5})
+    assert folder.load(at_most=10) == (5, {"step": 5})
     assert folder.skipped == [newer]
 
 
@@ -161,7 +160,7 @@ def test_a_hostile_pickle_does_not_run(
     raw = code_pickle(trap)
     digest = hashlib.sha256(raw).hexdigest()[:16]
     (behind / f"step-000000010.{digest}.pt").write_bytes(raw)
-    assert folder.load(at_most=10, device=CPU) == (5, {"step": 5})
+    assert folder.load(at_most=10) == (5, {"step": 5})
     assert not trap.exists()
 
 
@@ -230,7 +229,7 @@ def test_an_unreachable_store_is_no_damage(bucket) -> None:
     folder.save(10, make_state(10))
     bucket.off()
     with pytest.raises(UnreachableError, match=r"cannot read bucket://runs/of/mine/run .*refused"):
-        folder.load(at_most=10, device=CPU)
+        folder.load(at_most=10)
     with pytest.raises(UnreachableError):
         folder.save(20, make_state(20))
     bucket.on()

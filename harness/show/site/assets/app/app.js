@@ -36,6 +36,7 @@ function replaceAddress(view, values) {
 
 async function showView(isNew) {
   const request = (lastRequest += 1);
+  const { hash } = location;
   const { path, search } = readAddress();
   if (path === "" && isAnswerOld) {
     location.reload(); // the first page is not drawn by the script
@@ -73,6 +74,7 @@ async function showView(isNew) {
   }
   clearTimeout(timer);
   if (request !== lastRequest) return; // another view was requested meanwhile
+  if (location.hash !== hash) return showView(isNew); // a filter was changed meanwhile
   disposeCharts();
   view.replaceChildren(...content.flat().filter(Boolean));
   view.removeAttribute("aria-busy");
@@ -82,10 +84,16 @@ async function showView(isNew) {
   if (isNew) focusHeading(view);
 }
 
-// Draws the same view again and keeps the focus, or moves it to the field of this name.
+// Draws the same view again. Keeps open folds, and the focus of a field, or moves it to that of this name.
 async function refreshView(name = document.activeElement?.name) {
+  const findFolds = (state) => [...document.querySelectorAll(`#view details${state} > summary`)];
+  const open = new Set(findFolds("[open]").map((summary) => summary.textContent));
   await showView(false);
-  if (name) document.querySelector(`#view [name="${name}"]`)?.focus();
+  for (const summary of findFolds("")) summary.parentElement.open ||= open.has(summary.textContent);
+  const field = name && document.querySelector(`#view [name="${name}"]`);
+  if (!field) return;
+  field.focus();
+  if (field.type === "search") field.setSelectionRange(field.value.length, field.value.length);
 }
 
 async function showUnknown(search, path) {

@@ -2,10 +2,13 @@
 // The board: all tables in one list, with filters.
 
 const ROWS_PER_PAGE = 300; // rows at first, and with each "show more"
+const IMAGES = { holdout: "holdout image", train: "training image" }; // by the start of a measure's name
+const BOARD_SEARCHED = ["label", "factorization", "map_options", "flow", "dataset", "profile", "settings", "recipe_id"]
+  .map((column) => `' ' || replace(coalesce(${column}, ''), '"', ' ')`).join(" || ");
 
 const BOARD_SQL = `SELECT table_number, row_key, is_own, than, rule, label, factorization, budget, map_options,
        flow, dataset, variant, profile, size, splits, steps, images, settings, reference, precision,
-       protocol, recipe_id, data_digest, unit, direction, n, pairs, mean, difference, low, high, diverged, failed,
+       protocol, recipe_id, data_digest, measure, unit, direction, n, pairs, mean, difference, low, high, diverged, failed,
        count(CASE WHEN n > 0 THEN 1 END) OVER (PARTITION BY table_number) AS places,
        rank() OVER (PARTITION BY table_number
                     ORDER BY n IS NULL, mean IS NULL, CASE direction WHEN 'higher' THEN -mean ELSE mean END) AS place
@@ -25,7 +28,7 @@ const nameUnit = (row) => (row.unit === "bits per dimension" ? "bits/dim" : row.
 function describeTable(row) {
   const parts = [
     `${row.profile} profile`, `${row.size}×${row.size}`, count(row.splits, "split"), settingsOf(row.settings),
-    row.images === null ? null : count(row.images, "test image"), row.protocol === "plain" ? null : `protocol ${row.protocol}`,
+    row.images === null ? null : count(row.images, IMAGES[row.measure.split("_")[0]] ?? "test image"), row.protocol === "plain" ? null : `protocol ${row.protocol}`,
   ];
   return parts.filter(Boolean).join(" · ");
 }
@@ -118,10 +121,10 @@ async function showBoard(search) {
 // `setRow` and `tableRow` are rows of the chosen data set and table.
 function writeBoardSql({ flow, rule, profile, q }, setRow, tableRow) {
   const where = [
-    flow && equals("flow", flow), rule && equals("rule", rule), profile && equals("profile", profile),
+    flow && equals("flow", flow), rule && equals("coalesce(rule, label)", rule), profile && equals("profile", profile),
     setRow && equals("dataset", setRow.dataset), setRow && equals("variant", setRow.variant),
-    tableRow && equals("recipe_id", tableRow.recipe_id), tableRow && equals("data_digest", tableRow.data_digest),
-    ...q.split(/\s+/).filter(Boolean).map((word) => `rule || ' ' || flow || ' ' || dataset LIKE ${literal(`%${word}%`)}`),
+    tableRow && equals("table_number", tableRow.table_number),
+    ...q.split(/\s+/).filter(Boolean).map((word) => `${BOARD_SEARCHED} LIKE ${literal(`% ${word}%`)}`),
   ].filter(Boolean);
   return `SELECT dataset, variant, flow, steps, rule, budget, map_options, n, mean, difference, low, high, than
 FROM board_rows${where.length ? `\nWHERE ${where.join("\n  AND ")}` : ""}

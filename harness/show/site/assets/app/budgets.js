@@ -30,6 +30,7 @@ function writeBudgetSql(row) {
 WHERE recipe_id = ${literal(row.recipe_id)}
   AND data_digest = ${literal(row.data_digest)}
   AND ${equals("factorization", row.factorization)} AND ${equals("map_options", row.map_options)}
+  AND ${equals("protocol", row.protocol)} AND ${equals("precision", row.precision)}
 ORDER BY budget`;
 }
 
@@ -55,6 +56,8 @@ function drawBudgets(group) {
   }));
   const scale = findScale(means.flatMap(({ low, high }) => [low, high]));
   const unit = nameUnit(first);
+  const hasHoldout = first.chosen_by !== first.measure;
+  const part = hasHoldout ? "holdout" : first.measure;
   return [
     make("div", { class: "columns" },
       means.length ? makeSection("Difference from the own rule",
@@ -66,12 +69,12 @@ function drawBudgets(group) {
       costs.length > 1 ? makeSection("Cost and result",
         makeChart("front", { costs }, {
           label: `Result by cost: ${known.map((row) => `${name(row)} ${number(row.holdout)} for ${nameCost(row)}`).join(", ")}`,
-          caption: "Result on the holdout part by budget. A mark is filled if no other is both cheaper and better",
-          titles: { x: `${cost === "images" ? "training images" : cost} of a trial with its own pretraining`, y: `holdout, ${unit}` },
+          caption: `Result${hasHoldout ? " on the holdout part" : ""} by budget. A mark is filled if no other is both cheaper and better`,
+          titles: { x: `${cost === "images" ? "training images" : cost} of a trial with its own pretraining`, y: `${part}, ${unit}` },
         })) : null),
-    makeTable("Budgets", ["budget", "n", "holdout", "test", "minus own rule", "", "pretraining", "with training"]
+    makeTable("Budgets", ["budget", "n", part, "test", "minus own rule", "", "pretraining", "with training"]
       .map((text) => (text ? { num: text } : "")), group.map((row) => makeBudgetRow(row, scale))),
-    make("p", { class: "quiet" }, "Budgets are chosen by the holdout part. ",
+    make("p", { class: "quiet" }, hasHoldout ? "Budgets are chosen by the holdout part. " : null,
       smallest ? `The smallest that is shown to be enough (worse than the longest by no more than a margin): ${smallest.budget} steps.` : ""),
   ];
 }

@@ -35,7 +35,7 @@ function makeClaim(claim, rows, open, ontoggle) {
   return make("details", { class: "claim", open, ontoggle },
     make("summary", {},
       make("span", { class: "text" }, make("b", {}, first.text), make("small", {}, first.source === "ours" ? "" : first.source)),
-      drawIntervals(lines, scale, null, lineHeight),
+      drawIntervals(lines, scale, lineHeight),
       make("span", { class: "counts" }, ...counts)),
     makeTable(`Settings of: ${first.text}`,
       ["setting", { num: `difference, ${first.unit}` }, "", { num: "n" }, "verdict"],

@@ -47,7 +47,8 @@ FROM measures AS first
 JOIN measures AS second USING (recipe_id, data_digest, protocol, precision, measure, seed)
 WHERE recipe_id = ${literal(first.recipe_id)}
   AND data_digest = ${literal(first.data_digest)}
-  AND protocol = ${literal(first.protocol)} AND measure = ${literal(measure)}
+  AND protocol = ${literal(first.protocol)} AND precision = ${literal(first.precision)}
+  AND measure = ${literal(measure)}
   AND ${writeCondition(first, "first")}
   AND ${writeCondition(second, "second")}
 ORDER BY first.seed`;
@@ -74,6 +75,7 @@ async function showCompare(search) {
   return [
     heading(`${nameRow(a)} against ${nameRow(b)}`, same ? `${nameTable(a)}. ${describeTable(a)}` : "Rows of two tables",
       same ? sqlLink(writePairsSql(a, b, await readFact("measure") ?? "bits_per_dim")) : null),
+    chosen.some((row, k) => !row && search.get("ab"[k])) ? make("p", { class: "note" }, "These results have no such row.") : null,
     form,
     same && a !== b ? await showPairs(a, b) : make("p", { class: "note" }, a === b ? "This is the same row twice: choose another."
       : "These rows are in different tables: because of the differences below, they cannot be compared seed by seed."),
@@ -98,7 +100,8 @@ async function showPairs(a, b) {
     make("p", { class: "result" }, make("strong", {}, `${number(mean, 4, true)} ${unit}`), `${interval}, n = ${n}. ${directionNote}`),
     sentence
       ? make("p", {}, make("strong", { class: `word says ${kindOf(verdict)}` }, sentence.join(" ")))
-      : make("p", { class: "quiet" }, "The interval is for this pair only; it does not allow for looking at many pairs."),
+      : half === null ? null
+        : make("p", { class: "quiet" }, "The interval is for this pair only; it does not allow for looking at many pairs."),
     makeChart("pairs", { pairs }, {
       label: `${nameRow(a)} and ${nameRow(b)} by seed, with differences`,
       caption: `Ring: ${nameRow(a)}. Dot: ${nameRow(b)}. A line for each seed`,

@@ -24,12 +24,6 @@ FROM flow_trials JOIN index_tables ON index_tables.trial_id = flow_trials.id
 WHERE pretraining_id = ? AND data_digest = ? AND map_options IS NULL
 GROUP BY factorization, budget, split`;
 
-function decodeMap({ values, dtype, low, scale }) {
-  const bytes = values.slice().buffer;
-  if (dtype === "<f4") return new Float32Array(bytes);
-  return Float32Array.from(values, (value) => low + scale * value);
-}
-
 function findShade(share) {
   const position = Math.min(Math.max(share, 0), 1) * (SHADES.length - 1);
   const index = Math.min(Math.floor(position), SHADES.length - 2);
@@ -132,7 +126,7 @@ async function showMaps(search) {
 }
 
 function makeMapRow(map, channels, state, isOfData, table) {
-  const values = decodeMap(map);
+  const values = new Float32Array(map.values.slice().buffer); // a copy is aligned
   const range = [Math.min, Math.max].map((choose) => values.reduce((end, value) => choose(end, value)));
   const size = map.height * map.width;
   const unit = isOfData ? "squared pixel values" : "nats";

@@ -48,7 +48,7 @@ function findScale(values) {
 }
 
 // A line for each interval {mean, low, high, kind, mark}, and a dashed line at zero.
-function drawIntervals(rows, [least, most], label, lineHeight = 14) {
+function drawIntervals(rows, [least, most], lineHeight = 14) {
   const findX = (value) => (100 * (Math.min(Math.max(value, least), most) - least)) / (most - least);
   const line = (kind, x1, x2, y1, y2) => draw("line", { class: kind, x1, x2, y1, y2 });
   const parts = rows.flatMap(({ mean, low, high, kind = "", mark = null }, k) => {
@@ -62,8 +62,7 @@ function drawIntervals(rows, [least, most], label, lineHeight = 14) {
   });
   const height = lineHeight * rows.length;
   return draw("svg", {
-    class: "interval", viewBox: `0 0 100 ${height}`, preserveAspectRatio: "none", height,
-    role: label ? "img" : null, "aria-label": label, "aria-hidden": label ? null : "true",
+    class: "interval", viewBox: `0 0 100 ${height}`, preserveAspectRatio: "none", height, "aria-hidden": "true",
   }, line("zero", findX(0), findX(0), 0, height), ...parts);
 }
 

@@ -79,6 +79,7 @@ ORDER BY t.dataset, t.flow, t.factorization, t.recipe_id, t.budget, t.map_option
   return [
     heading("Trials", "A trial is one training: a rule, a recipe, a data set and a seed.", sqlAside),
     row ? make("p", { class: "note" }, `Trials of the row ${nameRow(row)}, ${nameTable(row)}. `, link("All trials", "trials")) : null,
+    state.row && !row ? make("p", { class: "note" }, "These results have no such row: here are all trials.") : null,
     form, container,
   ];
 }
