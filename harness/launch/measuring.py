@@ -119,7 +119,7 @@ def measure_trials(
                 {known_sets.set_name(t.dataset, t.variant): t.data_digest for t in unmeasured},
             )
             titles = (f"measure {name} of trial {trial.trial_id}" for name, trial in pairs)
-            arguments = ((*call, workers.owner) for call in calls)
+            arguments = ((*call, workers.owner, gpus) for call in calls)
             from lcma.harness.launch.cluster import RayExecutor
 
             assert isinstance(workers.executor, RayExecutor)
@@ -155,7 +155,7 @@ def _measure_here(calls: Sequence[_Call], report: ReportFunction) -> Iterator[tu
             done += count
             report(title, done, total)
 
-        yield _measure(*call, owner, seen)
+        yield _measure(*call, owner, report_share=seen)
 
 
 def _measure(
@@ -165,6 +165,7 @@ def _measure(
     name: str,
     options: dict[str, Any],
     owner: str,
+    gpus: float = 1.0,
     report_share: Callable[[int, int], None] = lambda count, total: None,
 ) -> tuple[str, str, str]:
     """Measure a trial, here or on a node; return the measure, the job, and '' or an error."""
@@ -173,7 +174,9 @@ def _measure(
     with db.connect(place.db, create=False) as store:
         require_same_measures(store.measure_kinds(), list_measures())
         try:
-            measure_trial(store, place, trial, measure, owner=owner, progress=report_share)
+            measure_trial(
+                store, place, trial, measure, owner=owner, gpus=gpus, progress=report_share
+            )
         except UserError as error:
             return name, trial.job_id, _describe_trial_error(error)
         except RuntimeError as error:

@@ -48,11 +48,13 @@ def measure_trial(
     measure: Measure,
     *,
     owner: str,
+    gpus: float = 1.0,
     progress: Callable[[int, int], None] = lambda count, total: None,
 ) -> None:
     """Take a measure of a trial's kept weights, and store it with the trial's other measures.
 
-    ``progress`` is called with the number of images since the last call, and of all.
+    ``gpus`` is the share of a GPU that it holds, if any. ``progress`` is called with the number of
+    images since the last call, and of all.
 
     Raises UserError if weights or images are missing, damaged or not those of the trial, if the
     measure fails, and if meanwhile another value was stored or the trial was run again.
@@ -64,7 +66,7 @@ def measure_trial(
     if job.state == "running":
         raise UserError(f"trial {trial.trial_id} is being rerun: try again when that has ended")
     device = choose_device(store, trial)
-    stopwatch, started = Stopwatch(device, gpus=1.0), store.now()
+    stopwatch, started = Stopwatch(device, gpus), store.now()
     prepared = weights.load_data(place, trial)
     measure.require_images(prepared)
     verify_once(prepared)
