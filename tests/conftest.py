@@ -32,9 +32,8 @@ SITE = str(Path(__file__).parent / "faults" / "site")
 if SITE not in os.environ.get("PYTHONPATH", ""):
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, (SITE, os.environ.get("PYTHONPATH"))))
 if "PYTEST_XDIST_WORKER" not in os.environ:  # a developer's settings are none of the tests'
-    for name in (*filter(re.compile("LCMA_(?!TEST_|GOLDEN|CACHE)").match, os.environ),):
-        del os.environ[name]
-    for name in ("COLUMNS", "FORCE_COLOR", "NO_COLOR"):
+    ours = [name for name in os.environ if re.match("LCMA_(?!TEST_|GOLDEN|CACHE)", name)]
+    for name in (*ours, "COLUMNS", "LINES", "TERMINAL_WIDTH", "FORCE_COLOR", "NO_COLOR"):
         os.environ.pop(name, None)
 if "LCMA_CACHE" not in os.environ:
     _cache = tempfile.TemporaryDirectory(prefix="lcma-cache-", ignore_cleanup_errors=True)

@@ -179,7 +179,7 @@ def _measure(
             )
         except UserError as error:
             return name, trial.job_id, _describe_trial_error(error)
-        except RuntimeError as error:
+        except (RuntimeError, MemoryError) as error:
             if not ran_out_of_memory(error):
                 raise
             return name, trial.job_id, f"memory ran out: {describe_error(error)}"

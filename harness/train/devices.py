@@ -32,7 +32,6 @@ MEMORY_MESSAGES = (
     "out of memory",
     "_ALLOC_FAILED",
     "ALLOCATION_FAILED",
-    "CUBLAS_STATUS_NOT_INITIALIZED",  # of a GPU without room for its workspace
 )
 """Parts of the messages of RuntimeErrors raised when memory ran out."""
 

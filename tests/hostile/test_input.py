@@ -78,7 +78,7 @@ def test_stored_text_is_shown_escaped(lcma: Lcma, filled_folder: Path, command: 
     assert code in (0, 1, 2)
     assert judge_text(code, out, err) == []
     if command.split(" --")[0] not in ("verdicts", "maps", "clean", "db check", "db merge lcma.db"):
-        assert "\\x1b" in out + err or "latex" in command
+        assert "x1b" in out + err
 
 
 def test_hostile_names_of_image_files_are_shown_escaped(lcma: Lcma, in_tmp: Path) -> None:

@@ -76,7 +76,11 @@ async function showView(isNew) {
   if (request !== lastRequest) return; // another view was requested meanwhile
   if (location.hash !== hash) return showView(isNew); // a filter was changed meanwhile
   disposeCharts();
+  // The address has the folds of claims.
+  const findFolds = (state) => [...view.querySelectorAll(`details:not(.claim)${state} > summary`)];
+  const open = new Set(isNew ? [] : findFolds("[open]").map((summary) => summary.textContent));
   view.replaceChildren(...content.flat().filter(Boolean));
+  for (const summary of findFolds("")) summary.parentElement.open ||= open.has(summary.textContent);
   view.removeAttribute("aria-busy");
   loadingNote.textContent = "";
   document.title = `${view.querySelector("h1").textContent} · lcma`;
@@ -84,16 +88,15 @@ async function showView(isNew) {
   if (isNew) focusHeading(view);
 }
 
-// Draws the same view again. Keeps open folds, and the focus of a field, or moves it to that of this name.
+// Draws the same view again, and keeps the focus of a field, or moves it to that of this name.
 async function refreshView(name = document.activeElement?.name) {
-  const findFolds = (state) => [...document.querySelectorAll(`#view details${state} > summary`)];
-  const open = new Set(findFolds("[open]").map((summary) => summary.textContent));
+  const { selectionStart, selectionEnd } = document.activeElement ?? {};
+  const request = lastRequest + 1;
   await showView(false);
-  for (const summary of findFolds("")) summary.parentElement.open ||= open.has(summary.textContent);
   const field = name && document.querySelector(`#view [name="${name}"]`);
-  if (!field) return;
+  if (!field || request !== lastRequest) return;
   field.focus();
-  if (field.type === "search") field.setSelectionRange(field.value.length, field.value.length);
+  if (field.type === "search") field.setSelectionRange(selectionStart, selectionEnd);
 }
 
 async function showUnknown(search, path) {

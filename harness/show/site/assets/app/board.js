@@ -3,8 +3,9 @@
 
 const ROWS_PER_PAGE = 300; // rows at first, and with each "show more"
 const IMAGES = { holdout: "holdout image", train: "training image" }; // by the start of a measure's name
-const BOARD_SEARCHED = ["label", "factorization", "map_options", "flow", "dataset", "profile", "settings", "recipe_id"]
-  .map((column) => `' ' || replace(coalesce(${column}, ''), '"', ' ')`).join(" || ");
+const SEARCHED_COLUMNS = ["label", "factorization", "map_options", "flow", "dataset", "variant", "profile", "settings",
+  "steps", "than", "recipe_id", "data_digest"];
+const PUNCTUATION = `-="({,.`; // a word may begin after it
 
 const BOARD_SQL = `SELECT table_number, row_key, is_own, than, rule, label, factorization, budget, map_options,
        flow, dataset, variant, profile, size, splits, steps, images, settings, reference, precision,
@@ -118,13 +119,25 @@ async function showBoard(search) {
   ];
 }
 
+function writeSearched() {
+  const flows = Object.entries(FLOWS).map(([flow, name]) => `WHEN ${literal(flow)} THEN ${literal(name)}`).join(" ");
+  const columns = [...SEARCHED_COLUMNS.map((column) => `coalesce(${column}, '')`), `CASE flow ${flows} ELSE '' END`];
+  const text = `' ' || ${columns.join(" || ' ' || ")}`;
+  return [...PUNCTUATION].reduce((inner, sign) => `replace(${inner}, ${literal(sign)}, ' ')`, text);
+}
+
+function writePattern(word) {
+  const spaced = [...word].map((sign) => (PUNCTUATION.includes(sign) ? " " : sign)).join("").trim();
+  return literal(`% ${spaced.replace(/[\\%_]/g, "\\$&")}%`);
+}
+
 // `setRow` and `tableRow` are rows of the chosen data set and table.
 function writeBoardSql({ flow, rule, profile, q }, setRow, tableRow) {
   const where = [
     flow && equals("flow", flow), rule && equals("coalesce(rule, label)", rule), profile && equals("profile", profile),
     setRow && equals("dataset", setRow.dataset), setRow && equals("variant", setRow.variant),
     tableRow && equals("table_number", tableRow.table_number),
-    ...q.split(/\s+/).filter(Boolean).map((word) => `${BOARD_SEARCHED} LIKE ${literal(`% ${word}%`)}`),
+    ...q.split(/\s+/).filter(Boolean).map((word) => `${writeSearched()} LIKE ${writePattern(word)} ESCAPE '\\'`),
   ].filter(Boolean);
   return `SELECT dataset, variant, flow, steps, rule, budget, map_options, n, mean, difference, low, high, than
 FROM board_rows${where.length ? `\nWHERE ${where.join("\n  AND ")}` : ""}

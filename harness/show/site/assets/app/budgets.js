@@ -56,14 +56,14 @@ function drawBudgets(group) {
   }));
   const scale = findScale(means.flatMap(({ low, high }) => [low, high]));
   const unit = nameUnit(first);
-  const hasHoldout = first.chosen_by !== first.measure;
+  const hasHoldout = first.chosen_by.startsWith("holdout_");
   const part = hasHoldout ? "holdout" : first.measure;
   return [
     make("div", { class: "columns" },
       means.length ? makeSection("Difference from the own rule",
         makeChart("budgets", { means, seeds: [], base: [{ name: "own rule", value: 0, low: 0, high: 0 }] }, {
           label: `Difference by budget: ${means.map(({ mean, budget }) => `${number(mean, 4, true)} at ${budget}`).join(", ")}`,
-          caption: `Mean and 95 % interval${first.chosen_by.startsWith("holdout_") ? ", by the holdout part" : ""}${smallest ? "; green: the smallest budget that is enough" : ""}`,
+          caption: `Mean and 95 % interval${hasHoldout ? ", by the holdout part" : ""}${smallest ? "; green: the smallest budget that is enough" : ""}`,
           titles: { y: `difference, ${unit}` },
         })) : null,
       costs.length > 1 ? makeSection("Cost and result",
