@@ -165,6 +165,7 @@ def selecting(*names: str) -> Callable[[Callable[..., None]], Callable[..., None
             parameters[place].replace(name=name, default=None, annotation=kind)
             for name, kind in kinds.items()
         ]
+        # As in `add_options`: Typer reads it, and Mypy knows no such attribute of functions.
         run.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
         return run
 
