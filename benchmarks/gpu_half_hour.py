@@ -313,7 +313,7 @@ def _launch(run: Run, cell: tuple[str, str], matrix: str, steps: int, query: str
             f"recipe: {{training: {{steps: {steps}}}}}\n"
         )
         gpus = "1" if run.device == "cuda" else "0"
-        _run_lcma(folder, run, "launch", str(sweep), "--no-pictures", "--gpus", gpus, *folders)
+        _run_lcma(folder, run, "launch", str(sweep), "--gpus", gpus, *folders)
         result = json.loads(_run_lcma(folder, run, "sql", "--json", query))
     return [dict(zip(result["columns"], row, strict=True)) for row in result["rows"]]
 

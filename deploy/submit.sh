@@ -46,4 +46,4 @@ print(json.dumps({"env_vars": {n: os.environ[n] for n in sys.argv[1:] if n in os
   AWS_ENDPOINT_URL AWS_ENDPOINT_URL_S3 AWS_REGION AWS_DEFAULT_REGION)
 
 exec ray job submit --working-dir . --runtime-env-json "$variables" -- \
-  lcma launch "$@" --ray auto --no-pictures
+  lcma launch "$@" --ray auto

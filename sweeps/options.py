@@ -219,7 +219,7 @@ def parse_seeds(seeds: Numbers) -> int | tuple[int, ...] | None:
         if seeds.strip().isdecimal():
             return int(seeds)
         return tuple(seed for part in seeds.split(",") for seed in _parse_range(part))
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise UserError(
             f"--seeds {seeds!r}: give a number such as 6, a list such as 0,1,5 or a range such as "
             f"6-11, of at most {MAX_SEEDS}"

@@ -194,11 +194,12 @@ def load(name_or_path: str) -> Spec:
         (('glow',), (0, 1), (300,))
     """
     path = Path(name_or_path)
-    if path.suffix in (".yaml", ".yml") or path.is_file():
+    shipped = catalog.shipped_specs()
+    if path.suffix in (".yaml", ".yml") or (path.is_file() and name_or_path not in shipped):
         _require_file(path)
         return check(strict_yaml.read(path), str(path), path.parent)
     for file in (f"{path}.yaml", f"{path}.yml"):
-        if Path(file).is_file() and name_or_path not in catalog.shipped_specs():
+        if Path(file).is_file() and name_or_path not in shipped:
             raise UserError(f"no sweep named {name_or_path!r}: did you mean {file!r}?")
     text = catalog.shipped_spec(name_or_path).read_text()
     return check(strict_yaml.parse(text, name_or_path), name_or_path)
@@ -315,7 +316,7 @@ def with_overrides(
     matrix["recipe"] = tuple(settings.merge(overlay, above) for overlay in spec.matrix.recipe)
     content = spec.model_dump() | {
         "matrix": matrix,
-        "profile": profile or spec.profile,
+        "profile": spec.profile if profile is None else profile,
         "seeds": spec.seeds if seeds is None else seeds,
         "recipe": settings.merge(spec.recipe, above),
     }

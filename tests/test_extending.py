@@ -61,7 +61,7 @@ def test_the_page_runs_as_printed(folder: Path) -> None:
     }
     assert len({row[3] for row in rows}) == 5
     lcma = partial(read_output, "-m", "lcma", folder=folder)
-    launched = lcma("launch", "mine.yaml", "--local", "--no-pictures")
+    launched = lcma("launch", "mine.yaml", "--local")
     assert "5 there" in launched
     board = lcma("board", "--factorization", "columns")
     assert "columns" in board
@@ -120,7 +120,7 @@ def test_an_installed_package_runs_with_both_executors_and_is_known_by_its_versi
     for name, options in (("ray", []), ("local", ["--local"])):
         database = ["--db", f"{name}.db"]
         places = [*database, "--runs", f"{name}-runs", "--data", "data"]
-        lcma("launch", "mine.yaml", *options, *places, "--no-pictures")
+        lcma("launch", "mine.yaml", *options, *places)
         query = "select flow, factorization, bits_per_dim from results order by 2"
         tables.append(json.loads(lcma("sql", query, "--json", *database))["rows"])
     assert tables[0] == tables[1]

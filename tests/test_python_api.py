@@ -289,5 +289,5 @@ def test_a_launch_that_loses_jobs_reports_them_and_its_command_fails(
     Path("hot.yaml").write_text(sweep)
     report = lcma.launch("hot.yaml", "lcma.db", local=True)
     assert (report.lost, [r.ending for r in report.reports.values()]) == (1, ["diverged"])
-    assert run_lcma("launch", "hot.yaml", "--local", "--no-pictures", "--retry") == 1
+    assert run_lcma("launch", "hot.yaml", "--local", "--retry") == 1
     assert "1 job did not end well" in capsys.readouterr().out

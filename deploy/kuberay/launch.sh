@@ -7,7 +7,7 @@
 set -uo pipefail
 
 code=0
-lcma launch "$@" --ray auto --no-pictures &
+lcma launch "$@" --ray auto &
 launch=$!
 trap 'kill -TERM "$launch" 2>/dev/null' TERM INT
 wait "$launch" || code=$?

@@ -1,6 +1,5 @@
 """`lcma board`: factorizations ranked by bits per dimension."""
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -46,7 +45,12 @@ def board(
     """
     from rich.text import Text
 
-    from lcma.harness.results.board import filter_board, read_board, read_holdout
+    from lcma.harness.results.board import (
+        filter_board,
+        read_board,
+        read_holdout,
+        replace_groups,
+    )
     from lcma.harness.results.lookup import require_results
     from lcma.harness.show.board import board_as_json, render_board, render_overview
     from lcma.harness.show.targets import require_picture
@@ -64,7 +68,7 @@ def board(
         if table > len(board.groups):
             tables = format_count(len(board.groups), "table")
             raise UserError(f"there is no table {table}: this board has {tables}")
-        board = replace(board, groups=board.groups[table - 1 : table])
+        board = replace_groups(board, board.groups[table - 1 : table])
     factorization = selection.columns["factorization"]
     if factorization:
         board = filter_board(board, factorization)
@@ -88,7 +92,7 @@ def board(
         console.print("`lcma launch demo` makes some; `lcma status` shows what runs now")
     trials = store.job_counts(sweep_id).trial
     unfinished = trials.pending + trials.running
-    if unfinished:
+    if unfinished and not filters:
         are, them = ("is", "it") if unfinished == 1 else ("are", "them")
         trials_left = format_count(unfinished, "trial")
         console.print(

@@ -91,8 +91,8 @@ def prepare(
 
     root = find_place(None, None, data).data
     if download:
-        if source is not None:
-            raise UserError("--from and --download exclude each other: leave one out")
+        if source is not None or size is not None or grey_to_rgb or skip_bad:
+            raise UserError("--download takes none of --from and its options: leave them out")
         if not isinstance((found := find_set(name).source), Cifar10):
             remedy = "give its files with --from PATH" if found.needs_path else "it needs no files"
             raise UserError(f"{name} cannot be downloaded: {remedy}")

@@ -1,4 +1,4 @@
-"""Launch a sweep and print progress, the board, pictures, and the commands to go on with."""
+"""Launch a sweep and print progress, the board, and the commands to go on with."""
 
 import os
 import sys
@@ -11,7 +11,6 @@ from rich.markup import escape
 
 from lcma.db import connect
 from lcma.harness.cli.planning import print_unmeasured
-from lcma.harness.extras import require_extra
 from lcma.harness.launch.driver import LaunchStoppedError
 from lcma.harness.launch.executor import ClusterLostError
 from lcma.harness.launch.plan import list_histories
@@ -22,14 +21,12 @@ from lcma.harness.place import find_place
 from lcma.harness.results.board import read_board
 from lcma.harness.results.power import compute_power, describe_power
 from lcma.harness.show.board import render_board
-from lcma.harness.show.targets import FOLDER
 from lcma.harness.terminal import Console
 from lcma.harness.text import format_count
 from lcma.harness.watch.commands import format_command, locate_arguments, print_commands
 from lcma.harness.watch.progress import Bars
 from lcma.sweeps import plugins
 from lcma.sweeps.architectures import REGISTERED
-from lcma.sweeps.errors import UserError
 from lcma.sweeps.options import LaunchOptions, format_options
 
 STOPPED_CODE, LIMIT_CODE, CLUSTER_LOST_CODE = 3, 4, 5
@@ -42,7 +39,6 @@ class LaunchCommand:
 
     spec: str
     options: LaunchOptions
-    pictures: Path | None
     db: str | None = None
     runs: str | None = None
     data: Path | None = None
@@ -51,22 +47,16 @@ class LaunchCommand:
         """Return the command that launches the same again, without its ``--retry``."""
         options: LaunchOptions = {**self.options, "retry": False}
         words = ["launch", self.spec, *format_options(LaunchOptions, options)]
-        if self.pictures is None:
-            words.append("--no-pictures")
-        elif self.pictures != FOLDER:
-            words += ["--pictures", f"{self.pictures}"]
         return format_command(*words, *more, db=self.db, runs=self.runs, data=self.data)
 
 
 def run_launch(command: LaunchCommand) -> None:
     """Launch, then show the board. Exits with 1 if jobs were lost."""
-    console, options, pictures = Console(), command.options, command.pictures
+    console = Console()
     place = find_place(command.db, command.runs, command.data, write=True)
     anywhere = replace(command, db=None, **locate_arguments(command.spec, place)).format()
     with reporting_early_end(console, command.format), Bars(console) as bars:
-        report = launch_sweep(
-            command.spec, place, options, bars, arguments=anywhere, pictures=pictures
-        )
+        report = launch_sweep(command.spec, place, command.options, bars, arguments=anywhere)
     store = wait_with_note(bars.note, lambda: connect(place.db))
     table = wait_with_note(bars.note, lambda: read_board(store, sweep_id=report.sweep_id))
     console.print(render_board(table, notes=False))
@@ -76,19 +66,6 @@ def run_launch(command: LaunchCommand) -> None:
     if losing := sum(row.cleared is False for group in table.groups for row in group.rows):
         rows = "1 row loses" if losing == 1 else f"{losing} rows lose"
         console.print(f"{rows} to a bar: train longer, or on more images, before more seeds.")
-    if pictures is not None and table.groups:
-        try:
-            require_extra("pictures")
-            from lcma.harness.show.samples import draw_sweep
-
-            with console.status("drawing"):
-                drawn = draw_sweep(store, place, report.sweep_id, pictures)
-        except UserError as error:  # the launch itself has not failed
-            console.print(f"No pictures: {escape(str(error))}")
-        else:
-            console.print("Pictures:")
-            for path in drawn:
-                console.print(f"  {escape(str(path))}", highlight=False, soft_wrap=True)
     print_unmeasured(console, report.plan, store, command.db, command.runs)
     if report.lost:
         them = "it" if report.lost == 1 else "them"
@@ -100,12 +77,13 @@ def run_launch(command: LaunchCommand) -> None:
     # Without the plug-ins of its flows no flow is built from its weights.
     names = {REGISTERED[flow].plugin for flow in report.plan.spec.matrix.flow}
     files = [plugin.path for plugin in plugins.loaded() if plugin.path and plugin.name in names]
+    reads_maps = any(trial.pretraining for trial in report.plan.expansion.trials)
     print_commands(
         console,
         [
             format_command("board", "--notes", db=command.db),
+            *([format_command("maps", db=command.db)] if reads_maps else []),
             format_command("samples", db=command.db, runs=command.runs, plugins=files),
-            format_command("export", "--format", "md", db=command.db),
         ],
     )
 

@@ -50,7 +50,6 @@ def maps(
     """
     from rich.text import Text
 
-    from lcma.harness.results.filters import parse_filters
     from lcma.harness.results.lookup import OTHER_SWEEP, find_sweep
     from lcma.harness.results.maps import (
         DEFAULT_SCORE,
@@ -72,13 +71,13 @@ def maps(
     only_last_sweep = not selected and len(pretrainings) > MAX_PRETRAININGS
     if only_last_sweep:
         selection = replace(selection, sweep=find_sweep(store, None).id)
-    sweep_id, filters = choose_rows(store, selection, without=("factorization",))
-    rules = parse_filters((), factorization=selection.columns["factorization"])
+    sweep_id, filters = choose_rows(store, selection)
+    rules = filters.pop("factorization", ())
     searched = None if sweep_id is None else name_searched_sweep(store, sweep_id)
     if map_sets and (sweep_id is not None or rules):
         trials = store.job_facts(kind="trial", sweep_id=sweep_id)
         if rules:
-            trials = [trial for trial in trials if trial.factorization in rules["factorization"]]
+            trials = [trial for trial in trials if trial.factorization in rules]
         map_sets = filter_read_sets(map_sets, trials)
         if not map_sets:
             source = "" if searched is None else f" of the sweep {printable(searched)}"

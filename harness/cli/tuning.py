@@ -35,7 +35,6 @@ from lcma.harness.tuning.target import StudyTarget, make_target
 from lcma.harness.watch.commands import format_command, locate_arguments, print_commands
 from lcma.harness.watch.progress import Bars, describe_limits
 from lcma.harness.work.outages import wait_out
-from lcma.harness.work.units import LEASE_SECONDS
 from lcma.sweeps.errors import UserError
 from lcma.sweeps.options import TuneOptions, choose_overrides, format_options
 from lcma.sweeps.sections import validate
@@ -45,7 +44,7 @@ from lcma.sweeps.tuning import Tune
 
 @dataclass(frozen=True)
 class TuneCommand:
-    """A command `lcma tune` as it was typed; the last two fields are for tests."""
+    """A command `lcma tune` as it was typed."""
 
     spec: str
     options: TuneOptions
@@ -53,7 +52,6 @@ class TuneCommand:
     db: str | None = None
     runs: str | None = None
     data: Path | None = None
-    lease_seconds: float = LEASE_SECONDS
 
     @property
     def words(self) -> list[str]:
@@ -72,11 +70,6 @@ def run_study(command: TuneCommand) -> None:
     place = find_place(command.db, command.runs, command.data, write=True)
     options = command.options
     ray = options.get("ray")
-    if ray is not None and ray.startswith("ray://"):
-        raise UserError(
-            f"--ray {ray}: Ray Tune takes no client of a cluster: tune on one of its machines, "
-            "with --ray HOST:6379"
-        )
     anywhere = replace(command, db=None, **locate_arguments(command.spec, place))
     spec = _read_spec(command, place)
     target = make_target(spec, command.spec)
@@ -112,7 +105,6 @@ def run_study(command: TuneCommand) -> None:
                 bars,
                 limits=limits,
                 arguments=anywhere.next_command,
-                lease_seconds=command.lease_seconds,
             )
             run_ray_tune(tuner)
             tuner.run(())

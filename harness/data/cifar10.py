@@ -8,6 +8,7 @@ import io
 import pickle
 import tarfile
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path, PurePosixPath
 from typing import Any, Final
 
@@ -106,6 +107,8 @@ def fetch_cifar10(root: Path) -> Path:
     try:
         CIFAR10(folder, download=True)
     except (OSError, RuntimeError) as error:
+        with suppress(OSError):
+            folder.rmdir()
         why = " ".join(str(error).split())[:120]
         raise UserError(
             f"CIFAR-10 could not be fetched ({why}): fetch it elsewhere and give --from PATH"

@@ -224,7 +224,7 @@ class RayExecutor(Executor):
 
         If Ray does not say which nodes it could add, it may be able to.
         """
-        if self.address is None or _is_client():
+        if self.address is None:
             return False
         config = ray._private.state.state.get_cluster_config()
         if config is not None and config.node_group_configs:
@@ -409,11 +409,10 @@ class RayExecutor(Executor):
         if self._asking is not None and not self._asking.done():
             return False
         node = ray._private.worker._global_node
-        if node is None:  # a client of Ray
-            return True
+        assert node is not None
         host, _, port = node.gcs_address.rpartition(":")
         try:
-            socket.create_connection((host, int(port)), timeout=CHECK_SECONDS).close()
+            socket.create_connection((host.strip("[]"), int(port)), timeout=CHECK_SECONDS).close()
         except OSError:
             return False
         return True
@@ -459,8 +458,7 @@ class RayExecutor(Executor):
             why = str(error).strip().splitlines()[-1]
         if lost == "node" and (match := re.search("node ID: ([0-9a-f]+)", str(error))):
             why = self._host_of.get(match[1], why)
-            notice = "" if _is_client() else self._ask_head(lambda: _find_notice(match[1]), "")
-            if notice:
+            if notice := self._ask_head(lambda: _find_notice(match[1]), ""):
                 return "taken", f"{why}: {notice}", ""
         if lost in ("process", "memory") and self._question is not None:
             return lost, why, self._host_of.get(self._ask_head(lambda: _pop_node(ref), ""), "")
@@ -488,11 +486,6 @@ def _find_notice(node_id: str) -> str:
             return str(node.get("DeathReasonMessage") or "it was told to end").rstrip(".")
     draining = ray._private.state.state.get_draining_nodes()
     return "it was being drained" if node_id in draining else ""
-
-
-def _is_client() -> bool:
-    """Return whether this process is a Ray client (ray://), which sees less of the cluster."""
-    return ray._private.worker._global_node is None
 
 
 def _read_node_types() -> Iterator[str]:
@@ -726,13 +719,18 @@ def _amount(resource: str, value: float) -> str:
 
 def _require_reachable(address: str) -> None:
     """Raise UserError if nothing listens at the address, where Ray itself would try for minutes."""
-    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if address.startswith("ray://"):
+        raise UserError(
+            f"--ray {address}: a launch is no client of a cluster: start it on one of its "
+            "machines, with --ray HOST:6379"
+        )
+    host, _, port = address.rpartition(":")
     if not host and port in ("auto", "local"):
         return
     if not host or not port.isdecimal():
         raise UserError(f"--ray {address}: give HOST:PORT of the cluster's head, or auto")
     try:
-        socket.create_connection((host, int(port)), timeout=10).close()
+        socket.create_connection((host.strip("[]"), int(port)), timeout=10).close()
     except (OSError, OverflowError) as error:
         raise UserError(
             f"cannot reach Ray at {address}: {error}; check the address, or leave --ray out"

@@ -17,7 +17,7 @@ from lcma.harness.data.bars import ensure_bars
 from lcma.harness.place import Place
 from lcma.harness.shards import open_reference
 from lcma.harness.text import format_time, printable
-from lcma.harness.work.units import LEASE_SECONDS, Terms, Work
+from lcma.harness.work.units import Terms, Work
 from lcma.sweeps import catalog, factorizations, plugins
 from lcma.sweeps import spec as specs
 from lcma.sweeps.errors import UserError
@@ -385,8 +385,6 @@ def make_works(
     owner: str,
     device: Literal["cpu", "cuda"],
     gpus: float = 0.0,
-    checkpoint_seconds: float | None = None,
-    lease_seconds: float = LEASE_SECONDS,
     terms: Terms | None = None,
 ) -> list[Work]:
     """Return the plan's steps as work for workers, in the same order."""
@@ -399,9 +397,7 @@ def make_works(
             device,
             step.after,
             gpus,
-            checkpoint_seconds,
-            lease_seconds,
-            plugins.loaded(plugins_of(step.subject)),
+            plugins=plugins.loaded(plugins_of(step.subject)),
             terms=terms or Terms(),
             keep=plan.spec.keep,
         )

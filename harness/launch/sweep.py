@@ -40,7 +40,7 @@ from lcma.harness.terminal import read_user_name
 from lcma.harness.text import format_count
 from lcma.harness.version import read_code_version
 from lcma.harness.work.outages import Value, wait_out
-from lcma.harness.work.units import LEASE_SECONDS, Report, Terms
+from lcma.harness.work.units import Report, Terms
 from lcma.sweeps.errors import UserError
 from lcma.sweeps.expansion import count_cells
 from lcma.sweeps.options import LaunchOptions, choose_overrides
@@ -96,10 +96,7 @@ def launch_sweep(
     observer: Observer,
     *,
     source: str = "command line",
-    pictures: Path | None = None,
     arguments: str = "",
-    lease_seconds: float = LEASE_SECONDS,
-    checkpoint_seconds: float | None = None,
 ) -> LaunchReport:
     """Run what is missing of a sweep, and report how that ended.
 
@@ -109,10 +106,7 @@ def launch_sweep(
         options: The options of the launch.
         observer: What shows the launch.
         source: Where the options are from, for errors.
-        pictures: A folder that must be writable too.
         arguments: The command that launches it again, without secrets, for the database.
-        lease_seconds: How long a worker holds a job without a heartbeat.
-        checkpoint_seconds: The pause between checkpoints; by default workers choose it.
 
     Raises:
         UserError: For what can be refused, before anything is changed.
@@ -139,7 +133,7 @@ def launch_sweep(
     if tensorboard is not None:
         require_extra("tensorboard")
     curves = None if tensorboard is None else Path(tensorboard)
-    check_writable(place, prepares=bool(missing), tensorboard=curves, pictures=pictures)
+    check_writable(place, prepares=bool(missing), tensorboard=curves)
     retry = options.get("retry", False)
     if not (plan.trainings_left or plan.pretrainings_left or (retry and plan.lost)):
         store = db.connect(place.db)
@@ -168,15 +162,7 @@ def launch_sweep(
         observer.planned(plan, predicted, limits)
         policy = LaunchPolicy(sweep_id, begun, resources.parallel, limits)
         with plot_curves(tensorboard, observer, store, job_ids) as display:
-            ended = run_plan(
-                workers,
-                plan,
-                place,
-                policy,
-                display,
-                lease_seconds=lease_seconds,
-                checkpoint_seconds=checkpoint_seconds,
-            )
+            ended = run_plan(workers, plan, place, policy, display)
     lost = sum(report.ending in LOST_ENDINGS for report in ended.values())
     return LaunchReport(sweep_id, plan, ended, lost)
 
@@ -197,14 +183,7 @@ def begin_launch(store: db.Store, owner: str, sweep_id: str, arguments: str) -> 
 
 
 def run_plan(
-    workers: Workers,
-    plan: Plan,
-    place: Place,
-    policy: LaunchPolicy,
-    display: Display,
-    *,
-    lease_seconds: float,
-    checkpoint_seconds: float | None = None,
+    workers: Workers, plan: Plan, place: Place, policy: LaunchPolicy, display: Display
 ) -> dict[str, Report]:
     """Run the jobs of a registered plan as a part of a launch that has begun."""
     assert workers.executor is not None
@@ -222,8 +201,6 @@ def run_plan(
             memory_gb=resources.memory_gb,
             cap=None if parallel is None else db.Cap(policy.sweep_id, parallel),
         ),
-        checkpoint_seconds=checkpoint_seconds,
-        lease_seconds=lease_seconds,
     )
     with workers.deferred_signals():
         if workers.ray is not None and workers.preflight is not None:

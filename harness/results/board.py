@@ -430,7 +430,14 @@ def filter_board(board: Board, names: Sequence[str]) -> Board:
         raise UserError(
             f"no results of {', '.join(sorted(requested))} here: there are {', '.join(labels)}"
         )
-    return replace(board, groups=tuple(groups))
+    return replace_groups(board, groups)
+
+
+def replace_groups(board: Board, groups: Sequence[Group]) -> Board:
+    """Return the board with these groups and their lost trials alone."""
+    rows = [row for group in groups for row in group.rows]
+    diverged, failed = (sum(map(attrgetter(name), rows)) for name in ("diverged", "failed"))
+    return Board(tuple(groups), diverged, failed)
 
 
 def name_measure(measure: str) -> str:
@@ -604,12 +611,14 @@ def _normalize_rule(name: str, own_rule: str | None, splits: int) -> str | None:
 
 
 def _find_reference(
-    keys: Collection[CellKey], own_rule: str | None, splits: int, against: str
+    rows: Mapping[CellKey, Mapping[int, float]], own_rule: str | None, splits: int, against: str
 ) -> CellKey | None:
     rule, _, budget = against.partition("@")
     # The results know a plug-in's rule where the plug-in itself is not loaded.
-    name = rule if rule in {key[0] for key in keys} else _normalize_rule(rule, own_rule, splits)
-    matches = [key for key in keys if key[0] == name and budget in ("", str(key[1]))]
+    name = rule if rule in {key[0] for key in rows} else _normalize_rule(rule, own_rule, splits)
+    matches = [key for key in rows if key[0] == name and budget in ("", str(key[1]))]
+    if len(matches) > 1:  # prefer rows with results to those of lost trials alone
+        matches = [key for key in matches if rows[key]] or matches
     if len(matches) > 1:  # prefer the row without options of the map
         matches = [key for key in matches if key[2] is None] or matches
     if len(matches) > 1:

@@ -493,7 +493,7 @@ def render_overview(board: Board, holdout: Holdout) -> RenderableType:
         if any(has_few_images(group) for group, low in lows if low is not None):
             notes.append(f"†: fewer than {FEW_IMAGES:,} test images")
         parts.append(Text("; ".join(notes)))
-    parts.append(Text("`lcma board NUMBER` shows one table, `lcma board --notes` all tables."))
+    parts.append(Text("With NUMBER this command shows one table, with --notes all tables."))
     return Lines(*parts, *map(Text, describe_lost(board)))
 
 

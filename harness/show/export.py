@@ -66,6 +66,8 @@ def make_export(store: Store, query: ExportQuery, form: ExportFormat) -> bytes:
         raise UserError(f"{query.what} and --paper are two tables: give one of them")
     if query.measure != BITS_PER_DIM and (query.paper or query.what == "results"):
         raise UserError("--by names the measure of the board or of verdicts: export one of these")
+    if query.what == "verdicts" and query.factorization:
+        raise UserError("verdicts compare factorizations: leave --factorization out")
     rules = () if query.what == "board" and not query.paper else query.factorization
     sweep_id = None if query.sweep is None else find_sweep(store, query.sweep).id
     where = complete_ids(store, sweep_id, parse_filters(query.where, factorization=rules))

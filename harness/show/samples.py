@@ -16,10 +16,8 @@ from lcma.harness.measure.samples import draw_images, make_sampling
 from lcma.harness.place import Place
 from lcma.harness.results.board import factorization_label
 from lcma.harness.results.lookup import label_options
-from lcma.harness.results.maps import filter_read_sets, list_map_sets
-from lcma.harness.results.trials import choose_first_trials, describe_trial
+from lcma.harness.results.trials import describe_trial
 from lcma.harness.show.grids import Panel, draw_grid, tile_images
-from lcma.harness.show.maps import draw_maps, list_pictures
 from lcma.harness.show.targets import PictureTarget
 from lcma.harness.train.interpolation import Interpolation, interpolate
 from lcma.harness.train.protocol import PLAIN
@@ -133,13 +131,3 @@ def _name_picture(kind: str, trial: JobFacts, *options: str) -> str:
     budget = () if trial.budget is None else (f"b{trial.budget}",)
     facts = (trial.flow, trial.dataset, trial.factorization, *budget, f"s{trial.seed}")
     return make_file_name(kind, *facts, trial.subject[:8], trial.data_digest[:8], *options)
-
-
-def draw_sweep(store: Store, place: Place, sweep_id: str, folder: Path) -> list[Path]:
-    """Draw maps, tables and samples of a sweep, of each cell's first seed with weights."""
-    target, trials = PictureTarget(folder), choose_first_trials(store, sweep_id)
-    sheets = draw_maps(store, filter_read_sets(list_map_sets(store), trials), target)
-    return [
-        *list_pictures(sheets),
-        *(path for _, path in draw_samples(store, place, trials, target)),
-    ]

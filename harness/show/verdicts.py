@@ -107,9 +107,9 @@ def _count_by_claim(results: Verdicts) -> Iterator[str]:
     if results.all:
         total = format_count(len(results.all), "verdict")
         exploratory = sum(not verdict.confirmatory for verdict in results.all)
-        older = f"{exploratory} of {total} are exploratory: they use rows that are older than the "
+        older = f"Exploratory: {exploratory} of {total}, by rows that are older than their claim. "
         yield (
-            f"\n{f'{older}claim. ' if exploratory else ''}`lcma verdicts CLAIM` shows the verdicts "
+            f"\n{older if exploratory else ''}`lcma verdicts CLAIM` shows the verdicts "
             "on one claim, and what would decide open ones."
         )
     yield from _list_gaps(results)
@@ -237,6 +237,8 @@ def describe_reach(verdict: Verdict) -> str:
     text = f"{'at least ' * excludes}{look.seeds} seeds: "
     text += f"{format_count(look.trainings, 'training')} more"
     text += "" if look.hours is None else f", about {look.hours:.1f} core-hours"
+    if any(group.overrides is None for group in _list_groups(verdict).values()):
+        text += ", of a recipe that no profile here makes"
     return f"{text}, then `lcma measure`" if measure in REQUESTED_MEASURES else text
 
 
@@ -301,7 +303,7 @@ def _list_budgets(verdict: Verdict, key: str) -> list[str]:
 
 
 def next_command(verdict: Verdict, options: Sequence[str] = ()) -> str | None:
-    """Return the launches that would decide a claim; None if it is decided or out of reach.
+    """Return the launches that would decide a claim; None if none would, or no profile makes them.
 
     They train exactly the models of the claim, so that existing seeds count. ``options`` are added
     to each.
@@ -318,7 +320,7 @@ def next_command(verdict: Verdict, options: Sequence[str] = ()) -> str | None:
     commands = []
     for key, group in _list_groups(verdict).items():
         if group.overrides is None:
-            return f"{seeds} seeds of a recipe that no profile here makes"
+            return None
         words = ["launch", verdict.claim.launch.split()[0]]
         words += ["--seeds", f"{first}-{first + seeds - 1}" if first else str(seeds)]
         words += ["--flow", group.flow, "--factorization", ",".join(rules)]

@@ -36,7 +36,6 @@ from lcma.harness.text import format_count
 from lcma.harness.train.protocol import PLAIN
 from lcma.harness.tuning.target import StudyTarget
 from lcma.harness.work.outages import wait_out
-from lcma.harness.work.units import LEASE_SECONDS
 from lcma.sweeps.errors import UserError
 from lcma.sweeps.identity import content_id
 
@@ -243,7 +242,6 @@ class Tuner:
         *,
         limits: Limits | None = None,
         arguments: str = "",
-        lease_seconds: float = LEASE_SECONDS,
     ) -> None:
         """Open or create the study and begin the launch. The data must be prepared.
 
@@ -253,7 +251,6 @@ class Tuner:
         (self.digest,) = plan.digests.values()
         self.target, self.place, self.store = target, place, store
         self.workers, self.display = workers, display
-        self.lease_seconds = lease_seconds
         self.study = Study(store, target, self.digest)
         # With other resources the study is the same and the sweep is not: it gets all budgets.
         asked = {trial.params[BUDGET] for trial in wait_out(self.study.trials)}
@@ -288,14 +285,7 @@ class Tuner:
         expansion = self.target.join(budgets)
         plan = wait_out(lambda: plan_expansion(expansion, self.place, self.store))
         wait_out(lambda: register_plan(plan, self.place, self.store))
-        run_plan(
-            self.workers,
-            plan,
-            self.place,
-            self.policy,
-            self.display,
-            lease_seconds=self.lease_seconds,
-        )
+        run_plan(self.workers, plan, self.place, self.policy, self.display)
         for trial in trials:
             value, why = self._measure(trial.budget)
             self.study.tell(trial, value, why or "cancelled")

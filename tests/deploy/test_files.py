@@ -105,7 +105,7 @@ LCMA, RAY = find_commands("lcma"), find_commands("ray")
 
 def test_command_lines_are_found() -> None:
     assert "lcma launch table2 --seeds 6 --ray HOST:6379" in LCMA
-    assert "lcma launch table2 --seeds 6 --ray auto --no-pictures" in LCMA
+    assert "lcma launch table2 --seeds 6 --ray auto" in LCMA
     assert "lcma data prepare cifar10 --download" in LCMA
     assert "ray start --address=HEAD:6379 --disable-usage-stats" in RAY
     assert 'ray job submit --working-dir . --runtime-env-json "$variables"' in " ".join(RAY)

@@ -199,7 +199,7 @@ def test_a_sweep_goes_on_however_its_job_ends(
 
     def submit() -> list[str]:
         options = ["--parsable", f"--output={slurm.log}", "--gpus-per-node=2", "--cpus-per-task=1"]
-        nodes, more = ("--array=0-1", []) if is_array else ("--nodes=2", ["--no-pictures"])
+        nodes, more = ("--array=0-1", []) if is_array else ("--nodes=2", [])
         script = str(DEPLOY / f"{way}.sbatch")
         output = slurm.ask("sbatch", *options, nodes, script, str(tmp_path / "mine.yaml"), *more)
         assert output, slurm.read_logs()

@@ -41,7 +41,7 @@ def test_a_rayjob_is_retried_only_if_a_new_cluster_may_help(
     """Codes 1 to 4 are those of docs/scripts.md; a diverged trial starts no GPU again."""
     process = start(LAUNCH, tmp_path, "lcma", f'echo "$@"; exit {code}', "table2", "--seeds", "2")
     out, _ = process.communicate(timeout=60)
-    arguments = "launch table2 --seeds 2 --ray auto --no-pictures\n"
+    arguments = "launch table2 --seeds 2 --ray auto\n"
     assert out == f"{arguments}lcma launch ended with exit code {code}\n"
     assert process.returncode == status
 
@@ -67,7 +67,7 @@ def test_a_job_gets_the_places_and_the_endpoint_of_s3_without_keys(tmp_path: Pat
     assert process.returncode == 0, err
     words = out.splitlines()
     assert words[:2] == ["job", "submit"]
-    assert words[-6:] == ["lcma", "launch", "table2", "--ray", "auto", "--no-pictures"]
+    assert words[-5:] == ["lcma", "launch", "table2", "--ray", "auto"]
     runtime = json.loads(words[words.index("--runtime-env-json") + 1])
     assert runtime == {"env_vars": PLACES | aws}
 

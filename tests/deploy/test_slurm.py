@@ -121,7 +121,7 @@ def job(tmp_path: Path) -> Iterator[Job]:
 def start_and_wait(job: Job) -> "subprocess.Popen[bytes]":
     """Start the job, and wait for a new attempt."""
     before = job.count("select count(*) from attempts")
-    process = job.start("mine.yaml", "--no-pictures")
+    process = job.start("mine.yaml")
     running = f"select count(*) from attempts where outcome is null and id > {before}"
     wait_for(lambda: job.count(running) > 0 or process.poll() is not None, job)
     assert process.poll() is None, job.log
@@ -143,7 +143,7 @@ def test_a_job_out_of_time_is_queued_again_and_resumed(job: Job) -> None:
     wait_for(lambda: not job.list_ray(), job)
     assert job.count("select count(*) from results") < 4
 
-    assert job.start("mine.yaml", "--no-pictures").wait(240) == 0, job.log
+    assert job.start("mine.yaml").wait(240) == 0, job.log
     assert job.count("select count(*) from results") == 4
     assert job.count("select count(*) from attempts where outcome = 'cancelled'") > 0
     assert (job.folder / "scontrol").read_text() == requeued

@@ -3,8 +3,10 @@
 import json
 import os
 import sys
+from functools import partial
 from pathlib import Path
 
+from lcma.harness.launch import plan
 from lcma.harness.launch.executor import ClusterLostError
 from lcma.harness.launch.sweep import launch_sweep
 from lcma.harness.place import Place
@@ -26,7 +28,8 @@ def main() -> None:
         with Bars(Console()) as bars:
             options = task["options"]
             terms = {name: options.pop(name) for name in ("lease_seconds", "checkpoint_seconds")}
-            report = launch_sweep(task["spec"], place, options, bars, **terms)
+            plan.Work = partial(plan.Work, **terms)  # type: ignore[misc,assignment]
+            report = launch_sweep(task["spec"], place, options, bars)
     except UserError as error:
         print_error(error)
         sys.exit(2)

@@ -151,7 +151,7 @@ def launch(
 ) -> tuple[int, str]:
     """Run a launch in this process, with outages; return its exit code and what it prints."""
     Path("small.yaml").write_text(yaml.safe_dump(SMALL))
-    options = ["--local", "--retry", "--no-pictures", "--db", url, "--data", data]
+    options = ["--local", "--retry", "--db", url, "--data", data]
     try:
         with hooked(outages):
             return run_cli(capsys, "launch", "small.yaml", *options)[:2]

@@ -225,7 +225,7 @@ def test_two_trials_share_a_device(
         "recipe: {training: {steps: 1000}, optimization: {stacked: false}}\n"
     )
     gpus = "0.5" if device.type == "cuda" else "0"
-    run_lcma(tmp_path, "launch", "halves.yaml", "--gpus", gpus, "--no-pictures", *executor)
+    run_lcma(tmp_path, "launch", "halves.yaml", "--gpus", gpus, *executor)
     rows = query(tmp_path, "select device, started, ended, devices, stack_id from attempts")
     types, started, ended, granted, stacks = zip(*rows, strict=True)
     assert types == (device.type,) * 2
@@ -246,7 +246,7 @@ def test_trials_of_a_device_are_sampled_and_evaluated_there(
         "recipe: {training: {steps: 20}}\n"
     )
     gpus = "1" if device.type == "cuda" else "0"
-    run_lcma(tmp_path, "launch", "few.yaml", "--gpus", gpus, "--no-pictures", "--local")
+    run_lcma(tmp_path, "launch", "few.yaml", "--gpus", gpus, "--local")
     counts = (
         "select name, protocol, count(*) from measurements where name in ('swd', 'bits_per_dim') "
         "group by 1, 2 order by 1, 2"

@@ -18,7 +18,7 @@ COMMANDS = {
     "parquet": ["export", "--format", "parquet", "--out", "board.parquet"],
     "pictures": ["serve"],
     "quality": ["measure", "kid"],
-    "tensorboard": ["launch", "demo", "--local", "--no-pictures", "--tensorboard", "curves"],
+    "tensorboard": ["launch", "demo", "--local", "--tensorboard", "curves"],
 }
 
 

@@ -141,6 +141,8 @@ def test_seeds_are_a_number_a_list_or_a_range(text: str, seeds: object) -> None:
         ("launch no/such.yaml", "there is no file no/such.yaml"),
         ("launch demo --seeds x", "--seeds 'x'"),
         ("launch demo --seeds 6-", "--seeds '6-'"),
+        ("launch demo --seeds 0-99999999999999999999", "of at most"),
+        ("plan demo --profile=", "`profile`"),
         ("launch demo --profile huge", "unknown profile of glow 'huge'"),
         ("launch demo --local --ray x:1", "exclude each other"),
         ("launch demo --gpus 2", "--gpus 2"),
@@ -152,7 +154,7 @@ def test_seeds_are_a_number_a_list_or_a_range(text: str, seeds: object) -> None:
         ("launch demo --db postgresql://u@127.0.0.1:1/d", "postgresql://u@127"),
         ("launch demo --db ~nobody-of-that-name/x.db", "leads nowhere"),
         ("launch demo --runs /proc/nowhere", "give --runs DIR"),
-        ("launch demo --pictures /proc/nowhere", "give --pictures DIR"),
+        ("launch demo --tensorboard /proc/nowhere", "give --tensorboard DIR"),
         (f"plan {'x' * 300}", "File name too long"),
         ("status", "lcma launch demo"),
         ("launch demo --gpus 1", "this machine has none"),
@@ -210,17 +212,13 @@ def launched(tmp_path_factory: pytest.TempPathFactory, photos_root: Path) -> Pla
 
 
 @LAUNCHED
-def test_a_launch_ends_with_board_pictures_and_next_commands(lcma: Lcma, launched: Place) -> None:
-    folder = launched.runs.parent
-    out = (folder / "out.txt").read_text()
-    for message in ("low (LL)", "checkerboard-even", "lcma-pictures", "Next:", "lcma samples"):
+def test_a_launch_ends_with_board_and_next_commands(lcma: Lcma, launched: Place) -> None:
+    out = (launched.runs.parent / "out.txt").read_text()
+    for message in ("low (LL)", "checkerboard-even", "Next:", "lcma maps", "lcma samples"):
         assert message in out
     assert "Made with" not in out, "notes are a command away"
     assert "lcma board --notes" in out
     assert "Made with" in lcma("board", "--db", launched.db, "--notes")[1]
-    pictures = list((folder / "lcma-pictures").rglob("*.png"))
-    assert len(pictures) >= 3
-    assert all(picture.read_bytes().startswith(b"\x89PNG") for picture in pictures)
     assert "\nPower: 2 seeds decide nothing; 6 show " in out
     assert "\n3 rows lose to a bar: train longer, or on more images, before more seeds.\n" in out
 

@@ -87,7 +87,7 @@ def test_a_launch_and_a_tuning_say_how_to_go_on(in_tmp: Path) -> None:
     places = {"db": SECRET, "runs": "s3://key:canary@bucket/a", "data": Path("my data")}
     workers = {"gpus": 0.5, "parallel": 2}
     options: LaunchOptions = {**overrides, **workers, "local": True, "skip_invalid": True}
-    launch = LaunchCommand("my sweep.yaml", options | {"retry": True}, None, **places)
+    launch = LaunchCommand("my sweep.yaml", options | {"retry": True}, **places)
     resume, retry = launch.format(), launch.format("--retry")
     assert ("--retry" in resume, "--retry" in retry) == (False, True)
     study = {**overrides, **workers, "trials": 5}
@@ -102,19 +102,6 @@ def test_a_launch_and_a_tuning_say_how_to_go_on(in_tmp: Path) -> None:
             *("--data", str(in_tmp / "my data")),
         ]
         assert words[2:7] == ["my sweep.yaml", "--seeds", "0,1", "--set", "maps.score=total"]
-
-
-def test_a_stopped_launch_goes_on_with_the_pictures_that_were_asked_for(
-    monkeypatch: pytest.MonkeyPatch, lcma: Lcma
-) -> None:
-    def stop(*_: object, **__: object) -> None:
-        raise LaunchInterrupted(15, 0)
-
-    monkeypatch.setattr("lcma.harness.cli.launching.launch_sweep", stop)
-    for options in ([], ["--no-pictures"], ["--pictures", "my pictures"]):
-        code, out, _ = lcma("launch", "demo", "--local", *options)
-        assert code == 143
-        assert read_commands(out) == [["lcma", "launch", "demo", "--local", *options]]
 
 
 def test_a_launch_stores_a_command_that_goes_on_with_it_in_any_folder(

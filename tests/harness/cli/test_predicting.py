@@ -159,7 +159,7 @@ def test_a_launch_says_its_limits_beside_the_prediction_and_ends_at_them(
     text = history.text()
     assert f"{line}; predicted 0.1\n" in text
     assert "\nTime    about 180 s on these 2 cores (" in text
-    options = ["--local", "--max-hours", "2.0", "--parallel", "1", "--no-pictures"]
+    options = ["--local", "--max-hours", "2.0", "--parallel", "1"]
     launch = ["launch", "small.yaml", *options]
     code, out, _ = lcma(*launch)
     assert code == 4

@@ -362,7 +362,7 @@ def test_a_sweep_takes_merged_results(trained_reference: Path, lcma: Lcma) -> No
     assert (code, "Nothing is left to do." in out) == (0, True)
     world = World(db.connect("mine.db", create=False))
     before = world.dump()
-    code, out, _ = lcma("launch", spec, "--local", "--no-pictures", "--db", "mine.db")
+    code, out, _ = lcma("launch", spec, "--local", "--db", "mine.db")
     assert (code, "checkerboard-even" in out) == (0, True)
     assert world.dump()["attempts"] == before["attempts"]
     assert check_integrity(world.store.database).findings == ()

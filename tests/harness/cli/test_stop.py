@@ -71,7 +71,7 @@ def test_a_running_launch_is_stopped_from_elsewhere_and_goes_on(
 ) -> None:
     """It ends with code 3; the next launch is not stopped."""
     (tmp_path / "long.yaml").write_text(LONG)
-    launch = ["launch", "long.yaml", "--local", "--no-pictures", "--data", str(photos_root)]
+    launch = ["launch", "long.yaml", "--local", "--data", str(photos_root)]
     running = start(tmp_path, *launch, "--set", "training.steps=100000")
     store = None
     while store is None or not list_running(store):

@@ -131,7 +131,7 @@ def test_a_folder_that_cannot_be_written_is_refused_before_anything_changes(
     (tmp_path / "file").write_text("")
     before = planned.dump()
     folder = tmp_path / "file" / "tb"
-    outcome = lcma("launch", "demo", "--local", "--no-pictures", "--tensorboard", folder)
+    outcome = lcma("launch", "demo", "--local", "--tensorboard", folder)
     refused(outcome, "--tensorboard DIR")
     assert planned.dump() == before
 

@@ -70,7 +70,7 @@ class Nodes:
         return address
 
     def launch(self, *options: str) -> "subprocess.Popen[str]":
-        command = [sys.executable, "-m", "lcma", "launch", "hosts.yaml", "--no-pictures", *options]
+        command = [sys.executable, "-m", "lcma", "launch", "hosts.yaml", *options]
         command += ["--ray", self.machines.address, "--db", self.url]
         command += ["--runs", str(self.folder / "runs"), "--data", str(self.data)]
         with self.out.open("w") as out:

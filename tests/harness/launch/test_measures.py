@@ -87,7 +87,7 @@ def launched(tmp_path_factory: pytest.TempPathFactory, few_photos_root: Path) ->
     matrix = SMALL["matrix"] | {"factorization": ["conventional", "random"]}
     spec = SHORT | {"plugins": [f"{name}.py" for name in sources], "seeds": 2, "matrix": matrix}
     (folder / "sweep.yaml").write_text(json.dumps(spec))
-    command = ["launch", str(folder / "sweep.yaml"), "--local", "--no-pictures"]
+    command = ["launch", str(folder / "sweep.yaml"), "--local"]
     command += [f"--db={folder / 'lcma.db'}", f"--runs={folder / 'runs'}"]
     with pytest.raises(SystemExit) as ended:
         cli.main([*command, f"--data={few_photos_root}"])
@@ -148,7 +148,7 @@ def test_a_measure_that_fails_costs_no_training(site) -> None:
 def test_a_launch_is_stored_with_its_command(site) -> None:
     (row,) = site.store.sql("SELECT * FROM launches").to_dict("records")
     assert row["arguments"].startswith("lcma launch ")
-    assert "sweep.yaml --local --no-pictures --runs " in row["arguments"]
+    assert "sweep.yaml --local --runs " in row["arguments"]
     assert " --data " in row["arguments"]
     assert "--db" not in row["arguments"]
     assert (row["code_version"], row["host"]) == (read_code_version()[0], socket.gethostname())
@@ -219,7 +219,7 @@ def spec_path(in_tmp: Path) -> Path:
 def test_the_printed_command_takes_a_new_measure_of_kept_weights(copied_site, spec_path) -> None:
     """The values equal those that a training takes."""
     site, commands = copied_site, []
-    launch = ["launch", spec_path, "--local", "--no-pictures", *site.places]
+    launch = ["launch", spec_path, "--local", *site.places]
     for command in (["plan", spec_path, site.data], launch):
         code, out, err = site.run(*command)
         assert code == 0, err
@@ -301,7 +301,7 @@ def test_the_printed_command_reruns_only_trials_without_weights(
     copied_site, spec_path, tmp_path
 ) -> None:
     site = copied_site
-    launch = ["launch", spec_path, "--local", "--no-pictures", f"--runs={tmp_path / 'runs'}"]
+    launch = ["launch", spec_path, "--local", f"--runs={tmp_path / 'runs'}"]
     before = site.store.view("results", seed=0).set_index("trial_id")
     attempt_ids = (
         "SELECT attempts.id FROM attempts JOIN jobs ON jobs.id = job_id "

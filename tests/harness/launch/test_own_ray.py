@@ -33,7 +33,7 @@ def launch(in_tmp: Path, few_photos_root: Path, postgres: Any) -> Iterator["subp
     (in_tmp / "small.yaml").write_text(yaml.safe_dump(SMALL))
     name = postgres.make()
     environment = without_token(in_tmp)
-    command = [sys.executable, "-m", "lcma", "launch", "small.yaml", "--no-pictures"]
+    command = [sys.executable, "-m", "lcma", "launch", "small.yaml"]
     command += ["--data", str(few_photos_root), "--set", "training.steps=100000"]
     with postgres.role("lcma_launches", SECRET) as user:
         postgres.run(f"ALTER DATABASE {name} OWNER TO {user}")
@@ -115,7 +115,7 @@ def test_a_cluster_that_starts_after_a_launch_needs_no_token(in_tmp, few_photos_
     def launch(name: str, steps: int, *options: str) -> None:
         body = merged(SMALL, {"name": name, "recipe": {"training": {"steps": steps}}})
         (in_tmp / f"{name}.yaml").write_text(yaml.safe_dump(body))
-        command = [sys.executable, "-m", "lcma", "launch", f"{name}.yaml", "--no-pictures"]
+        command = [sys.executable, "-m", "lcma", "launch", f"{name}.yaml"]
         command += ["--data", str(few_photos_root), *options]
         ended = subprocess.run(command, env=environment, capture_output=True, text=True)
         assert ended.returncode == 0, ended.stdout + ended.stderr

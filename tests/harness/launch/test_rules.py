@@ -282,7 +282,7 @@ def test_the_board_of_a_launch_ranks_every_rule(place, tmp_path, capsys) -> None
         "resources": {"gpus": 0, "cpus": os.cpu_count()},
     }
     (tmp_path / "rules.yaml").write_text(json.dumps(merged(SMALL, change)))
-    command = ["launch", tmp_path / "rules.yaml", "--local", "--no-pictures", "--db", place.db]
+    command = ["launch", tmp_path / "rules.yaml", "--local", "--db", place.db]
     assert run_cli(capsys, *command, "--data", place.data, "--runs", place.runs)[0] == 0
     _, out, _ = run_cli(capsys, "board", "--db", place.db, "--json")
     (group,) = json.loads(out)["groups"]

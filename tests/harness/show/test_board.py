@@ -105,6 +105,14 @@ def test_lost_trials_are_reported(filled):
     assert (lost := read_board(filled.store, rule="rows")).failed == 1
     assert lost.diverged == 0
     assert "1 trial diverged, 1 failed: `lcma status` says why." in " ".join(show(board).split())
+    random = filter_board(board, ["random"])
+    assert (random.diverged, random.failed) == (0, 0)
+
+
+def test_a_lost_trial_at_another_budget_does_not_make_the_reference_ambiguous(filled):
+    filled.fail(filled.plan("low", 0, budget=500), "diverged", "loss is NaN")
+    channel = rows_by_rule(read_board(filled.store, against="low"))["channel"]
+    assert channel.difference is not None
 
 
 def test_notes_state_precision_seeds_and_losses(filled):

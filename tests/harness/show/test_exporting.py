@@ -104,6 +104,7 @@ def test_every_file_has_a_manifest(filled, capfdbinary):
         (["--where", "flow"], "give KEY=VALUE"),
         (["--where", "bits_per_dim=x"], "bits_per_dim is a number"),
         (["verdicts", "--paper", "table1"], "verdicts and --paper are two tables"),
+        (["verdicts", "--factorization", "low"], "leave --factorization out"),
         (["--format", "html", "--json"], "--json and --format html exclude each other"),
     ],
 )

@@ -8,8 +8,6 @@ import numpy as np
 import pytest
 
 from lcma import db
-from lcma.harness.place import Place
-from lcma.harness.results.lookup import find_sweep
 from lcma.harness.results.map_statistics import compute_table_statistics
 from lcma.harness.results.maps import (
     MapReader,
@@ -21,7 +19,6 @@ from lcma.harness.results.maps import (
     require_fit,
 )
 from lcma.harness.show.maps import draw_maps, list_pictures, maps_as_records, tabulate_maps
-from lcma.harness.show.samples import draw_sweep
 from lcma.harness.show.targets import PictureTarget
 from lcma.sweeps import catalog
 from lcma.sweeps.errors import UserError
@@ -141,25 +138,6 @@ def test_budgets_share_one_picture(filler):
     assert sheets[0].maps == sheets[1].maps != sheets[2].maps
     assert len({s.tables for s in sheets}) == 3
     assert sorted((filler.folder / "out").iterdir()) == sorted(list_pictures(sheets))
-
-
-def test_a_sweep_is_drawn_at_the_first_seed_of_each_rule(filler):
-    filler.maps(seed=0, scores=("cumulative", "total"))
-    filler.maps(seed=0, budget=500)  # no trial of the sweep reads these
-    filler.maps(seed=1)
-    for seed in (0, 1):
-        filler.weights("channel", seed, sweep="s1")
-        filler.weights("LL", seed, budget=100, sweep="s1")
-    filler.weights("random", 1, sweep="s1")
-    filler.plan("rows", 0, sweep="s1")
-    place = Place(filler.url, filler.runs, filler.folder)
-    paths = draw_sweep(filler.store, place, "s1", filler.folder / "out")
-    names = [path.name.split("-")[0] for path in paths]
-    assert names == ["maps", "tables", "samples", "samples", "samples"]
-    assert all(path.is_file() for path in paths)
-    assert "-random-s1-" in paths[-1].name, "seed 0 of this rule has no weights"
-    assert all("b100" in path.name and "cumulative" in path.name for path in paths[:2])
-    assert find_sweep(filler.store, "demo").id == "s1"
 
 
 ARCHITECTURE = {"width": 2, "blocks": 0, "masks": "even-first"}

@@ -13,8 +13,7 @@ import optuna
 import pytest
 import yaml
 
-from lcma.harness.cli import tuning
-from lcma.harness.launch import driver
+from lcma.harness.launch import driver, plan
 from lcma.harness.place import Place
 from tests.faults.moments import hooked
 from tests.harness.launch.machines import Machines, wait_until
@@ -83,7 +82,7 @@ def test_tune_ends_with_code_4_at_a_limit_and_leaves_no_running_job(
 ) -> None:
     # Limits are checked often, and heartbeats are sent often, so that workers soon end.
     monkeypatch.setattr(driver, "LIMIT_SECONDS", 0.1)
-    monkeypatch.setattr(tuning, "TuneCommand", partial(tuning.TuneCommand, lease_seconds=2.0))
+    monkeypatch.setattr(plan, "Work", partial(plan.Work, lease_seconds=2.0))
     change = {"recipe": {"training": {"steps": 100_000}}}
     code, printed, _ = tune(change, "--max-device-hours", "0.0001")
     assert code == 4

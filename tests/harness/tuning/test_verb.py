@@ -39,7 +39,6 @@ MISTAKES: dict[str, tuple[list[str], dict[str, Any], str]] = {
     "trials": (["--trials", "1"], {}, "2"),
     "hours": (["--max-hours", "nan"], {}, "--max-hours nan: give a number of hours above 0"),
     "no cluster": (["--ray", "127.0.0.1:1"], {}, "cannot reach Ray"),
-    "a client": (["--ray", "ray://127.0.0.1:1"], {}, "on one of its machines, with --ray HOST"),
 }
 
 
