@@ -44,9 +44,6 @@ def samples(
     steps: Annotated[
         int | None, typer.Option(help="With --between: images of a row, including the ends (9)")
     ] = None,
-    spherical: Annotated[
-        bool, typer.Option("--spherical", help="With --between: along an arc, not a straight line")
-    ] = False,
     out: Out = None,
     format: Picture = None,
     db: Db = None,
@@ -77,11 +74,10 @@ def samples(
         "--temperature": temperature != 1,
         "--noise-seed": noise_seed,
     }
-    row_options = {"--steps": steps is not None, "--spherical": spherical}
     for option in (name for name, used in grid_options.items() if used and between is not None):
         raise UserError(f"{option} and --between exclude each other: leave one out")
-    for option in (name for name, used in row_options.items() if used and between is None):
-        raise UserError(f"{option} needs two test images: give --between I J too")
+    if steps is not None and between is None:
+        raise UserError("--steps needs two test images: give --between I J too")
     place = find_place(db, runs, data)
     target = picture_target(out, format)
     store = connect(place.db, create=False)
@@ -96,12 +92,8 @@ def samples(
     if between is not None:
         steps = 9 if steps is None else steps
         first, last = between
-        settings = {"from": first, "to": last, "steps": steps, "spherical": spherical}
-        drawn = [
-            *draw_interpolations(
-                store, place, trials, target, between=between, steps=steps, spherical=spherical
-            )
-        ]
+        settings = {"from": first, "to": last, "steps": steps}
+        drawn = [*draw_interpolations(store, place, trials, target, between=between, steps=steps)]
     else:
         settings = {"count": count, "temperature": temperature, "sample_seed": noise_seed}
         grids = draw_samples(

@@ -100,7 +100,6 @@ def draw_interpolations(
     *,
     between: tuple[int, int],
     steps: int = 9,
-    spherical: bool = False,
 ) -> list[tuple[JobFacts, Path, Interpolation]]:
     """Draw a row of images for each trial, from one test image to another, by their indices.
 
@@ -116,8 +115,8 @@ def draw_interpolations(
                     f"--between {index}: {trial.dataset} has {len(test)} test images, from 0 on"
                 )
         flow, recipe = weights.load_flow(store, place, trial)
-        interpolation = interpolate(flow, test[first], test[last], steps, spherical=spherical)
-        options = (f"i{first}", f"j{last}", f"n{steps}", *(("spherical",) if spherical else ()))
+        interpolation = interpolate(flow, test[first], test[last], steps)
+        options = f"i{first}", f"j{last}", f"n{steps}"
         path = target.path(_name_picture("interpolation", trial, *options))
         title = f"Interpolation between two images by {describe_trial(trial)}"
         grid = tile_images(interpolation.images, steps, max(1, _IMAGE_SIDE // recipe.model.size))

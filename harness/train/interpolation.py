@@ -5,7 +5,6 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from lcma.harness.seeds import derive_seed
 from lcma.harness.train.evaluate import evaluation_mode, residual_blocks
@@ -26,18 +25,12 @@ class Interpolation:
 
 
 def interpolate(
-    flow: Flow,
-    first: NDArray[np.uint8],
-    last: NDArray[np.uint8],
-    steps: int,
-    *,
-    spherical: bool = False,
+    flow: Flow, first: NDArray[np.uint8], last: NDArray[np.uint8], steps: int
 ) -> Interpolation:
-    """Decode ``steps`` points of a path between the latents of two images (C, H, W).
+    """Decode ``steps`` points of the straight line between the latents of two images (C, H, W).
 
-    The latents of all scales move together along a straight line, or with ``spherical`` along an
-    arc. The dequantization noise has a fixed seed. Raises UserError for a number of steps out of
-    range.
+    The latents of all scales move together. The dequantization noise has a fixed seed. Raises
+    UserError for a number of steps out of range.
     """
     if not 2 <= steps <= MAX_STEPS:
         raise UserError(f"--steps {steps} makes no sense: give 2 to {MAX_STEPS}")
@@ -47,24 +40,10 @@ def interpolate(
     blocks = residual_blocks(flow)
     with torch.no_grad(), evaluation_mode(flow):
         latents = flow.encode(ends, generator)
-        weights = _weights(latents, steps, spherical).to(latents[0].dtype)
+        t = torch.linspace(0, 1, steps, dtype=torch.float64, device=device)
+        weights = torch.stack([1 - t, t], dim=1).to(latents[0].dtype)
         x = flow.decode([torch.einsum("se,echw->schw", weights, z) for z in latents])
     settled = all(b.last_iterations < b.fixed_point.max_iterations for b in blocks)
     iterations = max((b.last_iterations for b in blocks), default=None)
     images = x.nan_to_num().clamp(0, 255).to(torch.uint8).cpu().numpy()
     return Interpolation(images, iterations, settled)
-
-
-def _weights(latents: list[Tensor], steps: int, spherical: bool) -> Tensor:
-    """Return the weights of both ends at each step, (steps, 2) in float64; 1 and 0 at the ends."""
-    device = latents[0].device
-    t = torch.linspace(0, 1, steps, dtype=torch.float64, device=device)
-    straight = torch.stack([1 - t, t], dim=1)
-    if not spherical:
-        return straight
-    a, b = torch.cat([z.flatten(1) for z in latents], dim=1).double()
-    cosine = (a @ b) / (a.norm() * b.norm())
-    angle = torch.arccos(cosine.clamp(-1, 1))
-    if not bool(torch.sin(angle) > 1e-6):  # (nearly) the same or opposite directions, or NaN
-        return straight
-    return torch.sin(straight * angle) / torch.sin(angle)

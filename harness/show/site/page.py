@@ -7,7 +7,7 @@ from typing import Any
 
 import jinja2
 
-from lcma.harness.results.board import MIN_SEEDS, Group, Holdout, name_unit
+from lcma.harness.results.board import Group, Holdout, name_unit
 from lcma.harness.results.claims import find_low, find_printed
 from lcma.harness.results.verdicts import Verdicts
 from lcma.harness.show.board import (
@@ -135,12 +135,11 @@ def _make_answer(database: SiteDatabase) -> dict[str, Any]:
         ends += [value for value in values if value is not None]
     margin = 0.04 * (max(ends) - min(ends)) or 1.0
     low, width = min(ends) - margin, max(ends) - min(ends) + 2 * margin
-    regularity = _describe_regularity(groups, database.holdout)
     return {
         "sentence": _summarize(settings, database.facts["measure"], has_results=bool(groups)),
         "more": _list_details(settings),
         "settings": settings,
-        "reasons": _list_reasons(database.verdicts, regularity),
+        "reasons": _list_reasons(database.verdicts),
         "unit": name_unit(groups[0].unit) if groups else "",
         "better": "right" if groups and groups[0].direction == "higher" else "left",
         "place": lambda value: round(100 * (value - low) / width, 2),
@@ -221,8 +220,8 @@ def _list_details(settings: Sequence[Setting]) -> list[str]:
     return lines
 
 
-def _list_reasons(verdicts: Verdicts, regularity: str) -> list[dict[str, Any]]:
-    """Return each question with its answers and their meanings, and the share of regularity."""
+def _list_reasons(verdicts: Verdicts) -> list[dict[str, Any]]:
+    """Return each question with its answers and their meanings."""
     reasons = []
     for key, (question, meanings) in REASONS.items():
         on_claim = [verdict for verdict in verdicts.all if verdict.claim.key == key]
@@ -235,36 +234,5 @@ def _list_reasons(verdicts: Verdicts, regularity: str) -> list[dict[str, Any]]:
                 text = f"{answer} in {len(members)} of {len(on_claim)}{note}"
                 answers.append((text, meanings.get(answer, "")))
         if answers:
-            share = regularity if key == "low-random-lattice" else ""
-            reasons.append({"key": key, "question": question, "answers": answers, "share": share})
+            reasons.append({"key": key, "question": question, "answers": answers})
     return reasons
-
-
-def _describe_regularity(groups: Sequence[Group], holdout: Holdout) -> str:
-    """Return the share of the gain of `low` over chance that a regular random choice has too."""
-    shares = []
-    few = False
-    for group in groups:
-        rows = {row.factorization: row.by_seed for row in group.rows if row.map_options is None}
-        low = find_low(group, holdout)
-        if low is None or not {"random-local", "random-lattice"} <= rows.keys():
-            continue
-        chance, regular = rows["random-local"], rows["random-lattice"]
-        seeds = chance.keys() & regular.keys() & low.by_seed.keys()
-        sign = -1 if group.direction == "higher" else 1
-        gain, share = (
-            sign * sum(chance[seed] - other[seed] for seed in seeds)
-            for other in (low.by_seed, regular)
-        )
-        if len(seeds) < MIN_SEEDS or not 0 < share <= gain:
-            return ""  # the gains have no meaningful ratio
-        shares.append(100 * share / gain)
-        few = few or has_few_images(group)
-    if not shares:
-        return ""
-    ends = sorted({f"{end(shares):.0f}" for end in (min, max)}, key=int)
-    images = f", on fewer than {FEW_IMAGES:,} test images" if few else ""
-    return (
-        f"Such a pair has {' to '.join(ends)} % of low's gain over a random half of each window "
-        f"({format_count(len(shares), 'setting')}{images}): this share is due to regularity."
-    )

@@ -111,6 +111,7 @@ def test_lost_trials_are_reported(filled):
 
 def test_a_lost_trial_at_another_budget_does_not_make_the_reference_ambiguous(filled):
     filled.fail(filled.plan("low", 0, budget=500), "diverged", "loss is NaN")
+    filled.finish(filled.plan("low", 0, budget=100), 4.0)
     channel = rows_by_rule(read_board(filled.store, against="low"))["channel"]
     assert channel.difference is not None
 

@@ -113,18 +113,7 @@ def test_the_first_page_explains_each_control(filler) -> None:
     few = "of 1 (1 with few test images)"
     assert f"a random half of each window? yes in 1 {few}: low is more than chance" in text
     assert f"in all windows? yes in 1 {few}: low is more than a regular pattern" in text
-    share = "Such a pair has 75 % of low's gain over a random half of each window (1 setting"
-    assert share in text
     assert f"the opposite half by the same map? no in 1 {few}: keeping it costs" in text
-
-
-def test_two_losses_have_no_share_of_a_gain(filler) -> None:
-    low = {seed: 4.0 + seed / 10 for seed in range(6)}
-    filler.results({"LL": low}, budget=100)
-    differences = {"checkerboard-even": 0.0, "random-local": -0.4, "random-lattice": -0.3}
-    for rule, difference in differences.items():
-        filler.results({rule: {seed: bits + difference for seed, bits in low.items()}})
-    assert "of low's gain over a random half" not in read_page(make(filler))
 
 
 def test_a_page_without_low_or_without_results_says_so(filler) -> None:
