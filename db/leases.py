@@ -36,16 +36,6 @@ def is_held(lease_until: Any, now: float) -> Any:
     return False if lease_until is None else lease_until > now
 
 
-def is_over(lease_until: float, now: float) -> bool:
-    """Return whether a lease has ended: the opposite of `is_held`."""
-    return lease_until <= now
-
-
-def seconds_left(lease_until: float, now: float) -> float:
-    """Return for how many seconds a lease still holds; negative once it is over."""
-    return lease_until - now
-
-
 @overload
 def is_credible(lease_until: float, updated: float, now: float) -> bool: ...
 @overload
@@ -74,7 +64,7 @@ def may_take(job: "Job", now: float, expired: float | None, *, one_host: bool) -
     """
     assert job.lease_until is not None
     if not one_host:
-        return is_over(job.lease_until, now)
+        return not is_held(job.lease_until, now)
     return job.lease_until == expired or _is_abandoned(job, now)
 
 

@@ -207,7 +207,8 @@ def _select_jobs(
             selection.unfinished += 1
             continue
         if job.pretraining_id is not None:
-            score = _read_score(job.factorization, job.map_options)
+            # A trial may be lost because there are no maps by its score: then all maps stay.
+            score = _read_score(job.factorization, job.map_options) if job.done_attempt_id else None
             selection.maps.add((*origin, job.budget, score))
 
 

@@ -1398,7 +1398,8 @@ def _select_facts() -> sa.Select[Any]:
     }
     running, lost = jobs.c.state == "running", jobs.c.state.in_(("diverged", "failed"))
     undone = jobs.c.state.in_(("pending", "diverged", "failed"))
-    last = sa.select(events.c.detail).where(events.c.job_id == jobs.c.id)
+    decisive = events.c.job_id == jobs.c.id, events.c.event != "evaluate"
+    last = sa.select(events.c.detail).where(*decisive)
     last = last.order_by(events.c.id.desc()).limit(1)
     log_end = sa.func.substr(attempts.c.log, sa.func.length(attempts.c.log) - LOG_END)
     of_attempt = ("started", "outcome", "message", "first_step", "stack_id", "bits_per_dim")

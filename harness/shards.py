@@ -205,6 +205,9 @@ def write_shard(
     plain = database.read_bytes()
     content = plain
     if out.name.endswith(COMPRESSED):
+        if len(plain) > MAX_UNPACKED_BYTES:
+            limit = format_size(MAX_UNPACKED_BYTES)
+            raise UserError(f"{out} would unpack to more than {limit}: end its name in .sqlite")
         content = lzma.compress(plain, preset=9 | lzma.PRESET_EXTREME)
     manifest = {
         "file": {"name": out.name, "sha256": _sha256(content), "bytes": len(content)},

@@ -1,6 +1,7 @@
 """Checks of the installation, the database, the folders, the data sets and a cluster."""
 
 import importlib.metadata
+import os
 import shutil
 import tempfile
 from dataclasses import dataclass
@@ -108,7 +109,8 @@ def _check_folders(place: Place) -> list[CheckResult]:
         if isinstance(folder, str):
             results.append(_check_runs_url(folder))
             continue
-        existing = next(path for path in (folder, *folder.parents) if path.exists())
+        # `Path.exists` raises in a folder that this user may not enter.
+        existing = next(path for path in (folder, *folder.parents) if os.path.exists(path))  # noqa: PTH110
         try:
             with tempfile.TemporaryFile(dir=existing):
                 pass
@@ -147,7 +149,7 @@ def _check_data_sets(place: Place) -> list[CheckResult]:
 
 def _list_prepared(place: Place) -> list[str]:
     names = (data_set.name for data_set in data.list_sets(place.data))
-    return [name for name in names if (place.data / name).exists()]
+    return [name for name in names if os.path.exists(place.data / name)]  # noqa: PTH110
 
 
 def _check_ray(address: str | None) -> tuple[list[CheckResult], tuple[int, str]]:

@@ -55,12 +55,12 @@ def job_as_dict(job: JobFacts, names: Sequence[str] = JOB_FIELDS) -> dict[str, A
 
 def lease_seconds_left(job: JobFacts, now: float) -> float:
     """Return how long the lease of a job still holds, below 0 if it is over; 0 without a lease."""
-    return 0.0 if job.lease_until is None else leases.seconds_left(job.lease_until, now)
+    return 0.0 if job.lease_until is None else job.lease_until - now
 
 
 def lease_is_over(job: JobFacts, now: float) -> bool:
     """Return whether a job has a lease that has ended."""
-    return job.lease_until is not None and leases.is_over(job.lease_until, now)
+    return job.lease_until is not None and not leases.is_held(job.lease_until, now)
 
 
 def lease_is_ahead(job: JobFacts, now: float) -> bool:

@@ -208,7 +208,7 @@ def _is_over(store: Store, job: JobFacts | None, now: float) -> bool:
     if not lease_is_over(job, now):
         return False
     lease = store.attempts([job.job_id])[-1].lease_seconds
-    return leases.is_over(job.lease_until + (lease or 0.0), now)
+    return not leases.is_held(job.lease_until + (lease or 0.0), now)
 
 
 def _all_ended(jobs: Collection[JobFacts]) -> bool:

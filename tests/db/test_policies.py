@@ -55,6 +55,16 @@ def test_a_retry_by_a_person_resets_the_count_of_failures(world: Any) -> None:
         assert fail(world, "oom", ONE_RETRY)[0] == state
 
 
+def test_a_measure_of_kept_weights_is_no_decision(world: Any) -> None:
+    world.finish_trial(0)
+    world.store.rerun([world.trials[0]], by="ann", now=1999.0)
+    lost = ("failed", "given up: policy oom: 0")
+    assert fail(world, "oom", db.Policy(oom=0)) == lost
+    assert world.evaluate(0)
+    (job,) = world.store.job_facts([world.trials[0]])
+    assert (job.state, job.decision) == lost
+
+
 def test_a_rerun_resets_the_count_of_failures(world: Any) -> None:
     assert fail(world, "oom", ONE_RETRY)[0] == "pending"
     world.finish_trial(0)

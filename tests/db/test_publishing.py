@@ -190,6 +190,15 @@ def test_lost_jobs_are_published_and_jobs_that_have_not_ended_are_not(tmp_path: 
     assert {row["pretraining_id"] for row in evidence["contribution_maps"]} == {"p0", "p1", "p2"}
 
 
+def test_a_trial_without_maps_by_its_score_is_published(world: World, tmp_path: Path) -> None:
+    options = {"id": "unscored", "map_options": '{"score":"normalized"}'}
+    (job,) = world.plan_trials(dataclasses.replace(trial("LLL", 5, 100), **options))
+    ending = {"cost": COST, "message": "no maps by this score", "now": 1500.0}
+    assert world.store.finish(world.win(job), "code_error", last_step=0, **ending)
+    published = publish(world, tmp_path / "out.db", where={"trial_id": "unscored"})
+    assert published.trials == {"failed": 1}
+
+
 @pytest.mark.parametrize("points", [60, 61])
 def test_a_curve_has_at_most_sixty_points_with_both_ends(
     sites: Sites, points: int, tmp_path: Path
