@@ -24,7 +24,6 @@ from lcma.db.records import (
     content_hash,
 )
 from lcma.db.schema import (
-    artifacts,
     attempts,
     events,
     jobs,
@@ -402,9 +401,8 @@ def claim_job(
     }
     _BEGIN_ATTEMPT.run(connection, attempt)
     if continues is not None:
-        for table in (metrics, artifacts):
-            query = sa.update(table).where(table.c.attempt_id == continues)
-            connection.execute(query.values(attempt_id=attempt_id))
+        curves = sa.update(metrics).where(metrics.c.attempt_id == continues)
+        connection.execute(curves.values(attempt_id=attempt_id))
     move_job(
         connection,
         job,

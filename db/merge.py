@@ -404,7 +404,6 @@ class _Merge:
                 row
                 for row in _read(self.connection, table.c.attempt_id, made_by)
                 if row.get("measured_by", row["attempt_id"]) not in running
-                and not (table is artifacts and row["attempt_id"] in continued)
             ]
             if table is measures:
                 gains.append(self._compare_measures(connection, rows))
@@ -415,9 +414,8 @@ class _Merge:
         if write and any(gain.new or gain.filled for gain in gains):
             for gain in gains:
                 gain.write(connection)
-            # An attempt that goes on with what another left takes over its curves and files.
-            for table in (metrics, artifacts):
-                connection.execute(sa.delete(table).where(among(table.c.attempt_id, continued)))
+            # An attempt that goes on with what another left takes over its curves.
+            connection.execute(sa.delete(metrics).where(among(metrics.c.attempt_id, continued)))
             _derive_states(connection, their_jobs, our_jobs, fresh, now)
         return gains
 

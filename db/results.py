@@ -10,7 +10,7 @@ from sqlalchemy.dialects import postgresql
 
 from lcma.db.records import MAX_VALUE, Measurement, Metric, Result, content_hash, row_of
 from lcma.db.schema import attempts, jobs, measure_kinds, measures, metrics, protocols
-from lcma.db.statements import Statement, among, insert, insert_or_replace
+from lcma.db.statements import Statement, among, insert
 from lcma.sweeps.errors import UserError
 from lcma.sweeps.input_files import UNSTORABLE
 from lcma.sweeps.measures import MeasureKind, find_measure, list_measures
@@ -211,7 +211,10 @@ def write_measure_kinds(connection: sa.Connection, kinds: Iterable[MeasureKind])
     require_same_measures(stored, rows.values())
     new = [asdict(kind) for name, kind in rows.items() if stored.get(name) != kind]
     if new:
-        insert_or_replace(connection, measure_kinds, new)
+        statement = insert(connection.dialect, measure_kinds)
+        others = {name: statement.excluded[name] for name in new[0] if name != "name"}
+        statement = statement.on_conflict_do_update(index_elements=["name"], set_=others)
+        connection.execute(statement, new)
 
 
 def read_measure_kinds(connection: sa.Connection) -> dict[str, MeasureKind]:

@@ -92,21 +92,6 @@ def insert_missing(connection: sa.Connection, table: sa.Table, rows: Sequence[Ro
         connection.execute(insert(connection.dialect, table).on_conflict_do_nothing(), list(rows))
 
 
-def insert_or_replace(connection: sa.Connection, table: sa.Table, rows: Sequence[Row]) -> None:
-    """Insert rows; set the other columns of a row whose unique key is there already."""
-    if not rows:
-        return
-    statement = insert(connection.dialect, table)
-    unique = next(
-        (c for c in table.constraints if isinstance(c, sa.UniqueConstraint)), table.primary_key
-    )
-    keys = list(unique.columns)
-    others = {name: statement.excluded[name] for name in rows[0] if name not in unique.columns}
-    connection.execute(
-        statement.on_conflict_do_update(index_elements=keys, set_=others), list(rows)
-    )
-
-
 def insert(dialect: sa.Dialect, table: sa.Table) -> "sqlite.Insert | postgresql.Insert":
     """Return an insert that accepts ON CONFLICT."""
     return postgresql.insert(table) if dialect.name == "postgresql" else sqlite.insert(table)

@@ -104,7 +104,6 @@ from lcma.db.statements import (
     build_conditions,
     escape_text,
     insert_missing,
-    insert_or_replace,
     lock,
 )
 from lcma.db.views import views
@@ -629,7 +628,6 @@ class Store:
         maps: Sequence[ContributionMap] = (),
         tables: Sequence[IndexTable] = (),
         artifacts: Sequence[Artifact] = (),
-        longest_only: bool = False,
         metrics: Sequence[Metric] = (),
         policy: Policy | None = None,
         now: float | None = None,
@@ -647,9 +645,7 @@ class Store:
             result: The evaluated trial; required if a trial is done.
             maps: The contribution maps of a pretraining's segment.
             tables: The index tables of a trial.
-            artifacts: Files that it left; each replaces the job's former one of its kind.
-            longest_only: Once all segments of a pretraining are done, keep on record only the
-                checkpoint of the longest.
+            artifacts: Files that it left, one of a kind.
             metrics: Points of curves; they replace stored points at their steps.
             policy: Decides whether the job goes back to pending at once.
 
@@ -673,8 +669,8 @@ class Store:
                 row = encode_table(table, claim.attempt_id)
                 connection.execute(sa.insert(index_tables), row)
             origin = {"attempt_id": claim.attempt_id, "created": clock}
-            rows = [row_of(artifact) | origin for artifact in artifacts]
-            insert_or_replace(connection, schema.artifacts, rows)
+            for artifact in artifacts:
+                connection.execute(sa.insert(schema.artifacts), row_of(artifact) | origin)
             insert_metrics(connection, claim.attempt_id, metrics)
             columns: dict[str, Any] = {}
             if outcome == "done":
@@ -703,8 +699,6 @@ class Store:
                 current = choose_current(connection, [job.id])[job.id]
                 update = sa.update(jobs).where(jobs.c.id == job.id)
                 connection.execute(update.values(done_attempt_id=current))
-            if longest_only and outcome == "done" and job.kind == "pretraining":
-                _forget_shorter(connection, job)
             return ended is not None
 
     def add_evaluation(
@@ -1368,21 +1362,6 @@ def _check_subject(
             job.budget,
         ):
             raise ValueError(f"a map is not of the pretraining, data and budget of job {job.id}")
-
-
-def _forget_shorter(connection: sa.Connection, job: Job) -> None:
-    # Once every segment of a pretraining is done, the checkpoint of the longest is enough.
-    segments = connection.execute(
-        sa.select(jobs.c.id, jobs.c.state)
-        .where(jobs.c.pretraining_id == job.pretraining_id, jobs.c.data_digest == job.data_digest)
-        .order_by(jobs.c.budget)
-    ).all()
-    if all(segment.state == "done" for segment in segments):
-        shorter = [segment.id for segment in segments[:-1]]
-        of_shorter = artifacts.c.attempt_id.in_(
-            sa.select(attempts.c.id).where(attempts.c.job_id.in_(shorter))
-        )
-        connection.execute(sa.delete(artifacts).where(of_shorter, artifacts.c.kind == "checkpoint"))
 
 
 def _shown_attempt() -> sa.ColumnElement[str | None]:

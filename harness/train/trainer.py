@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
 from lcma.harness.seeds import derive_seed
-from lcma.harness.storage import StorageError, StoredFile
+from lcma.harness.storage import StorageError
 from lcma.harness.train.batches import BatchOrder, Images, augment, make_batch_reader
 from lcma.harness.train.checkpoint import CheckpointFolder
 from lcma.harness.train.evaluate import evaluate
@@ -122,7 +122,6 @@ class Trainer:
     best: dict[str, Any] | None = None  # step, value and weights with the fewest holdout bits/dim
     images_seen: int = 0
     curves: Curves = field(default_factory=dict)  # of the checkpoint that it was resumed from
-    snapshot: StoredFile | None = None  # the last checkpoint of a pretraining
     losses: list[Tensor] = field(default_factory=list)  # since the last check
     last_finite: float | None = None
     compiler: str = "inductor"
@@ -247,8 +246,7 @@ class Trainer:
 
     def _save(self, folder: CheckpointFolder, hooks: Hooks, *, keep: bool = False) -> None:
         state = {**self.state(), "curves": hooks.curves()}
-        stored = folder.save(self.step, _clone_views(state), keep=keep)
-        self.snapshot = stored if keep else None
+        folder.save(self.step, _clone_views(state), keep=keep)
         hooks.on_saved()
 
     def augment(self, x: Tensor, step: int) -> tuple[Tensor, torch.Generator]:

@@ -62,7 +62,6 @@ class Ending:
     maps: tuple[db.ContributionMap, ...] = ()
     tables: tuple[db.IndexTable, ...] = ()
     artifacts: tuple[db.Artifact, ...] = ()
-    longest_only: bool = False
 
     def commit(
         self, store: db.Store, claim: db.Claim, metrics: Sequence[db.Metric]
@@ -379,16 +378,14 @@ class RunningAttempt:
                 lambda file: file.write(content), lambda _: writer.weights, moment="weights"
             )
         )
-        return (self.make_artifact("weights", stored),)
-
-    def make_artifact(self, kind: str, stored: storage.StoredFile) -> db.Artifact:
-        return db.Artifact(
-            kind=kind,
+        artifact = db.Artifact(
+            kind="weights",
             path=f"{run_name(self.work.job, self.claim.rerun)}/{stored.name}",
             bytes=stored.bytes,
             digest=stored.digest,
             place=storage.open_folder(self.work.place.runs).place,
         )
+        return (artifact,)
 
     def _cost(self) -> db.Cost:
         images = self.trainer.images_seen if self.trainer else 0

@@ -22,7 +22,6 @@ from lcma.harness.train.data_maps import measure_data_maps
 from lcma.harness.train.online import OnlineTables
 from lcma.harness.train.protocol import PLAIN
 from lcma.harness.train.trainer import DivergedError, StoppedError, Trainer
-from lcma.harness.work.artifacts import read_keeps
 from lcma.harness.work.attempt import Ending, RunningAttempt, Steps
 from lcma.harness.work.log import EVALUATING, MAPPING, SAMPLING, logger, make_share_log
 from lcma.harness.work.outages import wait_out
@@ -67,7 +66,7 @@ def _run_pretraining(attempt: RunningAttempt, pretraining: Pretraining) -> Steps
         )
         for m in measured
     )
-    return _make_pretraining_ending(attempt, trainer, maps)
+    return replace(attempt.make_ending("done"), maps=maps)
 
 
 def _make_trainer(
@@ -88,22 +87,6 @@ def _make_trainer(
         **more,
     )
     return attempt.trainer
-
-
-def _make_pretraining_ending(
-    attempt: RunningAttempt, trainer: Trainer, maps: tuple[db.ContributionMap, ...]
-) -> Ending:
-    snapshot, work = trainer.snapshot, attempt.work
-    keep = wait_out(lambda: read_keeps(attempt.store, work.job, work.keep)).snapshots
-    artifacts: tuple[db.Artifact, ...] = ()
-    if snapshot is not None and keep != "none":
-        artifacts = (attempt.make_artifact("checkpoint", snapshot),)
-    return replace(
-        attempt.make_ending("done"),
-        maps=maps,
-        artifacts=artifacts,
-        longest_only=keep == "longest",
-    )
 
 
 def _run_self(attempt: RunningAttempt, pretraining: Pretraining) -> Steps[Ending]:
@@ -152,7 +135,7 @@ def _run_self(attempt: RunningAttempt, pretraining: Pretraining) -> Steps[Ending
             )
         chosen_maps.append(chosen)
         maps.append(_make_map_of(chosen, ids, attempt.work.job))
-    return _make_pretraining_ending(attempt, trainer, tuple(maps))
+    return replace(attempt.make_ending("done"), maps=tuple(maps))
 
 
 def _measure_data(attempt: RunningAttempt, pretraining: Pretraining) -> Ending:

@@ -34,9 +34,6 @@ from lcma.sweeps.spec import Keep
 What = Literal["checkpoints", "snapshots", "lost", "temporary", "unnamed", "named"]
 """The kinds of garbage."""
 
-_RECORDED_KINDS = ("named", "snapshots", "lost")
-"""The kinds of files that rows of the database may name."""
-
 _RESUMABLE_KINDS = ("lost", "snapshots")
 """The kinds of files that a job may go on from."""
 
@@ -118,8 +115,7 @@ def remove_garbage(store: Store, runs: Path | str, survey: Survey) -> list[Waste
         may_resume = any(item.what in _RESUMABLE_KINDS for item in inside)
         if may_resume and not _is_unused(store, inside[0].owner):
             inside = [item for item in inside if item.what not in _RESUMABLE_KINDS]
-        paths = [item.path for item in inside if item.what in _RECORDED_KINDS]
-        if paths:
+        if paths := [item.path for item in inside if item.what == "named"]:
             # Before the files, so that the next run finds those that a crash leaves behind.
             store.forget_artifacts(paths)
         for item in inside:

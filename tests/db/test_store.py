@@ -14,7 +14,7 @@ from lcma.sweeps import measures
 from lcma.sweeps.errors import UserError
 from tests.db.conftest import COST, contribution_map
 from tests.db.measuring import change
-from tests.stores import add_metrics, list_files, list_paths, read_curve
+from tests.stores import add_metrics, read_curve
 
 
 def test_registering_a_plan_twice_changes_nothing(world: Any) -> None:
@@ -109,31 +109,6 @@ def test_a_curve_is_read_thinned_with_its_last_point(world: Any) -> None:
     assert math.isnan(thinned[loss.key][0][1])
     assert thinned[lr.key] == [(5, 0.5)]
     assert [step for step, _ in world.store.points([loss.key], every=100)[loss.key]] == [0, 70]
-
-
-def test_an_artifact_replaces_the_former_one_of_its_kind(world: Any) -> None:
-    old = db.Artifact(kind="checkpoint", path="old", bytes=1, digest="a", place="h:/runs")
-    new = db.Artifact(kind="checkpoint", path="new", bytes=2**40, digest="b", place="h:/runs")
-    other = db.Artifact(kind="samples", path="png", bytes=3, digest="c", place="h:/runs")
-    for artifacts in ([old, other], [new]):
-        claim = world.win(world.trials[0])
-        world.store.finish(claim, "preempted", last_step=1, cost=COST, artifacts=artifacts)
-    assert list_files(world.store, world.trials[0]) == [new, other]
-    assert world.store.artifacts(world.trials) == {world.trials[0]: [new, other]}
-
-
-@pytest.mark.parametrize("longest_only", [True, False])
-@pytest.mark.parametrize("order", [(0, 1), (1, 0)])
-def test_a_done_pretraining_has_only_its_longest_snapshot_on_record(
-    world: Any, longest_only: bool, order: tuple[int, int]
-) -> None:
-    jobs = [world.segments[index] for index in order]
-    for job_id in jobs:
-        file = db.Artifact(kind="checkpoint", path=job_id, bytes=1, digest=job_id, place="h:/runs")
-        world.finish(job_id, artifacts=[file], longest_only=longest_only)
-        if job_id == jobs[0]:
-            assert list_paths(world.store) == {job_id}
-    assert list_paths(world.store) == ({world.segments[1]} if longest_only else set(jobs))
 
 
 def test_jobs_are_counted_in_all_or_by_sweep(filled: Any) -> None:
