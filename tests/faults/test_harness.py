@@ -13,6 +13,16 @@ from tests.faults.armed import Orders, arm
 from tests.faults.contents import compare_rows, find_faults, read_rows
 from tests.faults.moments import in_child
 
+DAMAGES = {
+    "UPDATE measurements SET value = value + 1e-12 WHERE name = 'log_det'": "log_det",
+    "DELETE FROM index_tables WHERE trial_id = 'LLL-0-100'": "is missing",
+    "UPDATE contribution_maps SET images = 7 WHERE split = 1": "{'images': 7}",
+    "UPDATE attempts SET outcome = 'timeout' WHERE outcome = 'oom'": "ended as timeout",
+    "UPDATE attempts SET token = 9, job_id = (SELECT id FROM jobs WHERE trial_id = 'LLL-0-100') "
+    "WHERE job_id = (SELECT id FROM jobs WHERE trial_id = 'channel-0-None')": "2 attempts ended",
+}
+"""Changes of a database, with words of what is found."""
+
 
 @pytest.mark.slow_on("postgresql-before")
 @pytest.mark.parametrize(("when", "sweeps"), [("before", 0), ("after", 1)])
@@ -34,30 +44,13 @@ def test_a_process_dies_on_its_side_of_a_commit(
     assert orders.carried_out() == {f"register.{when}": 1}
 
 
-@pytest.fixture(scope="module")
-def filled(tmp_path_factory: pytest.TempPathFactory) -> db.Store:
-    """A database with rows in every table."""
-    return fill(db.connect(str(tmp_path_factory.mktemp("filled") / "filled.db"))).store
-
-
-@pytest.mark.parametrize(
-    ("damage", "finding"),
-    [
-        ("UPDATE measurements SET value = value + 1e-12 WHERE name = 'log_det'", "log_det"),
-        ("DELETE FROM index_tables WHERE trial_id = 'LLL-0-100'", "is missing"),
-        ("UPDATE contribution_maps SET images = 7 WHERE split = 1", "{'images': 7}"),
-        ("UPDATE attempts SET outcome = 'timeout' WHERE outcome = 'oom'", "ended as timeout"),
-        (
-            "UPDATE attempts SET token = 9, job_id = (SELECT id FROM jobs WHERE trial_id = "
-            "'LLL-0-100') WHERE job_id = (SELECT id FROM jobs WHERE trial_id = 'channel-0-None')",
-            "2 attempts ended job",
-        ),
-    ],
-)
-def test_a_difference_is_named(filled: db.Store, tmp_path: Path, damage: str, finding: str) -> None:
-    other = db.connect(str(db.locate(filled.url).backup(tmp_path / "other.db")))
-    expected, faults = read_rows(filled), find_faults(filled)  # its jobs are not all done
+def test_a_difference_is_named(tmp_path: Path) -> None:
+    store = fill(db.connect(str(tmp_path / "filled.db"))).store
+    other = db.connect(str(db.locate(store.url).backup(tmp_path / "other.db")))
+    expected, faults = read_rows(store), find_faults(store)  # its jobs are not all done
     assert compare_rows(expected, read_rows(other)) == []
-    assert execute(other.url, damage) != [0]
-    findings = compare_rows(expected, read_rows(other)) + find_faults(other)
-    assert any(finding in line for line in findings if line not in faults)
+    for damage in DAMAGES:
+        assert execute(other.url, damage) != [0]
+    lines = {*compare_rows(expected, read_rows(other)), *find_faults(other)} - {*faults}
+    for finding in DAMAGES.values():
+        assert any(finding in line for line in lines)

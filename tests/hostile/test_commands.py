@@ -5,8 +5,6 @@ outside the folder is touched, and no secret is shown.
 """
 
 import subprocess
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -45,33 +43,24 @@ def test_the_input_that_cases_change_is_valid(tmp_path: Path, templates: Templat
     assert room.run(Case(["plan", "small.yaml", "--data", "data"], codes=(0,))) == []
 
 
-def write_outside() -> None:
-    Path("../forbidden/file").write_text("changed")
-
-
-def refuse_and_write() -> None:
-    Path("new").touch()
+def harm() -> None:
+    """Do all that no input may bring about."""
+    print("a password", "\x1b[31m", Path("../forbidden/file").read_text())
+    for file in ("../forbidden/file", "../ran", "new"):
+        Path(file).write_text("changed")
+    subprocess.run(["true"])
     raise SystemExit(2)
 
 
-@pytest.mark.parametrize(
-    ("call", "problem"),
-    [
-        (write_outside, "changed what is outside"),
-        (refuse_and_write, "refused, and changed: new"),
-        (lambda: print("a password"), "the secret password"),
-        (lambda: print("\x1b[31m"), "raw characters"),
-        (lambda: print(Path("../forbidden/file").read_text()), "showed what is outside"),
-        (lambda: Path("../ran").touch(), "ran code of the input"),
-        (lambda: subprocess.run(["true"]), "started a program"),
-        (lambda: time.sleep(100), "a hang"),
-        (lambda: 1 / 0, "a traceback (ZeroDivisionError: division by zero)"),
-    ],
-)
-def test_every_harm_is_noticed(
-    call: Callable[[], object], problem: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    if problem == "a hang":
-        monkeypatch.setattr("tests.hostile.rooms.SECONDS", 0.5)
-    problems = Room(tmp_path / "room").run(Case([], secrets=("password",), call=call))
-    assert problem in "; ".join(problems)
+def test_every_harm_is_noticed(tmp_path: Path) -> None:
+    problems = "; ".join(Room(tmp_path).run(Case([], secrets=("password",), call=harm)))
+    for problem in (
+        "changed what is outside",
+        "refused, and changed: new",
+        "the secret password",
+        "raw characters",
+        "showed what is outside",
+        "ran code of the input",
+        "started a program",
+    ):
+        assert problem in problems
