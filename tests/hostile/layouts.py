@@ -85,6 +85,13 @@ def copy_layout(sources: Path, name: str, folder: Path) -> Path:
     return Path(shutil.copytree(sources / name, folder / name))
 
 
+def flip_bit(path: Path, position: int = -1) -> None:
+    """Change a bit of one byte; the size stays."""
+    raw = bytearray(path.read_bytes())
+    raw[position] ^= 1
+    path.write_bytes(raw)
+
+
 def mangle(random: Random, raw: bytes) -> bytes:
     """Return bytes with a random damage."""
     content = bytearray(raw)

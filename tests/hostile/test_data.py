@@ -13,21 +13,22 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from lcma.harness.data import PreparedSet, SourceOptions, prepare
-from tests.harness.data.conftest import read_refusal
-from tests.hostile.layouts import NPZ, add_to_tar, code_pickle, copy_layout, rewrite_zip
+from lcma.harness.data import SourceOptions, prepare
+from tests.harness.data.conftest import read_set_refusal
+from tests.hostile.layouts import (
+    NPZ,
+    add_to_tar,
+    code_pickle,
+    copy_layout,
+    flip_bit,
+    rewrite_zip,
+)
 
 Change = Callable[[Path], None]
 
 
 def cut(path: Path) -> None:
     path.write_bytes(path.read_bytes()[:-200])
-
-
-def flip(path: Path) -> None:
-    raw = bytearray(path.read_bytes())
-    raw[len(raw) // 2] ^= 255
-    path.write_bytes(raw)
 
 
 def add_member(name: str, raw: bytes = b"x") -> Change:
@@ -58,7 +59,7 @@ IMAGES = np.random.default_rng(0).integers(0, 256, (25, 3072), dtype=np.uint8)
 
 BROKEN: dict[str, tuple[Change, str]] = {
     "objects": (replace_array("data", np.array([print])), "Object arrays cannot be loaded"),
-    "a flipped bit": (flip, "is damaged"),
+    "a flipped bit": (lambda path: flip_bit(path, path.stat().st_size // 2), "is damaged"),
     "a header that computes": (replace_array("data", IMAGES, "(9**9, 3072)"), "malformed node"),
     "a bomb by shape": (replace_array("data", IMAGES, "(99999999999, 3072)"), "is damaged"),
     "a row too few": (replace_array("data", IMAGES, "(26, 3072)"), "is damaged"),
@@ -72,11 +73,10 @@ BROKEN: dict[str, tuple[Change, str]] = {
 
 
 @pytest.mark.parametrize("case", BROKEN)
-def test_a_broken_npz_file_is_refused(tmp_path: Path, npz: Path, case: str) -> None:
+def test_a_broken_npz_file_is_refused(npz: Path, case: str) -> None:
     change, reason = BROKEN[case]
     change(npz / NPZ[3])
-    root = tmp_path / "root"
-    message = read_refusal(root, prepare, "imagenet32", root, source=npz)
+    message = read_set_refusal("imagenet32", npz)
     assert reason in message
     assert "train_data_batch_4.npz" in message
 
@@ -150,17 +150,13 @@ def test_a_bad_image_is_named_or_left_out(
         path.symlink_to("nowhere")
     else:
         path.write_bytes(content)
-    root, size = tmp_path / "root", 16 if name == "cats" else None
-
-    def prepare_set(skip_bad: bool) -> PreparedSet:
-        options = SourceOptions(skip_bad=skip_bad, size=size)
-        return prepare(name, root, source=source, options=options)
-
-    message = read_refusal(root, prepare_set, False)
+    size = 16 if name == "cats" else None
+    message = read_set_refusal(name, source, options=SourceOptions(size=size))
     assert file in message
     assert reason in message
     assert content is None or "--skip-bad" in message
-    manifest = prepare_set(True).manifest
+    skipping = SourceOptions(skip_bad=True, size=size)
+    manifest = prepare(name, tmp_path / "root", source=source, options=skipping).manifest
     assert [Path(skipped).name for skipped in manifest.skipped] == [path.name]
     assert sum(n for _, n in manifest.counts.items()) == total
 
@@ -168,9 +164,9 @@ def test_a_bad_image_is_named_or_left_out(
 @pytest.mark.parametrize("name", ["celeba64", "imagenet32-png"])
 def test_an_image_of_another_size_is_named(tmp_path: Path, sources: Path, name: str) -> None:
     layout, file, _ = IMAGE_SETS[name]
-    source, root = copy_layout(sources, layout, tmp_path), tmp_path / "root"
+    source = copy_layout(sources, layout, tmp_path)
     Image.new("RGB", (31, 32)).save(source / file)
-    assert "31x32" in read_refusal(root, prepare, name, root, source=source)
+    assert "31x32" in read_set_refusal(name, source)
 
 
 # CelebA
@@ -186,9 +182,9 @@ def test_an_image_of_another_size_is_named(tmp_path: Path, sources: Path, name: 
 def test_hostile_zip_files_are_refused(
     tmp_path: Path, sources: Path, change: Change, message: str
 ) -> None:
-    source, root = copy_layout(sources, "celeba64-zip", tmp_path), tmp_path / "root"
+    source = copy_layout(sources, "celeba64-zip", tmp_path)
     change(source / "img_align_celeba.zip")
-    assert message in read_refusal(root, prepare, "celeba64", root, source=source)
+    assert message in read_set_refusal("celeba64", source)
 
 
 @pytest.mark.parametrize(
@@ -206,14 +202,14 @@ def test_hostile_zip_files_are_refused(
 def test_a_wrong_partition_is_refused(
     tmp_path: Path, sources: Path, change: Callable[[list[str]], list[str] | None], message: str
 ) -> None:
-    source, root = copy_layout(sources, "celeba64", tmp_path), tmp_path / "root"
+    source = copy_layout(sources, "celeba64", tmp_path)
     listed = source / "list_eval_partition.txt"
     lines = change(listed.read_text().splitlines())
     if lines is None:
         listed.unlink()
     else:
         listed.write_text("\n".join(lines))
-    assert message in read_refusal(root, prepare, "celeba64", root, source=source)
+    assert message in read_set_refusal("celeba64", source)
 
 
 # Archives of CIFAR-10
@@ -251,22 +247,19 @@ FIRST = "cifar-10-batches-py/data_batch_1"
     ],
     ids=["linked", "empty", "cut"],
 )
-def test_hostile_archives_are_refused(
-    tmp_path: Path, packed: Path, change: Change, message: str
-) -> None:
+def test_hostile_archives_are_refused(packed: Path, change: Change, message: str) -> None:
     change(packed)
-    root = tmp_path / "root"
-    assert message in read_refusal(root, prepare, "cifar10", root, source=packed)
+    assert message in read_set_refusal("cifar10", packed)
 
 
 # Pickles
 
 
 def test_code_in_a_pickle_is_not_run(batches: Path, tmp_path: Path) -> None:
-    marker, root = tmp_path / "marker", tmp_path / "root"
+    marker = tmp_path / "marker"
     path = batches / "cifar-10-batches-py" / "data_batch_3"
     path.write_bytes(code_pickle(marker))
-    message = read_refusal(root, prepare, "cifar10", root, source=batches)
+    message = read_set_refusal("cifar10", batches)
     assert "holds code (posix.system)" in message
     assert str(path) in message
     assert not marker.exists()
@@ -275,4 +268,4 @@ def test_code_in_a_pickle_is_not_run(batches: Path, tmp_path: Path) -> None:
     huge_memo = b"\x80\x02}r" + struct.pack("<I", 2**32 - 1) + b"."
     for raw in (pickle.dumps([]), huge_memo):
         path.write_bytes(raw)
-        assert str(path) in read_refusal(root, prepare, "cifar10", root, source=batches)
+        assert str(path) in read_set_refusal("cifar10", batches)

@@ -3,6 +3,7 @@
 import hashlib
 import pickle
 import shutil
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -83,3 +84,10 @@ def read_refusal(
     assert "\n" not in message
     assert hash_files(root) == before
     return message
+
+
+def read_set_refusal(name: str, source: Path | None, **options: object) -> str:
+    """Prepare a set in a new place, which must be refused; return the line."""
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder) / "root"
+        return read_refusal(root, prepare, name, root, source=source, **options)

@@ -9,7 +9,7 @@ import pytest
 
 from lcma.harness.data import load, prepare
 from lcma.harness.data.cifar10 import OFFICIAL_MD5
-from tests.harness.data.conftest import read_refusal, rewrite_batch
+from tests.harness.data.conftest import read_set_refusal, rewrite_batch
 from tests.hostile.layouts import write_batches
 
 
@@ -57,35 +57,29 @@ def test_verdict_is_official_only_if_every_file_matches(
         ({"labels": [10] * 13}, "integers 0..9"),
     ],
 )
-def test_wrong_content_is_refused(
-    batches: Path, tmp_path: Path, fields: dict[str, object], says: str
-) -> None:
+def test_wrong_content_is_refused(batches: Path, fields: dict[str, object], says: str) -> None:
     rewrite_batch(batches, "data_batch_4", **fields)
-    root = tmp_path / "root"
-    message = read_refusal(root, prepare, "cifar10", root, source=batches)
+    message = read_set_refusal("cifar10", batches)
     assert says in message
     assert "data_batch_4" in message
 
 
 @pytest.mark.parametrize("kept", [0, 1, 100, -1])
-def test_truncated_batches_are_refused(batches: Path, tmp_path: Path, kept: int) -> None:
+def test_truncated_batches_are_refused(batches: Path, kept: int) -> None:
     path = batches / "cifar-10-batches-py" / "test_batch"
     path.write_bytes(path.read_bytes()[:kept])
-    root = tmp_path / "root"
-    message = read_refusal(root, prepare, "cifar10", root, source=batches)
+    message = read_set_refusal("cifar10", batches)
     assert str(path) in message
     assert ("is empty" if kept == 0 else "cut short") in message
 
 
 def test_wrong_paths_are_refused(batches: Path, tmp_path: Path) -> None:
-    root = tmp_path / "root"
-    absent = tmp_path / "absent"
     file = batches / "cifar-10-batches-py" / "test_batch"
-    assert "does not exist" in read_refusal(root, prepare, "cifar10", root, source=absent)
-    assert "is a file" in read_refusal(root, prepare, "cifar10", root, source=file)
-    assert "--from PATH" in read_refusal(root, prepare, "cifar10", root)
+    assert "does not exist" in read_set_refusal("cifar10", tmp_path / "absent")
+    assert "is a file" in read_set_refusal("cifar10", file)
+    assert "--from PATH" in read_set_refusal("cifar10", None)
     file.unlink()
-    assert "lacks test_batch" in read_refusal(root, prepare, "cifar10", root, source=batches)
+    assert "lacks test_batch" in read_set_refusal("cifar10", batches)
 
 
 def test_the_folder_itself_is_accepted_and_its_place_does_not_matter(

@@ -14,7 +14,7 @@ from lcma.harness.cli import main as cli
 from lcma.harness.data import load, prepare
 from lcma.harness.data.manifest import write_sealed
 from tests.harness.cli.conftest import output_of, refused
-from tests.hostile.layouts import write_batches
+from tests.hostile.layouts import flip_bit, write_batches
 
 
 @pytest.fixture
@@ -69,9 +69,7 @@ def test_verify_names_what_is_damaged_and_goes_on(lcma, root: Path) -> None:
     assert [intact["name"] for intact in json.loads(out)["intact"]] == ["photos8"]
     prepare("photos16", root)
     path = root / "photos8" / "holdout.npy"
-    raw = bytearray(path.read_bytes())
-    raw[-1] ^= 1
-    path.write_bytes(raw)
+    flip_bit(path)
     code, out, err = lcma("data", "verify")
     assert (code, err.count("\n")) == (2, 1)
     assert "photos16 is intact" in out

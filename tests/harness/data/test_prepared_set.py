@@ -9,6 +9,7 @@ import pytest
 
 from lcma.harness.data import PARTS, PreparedSet, load
 from tests.harness.data.conftest import read_refusal
+from tests.hostile.layouts import flip_bit
 
 FILES = [f"{part}{kind}.npy" for part in PARTS for kind in ("", "_groups")]
 
@@ -41,9 +42,7 @@ def test_missing_sets_name_the_command(tmp_path: Path, name: str, command: str) 
 @pytest.mark.parametrize("file", FILES)
 def test_a_flipped_byte_is_found_and_named(prepared: PreparedSet, file: str) -> None:
     path = prepared.folder / file
-    raw = bytearray(path.read_bytes())
-    raw[-(len(raw) - 128) // 2] ^= 0x10
-    path.write_bytes(raw)
+    flip_bit(path, (path.stat().st_size + 128) // 2)
     load("photos8", prepared.root)
     assert read_refusal(prepared.root, prepared.verify).startswith(f"{path} is damaged")
 

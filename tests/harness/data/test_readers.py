@@ -12,8 +12,8 @@ from PIL import Image
 from lcma.harness.data import PARTS, PreparedSet, SourceOptions, load, prepare
 from lcma.harness.data.decoding import decode_image
 from lcma.harness.data.preparation import box_filter
-from tests.harness.data.conftest import read_refusal
-from tests.hostile.layouts import NPZ, copy_layout
+from tests.harness.data.conftest import read_refusal, read_set_refusal
+from tests.hostile.layouts import NPZ, copy_layout, flip_bit
 
 
 @pytest.fixture
@@ -83,7 +83,7 @@ def test_a_file_that_is_read_in_pieces_gives_the_same_set(
 
 @pytest.mark.parametrize("layout", ["imagenet32", "celeba64", "imagenet32-png", "images"])
 def test_a_source_that_changes_is_refused(tmp_path: Path, sources: Path, layout: str) -> None:
-    source, root = copy_layout(sources, layout, tmp_path), tmp_path / "root"
+    source = copy_layout(sources, layout, tmp_path)
     name, options = ("mine", SMALL) if layout == "images" else (layout, SourceOptions())
 
     def change(label: str, done: int, total: int) -> None:
@@ -91,24 +91,21 @@ def test_a_source_that_changes_is_refused(tmp_path: Path, sources: Path, layout:
             victim = sorted(p for p in source.rglob("*") if p.is_file())[3]
             victim.write_bytes(victim.read_bytes() + b"x")
 
-    message = read_refusal(
-        root, prepare, name, root, source=source, options=options, progress=change
-    )
+    message = read_set_refusal(name, source, options=options, progress=change)
     assert "changed while it was read" in message
 
 
 # The wrong layout for a name
 
 
-def test_a_wrong_release_is_sent_to_its_name(tmp_path: Path, pngs: Path, npz: Path) -> None:
-    root = tmp_path / "root"
+def test_a_wrong_release_is_sent_to_its_name(pngs: Path, npz: Path) -> None:
     for name, source, right in (
         ("imagenet32", pngs, "imagenet32-png"),
         ("imagenet64-png", pngs, "imagenet32-png"),
         ("imagenet32-png", npz, "imagenet32"),
     ):
-        message = read_refusal(root, prepare, name, root, source=source)
-        assert f"lcma data prepare {right} --from {source}" in message
+        command = f"lcma data prepare {right} --from {source}"
+        assert command in read_set_refusal(name, source)
 
 
 # PNG folders
@@ -125,14 +122,11 @@ def test_png_folders(tmp_path: Path, pngs: Path) -> None:
     assert "60 of 1281149 training" in manifest.source.verdict
 
 
-def test_empty_or_missing_png_folders_are_refused(tmp_path: Path, pngs: Path) -> None:
-    root = tmp_path / "root"
+def test_empty_or_missing_png_folders_are_refused(pngs: Path) -> None:
     shutil.rmtree(pngs / "valid_32x32")
-    message = read_refusal(root, prepare, "imagenet32-png", root, source=pngs)
-    assert "lacks valid_32x32" in message
+    assert "lacks valid_32x32" in read_set_refusal("imagenet32-png", pngs)
     (pngs / "valid_32x32").mkdir()
-    message = read_refusal(root, prepare, "imagenet32-png", root, source=pngs)
-    assert "has no PNG files" in message
+    assert "has no PNG files" in read_set_refusal("imagenet32-png", pngs)
 
 
 # CelebA
@@ -177,12 +171,8 @@ def test_a_zip_file_gives_the_same_set(tmp_path: Path, celeba: Path) -> None:
     for place in (celeba, zipped):
         assert prepare("celeba64", tmp_path / "a", source=place) == folder
     assert prepare("celeba64", tmp_path / "b", source=celeba).manifest == folder.manifest
-    raw = bytearray(zipped.read_bytes())
-    raw[1000] ^= 1
-    zipped.write_bytes(raw)
-    assert "is damaged" in read_refusal(
-        tmp_path, prepare, "celeba64", tmp_path / "c", source=celeba
-    )
+    flip_bit(zipped, 1000)
+    assert "is damaged" in read_set_refusal("celeba64", celeba)
     skipping = SourceOptions(skip_bad=True)
     rest = prepare("celeba64", tmp_path / "c", source=celeba, options=skipping).manifest
     assert len(rest.skipped) == 1
@@ -268,17 +258,14 @@ def test_an_image_is_turned_as_its_file_says(turn: int, kind: str) -> None:
     ],
 )
 def test_wrong_options_for_own_images_are_refused(
-    tmp_path: Path, pictures: Path, name: str, options: SourceOptions, says: str
+    pictures: Path, name: str, options: SourceOptions, says: str
 ) -> None:
-    root = tmp_path / "root"
-    assert says in read_refusal(root, prepare, name, root, source=pictures, options=options)
+    assert says in read_set_refusal(name, pictures, options=options)
 
 
 def test_a_folder_without_images_or_with_too_few_is_refused(tmp_path: Path, pictures: Path) -> None:
-    root, folder = tmp_path / "root", tmp_path / "folder"
+    folder = tmp_path / "folder"
     folder.mkdir()
-    message = read_refusal(root, prepare, "mine", root, source=folder, options=SMALL)
-    assert "has no image files" in message
+    assert "has no image files" in read_set_refusal("mine", folder, options=SMALL)
     shutil.copyfile(pictures / "0.png", folder / "one.png")
-    message = read_refusal(root, prepare, "mine", root, source=folder, options=SMALL)
-    assert "gives no images for" in message
+    assert "gives no images for" in read_set_refusal("mine", folder, options=SMALL)

@@ -1,6 +1,5 @@
 """A host hashes a set once, and again when a file has changed."""
 
-import os
 import shutil
 from pathlib import Path
 
@@ -10,6 +9,7 @@ from lcma.harness.data import PreparedSet, load
 from lcma.harness.data.verification import verify_once
 from lcma.harness.files import CACHE_VARIABLE
 from lcma.sweeps.errors import UserError
+from tests.hostile.layouts import flip_bit
 from tests.processes import race
 
 
@@ -18,25 +18,15 @@ def _empty_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path / "cache"))
 
 
-def flip(path: Path, *, keep_times: bool = False) -> None:
-    """Change the last byte; the size stays."""
-    status = path.stat()
-    raw = bytearray(path.read_bytes())
-    raw[-1] ^= 1
-    path.write_bytes(raw)
-    if keep_times:
-        os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
-
-
 @pytest.mark.parametrize("part", ["train", "holdout", "test", "train_groups"])
 def test_a_byte_that_changes_later_is_found(prepared: PreparedSet, part: str) -> None:
     assert verify_once(prepared)
     path = prepared.folder / f"{part}.npy"
-    flip(path)
+    flip_bit(path)
     for _ in range(2):
         with pytest.raises(UserError, match=f"{part}.npy is damaged .its bytes differ"):
             verify_once(prepared)
-    flip(path)
+    flip_bit(path)
     assert verify_once(prepared), "repaired, but changed since the stamp"
     assert not verify_once(prepared)
 
@@ -47,7 +37,8 @@ def test_another_file_under_the_same_name_is_hashed(prepared: PreparedSet) -> No
     path = prepared.folder / "test.npy"
     other = path.with_name("other.npy")
     shutil.copy2(path, other)
-    flip(other, keep_times=True)
+    flip_bit(other)
+    shutil.copystat(path, other)
     other.replace(path)
     with pytest.raises(UserError, match=r"test\.npy is damaged"):
         verify_once(prepared)
@@ -68,7 +59,7 @@ def test_without_a_folder_for_stamps_every_call_hashes(
     blocked.write_text("")
     monkeypatch.setenv(CACHE_VARIABLE, str(blocked / "cache"))
     assert [verify_once(prepared) for _ in range(2)] == [True, True]
-    flip(prepared.folder / "test.npy")
+    flip_bit(prepared.folder / "test.npy")
     with pytest.raises(UserError):
         verify_once(prepared)
 

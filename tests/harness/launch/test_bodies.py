@@ -22,6 +22,7 @@ from lcma.sweeps.identity import canonical_json
 from tests.db.inspecting import execute
 from tests.faults.contents import compare_rows, read_rows
 from tests.harness.launch.conftest import complete, copy_elsewhere, run_killed, select
+from tests.hostile.layouts import flip_bit
 from tests.stores import list_files
 
 
@@ -168,9 +169,7 @@ def test_a_damaged_set_stops_a_job_before_its_first_step(registered, place, tmp_
     shutil.copytree(place.data, work.place.data)
     open_images(work.set_name, work.place.data, work.job.data_digest)  # its hash is known now
     path = work.place.data / "photos8" / "train.npy"
-    raw = bytearray(path.read_bytes())
-    raw[-1] ^= 1
-    path.write_bytes(raw)
+    flip_bit(path)
     assert run_work(work).ending == "failed"
     attempt = store.view("attempts").iloc[0]
     assert f"on host {socket.gethostname()}: {path} is damaged" in attempt.message

@@ -1,6 +1,5 @@
 """`lcma reproduce` trains a trial again elsewhere, and compares the results."""
 
-import io
 import math
 import shutil
 import sqlite3
@@ -14,7 +13,6 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
-from rich.console import Console
 
 from lcma import db
 from lcma.harness.launch import reproduction
@@ -26,6 +24,8 @@ from lcma.sweeps.measures import TIME_MEASURES
 from tests.db.inspecting import execute
 from tests.harness.conftest import register
 from tests.harness.launch.conftest import complete, place_in
+from tests.harness.show.synthetic import print_text
+from tests.hostile.layouts import flip_bit
 
 OPTIONS = {
     "matrix": {"factorization": ["low"]},
@@ -99,9 +99,7 @@ def _add_seed(site: SimpleNamespace, seed: int, bits: float) -> None:
 
 
 def _render(result: Reproduction) -> str:
-    console = Console(width=200, file=io.StringIO())
-    console.print(render_reproduction(result))
-    return console.file.getvalue()
+    return print_text(render_reproduction(result), width=200)
 
 
 @pytest.mark.integration
@@ -233,9 +231,7 @@ def test_a_trial_that_this_version_cannot_train_is_refused(site, statement, mess
 def test_a_training_on_damaged_images_ends_in_one_line(site, tmp_path) -> None:
     images = tmp_path / "data" / "photos8"
     shutil.copytree(site.place.data / "photos8", images)
-    content = bytearray((images / "train.npy").read_bytes())
-    content[-1] ^= 1
-    (images / "train.npy").write_bytes(content)
+    flip_bit(images / "train.npy")
     place = Place(site.place.db, site.place.runs, images.parent)
     trial_id = site.store.view("results").trial_id[0]
     with pytest.raises(UserError, match=r"could not be trained again.*damaged"):

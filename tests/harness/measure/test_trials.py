@@ -35,6 +35,7 @@ from tests.db.inspecting import execute
 from tests.harness.cli.conftest import output_of, refused
 from tests.harness.conftest import prepare_few_photos, register
 from tests.harness.launch.conftest import place_in
+from tests.hostile.layouts import flip_bit
 from tests.stores import read_job
 
 CPU = torch.device("cpu")
@@ -250,16 +251,6 @@ def test_a_bound_of_more_draws_or_images_replaces_another(trial: Trial) -> None:
     assert without(more.result, *BOUND) == without(before, *BOUND)
 
 
-def lose_weights(trial: Trial) -> None:
-    trial.weights.unlink()
-
-
-def flip_a_bit(trial: Trial) -> None:
-    content = bytearray(trial.weights.read_bytes())
-    content[-1] ^= 1
-    trial.weights.write_bytes(content)
-
-
 def break_weights(trial: Trial) -> None:
     """Replace the weights by some without a likelihood."""
     content = load(trial.weights.read_bytes())
@@ -277,8 +268,8 @@ def change_digest(trial: Trial) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lose_weights, "no such file.*--runs, or train .* again"),
-        (flip_a_bit, "damaged .sha256 differs"),
+        (lambda trial: trial.weights.unlink(), "no such file.*--runs, or train .* again"),
+        (lambda trial: flip_bit(trial.weights), "damaged .sha256 differs"),
         (break_weights, "bits_per_dim is nan: a measure must be finite"),
         (change_digest, "holds other images.*--data"),
     ],
