@@ -182,6 +182,16 @@ def in_tmp(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+@pytest.fixture
+def without_plugins() -> Iterator[None]:
+    """Unload plug-ins before a test and after it."""
+    from lcma.sweeps import plugins
+
+    plugins.unload()
+    yield
+    plugins.unload()
+
+
 class Postgres:
     """A PostgreSQL server, which makes databases by copying others.
 

@@ -14,19 +14,13 @@ from PIL import Image
 
 from lcma.db.migrate import current_version
 from lcma.db.schema import VERSION_TABLE
-from lcma.sweeps import plugins
 from tests.harness.cli.conftest import Lcma
 from tests.hostile.cases import EVIL
 from tests.hostile.rooms import judge_text
 
+pytestmark = pytest.mark.usefixtures("without_plugins")
+
 SPEC = "name: x\nmatrix: {flow: realnvp, dataset: photos8, factorization: none}\n"
-
-
-@pytest.fixture(autouse=True)
-def _unload_plugins() -> object:
-    plugins.unload()
-    yield
-    plugins.unload()
 
 
 def damage(*statements: str) -> None:

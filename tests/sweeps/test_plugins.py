@@ -3,7 +3,6 @@
 import pickle
 import sys
 import textwrap
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,8 @@ from lcma.sweeps.architectures import REGISTERED
 from lcma.sweeps.errors import UserError
 from lcma.sweeps.expansion import Expansion, expand
 from tests.refusals import catch_refusal
+
+pytestmark = pytest.mark.usefixtures("without_plugins")
 
 RULE = """
 from lcma.sweeps.plugins import factorization
@@ -50,13 +51,6 @@ def own(model, tables):
     ends = [PassAll()] if tables is None else [Split(tables[0], LearnedNormal((6, 4, 4)))]
     return [Dequantize(), *ends], LearnedNormal((12 if tables is None else 6, 4, 4))
 """
-
-
-@pytest.fixture(autouse=True)
-def _unload_plugins() -> Iterator[None]:
-    plugins.unload()
-    yield
-    plugins.unload()
 
 
 def rule(body: str = COLUMNS, options: str = "") -> str:

@@ -34,6 +34,12 @@ def planned(
     return World(db.connect(url, create=False))
 
 
+@pytest.fixture
+def by_default(url: str, in_tmp: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Makes the database of the module the default in an empty folder."""
+    monkeypatch.setenv("LCMA_DB", url)
+
+
 def run_lcma(*arguments: object) -> int:
     """Run a command in this process; return its exit code."""
     with pytest.raises(SystemExit) as ended:

@@ -12,6 +12,8 @@ from tests.harness.cli.conftest import Lcma, output_of, refused, words_of
 from tests.harness.show import svg
 from tests.harness.show.conftest import RECIPE, STEPS, Filler
 
+pytestmark = pytest.mark.usefixtures("by_default")
+
 BUDGETS = (0, 30, 100, 300, 1000)
 SEEDS = range(6)
 BATCH = RECIPE.optimization.batch
@@ -41,12 +43,6 @@ def fill(folder: Path, url: str | None = None) -> str:
 def url(tmp_path_factory: pytest.TempPathFactory) -> str:
     """A database that is only read."""
     return fill(tmp_path_factory.mktemp("budgets"))
-
-
-@pytest.fixture(autouse=True)
-def _default_database(url: str, in_tmp: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("LCMA_DB", url)
-    monkeypatch.setenv("COLUMNS", "80")
 
 
 def test_a_curve_is_tabulated_and_drawn(lcma: Lcma, in_tmp: Path) -> None:

@@ -12,7 +12,7 @@ from lcma.sweeps import plugins
 from tests.harness.cli.conftest import Lcma, refused, words_of
 from tests.harness.show.conftest import STEPS, Filler
 
-pytestmark = pytest.mark.usefixtures("measured_database")
+pytestmark = pytest.mark.usefixtures("by_default")
 
 PAGE = Path(__file__).parents[3] / "docs" / "measures.md"
 BRIGHT = PAGE.read_text(encoding="utf-8").split("```python\n")[1].split("```")[0]
@@ -59,12 +59,6 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> str:
     filler.store.close()
     plugins.unload()  # commands find the measures in the database
     return filler.url
-
-
-@pytest.fixture
-def measured_database(url: str, in_tmp: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Make that database the default."""
-    monkeypatch.setenv("LCMA_DB", url)
 
 
 def read_verdicts(lcma: Lcma, *arguments: str) -> dict[str, Any]:

@@ -83,14 +83,7 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> str:
     return fill(make_filler(tmp_path_factory.mktemp("curves")))
 
 
-@pytest.fixture
-def default_url(url: str, in_tmp: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Make that database the default."""
-    monkeypatch.setenv("COLUMNS", "100")
-    monkeypatch.setenv("LCMA_DB", url)
-
-
-@pytest.mark.usefixtures("default_url")
+@pytest.mark.usefixtures("by_default")
 def test_curves_are_tabulated_and_drawn(lcma: Lcma, in_tmp: Path) -> None:
     out = output_of(lcma("curves"))
     end = value(4.05, 1, LAST)  # seed 1 is the mean of seeds 0, 1 and 2
@@ -104,7 +97,7 @@ def test_curves_are_tabulated_and_drawn(lcma: Lcma, in_tmp: Path) -> None:
     assert picture.read_bytes().startswith(b"\x89PNG")
 
 
-@pytest.mark.usefixtures("default_url")
+@pytest.mark.usefixtures("by_default")
 def test_an_svg_has_the_lines_and_their_names(lcma: Lcma) -> None:
     for name in ("a", "b"):
         assert lcma("curves", "--format", "svg", "--out", name)[0] == 0
@@ -159,7 +152,7 @@ def test_programs_get_the_numbers_that_are_drawn(
     assert chart["bars"] == {"png": 4.5, "gaussian": 7.9}
 
 
-@pytest.mark.usefixtures("default_url", "no_pictures")
+@pytest.mark.usefixtures("by_default", "no_pictures")
 def test_lines_and_panels_can_be_chosen(lcma: Lcma) -> None:
     def names(*arguments: str) -> tuple[set[str], list[str]]:
         code, out, err = lcma("curves", "--json", *arguments)
@@ -199,7 +192,7 @@ def test_lines_and_panels_can_be_chosen(lcma: Lcma) -> None:
         ("--out /proc/nowhere", "choose another place with --out"),
     ],
 )
-@pytest.mark.usefixtures("default_url")
+@pytest.mark.usefixtures("by_default")
 def test_mistakes_are_one_line(lcma: Lcma, in_tmp: Path, arguments: str, message: str) -> None:
     refused(lcma("curves", *arguments.split()), message)
     assert list(in_tmp.iterdir()) == []

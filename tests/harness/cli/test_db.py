@@ -16,46 +16,40 @@ from tests.db.inspecting import execute, make_older
 from tests.harness.cli.conftest import Lcma, output_of, refused
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """The URL of a database that does not exist, on each engine."""
-    if request.param == "sqlite":
-        return f"sqlite:///{tmp_path / 'results.db'}"
-    return str(request.getfixturevalue("postgres_url"))
-
-
-def test_a_database_from_nothing_to_an_upgrade(lcma: Lcma, url: str) -> None:
-    name, latest = db.locate(url).name, current_version()
+def test_a_database_from_nothing_to_an_upgrade(lcma: Lcma, new_place: str) -> None:
+    name, latest = db.locate(new_place).name, current_version()
     for command in ("upgrade", "check", "backup"):
-        refused(lcma("db", command, "--db", url), f"no results at {name}")
-        assert not db.exists(url)
-    assert lcma("db", "init", "--db", url) == (0, f"made {name}, schema {latest}\n", "")
-    assert lcma("db", "init", "--db", url) == (0, f"{name} exists, schema {latest}\n", "")
+        refused(lcma("db", command, "--db", new_place), f"no results at {name}")
+        assert not db.exists(new_place)
+    assert lcma("db", "init", "--db", new_place) == (0, f"made {name}, schema {latest}\n", "")
+    assert lcma("db", "init", "--db", new_place) == (0, f"{name} exists, schema {latest}\n", "")
     current = f"{name} has the current schema, {latest}\n"
-    assert lcma("db", "upgrade", "--db", url) == (0, current, "")
-    older = make_older(url)
-    out = output_of(lcma("db", "init", "--db", url))
+    assert lcma("db", "upgrade", "--db", new_place) == (0, current, "")
+    older = make_older(new_place)
+    out = output_of(lcma("db", "init", "--db", new_place))
     assert out.startswith(f"{name} exists, schema {older}; `lcma db upgrade` brings it to")
-    upgrade, copy = output_of(lcma("db", "upgrade", "--db", url)).splitlines()
+    upgrade, copy = output_of(lcma("db", "upgrade", "--db", new_place)).splitlines()
     assert upgrade == f"upgraded {name} from schema {older} to {latest}"
-    if url.startswith("sqlite"):
+    if new_place.startswith("sqlite"):
         path = copy.removeprefix("a copy from before the upgrade: ")
         assert db.locate(path).identify().revision == older
     else:
         assert "no copy was made" in copy
-    assert lcma("db", "upgrade", "--db", url) == (0, current, "")
+    assert lcma("db", "upgrade", "--db", new_place) == (0, current, "")
 
 
-def test_a_view_that_is_missing_is_made_anew_by_an_upgrade(lcma: Lcma, url: str) -> None:
-    name = db.connect(url).name
-    execute(url, "DROP VIEW failures")
+def test_a_view_that_is_missing_is_made_anew_by_an_upgrade(lcma: Lcma, new_place: str) -> None:
+    name = db.connect(new_place).name
+    execute(new_place, "DROP VIEW failures")
     for command in ("board", "db check", "db init"):
         problem = f"{name} has another view failures than its schema"
-        refused(lcma(*command.split(), "--db", url), problem, "`lcma db upgrade` makes its views")
-    out = output_of(lcma("db", "upgrade", "--db", url))
+        refused(
+            lcma(*command.split(), "--db", new_place), problem, "`lcma db upgrade` makes its views"
+        )
+    out = output_of(lcma("db", "upgrade", "--db", new_place))
     assert out.startswith(f"made the views of {name} again, since these differed: failures")
-    assert lcma("db", "check", "--db", url)[0] == 0
-    assert execute(url, "SELECT count(*) FROM failures") == [(0,)]
+    assert lcma("db", "check", "--db", new_place)[0] == 0
+    assert execute(new_place, "SELECT count(*) FROM failures") == [(0,)]
 
 
 def test_faults_are_listed_as_lines_or_json_and_end_with_code_1(
@@ -125,12 +119,12 @@ def test_the_schema_is_shown_without_a_database_views_first(lcma: Lcma, in_tmp: 
 
 @pytest.mark.integration
 @pytest.mark.slow_on("sqlite")
-def test_a_merge_counts_its_rows(filled_folder: Path, lcma: Lcma, url: str) -> None:
+def test_a_merge_counts_its_rows(filled_folder: Path, lcma: Lcma, new_place: str) -> None:
     """The target has another number for a trial, and another trial runs there."""
-    world = plan(db.connect(url))
+    world = plan(db.connect(new_place))
     world.finish_trial(0, bits_per_dim=3.25, now=1005.0, owner="here")
     world.win(world.trials[3], owner="here")
-    merge = ("db", "merge", "lcma.db", "--db", url)
+    merge = ("db", "merge", "lcma.db", "--db", new_place)
     source, target = filled_folder / "lcma.db", world.store.name
     lines = output_of(lcma(*merge, "--dry-run")).splitlines()
     (would_copy,) = (line for line in lines if " would be copied from " in line)
@@ -148,9 +142,9 @@ def test_a_merge_counts_its_rows(filled_folder: Path, lcma: Lcma, url: str) -> N
 
 
 @pytest.mark.slow_on("postgresql")
-def test_a_merge_makes_the_database(filled_folder: Path, lcma: Lcma, url: str) -> None:
-    merge = ("db", "merge", "lcma.db", "--db", url)
+def test_a_merge_makes_the_database(filled_folder: Path, lcma: Lcma, new_place: str) -> None:
+    merge = ("db", "merge", "lcma.db", "--db", new_place)
     refused(lcma(*merge, "--dry-run"), "lcma db init")
-    assert not db.exists(url)
+    assert not db.exists(new_place)
     output_of(lcma(*merge))
-    assert run_sql(url, "SELECT count(*) FROM results").rows == ((3,),)
+    assert run_sql(new_place, "SELECT count(*) FROM results").rows == ((3,),)

@@ -2,21 +2,19 @@
 
 import io
 import json
-from pathlib import Path
 
 import pytest
 
 from tests.harness.cli.conftest import Lcma, output_of, refused
 
-pytestmark = pytest.mark.slow_on("postgresql")
+pytestmark = [pytest.mark.slow_on("postgresql"), pytest.mark.usefixtures("by_default")]
 
 ENDLESS = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT max(i) FROM n"
 
 
-@pytest.fixture(autouse=True)
-def _filled(filled_url: str, in_tmp: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The default database, on each engine, with some results."""
-    monkeypatch.setenv("LCMA_DB", filled_url)
+@pytest.fixture
+def url(filled_url: str) -> str:
+    return filled_url
 
 
 def put_on_stdin(monkeypatch: pytest.MonkeyPatch, content: bytes) -> None:

@@ -20,6 +20,8 @@ from tests.db.inspecting import execute
 from tests.harness.conftest import SMALL, merged
 from tests.harness.launch.conftest import run_cli
 
+pytestmark = pytest.mark.usefixtures("without_plugins")
+
 SHORT = merged(SMALL, {"recipe": {"training": {"steps": 10}}})
 ROOT = Path(__file__).parents[3]
 
@@ -53,12 +55,6 @@ class Silent(Exception):
 BROKEN = SILENT + "".join(MEASURE.format(name, body) for name, (body, _) in FAILING.items())
 PICKY = "import lcma\n" + MEASURE.format("picky", "return {1: 1.0}[seed]")
 HIGHER = BRIGHT.replace('"lower"', '"higher"')
-
-
-@pytest.fixture(autouse=True)
-def _unloaded():
-    yield
-    plugins.unload()
 
 
 class Site:

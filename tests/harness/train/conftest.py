@@ -12,6 +12,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from lcma.harness.data import PreparedSet, load
 from lcma.harness.train.batches import Images
 from lcma.harness.train.checkpoint import CheckpointFolder
 from lcma.harness.train.trainer import Hooks, StoppedError, Trainer
@@ -26,6 +27,11 @@ SHORT: dict[str, dict[str, int]] = {
     "resflow": {"blocks": 1},
 }
 """A layer of each kind in each scale: a step costs by the layer."""
+
+
+@pytest.fixture
+def prepared(photos_root: Path) -> PreparedSet:
+    return load("photos8", photos_root)
 
 
 def copy_weights(trainer: Trainer) -> dict[str, Tensor]:

@@ -28,11 +28,6 @@ from tests.harness.train.conftest import CPU, SHORT, build_trainer, copy_weights
 FLOWS = tuple(catalog.flows())
 
 
-@pytest.fixture(scope="module")
-def prepared(photos_root: Path) -> data.PreparedSet:
-    return data.load("photos8", photos_root)
-
-
 def make_recipe(flow: str, *, short: bool = False, **training: Any) -> Recipe:
     change = {"training": training, "model": {"architecture": SHORT[flow] if short else {}}}
     return catalog.recipe(flow, "photos8", "tiny", change)

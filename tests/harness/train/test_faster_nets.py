@@ -1,6 +1,5 @@
 """Coupling nets in bfloat16 or compiled: only the nets, and only in training."""
 
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -22,11 +21,6 @@ SMALL = {
     "glow": SHORT["glow"] | {"width": 8},
 }
 FLOWS = [f for f in catalog.flows() if architectures.REGISTERED[f].coupling_nets]
-
-
-@pytest.fixture(scope="module")
-def prepared(photos_root: Path) -> data.PreparedSet:
-    return data.load("photos8", photos_root)
 
 
 def make_trainer(
