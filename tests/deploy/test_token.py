@@ -2,8 +2,6 @@
 
 import os
 import secrets
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -11,6 +9,7 @@ from typing import NamedTuple
 import pytest
 
 from tests.harness.launch.machines import head_by_hand
+from tests.processes import run_python
 
 ROOT = Path(__file__).parents[2]
 
@@ -47,13 +46,8 @@ def head(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Head]:
 def test_a_launch_that_is_refused_says_what_to_set_in_one_line(
     head: Head, changed: dict[str, str], cause: str, in_tmp: Path
 ) -> None:
-    process = subprocess.run(
-        [sys.executable, "-m", "lcma", "launch", "demo", "--gpus", "0", "--ray", head.address],
-        env=head.environment | changed,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    launch = ("-m", "lcma", "launch", "demo", "--gpus", "0", "--ray", head.address)
+    process = run_python(*launch, folder=in_tmp, **head.environment | changed)
     assert process.returncode == 2
     (line,) = process.stderr.splitlines()
     assert line.startswith(f"lcma: Ray at {head.address} lets nobody in without its token")

@@ -15,8 +15,6 @@ from unittest import mock
 import numpy as np
 import pytest
 import torch
-from torch import Tensor
-from torch.utils import _pytree as pytree
 
 from lcma import models
 from lcma.harness import data
@@ -33,6 +31,7 @@ from lcma.sweeps.architectures import REGISTERED
 from lcma.sweeps.recipe import Recipe
 from tests.device import device as devices
 from tests.device.conftest import Run
+from tests.states import list_differences
 
 pytestmark = pytest.mark.xdist_group("device")
 
@@ -196,26 +195,6 @@ def compare(flow: str, root: Path, folder: Path) -> Comparison:
         for name, value in expected.values.items()
     }
     return differing, Outcome(steps=outcome.steps)
-
-
-def list_differences(first: Any, second: Any) -> list[str]:
-    """Return the places at which two nested values differ by a bit."""
-    leaves, others = (dict(pytree.tree_leaves_with_path(value)) for value in (first, second))
-    return [
-        pytree.keystr(path)
-        for path in leaves | others
-        if path not in leaves or path not in others or not are_same(leaves[path], others[path])
-    ]
-
-
-def are_same(first: Any, second: Any) -> bool:
-    if not isinstance(first, Tensor | np.ndarray):
-        return repr(first) == repr(second)
-    left, right = (
-        value.detach().numpy() if isinstance(value, Tensor) else value for value in (first, second)
-    )
-    same_kind = left.dtype == right.dtype and left.shape == right.shape
-    return bool(same_kind and left.tobytes() == right.tobytes())
 
 
 Compare = Callable[[str], Comparison]

@@ -21,9 +21,10 @@ from lcma.models import residual
 from lcma.sweeps import plugins
 from tests.device import device as devices
 from tests.device.conftest import Run
-from tests.device.test_flows import FLOWS, PLUGIN, SHORT, list_differences, write_plugin
+from tests.device.test_flows import FLOWS, PLUGIN, SHORT, write_plugin
 from tests.faults.contents import compare_rows, find_faults, read_rows
 from tests.harness.launch.conftest import place_in, register
+from tests.states import list_differences
 
 pytestmark = pytest.mark.xdist_group("device")
 

@@ -1,15 +1,14 @@
 """On a device: resumed to the bit, faster nets, two trials on one device, and samples."""
 
 import json
-import os
-import subprocess
-import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from torch import Tensor
 
 from lcma import models
 from lcma.harness import data
@@ -20,12 +19,12 @@ from lcma.harness.train.evaluate import evaluate
 from lcma.harness.train.protocol import PLAIN
 from lcma.harness.train.stack import form_stacks
 from lcma.harness.train.trainer import Hooks, StoppedError, Trainer
-from lcma.models import Flow
 from lcma.sweeps import catalog
+from tests.harness.train.conftest import list_unequal
+from tests.processes import read_output
 
 pytestmark = [pytest.mark.gpu, pytest.mark.timeout(900)]
 
-ROOT = Path(__file__).parents[2]
 NETS = ("realnvp", "glow")
 FAST = ({"autocast": "bfloat16"}, {"compile": True}, {"autocast": "bfloat16", "compile": True})
 WAYS = [
@@ -56,14 +55,6 @@ def make_trainer(
     )
 
 
-def list_differences(flow: Flow, other: Flow) -> list[str]:
-    """Return the names of the weights that are not equal to the bit."""
-    state = other.state_dict()
-    return [
-        name for name, value in flow.state_dict().items() if not torch.equal(value, state[name])
-    ]
-
-
 @pytest.mark.parametrize(("flow", "fast"), WAYS, ids=str)
 def test_a_resumed_training_ends_with_the_same_bits(
     flow: str,
@@ -83,7 +74,7 @@ def test_a_resumed_training_ends_with_the_same_bits(
     resumed = make_trainer(flow, fast, prepared, device)
     assert resumed.resume(folder, 20) == 10
     resumed.run(20, folder, Hooks())
-    assert list_differences(alone.evaluated, resumed.evaluated) == []
+    assert list_unequal(alone.evaluated.state_dict(), resumed.evaluated.state_dict()) == []
     test = Images(prepared.part("test").images[:50], device)
     bits = [evaluate(t.evaluated, test, PLAIN).bits_per_dim.value for t in (alone, resumed)]
     assert bits[0] == bits[1]
@@ -93,7 +84,7 @@ def test_a_resumed_training_ends_with_the_same_bits(
 def test_a_recorded_step_has_the_bits_of_others(
     flow: str, prepared: data.PreparedSet, device: torch.device, caplog: pytest.LogCaptureFixture
 ) -> None:
-    flows = []
+    states = []
     for unrecorded in (100, 2):
         trainer = make_trainer(flow, {}, prepared, device)
         assert trainer.repeated is not None
@@ -101,8 +92,8 @@ def test_a_recorded_step_has_the_bits_of_others(
         trainer.start()
         for _ in range(10):
             trainer.make_step()
-        flows.append(trainer.flow)
-    assert list_differences(*flows) == []
+        states.append(trainer.flow.state_dict())
+    assert list_unequal(*states) == []
     assert not caplog.text
 
 
@@ -124,7 +115,7 @@ def test_images_that_are_sent_ahead_give_the_same_bits(
     copied = train()
     assert not resident.images.are_copied
     assert copied.images.are_copied == (device.type != "cpu")
-    assert list_differences(resident.flow, copied.flow) == []
+    assert list_unequal(resident.flow.state_dict(), copied.flow.state_dict()) == []
 
 
 CLIPPED = {"clip": 1.0}
@@ -136,7 +127,7 @@ CLIPPED = {"clip": 1.0}
 def test_a_member_of_a_stack_has_the_same_bits_in_any_company(
     flow: str, clip: dict[str, object], prepared: data.PreparedSet, device: torch.device
 ) -> None:
-    def train(seeds: Sequence[int]) -> dict[int, Flow]:
+    def train(seeds: Sequence[int]) -> dict[int, dict[str, Tensor]]:
         members = {seed: make_trainer(flow, clip, prepared, device, seed) for seed in seeds}
         for member in members.values():
             member.start()
@@ -146,12 +137,12 @@ def test_a_member_of_a_stack_has_the_same_bits_in_any_company(
                 stack.step()
         for stack in stacks:
             stack.dissolve()
-        return {seed: member.flow for seed, member in members.items()}
+        return {seed: member.flow.state_dict() for seed, member in members.items()}
 
     expected = train(range(12))
     for seeds in ([7], [0, 1, 2, 3], [4, 3, 2, 1, 0], [5, 8, 2, 11, 0, 6]):
         for seed, trained in train(seeds).items():
-            assert list_differences(trained, expected[seed]) == []
+            assert list_unequal(trained, expected[seed]) == []
 
 
 @pytest.mark.parametrize("flow", NETS)
@@ -195,22 +186,9 @@ def test_a_step_waits_for_no_device(
             torch.cuda.set_sync_debug_mode("default")
 
 
-def run_lcma(folder: Path, *arguments: str) -> str:
-    """Run a command in a folder; return what it prints."""
-    process = subprocess.run(
-        [sys.executable, "-m", "lcma", *arguments],
-        cwd=folder,
-        env=os.environ | {"PYTHONPATH": str(ROOT / "src")},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert process.returncode == 0, process.stderr
-    return process.stdout
-
-
 def query(folder: Path, sql: str) -> list[list[Any]]:
-    rows: list[list[Any]] = json.loads(run_lcma(folder, "sql", sql, "--json"))["rows"]
+    out = read_output("-m", "lcma", "sql", sql, "--json", folder=folder)
+    rows: list[list[Any]] = json.loads(out)["rows"]
     return rows
 
 
@@ -225,7 +203,8 @@ def test_two_trials_share_a_device(
         "recipe: {training: {steps: 1000}, optimization: {stacked: false}}\n"
     )
     gpus = "0.5" if device.type == "cuda" else "0"
-    run_lcma(tmp_path, "launch", "halves.yaml", "--gpus", gpus, *executor)
+    launch = ("launch", "halves.yaml", "--gpus", gpus, *executor)
+    read_output("-m", "lcma", *launch, folder=tmp_path)
     rows = query(tmp_path, "select device, started, ended, devices, stack_id from attempts")
     types, started, ended, granted, stacks = zip(*rows, strict=True)
     assert types == (device.type,) * 2
@@ -245,17 +224,18 @@ def test_trials_of_a_device_are_sampled_and_evaluated_there(
         "budget: 20}\n"
         "recipe: {training: {steps: 20}}\n"
     )
+    lcma = partial(read_output, "-m", "lcma", folder=tmp_path)
     gpus = "1" if device.type == "cuda" else "0"
-    run_lcma(tmp_path, "launch", "few.yaml", "--gpus", gpus, "--local")
+    lcma("launch", "few.yaml", "--gpus", gpus, "--local")
     counts = (
         "select name, protocol, count(*) from measurements where name in ('swd', 'bits_per_dim') "
         "group by 1, 2 order by 1, 2"
     )
     assert query(tmp_path, counts) == [["bits_per_dim", "plain", 4], ["swd", "plain", 4]]
-    run_lcma(tmp_path, "measure", "--protocol", "published")
-    run_lcma(tmp_path, "measure", "swd", "--samples", "40")
-    run_lcma(tmp_path, "samples", "--count", "4")
-    run_lcma(tmp_path, "samples", "--between", "0", "1", "--sweep", "few", "--steps", "3")
+    lcma("measure", "--protocol", "published")
+    lcma("measure", "swd", "--samples", "40")
+    lcma("samples", "--count", "4")
+    lcma("samples", "--between", "0", "1", "--sweep", "few", "--steps", "3")
     measures = [
         (name, protocol.partition("-")[0], n) for name, protocol, n in query(tmp_path, counts)
     ]

@@ -8,25 +8,7 @@ import pytest
 import torch
 
 from lcma.harness.train.trainer import DivergedError, Hooks
-
-
-def differences(a: Any, b: Any, where: str = "state") -> list[str]:
-    """Return the paths at which two nested states have different bits."""
-    if isinstance(a, torch.Tensor):
-        same = a.dtype == b.dtype and a.shape == b.shape
-        same = same and a.contiguous().numpy().tobytes() == b.contiguous().numpy().tobytes()
-        return [] if same else [where]
-    if isinstance(a, dict):
-        if a.keys() != b.keys():
-            return [f"{where}: keys"]
-        return [d for k in a for d in differences(a[k], b[k], f"{where}.{k}")]
-    if isinstance(a, list | tuple):
-        if len(a) != len(b):
-            return [f"{where}: length"]
-        pairs = zip(a, b, strict=True)
-        return [d for k, (x, y) in enumerate(pairs) for d in differences(x, y, f"{where}.{k}")]
-    return [] if a == b else [where]
-
+from tests.states import list_differences
 
 STOPS = [
     [3, 12, 20, 29, 29, 35],
@@ -52,7 +34,7 @@ def test_a_run_stopped_anywhere_ends_with_the_same_bits(
         if stop_at is not None:
             saved = [checkpoint.step for checkpoint in run.folder.list()]
             assert max(saved, default=0) == 10 * (stop_at // 10)
-    assert differences(run.trainer.state(), expected.trainer.state()) == []
+    assert list_differences(run.trainer.state(), expected.trainer.state()) == []
     assert metrics == expected.metrics
 
 
@@ -62,7 +44,7 @@ def test_other_seeds_and_other_orders_end_elsewhere(workshop: Any, undisturbed: 
     assert run.go(10)
     other = workshop.pretraining("again")
     assert other.go(10)
-    assert differences(run.trainer.state()["flow"], other.trainer.state()["flow"])
+    assert list_differences(run.trainer.state()["flow"], other.trainer.state()["flow"])
     first = undisturbed("pretraining").metrics["train_bits_per_dim", 10]
     assert other.metrics["train_bits_per_dim", 10] == first
 
@@ -72,7 +54,7 @@ def test_a_chain_of_budgets_is_one_run(workshop: Any, undisturbed: Any) -> None:
         run = workshop.pretraining("chain")
         assert run.trainer.resume(run.folder, budget) == {10: 0, 20: 10, 40: 20}[budget]
         assert run.go(budget, checkpoint_seconds=math.inf)
-    assert differences(run.trainer.state(), undisturbed("pretraining").trainer.state()) == []
+    assert list_differences(run.trainer.state(), undisturbed("pretraining").trainer.state()) == []
     assert [(f.step, f.kept) for f in run.folder.list()] == [(10, True), (20, True), (40, True)]
     again = workshop.pretraining("chain")
     assert again.trainer.resume(again.folder, 30) == 20, "not beyond the requested step"
@@ -91,8 +73,8 @@ def test_a_budget_of_no_steps_is_the_initialized_flow(workshop: Any) -> None:
     assert [(f.step, f.kept) for f in run.folder.list()] == [(0, True)]
     started = workshop.pretraining("started").trainer
     started.start()
-    assert differences(run.trainer.state()["flow"], started.state()["flow"]) == []
-    assert differences(started.state()["flow"], workshop.nms().state_dict())
+    assert list_differences(run.trainer.state()["flow"], started.state()["flow"]) == []
+    assert list_differences(started.state()["flow"], workshop.nms().state_dict())
 
 
 def test_without_checkpoint_seconds_a_short_run_saves_only_at_its_end(undisturbed: Any) -> None:
@@ -161,7 +143,7 @@ def test_the_average_follows_the_weights(workshop: Any) -> None:
     average = run.trainer.evaluated.state_dict()
     torch.testing.assert_close(average, expected, rtol=1e-5, atol=1e-7)
     assert any(name.endswith("inverse_index") for name in average)
-    assert differences(average, dict(run.trainer.flow.state_dict()))
+    assert list_differences(average, dict(run.trainer.flow.state_dict()))
 
 
 def test_the_best_weights_have_the_lowest_holdout_value(undisturbed: Any) -> None:
@@ -180,11 +162,11 @@ def test_the_best_weights_are_a_copy_of_their_step_and_survive_a_resume(workshop
     run.folder.save(10, {**run.trainer.state(), "curves": {}})
     resumed = workshop.training("a")
     assert resumed.trainer.resume(resumed.folder, 20) == 10
-    assert differences(resumed.trainer.best, run.trainer.best) == []
+    assert list_differences(resumed.trainer.best, run.trainer.best) == []
     assert resumed.go(20)
     assert resumed.trainer.best["step"] == 10
-    assert differences(resumed.trainer.best["flow"], at_ten) == []
-    assert differences(resumed.trainer.evaluated.state_dict(), at_ten)
+    assert list_differences(resumed.trainer.best["flow"], at_ten) == []
+    assert list_differences(resumed.trainer.evaluated.state_dict(), at_ten)
 
 
 def test_a_holdout_value_that_is_no_number_is_never_best(workshop: Any) -> None:
