@@ -297,7 +297,6 @@ ENGINES: tuple[Engine, ...] = ("sqlite", "postgresql")
 
 
 def plan(store: db.Store) -> World:
-    """Register the plan."""
     store.register(PLAN, now=900.0)
     store.add_environment(ENVIRONMENT, now=900.0)
     return World(store)
@@ -378,13 +377,11 @@ class Sites:
 
 @pytest.fixture(scope="session")
 def sqlite_templates(tmp_path_factory: pytest.TempPathFactory) -> SqliteTemplates:
-    """Templates of SQLite files."""
     return SqliteTemplates(tmp_path_factory.mktemp("templates"))
 
 
 @pytest.fixture(scope="session")
 def postgres_templates(postgres: Any) -> Iterator[PostgresTemplates]:
-    """Templates of databases on a server."""
     templates = PostgresTemplates(postgres)
     yield templates
     templates.close()
@@ -484,7 +481,6 @@ def filled(new_store: Callable[[Stage], db.Store]) -> World:
 
 @pytest.fixture
 def sites(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Sites]:
-    """Makes databases on either engine, as of several sites."""
     databases = Sites(request, tmp_path)
     yield databases
     databases.drop()

@@ -24,7 +24,6 @@ def find_faults(url: str) -> list[Finding]:
 
 
 def change_row(url: str, statement: str, **values: object) -> None:
-    """Change one row without the store."""
     with sa.create_engine(url, poolclass=sa.NullPool).begin() as connection:
         assert connection.execute(sa.text(statement), values).rowcount == 1
 

@@ -23,7 +23,6 @@ DOCS = Path(__file__).parents[2] / "docs" / "postgresql.md"
 
 
 def add_option(url: str, option: str) -> str:
-    """Add an option of libpq to a URL."""
     return f"{url}{'&' if '?' in url else '?'}options=-c{option}"
 
 

@@ -321,8 +321,6 @@ class _Stream:
 
 
 class _Event:
-    """An event on the stream of the device."""
-
     def __init__(self, enable_timing: bool = False) -> None:
         pass
 
@@ -428,5 +426,4 @@ def on_device_without_data() -> Iterator[torch.device]:
 
 
 def to_host(value: Any) -> Any:
-    """Return a value with its tensors on the host."""
     return pytree.tree_map_only(DeviceTensor, lambda tensor: tensor.numbers, value)

@@ -103,8 +103,6 @@ class Outcome:
 
 
 class Training:
-    """A training on some device."""
-
     def __init__(self, flow: str, prepared: data.PreparedSet, device: torch.device) -> None:
         recipe = choose_recipe(flow)
         model_flow = models.build(recipe.model, "checkerboard-even", seed=1).to(device)
@@ -204,8 +202,6 @@ Compare = Callable[[str], Comparison]
 def compare_once(
     run: Run, few_photos_root: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Compare:
-    """`compare` for a flow, computed once."""
-
     @cache
     def compare_flow(flow: str) -> Any:
         return run(compare, flow, few_photos_root, tmp_path_factory.mktemp(flow))

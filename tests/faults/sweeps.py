@@ -142,7 +142,6 @@ class Sweep:
         return list(self.store.view("attempts").sort_values(["job_id", "token"]).outcome)
 
     def output(self) -> str:
-        """Return the output of its launches."""
         return self._log.read_text()
 
     def close(self) -> None:

@@ -84,7 +84,6 @@ def server() -> Iterator[StoppableServer]:
 
 @pytest.fixture
 def url(server: StoppableServer) -> Iterator[str]:
-    """An empty database on the server."""
     with closing(Postgres(server.url, temporary=True)) as postgres:
         name = postgres.make()
     yield postgres.url(name)

@@ -265,7 +265,6 @@ def options(number: int, random: Random, room: Room, templates: Templates) -> Ca
 
 @maker(19)
 def environment(number: int, random: Random, room: Room, templates: Templates) -> Case:
-    """Variables of the environment."""
     variables = templates.fill(room)
     case = make_reading_case(random, templates, variables)
     names = PAYLOADS["variables"]
@@ -518,7 +517,6 @@ def plugin(number: int, random: Random, room: Room, templates: Templates) -> Cas
 
 @maker(30)
 def output(number: int, random: Random, room: Room, templates: Templates) -> Case:
-    """Places of outputs."""
     variables = templates.fill(room)
     options = {"--out", "--to", "--tensorboard", "--runs", "--db"}
     places = [(c, o) for c, o in OPTIONS if options & set(o.opts) and c not in REFUSED]

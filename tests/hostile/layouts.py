@@ -31,7 +31,6 @@ LAYOUTS = {
 
 
 def write_layouts(folder: Path) -> None:
-    """Write a folder of each layout."""
     random = np.random.default_rng(0)
 
     def pixels(*shape: int) -> Any:
@@ -81,7 +80,6 @@ def write_batches(folder: Path, seed: int = 0, protocol: int = 2) -> Path:
 
 
 def copy_layout(sources: Path, name: str, folder: Path) -> Path:
-    """Copy a layout into a folder, and return its path."""
     return Path(shutil.copytree(sources / name, folder / name))
 
 
@@ -116,7 +114,6 @@ def mangle(random: Random, raw: bytes) -> bytes:
 
 
 def mangle_file(random: Random, path: Path) -> None:
-    """Damage a file."""
     path.write_bytes(mangle(random, path.read_bytes()))
 
 

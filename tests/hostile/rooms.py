@@ -98,7 +98,6 @@ class Room:
         return [f"{problem}; {err[-500:]!a}" for problem in problems]
 
     def _run_child(self, case: Case) -> NoReturn:
-        """Run the case in the child process, and exit."""
         code = 1
         try:
             gc.freeze()  # otherwise the collector copies the pages shared with the parent

@@ -268,7 +268,6 @@ SWAPPED = {"model": {"architecture": {"masks": "even-first"}}}
 
 
 def expand_recipes(recipes: list[dict[str, Any]], *rules: str) -> Expansion:
-    """Expand a sweep of these variations of the recipe."""
     matrix: dict[str, Any] = {"flow": "realnvp", "dataset": "photos16", "budget": 10}
     matrix |= {"factorization": rules, "recipe": recipes}
     return expand(spec.check({"name": "x", "matrix": matrix}, "here"))

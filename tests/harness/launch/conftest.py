@@ -147,18 +147,15 @@ def complete(*works: Work) -> None:
 
 
 def find_facts(store: db.Store, work: Work) -> db.JobFacts:
-    """Return the facts about a trial's job."""
     (facts,) = store.job_facts(trial_ids=[work.subject.id])
     return facts
 
 
 def drop_digest(name: str) -> str:
-    """Return the name of a file without its digest."""
     return ".".join(part for part in name.split(".") if len(part) != 16)
 
 
 def select(works: Sequence[Work], kind: str) -> list[Work]:
-    """Return the works of a kind."""
     return [work for work in works if work.job.kind == kind]
 
 
@@ -218,7 +215,6 @@ def claim_elsewhere(
 
 
 def end_job(store: db.Store, claim: Any, outcome: Any = "diverged", last_step: int = 1) -> None:
-    """End a claimed job."""
     cost = db.Cost(seconds=1.0, cpu_seconds=1.0)
     assert store.finish(claim, outcome, last_step=last_step, cost=cost)
 
@@ -267,7 +263,6 @@ def cluster() -> Iterator[Any]:
 
 
 def with_ending(ended: dict[str, Report], ending: str) -> list[Report]:
-    """Return the reports with an ending."""
     return [report for report in ended.values() if report.ending == ending]
 
 
@@ -420,7 +415,6 @@ class StoppableServer:
 
 @contextmanager
 def run_server() -> Iterator[StoppableServer]:
-    """Provide a new server for a block."""
     folder = tempfile.mkdtemp(prefix="lcma-postgres-")
     server = StoppableServer(folder)
     yield server

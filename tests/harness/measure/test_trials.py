@@ -58,7 +58,6 @@ class Trial:
 
     @property
     def weights(self) -> Path:
-        """The file of its weights."""
         (path,) = self.place.runs.rglob("weights.*.safetensors")
         return path
 
@@ -69,7 +68,6 @@ class Trial:
         return measured[BITS_PER_DIM][0]
 
     def read(self, protocol: str) -> db.Result | None:
-        """Read the stored result."""
         return self.store.result(self.facts.trial_id, self.facts.data_digest, protocol)
 
     def change(self, statement: str) -> None:
@@ -135,7 +133,6 @@ def trial(trained, in_tmp: Path, monkeypatch: pytest.MonkeyPatch) -> Trial:
 
 
 def without(result: db.Result, *names: str) -> db.Result:
-    """Return the result without some measures."""
     measures = tuple(
         measurement for measurement in result.measures if measurement.name not in names
     )

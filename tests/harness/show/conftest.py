@@ -181,7 +181,6 @@ class Filler:
         step: int = 7,
         metrics: Sequence[db.Metric] = (),
     ) -> None:
-        """End a job without a result."""
         report = {"message": message, "metrics": metrics, "now": 4.0}
         assert self.store.finish(self.claim(job), outcome, last_step=step, cost=COST, **report)
 

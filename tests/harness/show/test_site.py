@@ -60,7 +60,6 @@ def open_database(site: dict[str, bytes]) -> sqlite3.Connection:
 
 
 def read_page(site: dict[str, bytes]) -> str:
-    """The text of the first page."""
     return " ".join(Elements(site["index.html"].decode()).text.split())
 
 
