@@ -17,87 +17,81 @@ def by_name(*measures: db.Measurement) -> dict[str, db.Measurement]:
     return {measure.name: measure for measure in measures}
 
 
-def read_result(world: Any, protocol: str) -> db.Result:
+def read_result(filled: Any, protocol: str) -> db.Result:
     """Read the result of the trial that the tests evaluate."""
-    result = world.store.result("LLL-0-100", "d" * 64, protocol)
+    result = filled.store.result("LLL-0-100", "d" * 64, protocol)
     assert isinstance(result, db.Result)
     return result
 
 
-@pytest.fixture
-def world(filled: Any) -> Any:
-    """A filled store, whose trials 0, 2 and 3 are done."""
-    return filled
-
-
-def test_a_result_reads_as_it_was_written(world: Any) -> None:
-    result, written = read_result(world, "plain"), world.result("LLL-0-100", 3.25)
+def test_a_result_reads_as_it_was_written(filled: Any) -> None:
+    result, written = read_result(filled, "plain"), filled.result("LLL-0-100", 3.25)
     assert by_name(*result.measures) == by_name(*written.measures)
     assert dataclasses.replace(result, measures=written.measures) == written
-    assert world.store.result("LLL-0-100", "d" * 64, "published") is None
-    assert world.store.result("LLL-0-100", "e" * 64, "plain") is None
+    assert filled.store.result("LLL-0-100", "d" * 64, "published") is None
+    assert filled.store.result("LLL-0-100", "e" * 64, "plain") is None
 
 
-def test_an_evaluation_adds_a_row_and_an_attempt(world: Any) -> None:
-    before, job = world.dump(), world.job(world.trials[2])
-    assert world.evaluate(2, **SERIES)
-    after = world.dump()
+def test_an_evaluation_adds_a_row_and_an_attempt(filled: Any) -> None:
+    before, job = filled.dump(), filled.job(filled.trials[2])
+    assert filled.evaluate(2, **SERIES)
+    after = filled.dump()
     changed = {name for name in before if before[name] != after[name]}
     assert changed == {"jobs", "attempts", "measurements", "protocols", "events"}
     assert after["events"][-1].event == "evaluate"
     (last,) = [row for row in after["attempts"] if row not in before["attempts"]]
     assert [row for row in after["attempts"] if row != last] == before["attempts"]
     assert len(after["measurements"]) == len(before["measurements"]) + 6
-    assert world.job(job.id) == dataclasses.replace(job, token=job.token + 1)
+    assert filled.job(job.id) == dataclasses.replace(job, token=job.token + 1)
     last = last._mapping
     assert (last["job_id"], last["token"]) == (job.id, job.token + 1)
     assert (last["protocol"], last["outcome"], last["owner"]) == ("published", "done", "evaluator")
     assert (last["started"], last["ended"], last["seconds"]) == (1990.0, 2000.0, 7.0)
     assert (last["first_step"], last["last_step"]) == (500, 500)
-    assert read_result(world, "published").value("series_bias") == 1e-4
+    assert read_result(filled, "published").value("series_bias") == 1e-4
 
 
-def test_the_same_evaluation_again_changes_nothing(world: Any) -> None:
-    assert world.evaluate(2, **BOUND, **SERIES)
-    before = world.dump()
-    assert not world.evaluate(2, **BOUND, **SERIES)
-    assert not world.evaluate(2)
-    assert world.dump() == before
+def test_the_same_evaluation_again_changes_nothing(filled: Any) -> None:
+    assert filled.evaluate(2, **BOUND, **SERIES)
+    before = filled.dump()
+    assert not filled.evaluate(2, **BOUND, **SERIES)
+    assert not filled.evaluate(2)
+    assert filled.dump() == before
 
 
-def test_further_measures_of_a_result_may_come_later(world: Any) -> None:
-    plain = read_result(world, "plain")
-    assert world.evaluate(2, "plain", **BOUND)
-    assert world.evaluate(2, "plain", **SERIES)
-    (attempt_id,) = world.store.view("results", trial_id="LLL-0-100").attempt_id
+def test_further_measures_of_a_result_may_come_later(filled: Any) -> None:
+    plain = read_result(filled, "plain")
+    assert filled.evaluate(2, "plain", **BOUND)
+    assert filled.evaluate(2, "plain", **SERIES)
+    (attempt_id,) = filled.store.view("results", trial_id="LLL-0-100").attempt_id
     measures = by_name(*plain.measures, *make_measures(**BOUND, **SERIES))
-    assert by_name(*read_result(world, "plain").measures) == measures
-    assert not world.evaluate(2, "plain", **(BOUND | {"bound_draws": 9, "bound_images": 1000}))
+    assert by_name(*read_result(filled, "plain").measures) == measures
+    assert not filled.evaluate(2, "plain", **(BOUND | {"bound_draws": 9, "bound_images": 1000}))
     more_draws = BOUND | {"bound_draws": 11, "bound_gain": 0.06}
-    assert world.evaluate(2, "plain", **more_draws)
+    assert filled.evaluate(2, "plain", **more_draws)
     measures |= by_name(*make_measures(**more_draws))
-    assert by_name(*read_result(world, "plain").measures) == measures
-    frame = world.store.view("results", trial_id="LLL-0-100")
+    assert by_name(*read_result(filled, "plain").measures) == measures
+    frame = filled.store.view("results", trial_id="LLL-0-100")
     assert frame.attempt_id.tolist() == [attempt_id]
     assert frame.images_per_second.tolist() == [1000.0], "the result is still the training's"
 
 
 @pytest.mark.parametrize("more", [{}, BOUND])
-def test_another_value_is_a_conflict(world: Any, more: dict[str, Any]) -> None:
-    before = world.dump()
+def test_another_value_is_a_conflict(filled: Any, more: dict[str, Any]) -> None:
+    before = filled.dump()
     with pytest.raises(db.Conflict, match="the same weights gave two values"):
-        world.evaluate(2, "plain", bits_per_dim=3.26, **more)
-    assert world.dump() == before
+        filled.evaluate(2, "plain", bits_per_dim=3.26, **more)
+    assert filled.dump() == before
 
 
-def test_only_a_done_trial_can_be_evaluated(world: Any) -> None:
-    before = world.dump()
+def test_only_a_done_trial_can_be_evaluated(filled: Any) -> None:
+    before = filled.dump()
     with pytest.raises(ValueError, match="not of a trial"):
-        world.evaluate(1)
+        filled.evaluate(1)
     with pytest.raises(ValueError, match="not of a trial"):
-        world.evaluate(2, data_digest="e" * 64)
-    result = world.result("LLL-0-100")
-    for job_id, error in ((world.trials[3], ValueError), ("nowhere", LookupError)):
+        filled.evaluate(2, data_digest="e" * 64)
+    result = filled.result("LLL-0-100")
+    for job_id, error in ((filled.trials[3], ValueError), ("nowhere", LookupError)):
         with pytest.raises(error):
-            world.store.add_evaluation(job_id, result, attempt_id=1, by=EVALUATOR, cost=COST)
-    assert world.dump() == before
+            filled.store.add_evaluation(job_id, result, attempt_id=1, by=EVALUATOR, cost=COST)
+    assert filled.dump() == before

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from lcma.harness.work.worker import run_work
-from tests.db.conftest import new_place
+from tests.db.conftest import new_place, new_url
 from tests.faults.contents import Rows, compare_rows, find_faults, read_rows
 from tests.faults.sweeps import SWEEP, Sweep
 from tests.harness.conftest import (

@@ -16,10 +16,8 @@ from lcma.db import Store
 from lcma.harness.cli import launching
 from lcma.harness.kill_points import When
 from lcma.harness.launch import sweep
-from lcma.harness.place import Place
 from lcma.harness.tuning.study import Study, Tuner
 from tests.conftest import Postgres
-from tests.db.conftest import SqliteTemplates
 from tests.faults.moments import Death, Moment, Outages, hooked, in_child, with_kill_point
 from tests.faults.points import TUNER
 from tests.harness.conftest import SMALL
@@ -67,13 +65,6 @@ OF_LAUNCH: list[tuple[str, When, int]] = [
     (name, "before", 1) for name in ("register", "begin", "retry", "plan", "board")
 ]
 """Moments at which the server is stopped, each the n-th time that it comes."""
-
-
-@pytest.fixture
-def place(tmp_path: Path, few_root: Path, sqlite_templates: SqliteTemplates) -> Place:
-    """An empty database and an empty folder for runs, beside the images of a study."""
-    sqlite_templates.copy("empty", tmp_path).rename(tmp_path / "lcma.db")
-    return place_in(tmp_path, few_root)
 
 
 @pytest.fixture(scope="module")
@@ -124,11 +115,16 @@ def test_a_study_is_killed_at_every_moment_in_turn(on_each: Make, undisturbed: T
 
 
 def test_the_server_of_a_study_is_stopped_again_and_again(
-    calls: None, server: StoppableServer, url: str, place: Place, undisturbed: Tuning
+    calls: None,
+    server: StoppableServer,
+    url: str,
+    tmp_path: Path,
+    few_root: Path,
+    undisturbed: Tuning,
 ) -> None:
     """Its jobs run in this process, so that their moments are seen."""
     outages = Outages(server, OF_STUDY)
-    stopped = make(replace(place, db=url), CHANGE)
+    stopped = make(replace(place_in(tmp_path, few_root), db=url), CHANGE)
     with hooked(outages):
         stopped.run()
     outages.wait()

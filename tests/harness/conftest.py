@@ -22,6 +22,7 @@ from tests.db.conftest import SqliteTemplates
 from tests.db.conftest import current_postgres_url as current_postgres_url
 from tests.db.conftest import filled_url as filled_url
 from tests.db.conftest import new_place as new_place
+from tests.db.conftest import new_store as new_store
 from tests.db.conftest import new_url as new_url
 from tests.db.conftest import postgres_templates as postgres_templates
 from tests.db.conftest import sqlite_templates as sqlite_templates

@@ -89,18 +89,16 @@ def words_of(outcome: tuple[int, str, str]) -> str:
     return " ".join(output_of(outcome).split())
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+@pytest.fixture
 def history(
-    request: pytest.FixtureRequest,
+    new_url: Callable[[Stage], str],
     place: Place,
     lcma: Lcma,
     in_tmp: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> History:
     """The default database, on each engine: a small sweep that has not run. No reference."""
-    url = place.db
-    if request.param == "postgresql":
-        url = str(request.getfixturevalue("current_postgres_url"))
+    url = new_url("empty")
     monkeypatch.setenv("LCMA_DB", url)
     monkeypatch.setenv("LCMA_DATA", str(place.data))
     monkeypatch.setenv("COLUMNS", "200")

@@ -18,7 +18,6 @@ import pytest
 import sqlalchemy as sa
 
 from lcma import db
-from lcma.harness.cli import main as cli
 from lcma.harness.environment import read_environment
 from lcma.harness.launch.driver import Launch
 from lcma.harness.launch.executor import Executor, Finished
@@ -29,6 +28,7 @@ from lcma.harness.work.attempt import RunningAttempt
 from lcma.harness.work.units import Report, Work
 from lcma.harness.work.worker import run_work
 from tests.db.conftest import SqliteTemplates
+from tests.harness.cli.conftest import run_lcma
 from tests.harness.conftest import register
 from tests.harness.launch.machines import HOOK, SLOW_STEPS, wait_until
 
@@ -241,10 +241,9 @@ def run_at_once(*calls: Callable[[], Any]) -> None:
 
 def run_cli(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str, str]:
     """Run a command; return its exit code and what it prints on stdout and stderr."""
-    with pytest.raises(SystemExit) as ended:
-        cli.main([str(argument) for argument in arguments])
+    code = run_lcma(*arguments)
     printed = capsys.readouterr()
-    return int(ended.value.code or 0), printed.out, printed.err
+    return code, printed.out, printed.err
 
 
 @pytest.fixture(scope="package")

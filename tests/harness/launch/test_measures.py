@@ -11,12 +11,12 @@ from typing import Any
 import pytest
 
 from lcma import db
-from lcma.harness.cli import main as cli
 from lcma.harness.version import read_code_version
 from lcma.sweeps import plugins
 from lcma.sweeps.errors import UserError
 from lcma.sweeps.tuning import Tune
 from tests.db.inspecting import execute
+from tests.harness.cli.conftest import run_lcma
 from tests.harness.conftest import SMALL, merged
 from tests.harness.launch.conftest import run_cli
 
@@ -85,9 +85,7 @@ def launched(tmp_path_factory: pytest.TempPathFactory, few_photos_root: Path) ->
     (folder / "sweep.yaml").write_text(json.dumps(spec))
     command = ["launch", str(folder / "sweep.yaml"), "--local"]
     command += [f"--db={folder / 'lcma.db'}", f"--runs={folder / 'runs'}"]
-    with pytest.raises(SystemExit) as ended:
-        cli.main([*command, f"--data={few_photos_root}"])
-    assert not ended.value.code
+    assert run_lcma(*command, f"--data={few_photos_root}") == 0
     plugins.unload()
     return folder
 

@@ -11,6 +11,7 @@ from lcma import db
 from lcma.harness.launch.local import LocalExecutor
 from lcma.harness.place import Place
 from lcma.harness.work.units import Work
+from tests.db.conftest import Stage
 from tests.harness.launch.conftest import (
     FakeDisplay,
     InlineExecutor,
@@ -27,12 +28,10 @@ from tests.stores import read_job
 Registered = Callable[[dict[str, Any]], tuple[db.Store, list[Work]]]
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def place(request: pytest.FixtureRequest, place: Place) -> Place:
+@pytest.fixture
+def place(new_url: Callable[[Stage], str], place: Place) -> Place:
     """A place on each engine."""
-    if request.param == "sqlite":
-        return place
-    return replace(place, db=request.getfixturevalue("current_postgres_url"))
+    return replace(place, db=new_url("empty"))
 
 
 def list_segments(works: Sequence[Work]) -> dict[int, str]:

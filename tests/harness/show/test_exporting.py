@@ -13,9 +13,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from lcma import db
 from lcma.db.migrate import current_version
-from lcma.harness.cli import main as cli
 from lcma.harness.results.board import read_board
 from lcma.harness.results.filters import parse_filters
 from lcma.harness.show.board import board_as_latex
@@ -23,7 +21,7 @@ from lcma.harness.show.export import FORMATS, ExportQuery, make_export
 from lcma.harness.show.tables import Table, TableColumn, escape_csv, tables_as_latex
 from lcma.sweeps.errors import UserError
 from tests.db import crowd
-from tests.harness.cli.conftest import refused
+from tests.harness.cli.conftest import refused, run_lcma
 from tests.harness.show.synthetic import board_of, wobbling
 from tests.harness.show.test_tables import HOSTILE
 
@@ -40,16 +38,12 @@ IN_ALL_FORMATS = ("board", "verdicts")
 """Contents that have a writer of their own for a format; the others are plain tables."""
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def store(request, tmp_path):
+@pytest.fixture
+def store(new_store):
     """A database that has been worked with, on each engine."""
-    url = f"sqlite:///{tmp_path / 'results.db'}"
-    if request.param == "postgresql":
-        url = str(request.getfixturevalue("current_postgres_url"))
-    store = db.connect(url)
+    store = new_store("empty")
     crowd.fill(store)
-    yield store
-    store.close()
+    return store
 
 
 @pytest.mark.slow_on("postgresql")
@@ -74,10 +68,9 @@ def test_golden_exports_byte_for_byte(store, request):
 
 
 def run(capfdbinary, *arguments):
-    with pytest.raises(SystemExit) as end:
-        cli.main([str(a) for a in arguments])
+    code = run_lcma(*arguments)
     printed = capfdbinary.readouterr()
-    return end.value.code or 0, printed.out, printed.err.decode()
+    return code, printed.out, printed.err.decode()
 
 
 def test_every_file_has_a_manifest(filled, capfdbinary):

@@ -24,6 +24,7 @@ from lcma.harness.tuning.study import Tuner, make_storage
 from lcma.harness.tuning.target import StudyTarget, make_target
 from lcma.sweeps import plugins
 from lcma.sweeps import spec as specs
+from tests.db.conftest import Stage
 from tests.harness.conftest import SMALL, merged
 from tests.harness.launch.conftest import FakeDisplay, InlineExecutor, place_in, run_cli
 
@@ -192,12 +193,10 @@ def tuning(place: Place) -> Callable[..., Tuning]:
     return lambda change=None: make(place, change)
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def on_each(request: pytest.FixtureRequest, place: Place) -> Callable[..., Tuning]:
+@pytest.fixture
+def on_each(new_url: Callable[[Stage], str], place: Place) -> Callable[..., Tuning]:
     """The same on each engine."""
-    if request.param == "postgresql":
-        place = replace(place, db=str(request.getfixturevalue("current_postgres_url")))
-    return lambda change=None: make(place, change)
+    return lambda change=None: make(replace(place, db=new_url("empty")), change)
 
 
 @pytest.fixture
