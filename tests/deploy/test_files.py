@@ -24,8 +24,8 @@ from lcma.harness.cli.main import app
 from lcma.harness.version import read_code_version
 from lcma.sweeps import spec as specs
 from lcma.sweeps import strict_yaml
+from tests.processes import ROOT
 
-ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy"
 PAGE = (ROOT / "docs" / "cluster.md").read_text()
 SCRIPTS = [

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from tests.deploy.conftest import write_program
+from tests.processes import ROOT
 
-ROOT = Path(__file__).parents[2]
 LAUNCH = ROOT / "deploy" / "kuberay" / "launch.sh"
 SUBMIT = ROOT / "deploy" / "submit.sh"
 PLACES = {"LCMA_DB": "postgresql://me@db/lcma", "LCMA_RUNS": "s3://runs", "LCMA_DATA": "/data"}

@@ -19,8 +19,8 @@ import yaml
 
 from tests.deploy.conftest import write_program
 from tests.harness.conftest import SMALL, merged
+from tests.processes import ROOT
 
-ROOT = Path(__file__).parents[2]
 SCRIPT = ROOT / "deploy" / "slurm.sbatch"
 SRUN = """
 # Runs the command after its own options, as one process and on this machine.

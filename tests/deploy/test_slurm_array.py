@@ -17,9 +17,9 @@ from tests.conftest import SITE
 from tests.deploy.conftest import write_program
 from tests.harness.conftest import SMALL, merged, prepare_few_photos
 from tests.harness.launch.machines import HOOK, SLOW_STEPS, wait_until
+from tests.processes import ROOT
 from tests.stores import list_running
 
-ROOT = Path(__file__).parents[2]
 SCRIPT = ROOT / "deploy" / "slurm-array.sbatch"
 
 Start = Callable[..., "subprocess.Popen[bytes]"]

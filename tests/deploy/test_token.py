@@ -9,9 +9,7 @@ from typing import NamedTuple
 import pytest
 
 from tests.harness.launch.machines import head_by_hand
-from tests.processes import run_python
-
-ROOT = Path(__file__).parents[2]
+from tests.processes import ROOT, run_python
 
 pytestmark = [pytest.mark.slow, pytest.mark.ray]
 

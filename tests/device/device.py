@@ -11,7 +11,6 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 from unittest import mock
 from weakref import WeakValueDictionary
@@ -28,9 +27,9 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from lcma.harness.train import batches
 from lcma.models import convolution
+from tests.processes import ROOT
 
 DEVICE = "simulated"
-ROOT = Path(__file__).parents[2]
 
 aten = torch.ops.aten
 

@@ -31,11 +31,11 @@ from lcma.sweeps.architectures import REGISTERED
 from lcma.sweeps.recipe import Recipe
 from tests.device import device as devices
 from tests.device.conftest import Run
+from tests.processes import ROOT
 from tests.states import list_differences
 
 pytestmark = pytest.mark.xdist_group("device")
 
-ROOT = Path(__file__).parents[2]
 PLUGIN = "affine"
 """The flow of docs/extending.md."""
 

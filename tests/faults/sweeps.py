@@ -18,9 +18,8 @@ from lcma.sweeps.errors import UserError
 from tests.faults.armed import Orders
 from tests.harness.conftest import SMALL, merged
 from tests.harness.launch.machines import HOOK, SLOW_STEPS, Machines, wait_until
+from tests.processes import ROOT
 from tests.stores import list_running, read_job
-
-ROOT = Path(__file__).parents[2]
 
 Launch = subprocess.Popen[bytes]
 """A launch in a process of its own."""

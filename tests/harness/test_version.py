@@ -6,8 +6,7 @@ from pathlib import Path
 import pytest
 
 from lcma.harness.version import read_code_version, read_commit
-
-ROOT = Path(__file__).parents[2]
+from tests.processes import ROOT
 
 
 def git(folder: Path, *arguments: str) -> str:

@@ -23,8 +23,7 @@ from lcma.sweeps.errors import UserError
 from tests.db.conftest import TRIALS, World, fill
 from tests.db.inspecting import make_older
 from tests.harness.cli.conftest import Lcma, output_of, refused, run_lcma, train
-
-ROOT = Path(__file__).parents[3]
+from tests.processes import ROOT
 
 GREEDY = [{"id": lzma.FILTER_LZMA2, "preset": 0, "dict_size": 2**28}]
 """Filters of an archive that takes much memory to unpack."""

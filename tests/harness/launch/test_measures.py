@@ -19,11 +19,11 @@ from tests.db.inspecting import execute
 from tests.harness.cli.conftest import run_lcma
 from tests.harness.conftest import SMALL, merged
 from tests.harness.launch.conftest import run_cli
+from tests.processes import ROOT
 
 pytestmark = pytest.mark.usefixtures("without_plugins")
 
 SHORT = merged(SMALL, {"recipe": {"training": {"steps": 10}}})
-ROOT = Path(__file__).parents[3]
 
 PAGE = (ROOT / "docs" / "measures.md").read_text()
 BRIGHT = PAGE.split("```python\n")[1].split("```")[0]
