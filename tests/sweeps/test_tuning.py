@@ -55,16 +55,11 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "empty": ({"budget": {"low": 10, "high": 10}}, "the range from 10 to 10 is empty"),
     "reversed": ({"budget": {"low": 100, "high": 10}}, "give low below high"),
     "off the grid": ({"budget": {"low": 10, "high": 99}}, "use 70 or 100"),
-    "beyond": (
-        {"budget": {"low": 10, "high": 20_000_000}},
-        "use 10000000",
-    ),
     "negative": ({"budget": {"low": -10, "high": 10}}, "greater than or equal to 0"),
     "no range": ({"trials": 7}, "the key `tune.budget` is missing"),
     "few trials": (TUNE | {"trials": 1}, "greater than or equal to 2"),
     "several": (TUNE | {"factorization": "words"}, "stands for several"),
     "unknown": (TUNE | {"factorization": "lo"}, "unknown factorization 'lo'"),
-    "unknown key": (TUNE | {"budgets": 3}, "did you mean 'budget'?"),
 }
 
 
@@ -76,11 +71,8 @@ def test_a_wrong_section_is_refused_in_one_line(tune: dict[str, Any], message: s
 LONGEST = 10_000_000
 
 
-def test_the_grid_begins_and_ends_as_documented() -> None:
-    points = budget_grid()
-    assert points[:10] == (0, 10, 15, 20, 30, 50, 70, 100, 150, 200)
-    assert points[-1] == LONGEST
-    assert 1000 in points
+def test_the_grid_ends_as_documented() -> None:
+    assert budget_grid()[-1] == LONGEST
 
 
 @given(st.integers(-1000, 2 * LONGEST) | st.sampled_from(budget_grid()))
