@@ -15,6 +15,8 @@ from torch import Tensor
 from lcma.harness.data import PreparedSet, load
 from lcma.harness.train.batches import Images
 from lcma.harness.train.checkpoint import CheckpointFolder
+from lcma.harness.train.evaluate import evaluate
+from lcma.harness.train.protocol import PLAIN
 from lcma.harness.train.trainer import Hooks, StoppedError, Trainer
 from lcma.models import Flow, build, build_nms
 from lcma.sweeps.recipe import Model, Optimization, Recipe, Training
@@ -89,6 +91,29 @@ def build_trainer(
         holdout=Images(pixels[:10], CPU),
         **options,
     )
+
+
+def train_and_resume(
+    make: Callable[[], Trainer], prepared: PreparedSet, place: Path
+) -> tuple[Trainer, Trainer]:
+    """Train for 20 steps, undisturbed and resumed from step 10; both must evaluate to equal bits.
+
+    The training that is resumed was stopped before step 14.
+    """
+    alone, stopped, resumed = (make() for _ in range(3))
+    folder = CheckpointFolder(place / "alone")
+    alone.resume(folder, 20)
+    alone.run(20, folder, Hooks())
+    folder = CheckpointFolder(place / "stopped")
+    stopped.resume(folder, 20)
+    with pytest.raises(StoppedError):
+        stopped.run(20, folder, Hooks(must_stop=lambda: stopped.step == 14, checkpoint_seconds=0.0))
+    assert resumed.resume(folder, 20) == 10
+    resumed.run(20, folder, Hooks())
+    images = Images(prepared.part("test").images[:50], resumed.images.device)
+    bits = [evaluate(t.evaluated, images, PLAIN).bits_per_dim.value for t in (alone, resumed)]
+    assert bits[0] == bits[1]
+    return alone, resumed
 
 
 @dataclass

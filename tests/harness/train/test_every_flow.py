@@ -1,6 +1,7 @@
 """Training and evaluation of every flow: exact resume, no trace of an evaluation, a fit."""
 
 import hashlib
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +18,20 @@ from lcma.harness.train.checkpoint import CheckpointFolder
 from lcma.harness.train.contribution import measure_maps
 from lcma.harness.train.evaluate import evaluate
 from lcma.harness.train.protocol import PLAIN
-from lcma.harness.train.trainer import Hooks, StoppedError, Trainer
+from lcma.harness.train.trainer import Hooks, Trainer
 from lcma.models import Likelihood, build, build_nms
 from lcma.sweeps import catalog
 from lcma.sweeps.architectures import REGISTERED
 from lcma.sweeps.recipe import Recipe
 from lcma.sweeps.settings import merge
-from tests.harness.train.conftest import CPU, SHORT, build_trainer, copy_weights, list_unequal
+from tests.harness.train.conftest import (
+    CPU,
+    SHORT,
+    build_trainer,
+    copy_weights,
+    list_unequal,
+    train_and_resume,
+)
 
 FLOWS = tuple(catalog.flows())
 
@@ -172,25 +180,10 @@ def test_a_resumed_training_ends_with_the_same_bits(
 ) -> None:
     monkeypatch.setattr(recorder, "UNRECORDED_STEPS", 3)
     recipe = make_recipe(flow, short=True, steps=20, ema=0.9, select="best", holdout_every=10)
-    alone = make_trainer(recipe, prepared)
-    alone.resume(CheckpointFolder(tmp_path / "alone"), 20)
-    alone.run(20, CheckpointFolder(tmp_path / "alone"), Hooks())
-
-    folder = CheckpointFolder(tmp_path / "stopped")
-    stopped = make_trainer(recipe, prepared)
-    stopped.resume(folder, 20)
-    hooks = Hooks(must_stop=lambda: stopped.step == 14, checkpoint_seconds=0.0)
-    with pytest.raises(StoppedError):
-        stopped.run(20, folder, hooks)
-    resumed = make_trainer(recipe, prepared)
-    assert resumed.resume(folder, 20) == 10
-    resumed.run(20, folder, Hooks())
-
+    make = partial(make_trainer, recipe, prepared)
+    alone, resumed = train_and_resume(make, prepared, tmp_path)
     assert list_unequal(copy_weights(alone), copy_weights(resumed)) == []
     assert alone.best["holdout_bits_per_dim"] == resumed.best["holdout_bits_per_dim"]
-    test = Images(prepared.part("test").images[:50], CPU)
-    bits = [evaluate(t.evaluated, test, PLAIN).bits_per_dim.value for t in (alone, resumed)]
-    assert bits[0] == bits[1]
 
 
 @pytest.fixture
