@@ -16,7 +16,7 @@ from lcma.db import run_sql
 from lcma.db.publishing import compact
 from lcma.db.sqlite import SqliteDatabase
 from lcma.sweeps.errors import UserError
-from tests.db.inspecting import make_older
+from tests.db.inspecting import execute, make_older
 from tests.processes import FORK, run_in_fork
 from tests.refusals import catch_refusal
 
@@ -43,14 +43,6 @@ def read_files(folder: Path) -> dict[str, bytes]:
     return {str(f): f.read_bytes() for f in files if not f.name.endswith(("-wal", "-shm"))}
 
 
-def run_statements(path: Path, *statements: str) -> None:
-    """Change a database without the store."""
-    with closing(sqlite3.connect(path)) as connection:
-        for statement in statements:
-            connection.execute(statement)
-        connection.commit()
-
-
 def write_content(content: bytes) -> Callable[[Path], None]:
     return lambda path: path.write_bytes(content) and None
 
@@ -60,7 +52,7 @@ def write_other_database(*statements: str) -> Callable[[Path], None]:
 
     def change(path: Path) -> None:
         path.unlink()
-        run_statements(path, *statements)
+        execute(f"sqlite:///{path}", *statements)
 
     return change
 
@@ -73,7 +65,7 @@ def truncate(path: Path) -> None:
 def damage_schema(path: Path) -> None:
     sql = "CAST(x'435245415445205441424c45206a6f627320ed' AS TEXT)"  # CREATE TABLE jobs, and a byte
     update = f"UPDATE sqlite_master SET sql = {sql} WHERE name = 'jobs'"
-    run_statements(path, "PRAGMA writable_schema=ON", update)
+    execute(f"sqlite:///{path}", "PRAGMA writable_schema=ON", update)
 
 
 def make_folder(path: Path) -> None:
@@ -300,7 +292,8 @@ def test_a_file_without_the_relations_of_its_schema_is_refused(
     """Also if the views would be brought to the current version first."""
     if older:
         make_older(f"sqlite:///{filled_path}")
-    run_statements(filled_path, "PRAGMA legacy_alter_table=ON", "DROP VIEW maps", statement)
+    statements = ("PRAGMA legacy_alter_table=ON", "DROP VIEW maps", statement)
+    execute(f"sqlite:///{filled_path}", *statements)
     before = read_files(filled_path.parent)
     refused_by_all(filled_path, message, "go back to a copy")
     assert read_files(filled_path.parent) == before
