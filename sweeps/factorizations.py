@@ -21,11 +21,7 @@ FIXED = (
 )
 """Canonical names that mean the same for every flow and number of splits."""
 
-DATA_RULES = tuple(
-    f"{statistic}-{half}"
-    for statistic in ("variance", "precision", "detail")
-    for half in ("low", "high")
-)
+DATA_RULES = ("variance-low", "precision-low")
 """Rules that rank the dimensions of each window by the data, without a flow."""
 
 MAP_RULES = ("low-global", "low-lattice", "low-tied")
@@ -266,9 +262,7 @@ def as_word(canonical_name: str, splits: int) -> str | None:
     """Return the word that ranks the windows of maps as the factorization does, or None."""
     if is_word(canonical_name):
         return canonical_name
-    if canonical_name in DATA_RULES:
-        return ("L" if canonical_name.endswith("-low") else "H") * splits
-    return "L" * splits if canonical_name == "self" else None
+    return "L" * splits if canonical_name in ("self", *DATA_RULES) else None
 
 
 def map_options(canonical_name: str) -> frozenset[str]:

@@ -31,11 +31,7 @@ from lcma.sweeps.recipe import MapOptions
 DEFAULT_SCORE: str = MapOptions.model_fields["score"].default
 """The score that names leave out."""
 
-_LETTERS_OF_RULE = {"self": "L"} | {
-    rule: "L" if rule.endswith("-low") else "H"
-    for rule in factorizations.DATA_RULES
-    if not rule.startswith("variance")  # which do not depend on what has left
-}
+_LETTERS_OF_RULE = {"self": "L", "precision-low": "L"}
 """The only letter that a map serves, for rules whose later maps depend on what has left."""
 
 FACTS = (

@@ -11,7 +11,7 @@ from lcma.harness.data.bars import choose_shrinkage, read_training_rows
 from lcma.harness.data.prepared_set import PreparedSet
 from lcma.harness.train.contribution import MeasuredMap
 from lcma.harness.train.scores import assign_halves
-from lcma.models.factorization import Ints, Shape, table_from_map, windows
+from lcma.models.factorization import Ints, Shape, table_from_map
 from lcma.sweeps.factorizations import DATA_RULES, as_word
 
 Floats = NDArray[np.float64]
@@ -42,12 +42,12 @@ def measure_data_maps(prepared: PreparedSet, splits: int) -> list[DataMap]:
     maps = []
     for rule in DATA_RULES:
         half_maps = [
-            compute_data_maps(rule, *_compute_moments([half]), shrinkage, shape, splits)
+            compute_data_maps(rule, _compute_moments([half])[1], shrinkage, shape, splits)
             if half[0]
             else unknown
             for half in halves
         ]
-        rule_maps = compute_data_maps(rule, mean, covariance, shrinkage, shape, splits)
+        rule_maps = compute_data_maps(rule, covariance, shrinkage, shape, splits)
         for split, (values, ids) in enumerate(rule_maps):
             measured = MeasuredMap(
                 split=split + 1,
@@ -64,14 +64,13 @@ def measure_data_maps(prepared: PreparedSet, splits: int) -> list[DataMap]:
 
 
 def compute_data_maps(
-    rule: str, mean: Floats, covariance: Floats, shrinkage: float, shape: Shape, splits: int
+    rule: str, covariance: Floats, shrinkage: float, shape: Shape, splits: int
 ) -> list[tuple[Floats, Ints]]:
     """Return the map (C, H, W) of a rule at each split, and the ids of the dimensions that the
     rule's own tables have kept until then.
 
     Args:
         rule: One of `DATA_RULES`.
-        mean: Of the pixels, (D,).
         covariance: Of the pixels, (D, D).
         shrinkage: Added to the covariance's diagonal before it is inverted.
         shape: (C, H, W) of the images.
@@ -84,7 +83,7 @@ def compute_data_maps(
     maps = []
     for letter in word:
         # Rounded as they are stored: the table has to be that of the stored map.
-        kept = _compute_values(rule, mean, covariance, shrinkage, ids).astype(np.float32)
+        kept = _compute_values(rule, covariance, shrinkage, ids).astype(np.float32)
         values[ids.ravel()] = kept.ravel()
         maps.append((values.reshape(shape).copy(), ids))
         ids = ids.ravel()[table_from_map(kept.astype(np.float64), letter).kept]
@@ -92,25 +91,14 @@ def compute_data_maps(
 
 
 def _compute_values(
-    rule: str, mean: Floats, covariance: Floats, shrinkage: float, ids: Ints
+    rule: str, covariance: Floats, shrinkage: float, ids: Ints
 ) -> NDArray[np.float64]:
     """Return the values by which a rule ranks the dimensions ``ids``, (C, H, W)."""
-    statistic, flat = rule.split("-")[0], ids.ravel()
-    if statistic == "variance":
+    flat = ids.ravel()
+    if rule == "variance-low":
         return np.asarray(covariance.diagonal()[flat].reshape(ids.shape))
-    if statistic == "precision":
-        inverse = np.linalg.inv(covariance[np.ix_(flat, flat)] + shrinkage * np.eye(len(flat)))
-        return np.asarray((1 / inverse.diagonal()).reshape(ids.shape))
-    # E (x - mean of the window)^2 = variance + bias^2, both from the moments of its four pixels.
-    members = windows(ids)
-    blocks = covariance[members[..., :, None], members[..., None, :]]
-    centre = np.eye(4) - 0.25
-    variance = np.einsum("pa,...ab,pb->...p", centre, blocks, centre)
-    detail = variance + np.square(mean[members] @ centre)
-    c, h, w = ids.shape
-    return np.asarray(
-        detail.reshape(c, h // 2, w // 2, 2, 2).transpose(0, 1, 3, 2, 4).reshape(ids.shape)
-    )
+    inverse = np.linalg.inv(covariance[np.ix_(flat, flat)] + shrinkage * np.eye(len(flat)))
+    return np.asarray((1 / inverse.diagonal()).reshape(ids.shape))
 
 
 _CENTRE = 127.5

@@ -97,7 +97,7 @@ def test_overlaps_are_means_over_sets_that_differ_only_in_seed_or_budget(filler,
     [
         ("squeezed", "cumulative", {"low", "high"}),
         ("self", "cumulative", {"low"}),
-        ("data", "detail-high", {"high"}),
+        ("data", "precision-low", {"low"}),
     ],
 )
 def test_maps_of_one_word_make_only_its_tables(filler, form, score, words):

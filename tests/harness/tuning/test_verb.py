@@ -16,7 +16,7 @@ PAGE = Path(__file__).parents[3] / "docs" / "tuning.md"
 MISTAKES: dict[str, tuple[list[str], dict[str, Any], str]] = {
     "no section": ([], {"tune": None}, "no section `tune`"),
     "no pretraining": ([], {"tune": {"factorization": "conventional"}}, "no pretraining to tune"),
-    "the data alone": ([], {"tune": {"factorization": "detail-low"}}, "no pretraining to tune"),
+    "the data alone": ([], {"tune": {"factorization": "variance-low"}}, "no pretraining to tune"),
     "wrong length": ([], {"tune": {"factorization": "LLL"}}, "3 letters"),
     "two flows": ([], {"matrix": {"flow": ["realnvp", "glow"]}}, "a study tunes one"),
     "budgets": ([], {"matrix": {"budget": [10]}}, "`tune.budget` has the budgets to tune"),
