@@ -40,14 +40,9 @@ class DataSetFacts(BaseModel):
     filtered_from: str | None = None  # the set that was box-filtered to this one
 
 
-def shipped() -> Mapping[str, DataSetFacts]:
-    """Return the sets that lcma can prepare, each followed by its box-filtered forms."""
-    return _shipped()
-
-
 def known() -> Mapping[str, DataSetFacts]:
     """Return the sets that a sweep can name: those of lcma, and those that are registered."""
-    return {**_shipped(), **_own_sets}
+    return {**shipped(), **_own_sets}
 
 
 def register(name: str, facts: DataSetFacts) -> None:
@@ -58,12 +53,12 @@ def register(name: str, facts: DataSetFacts) -> None:
 
 def can_be_own(name: str) -> bool:
     """Return whether a user's own set can have this name."""
-    return name not in _shipped() and _NAME.fullmatch(name) is not None
+    return name not in shipped() and _NAME.fullmatch(name) is not None
 
 
 def check_own(name: str) -> None:
     """Raise UserError if a user's own set cannot have this name."""
-    if name in _shipped():
+    if name in shipped():
         raise UserError(f"{name} is the name of a set of lcma: choose another")
     if not can_be_own(name):
         raise UserError(
@@ -89,7 +84,8 @@ def find_family(name: str) -> str:
 
 
 @cache
-def _shipped() -> Mapping[str, DataSetFacts]:
+def shipped() -> Mapping[str, DataSetFacts]:
+    """Return the sets that lcma can prepare, each followed by its box-filtered forms."""
     text = (files("lcma.sweeps") / "datasets.yaml").read_text()
     entries = TypeAdapter(dict[str, dict[str, Any]]).validate_python(
         strict_yaml.parse(text, "sweeps/datasets.yaml")

@@ -84,20 +84,20 @@ def compute_bars(
 
     Raises UserError if a part is damaged or holds values that are not finite.
     """
-    meter = _Meter(prepared, progress)
     groups = prepared.part("test").groups
-    moments = _compute_moments(prepared, meter)
+    moments = _compute_moments(prepared)
     bars = []
-    for name in _NAMES:
+    for done, name in enumerate(_NAMES):
+        if progress is not None:
+            progress(name, done, len(_NAMES))
         images = _count_bar_images(prepared, name)
         try:
             if name == "gaussian" or name == "full-gaussian":
-                bits, detail = _score_gaussian(name, prepared, moments, meter)
+                bits, detail = _score_gaussian(name, prepared, moments)
             else:
-                bits, detail = _score_codec(name, prepared, meter)
+                bits, detail = _score_codec(name, prepared)
         except _LeftOutError as reason:
             bars.append(ComputedBar(name, None, None, images, f"left out: {reason}"))
-            meter.add(name, images)
         else:
             indices = _choose_indices(prepared, "test", images)
             mean = clustered_mean(bits, None if groups is None else groups[indices])
@@ -132,23 +132,6 @@ class _LeftOutError(Exception):
     """Raised if a bar cannot be computed for this set; the message says why."""
 
 
-class _Meter:
-    """Reports the number of images read: the train part twice, and the test part for each bar."""
-
-    def __init__(self, prepared: PreparedSet, progress: ReportStep | None) -> None:
-        self._total = 2 * _count(prepared, "train")
-        self._total += sum(_count_bar_images(prepared, name) for name in _NAMES)
-        if _can_be_full(_count(prepared, "train"), math.prod(prepared.manifest.shape)):
-            self._total += _count(prepared, "holdout")
-        self._done = 0
-        self._progress = progress
-
-    def add(self, step: str, images: int) -> None:
-        self._done += images
-        if self._progress is not None:
-            self._progress(step, self._done, self._total)
-
-
 @dataclass(frozen=True, eq=False)
 class _Moments:
     """Moments of n training images."""
@@ -162,19 +145,17 @@ class _Moments:
         return self.covariance if self.covariance.ndim == 1 else self.covariance.diagonal()
 
 
-def _compute_moments(prepared: PreparedSet, meter: _Meter) -> _Moments:
+def _compute_moments(prepared: PreparedSet) -> _Moments:
     n, D = _count(prepared, "train"), math.prod(prepared.manifest.shape)
     is_full = _can_be_full(n, D)
     total = np.zeros(D)
     for rows in _read_rows(prepared, "train"):
         total += rows.sum(0)
-        meter.add("mean", len(rows))
     mean = total / n
     scatter = np.zeros((D, D) if is_full else D)
     for rows in _read_rows(prepared, "train"):
         rows -= mean
         scatter += rows.T @ rows if is_full else np.square(rows).sum(0)
-        meter.add("covariance" if is_full else "variance", len(rows))
     return _Moments(n, mean, scatter / n)
 
 
@@ -221,7 +202,6 @@ def _score_gaussian(
     name: Literal["gaussian", "full-gaussian"],
     prepared: PreparedSet,
     moments: _Moments,
-    meter: _Meter,
 ) -> _BitsAndDetail:
     discrete = prepared.manifest.dtype == "uint8"
     noise = 1 / 12 if discrete else 0.0
@@ -231,7 +211,7 @@ def _score_gaussian(
     else:
         variances, axes = _decompose_covariance(moments, noise)
         count = _count(prepared, "holdout")
-        chunks = _square_deviations(prepared, "holdout", moments, axes, name, meter)
+        chunks = _square_deviations(prepared, "holdout", moments, axes)
         squares = np.sum([chunk.sum(0) for chunk in chunks], axis=0) / count
         share = _best_share(_SHRINKAGES, squares, variances, moments.variance.mean(), noise)
         variances = variances + share * moments.variance.mean()
@@ -241,7 +221,7 @@ def _score_gaussian(
         )
     nats = [
         _compute_nats(squares, variances, noise)
-        for squares in _square_deviations(prepared, "test", moments, axes, name, meter)
+        for squares in _square_deviations(prepared, "test", moments, axes)
     ]
     how = (
         "plus uniform dequantization noise, the test images scored in expectation over the noise: "
@@ -301,14 +281,11 @@ def _square_deviations(
     part: PartName,
     moments: _Moments,
     axes: Floats | None,
-    name: str,
-    meter: _Meter,
 ) -> Iterator[Floats]:
     """Yield chunks of the squared deviations of a part's images along the axes, (n, D)."""
     for rows in _read_rows(prepared, part):
         rows -= moments.mean
         yield np.square(rows if axes is None else rows @ axes)
-        meter.add(name, len(rows))
 
 
 def _compute_nats(squares: Floats, variances: Floats, noise: float) -> Floats:
@@ -357,9 +334,7 @@ def _make_singular_error() -> _LeftOutError:
     return _LeftOutError("the covariance of the training images is singular, up to rounding")
 
 
-def _score_codec(
-    name: Literal["png", "webp"], prepared: PreparedSet, meter: _Meter
-) -> _BitsAndDetail:
+def _score_codec(name: Literal["png", "webp"], prepared: PreparedSet) -> _BitsAndDetail:
     title, options = _CODECS[name]
     manifest = prepared.manifest
     C = manifest.shape[0]
@@ -377,7 +352,6 @@ def _score_codec(
             chunk = images[indices[start : start + _CODEC_CHUNK]]
             compress = partial(_compress, codec=name, options=options)
             sizes[start : start + len(chunk)] = list(threads.map(compress, chunk))
-            meter.add(name, len(chunk))
     settings = ", ".join(f"{option}={value}" for option, value in options.items())
     detail = (
         f"each test image in a {title} file of its own, by Pillow {PIL.__version__} with "

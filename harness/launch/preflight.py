@@ -155,7 +155,7 @@ class Preflight:
 def require_here(runs: Path | str) -> None:
     """Raise UserError if this process cannot write and read the place, or no other sees it."""
     place = storage.open_folder(runs)
-    if place.is_process_local:
+    if str(runs).startswith("memory:"):
         raise UserError(
             f"no other process sees {place.name}: give --runs a folder, or a URL such as "
             "s3://BUCKET/PREFIX"

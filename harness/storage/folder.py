@@ -102,11 +102,6 @@ class Folder(ABC):
     def place(self) -> str:
         """The place as the database stores it: HOST:FOLDER, or the URL without passwords."""
 
-    @property
-    @abstractmethod
-    def is_process_local(self) -> bool:
-        """True if no other process sees its files."""
-
     @abstractmethod
     def subfolder(self, part: str) -> "Folder":
         """Return the subfolder of a name, which need not exist."""
@@ -198,8 +193,6 @@ def is_temporary(name: str) -> bool:
 
 class LocalFolder(Folder):
     """A folder by its path. Files are written under a temporary name, synced and renamed."""
-
-    is_process_local = False
 
     def __init__(self, path: Path) -> None:
         self.path = path

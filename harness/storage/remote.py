@@ -12,7 +12,6 @@ from contextlib import contextmanager, suppress
 from typing import Any, BinaryIO, NoReturn
 
 from fsspec.core import url_to_fs
-from fsspec.implementations.memory import MemoryFileSystem
 
 from lcma.harness.kill_points import kill_point
 from lcma.harness.storage.folder import (
@@ -59,10 +58,6 @@ class RemoteFolder(Folder):
     @property
     def place(self) -> str:
         return self.name
-
-    @property
-    def is_process_local(self) -> bool:
-        return isinstance(self._files, MemoryFileSystem)
 
     def subfolder(self, part: str) -> "RemoteFolder":
         path, name = f"{self.path}/{part}", f"{self.name}/{part}"
