@@ -38,7 +38,7 @@ class Power:
     overlay: str  # entry of the sweep's `matrix.recipe`, or ""
     seeds: int
     spread: float | None = None  # in the results that `source` names
-    source: str = "no results of this flow"
+    source: str = "too few results of this flow"
     detectable: float | None = None  # with a power of 80 %; None for fewer than six seeds
     needed: int | None = None  # seeds that show a difference of `SMALL`; None above 10,000
 
@@ -153,7 +153,7 @@ def describe_power(powers: Sequence[Power]) -> str | None:
         return None
     spreads = sorted(power.spread for power in powers if power.spread is not None)
     if not spreads:
-        return "not known: no results of the same flow tell how far seeds spread"
+        return "not known: too few results of the flow tell how far seeds spread"
     seeds = min(power.seeds for power in powers)
     smallest = [f"{find_detectable(max(seeds, MIN_SEEDS), spread):.2g}" for spread in spreads]
     shown = f"{' to '.join(dict.fromkeys((smallest[0], smallest[-1])))} bits/dim"

@@ -44,12 +44,15 @@ def choose_trials_with_results(
     Without a sweep, they are the trials of all sweeps that ``filters`` select, or, without filters,
     those of the sweep launched last. Raises UserError where there are no such results.
     """
+    others = "`lcma status` shows how far its sweep is"
     if sweep_id is None and not filters:
-        sweep_id = find_sweep(store, None).id
+        sweep_id, name = (last := find_sweep(store, None)).id, printable(last.name)
+        if len(store.sweeps()) > 1:
+            others = f"{name} was launched last, and --sweep NAME chooses another sweep"
     require_results(store, sweep_id, filters)
     chosen = _read_trials(store, sweep_id=sweep_id, **filters)
     if not chosen:
-        raise UserError("there is no result yet: `lcma status` shows how far its sweep is")
+        raise UserError(f"there is no result yet: {others}")
     return chosen
 
 

@@ -118,8 +118,9 @@ def describe_set(
         counted = ", ".join(f"{copies[f'within_{part}']:,} in {part}" for part in PARTS)
         lines += [
             f"copies of an earlier image: {counted}",
-            f"in two parts: {copies['train_test']:,} of test and {copies['train_holdout']:,} of "
-            f"holdout are in train, {copies['holdout_test']:,} of test are in holdout",
+            f"equal images in two parts: {copies['train_test']:,} of test and "
+            f"{copies['train_holdout']:,} of holdout are in train, {copies['holdout_test']:,} of "
+            "test are in holdout",
         ]
     for bar in bars:
         value = "-" if bar.bits_per_dim is None else f"{bar.bits_per_dim:.4f} bits/dim"
