@@ -120,9 +120,9 @@ def job(tmp_path: Path) -> Iterator[Job]:
 
 def start_and_wait(job: Job) -> "subprocess.Popen[bytes]":
     """Start the job, and wait for a new attempt."""
-    before = job.count("select count(*) from attempts")
+    before = time.time()
     process = job.start("mine.yaml")
-    running = f"select count(*) from attempts where outcome is null and id > {before}"
+    running = f"select count(*) from attempts where outcome is null and started > {before}"
     wait_for(lambda: job.count(running) > 0 or process.poll() is not None, job)
     assert process.poll() is None, job.log
     return process
