@@ -601,10 +601,10 @@ artifacts = Table(
     key(
         "attempt_id",
         Text,
-        "the attempt; one that goes on with what another left takes over its files",
+        "the attempt",
         ForeignKey("attempts.id"),
     ),
-    key("kind", Text, "what it is: 'checkpoint' or 'weights', in older rows also 'tables'"),
+    key("kind", Text, "what it is: 'weights'; in older rows also 'checkpoint' and 'tables'"),
     required("path", Text, "where it is, under the launch's storage folder"),
     required(
         "place",

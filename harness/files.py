@@ -39,6 +39,12 @@ def require_replaceable(path: Path, option: str = "--out") -> None:
         )
 
 
+def find_existing(folder: Path) -> Path:
+    """Return the folder, or the nearest one above it that this user can see."""
+    # `Path.exists` raises for what is in a folder that this user may not enter.
+    return next(path for path in (folder, *folder.parents) if os.path.exists(path))  # noqa: PTH110
+
+
 def write_file(path: Path, content: bytes, option: str = "--out") -> Path:
     """Write a file through a temporary sibling, create its folders, and return its path.
 

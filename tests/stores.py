@@ -39,11 +39,6 @@ def list_files(store: db.Store, job_id: str) -> list[db.Artifact]:
     return store.artifacts([job_id]).get(job_id, [])
 
 
-def list_paths(store: db.Store) -> set[str]:
-    """List the paths of the files of all jobs."""
-    return {file.path for files in store.artifacts().values() for file in files}
-
-
 def list_running(store: db.Store) -> list[db.JobFacts]:
     """List the running jobs, oldest attempt first."""
     return store.job_facts(states=["running"], order="started")

@@ -49,7 +49,7 @@ def board(
         filter_board,
         read_board,
         read_holdout,
-        replace_groups,
+        take_groups,
     )
     from lcma.harness.results.lookup import require_results
     from lcma.harness.show.board import board_as_json, render_board, render_overview
@@ -68,7 +68,7 @@ def board(
         if table > len(board.groups):
             tables = format_count(len(board.groups), "table")
             raise UserError(f"there is no table {table}: this board has {tables}")
-        board = replace_groups(board, board.groups[table - 1 : table])
+        board = take_groups(board.groups[table - 1 : table])
     factorization = selection.columns["factorization"]
     if factorization:
         board = filter_board(board, factorization)

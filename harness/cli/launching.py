@@ -19,6 +19,7 @@ from lcma.harness.launch.sweep import launch_sweep, wait_with_note
 from lcma.harness.launch.workers import LaunchInterrupted
 from lcma.harness.place import find_place
 from lcma.harness.results.board import read_board
+from lcma.harness.results.maps import DEFAULT_SCORE
 from lcma.harness.results.power import compute_power, describe_power
 from lcma.harness.show.board import render_board
 from lcma.harness.terminal import Console
@@ -77,7 +78,8 @@ def run_launch(command: LaunchCommand) -> None:
     # Without the plug-ins of its flows no flow is built from its weights.
     names = {REGISTERED[flow].plugin for flow in report.plan.spec.matrix.flow}
     files = [plugin.path for plugin in plugins.loaded() if plugin.path and plugin.name in names]
-    reads_maps = any(trial.pretraining for trial in report.plan.expansion.trials)
+    trials = report.plan.expansion.trials
+    reads_maps = any(t.pretraining and t.map_score == DEFAULT_SCORE for t in trials)
     print_commands(
         console,
         [

@@ -719,10 +719,11 @@ def _amount(resource: str, value: float) -> str:
 
 def _require_reachable(address: str) -> None:
     """Raise UserError if nothing listens at the address, where Ray itself would try for minutes."""
-    if address.startswith("ray://"):
+    named = os.environ.get("RAY_ADDRESS", "") if address == "auto" else address
+    if named.startswith("ray://"):
         raise UserError(
-            f"--ray {address}: a launch is no client of a cluster: start it on one of its "
-            "machines, with --ray HOST:6379"
+            f"--ray {address}: lcma is no client of a cluster as {named} asks: run it on one of "
+            "the cluster's machines, with --ray HOST:6379"
         )
     host, _, port = address.rpartition(":")
     if not host and port in ("auto", "local"):

@@ -12,6 +12,7 @@ from typing import Any, Self
 import lcma.harness.data
 from lcma import db
 from lcma.harness.extras import require_extra
+from lcma.harness.files import find_existing
 from lcma.harness.launch.driver import LaunchStoppedError, new_owner
 from lcma.harness.launch.executor import ClusterLostError, Executor
 from lcma.harness.launch.plan import Plan, count_slots, plan_expansion, set_names
@@ -86,7 +87,7 @@ def check_writable(place: Place, *, prepares: bool, **others: Path | None) -> No
         if folder is not None:
             folders[option] = folder.absolute()
     for option, folder in folders.items():
-        existing = next(path for path in (folder, *folder.parents) if path.exists())
+        existing = find_existing(folder)
         try:
             with tempfile.TemporaryFile(dir=existing):
                 pass

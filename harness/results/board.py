@@ -430,13 +430,18 @@ def filter_board(board: Board, names: Sequence[str]) -> Board:
         raise UserError(
             f"no results of {', '.join(sorted(requested))} here: there are {', '.join(labels)}"
         )
-    return replace_groups(board, groups)
+    return take_groups(groups)
 
 
-def replace_groups(board: Board, groups: Sequence[Group]) -> Board:
-    """Return the board with these groups and their lost trials alone."""
-    rows = [row for group in groups for row in group.rows]
-    diverged, failed = (sum(map(attrgetter(name), rows)) for name in ("diverged", "failed"))
+def take_groups(groups: Sequence[Group]) -> Board:
+    """Return a board of these groups, with their lost trials alone."""
+    # The groups of several protocols have the same trials.
+    lost = {
+        (_lost_key(group), _cell_key(row)): (row.diverged, row.failed)
+        for group in groups
+        for row in group.rows
+    }
+    diverged, failed = (sum(counts[k] for counts in lost.values()) for k in (0, 1))
     return Board(tuple(groups), diverged, failed)
 
 

@@ -153,7 +153,7 @@ def describe_power(powers: Sequence[Power]) -> str | None:
         return None
     spreads = sorted(power.spread for power in powers if power.spread is not None)
     if not spreads:
-        return "not known: too few results of the flow tell how far seeds spread"
+        return "not known: too few results to tell how far seeds spread"
     seeds = min(power.seeds for power in powers)
     smallest = [f"{find_detectable(max(seeds, MIN_SEEDS), spread):.2g}" for spread in spreads]
     shown = f"{' to '.join(dict.fromkeys((smallest[0], smallest[-1])))} bits/dim"

@@ -13,6 +13,7 @@ from lcma import db
 from lcma.harness import data, storage
 from lcma.harness.cpus import count_cpus
 from lcma.harness.environment import read_environment
+from lcma.harness.files import find_existing
 from lcma.harness.launch.preflight import require_here
 from lcma.harness.place import Place
 from lcma.sweeps.errors import UserError
@@ -109,8 +110,7 @@ def _check_folders(place: Place) -> list[CheckResult]:
         if isinstance(folder, str):
             results.append(_check_runs_url(folder))
             continue
-        # `Path.exists` raises in a folder that this user may not enter.
-        existing = next(path for path in (folder, *folder.parents) if os.path.exists(path))  # noqa: PTH110
+        existing = find_existing(folder)
         try:
             with tempfile.TemporaryFile(dir=existing):
                 pass

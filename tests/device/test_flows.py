@@ -241,23 +241,6 @@ def send_ahead(root: Path) -> tuple[list[str], devices.Counts]:
     return list_differences(*states), counts
 
 
-def ask_in_vain() -> devices.Counts:
-    """Return the counts of what costs time, after what a GPU refuses."""
-    with devices.on_device() as device:
-        x = torch.ones(3, device=device)
-        with pytest.raises(RuntimeError):
-            x + torch.zeros(3)
-        with devices.counted() as counts:
-            float(x.sum())
-            torch.tensor([1.0], device=device)
-    return counts
-
-
-def test_what_a_gpu_refuses_or_waits_for_is_noticed(run: Run) -> None:
-    counts = run(ask_in_vain)
-    assert counts.waits.total() == counts.copies.total() == 1
-
-
 def test_images_that_are_sent_ahead_are_copied_once_from_pinned_memory(
     run: Run, few_photos_root: Path
 ) -> None:

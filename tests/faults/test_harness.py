@@ -54,3 +54,4 @@ def test_a_difference_is_named(tmp_path: Path) -> None:
     lines = {*compare_rows(expected, read_rows(other)), *find_faults(other)} - {*faults}
     for finding in DAMAGES.values():
         assert any(finding in line for line in lines)
+    assert any("index_tables" in line and "is missing" in line for line in lines)

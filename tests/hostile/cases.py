@@ -248,7 +248,9 @@ def options(number: int, random: Random, room: Room, templates: Templates) -> Ca
     variables = templates.fill(room)
     copy_layout(templates.sources, "images", room.here)
     name, param = random.choice(OPTIONS[3 * number : 3 * number + 3])
-    places = ("lcma.db", "images", "data", "out/x.png", "../forbidden/x.db")
+    places = ["lcma.db", "images", "data", "out/x.png", "../forbidden/x.db"]
+    if "--out" in param.opts:
+        places.pop()  # who names it there wants a file there
     value = random.choice((*TEXTS, *places * 2))
     if param.param_type_name == "argument":
         command = [*name.split(), value, *REFUSED.get(name, ())]

@@ -5,6 +5,7 @@ outside the folder is touched, and no secret is shown.
 """
 
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -52,8 +53,8 @@ def harm() -> None:
     raise SystemExit(2)
 
 
-def test_every_harm_is_noticed(tmp_path: Path) -> None:
-    problems = "; ".join(Room(tmp_path).run(Case([], secrets=("password",), call=harm)))
+def test_every_harm_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    problems = "; ".join(Room(tmp_path / "harm").run(Case([], secrets=("password",), call=harm)))
     for problem in (
         "changed what is outside",
         "refused, and changed: new",
@@ -64,3 +65,11 @@ def test_every_harm_is_noticed(tmp_path: Path) -> None:
         "started a program",
     ):
         assert problem in problems
+    monkeypatch.setattr("tests.hostile.rooms.SECONDS", 0.5)
+    for number, (call, problem) in enumerate(
+        [
+            (lambda: time.sleep(100), "a hang"),
+            (lambda: 1 / 0, "a traceback (ZeroDivisionError: division by zero)"),
+        ]
+    ):
+        assert problem in "; ".join(Room(tmp_path / str(number)).run(Case([], call=call)))

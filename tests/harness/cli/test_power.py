@@ -87,7 +87,7 @@ def test_the_spread_is_that_of_the_nearest_results_of_the_flow(history: History)
     history.write({"name": "other", "matrix": glow})
     (power,) = list_power(history, "--profile", "tiny")
     assert (power["spread"], power["needed"]) == (None, None)
-    line = "not known: too few results of the flow tell how far seeds spread"
+    line = "not known: too few results to tell how far seeds spread"
     assert f"\nPower   {line}\n" in history.text()
 
 

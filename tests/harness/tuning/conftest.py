@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from PIL import Image
 from lcma import db
 from lcma.harness import data
 from lcma.harness.data.source import SourceOptions
+from lcma.harness.launch import plan
 from lcma.harness.launch.policy import Limits
 from lcma.harness.launch.workers import Workers
 from lcma.harness.place import Place
@@ -70,10 +71,13 @@ class Tuning:
         resources = self.target.spec.resources.model_copy(update={"gpus": 0.0})
         workers = Workers(resources, 1, nullcontext, {"local": True})
         workers.executor, workers.store = InlineExecutor(), db.connect(self.place.db)
-        options = {"limits": limits, "lease_seconds": LEASE}
         with ExitStack() as stack:
             stack.push(workers)
-            yield Tuner(self.target, self.place, workers.store, workers, FakeDisplay(), **options)
+            patch = stack.enter_context(pytest.MonkeyPatch.context())
+            patch.setattr(plan, "Work", partial(plan.Work, lease_seconds=LEASE))
+            yield Tuner(
+                *(self.target, self.place, workers.store, workers, FakeDisplay()), limits=limits
+            )
 
     def elsewhere(self) -> "Tuning":
         """Return the same study at a new place beside this one."""

@@ -57,5 +57,5 @@ function nextSteps(rows) {
   const commands = [...new Set(rows.map((row) => row.next).filter(Boolean))];
   if (commands.length) return [make("h3", {}, "What would decide it"), ...commands.map((command) => makeCode(command, "launch"))];
   const isOpen = rows.some((row) => row.decision === "undecided");
-  return isOpen ? [make("p", { class: "quiet" }, "No launch within reach, or within a plan, would decide the open verdicts.")] : [];
+  return isOpen ? [make("p", { class: "quiet" }, "No launch of a profile here, within reach and within a plan, would decide the open verdicts.")] : [];
 }

@@ -2,7 +2,7 @@
 // The contribution maps of a pretraining at its budgets, drawn from the database.
 
 const SHADES = [[0, 34, 78], [65, 77, 107], [124, 123, 120], [188, 175, 111], [254, 232, 56]]; // cividis
-const DATA_SCORES = /^(variance|precision|detail)-/; // scores of maps of the data
+const DATA_SCORES = /^(variance|precision)-/; // scores of maps of the data
 const PIXEL_SIZE = 12; // pixels of the canvas for each pixel of the image
 
 const SERIES_SQL = `SELECT contribution_maps.pretraining_id, contribution_maps.data_digest, score,
