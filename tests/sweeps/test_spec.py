@@ -2,6 +2,7 @@
 
 import json
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -70,6 +71,14 @@ WRONG: list[tuple[dict[str, Any], str]] = [
 @pytest.mark.parametrize(("changes", "message"), WRONG)
 def test_a_mistake_is_named_with_its_place(changes: dict[str, Any], message: str) -> None:
     catch_refusal(lambda: check(**changes), f"mine.yaml: {message}")
+
+
+def test_a_file_of_the_name_of_a_shipped_sweep_does_not_hide_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("demo").touch()
+    assert spec.load("demo").name == "demo"
 
 
 def test_a_spec_survives_its_own_body() -> None:

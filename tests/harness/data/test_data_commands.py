@@ -133,6 +133,8 @@ def test_images_of_ones_own_are_listed_shown_and_verified(lcma, root: Path, sour
     refused(lcma(*command[:-2]), "add --size S")
     refused(lcma("data", "prepare", "cifar10", *command[3:]), "cifar10 is the name of a set")
     refused(lcma("data", "prepare", "cifar10", "--from", ""), "add --from PATH")
+    for words in (["--size", "8"], ["--skip-bad"], ["--from", str(sources)]):
+        refused(lcma("data", "prepare", "cifar10", "--download", *words), "leave them out")
     assert re.search(r"\nfew: \d+ test images?, and every comparison", out)
     row = list_by_name(lcma)["mine"]
     assert (row["own"], row["prepared"], row["variant"]) == (True, True, "u8")

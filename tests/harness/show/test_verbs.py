@@ -36,6 +36,7 @@ def test_board(read, filled):
 def test_board_says_when_it_is_not_complete(read, filled):
     filled.plan("rows", 0)
     assert "Not complete: 1 trial is not done; `lcma status` shows it." in read("board")
+    assert "Not complete" not in read("board", "--where", "seed=0")
 
 
 def test_board_draws_its_differences(lcma, read, filled):
@@ -195,8 +196,11 @@ def test_samples_without_weights(lcma, filler):
         refused(lcma("samples", job.trial_id, *between), "is pending and left no weights")
     refused(lcma("samples", "--sweep", "s1"), "of the sweep demo has weights yet")
     refused(lcma("samples", "abc", "--sweep", "s1"), "exclude each other")
+    refused(lcma("measure", "swd"), "there is no result yet: `lcma status` shows how far")
     filler.finish(job, 4.0)
     refused(lcma("samples"), "has weights, and all have ended: a published")
+    filler.plan("channel", 0, sweep="s2")
+    refused(lcma("measure", "swd"), "no result yet: demo was launched last, and --sweep NAME")
 
 
 def test_sql_says_when_there_is_more(read, filled):
