@@ -92,7 +92,6 @@ def make_database(
             facts = _state_facts(published, measure)
         tables: dict[str, Rows] = {
             "board_rows": _list_board(board),
-            "board_seeds": _list_seeds(board),
             "verdict_rows": _list_verdicts(verdicts),
             "budget_rows": _list_budgets(curves),
             "rule_rows": _list_rules(board),
@@ -168,12 +167,6 @@ def _make_row_key(group: Group, row: Any) -> str:
     facts = [*(getattr(group, name) for name in COMPARABLE_FACTS), group.measure]
     facts += [getattr(row, name, None) for name in names]
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:10]
-
-
-def _list_seeds(board: Board) -> Rows:
-    rows = [(_make_row_key(group, row), row) for group in board.groups for row in group.rows]
-    values = [(key, *value) for key, row in rows for value in row.by_seed.items()]
-    return ("row_key", "seed", "value"), values
 
 
 def _list_budgets(curves: Sequence[BudgetCurve]) -> Rows:

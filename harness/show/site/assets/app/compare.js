@@ -25,11 +25,7 @@ async function readSettings(row) {
   return new Map([...rowSettings, ...(recipe ? flatten(JSON.parse(recipe.body)) : [])]);
 }
 
-const PAIRED_SQL = `WITH pairs AS (
-    SELECT first.seed, first.value AS a, second.value AS b, first.value - second.value AS difference
-    FROM board_seeds AS first JOIN board_seeds AS second ON second.seed = first.seed
-    WHERE first.row_key = ? AND second.row_key = ?
-)
+const writeTestSql = (pairs) => `WITH pairs AS (${pairs})
 SELECT pairs.*, n, mean, quantile * sqrt(squares / freedom / n) AS half
 FROM pairs, (
     SELECT count(*) AS n, count(*) - 1 AS freedom, avg(difference) AS mean,
@@ -72,12 +68,13 @@ async function showCompare(search) {
   makeSelect("a", "First", makeChoices(rows, a), a.row_key),
   makeSelect("b", "Second", makeChoices(rows, b), b.row_key));
   const same = a.table_number === b.table_number;
+  const pairsSql = writePairsSql(a, b, await readFact("measure") ?? "bits_per_dim");
   return [
     heading(`${nameRow(a)} against ${nameRow(b)}`, same ? `${nameTable(a)}. ${describeTable(a)}` : "Rows of two tables",
-      same ? sqlLink(writePairsSql(a, b, await readFact("measure") ?? "bits_per_dim")) : null),
+      same ? sqlLink(pairsSql) : null),
     chosen.some((row, k) => !row && search.get("ab"[k])) ? make("p", { class: "note" }, "These results have no such row.") : null,
     form,
-    same && a !== b ? await showPairs(a, b) : make("p", { class: "note" }, a === b ? "This is the same row twice: choose another."
+    same && a !== b ? await showPairs(a, b, pairsSql) : make("p", { class: "note" }, a === b ? "This is the same row twice: choose another."
       : "These rows are in different tables: because of the differences below, they cannot be compared seed by seed."),
     await showDifferences(a, b),
   ];
@@ -86,8 +83,8 @@ async function showCompare(search) {
 const makeChoices = (rows, chosen) => [...(rows.includes(chosen) ? rows : [chosen, ...rows])].map((row) =>
   [row.row_key, `${nameRow(row)}${row.is_own ? " (own rule)" : ""}`]);
 
-async function showPairs(a, b) {
-  const pairs = await select(PAIRED_SQL, [a.row_key, b.row_key]);
+async function showPairs(a, b, pairsSql) {
+  const pairs = await select(writeTestSql(pairsSql));
   if (!pairs.length) return make("p", { class: "note" }, "These two rows have no seed in common.");
   const [{ n, mean, half }] = pairs;
   const unit = nameUnit(a);
