@@ -67,7 +67,9 @@ def curves(
     target = picture_target(out, format)
     store = open_store(db)
     sweep = None if selection.sweep is None else choose_sweep(store, selection.sweep).id
-    trainings = choose_trainings(store, what or [], sweep, pretrainings=pretraining)
+    trainings = choose_trainings(
+        store, what or [], sweep, pretrainings=pretraining, find=choose_sweep
+    )
     searched = None if what else name_searched_sweep(store, sweep)
     conventional = read_conventional(store, {training.recipe_id for training in trainings})
     filters = parse_filters(selection.where or (), **selection.columns)

@@ -5,12 +5,12 @@ logged while a trial trains, and a line for each factorization.
 """
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 from operator import attrgetter
 
-from lcma.db import Curve, JobFacts, Store
+from lcma.db import Curve, JobFacts, Store, Sweep
 from lcma.harness.results.board import factorization_label
 from lcma.harness.results.filters import Filters, filter_records
 from lcma.harness.results.lookup import (
@@ -133,7 +133,12 @@ class CurveChart:
 
 
 def choose_trainings(
-    store: Store, names: Sequence[str], sweep: str | None, *, pretrainings: bool
+    store: Store,
+    names: Sequence[str],
+    sweep: str | None,
+    *,
+    pretrainings: bool,
+    find: Callable[[Store, str | None], Sweep] = find_sweep,
 ) -> list[JobFacts]:
     """Return the named trainings that have curves, by default those of the sweep launched last.
 
@@ -151,7 +156,7 @@ def choose_trainings(
             jobs = store.job_facts(ids, with_curves=True)
             source, hint = name, f"`lcma logs {name}` says what was done"
         else:
-            chosen = find_sweep(store, name)
+            chosen = find(store, name)
             jobs = store.job_facts(sweep_id=chosen.id, with_curves=True)
             jobs = [job for job in jobs if pretrainings or job.kind != PRETRAINING]
             newest = "last launched " if name is None else ""
