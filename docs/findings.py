@@ -388,6 +388,8 @@ SETS = {
     "cifar10": "CIFAR-10",
     "cifar10-16": "CIFAR-10",
     "cifar10-45000": "CIFAR-10",
+    "cifar10-12800": "12,800 of CIFAR-10",
+    "cifar10-3200": "3,200 of CIFAR-10",
     "cifar10-800": "800 of CIFAR-10",
     "celeba64-16": "faces",
 }
