@@ -29,7 +29,6 @@ from tests.db.sites import (
 from tests.hostile.test_databases import (
     damage_pages,
     read_files,
-    run_statements,
     write_content,
     write_other_database,
 )
@@ -174,6 +173,10 @@ def test_a_server_s_database_is_not_merged_with_itself(sites: Sites, postgres: A
     assert merge_worlds(world, target).tables["jobs"] == Counts(new=6)
 
 
+def change(statement: str) -> Callable[[Path], list[int]]:
+    return lambda path: execute(f"sqlite:///{path}", statement)
+
+
 SPOILT: dict[str, tuple[Callable[[Path], Any], str]] = {
     "missing": (Path.unlink, "no results at"),
     "text": (write_content(b"bits per dim: 3.5\n" * 100), "not a SQLite database"),
@@ -183,22 +186,20 @@ SPOILT: dict[str, tuple[Callable[[Path], Any], str]] = {
         "is damaged, as `lcma db check` shows; go back to a copy of it",
     ),
     "newer": (
-        lambda path: run_statements(path, "UPDATE lcma_alembic_version SET version_num = '0999'"),
+        change("UPDATE lcma_alembic_version SET version_num = '0999'"),
         "does not know",
     ),
     "older": (lambda path: make_older(f"sqlite:///{path}"), "lcma db upgrade"),
     "unsound": (
-        lambda path: run_statements(
-            path, "UPDATE jobs SET token = 0 WHERE trial_id = 'channel-0-None'"
-        ),
+        change("UPDATE jobs SET token = 0 WHERE trial_id = 'channel-0-None'"),
         "lcma db check",
     ),
     "bytes for a body": (
-        lambda path: run_statements(path, "UPDATE protocols SET body = x'00'"),
+        change("UPDATE protocols SET body = x'00'"),
         "its body is blob, not text",
     ),
     "another number": (
-        lambda path: run_statements(path, "UPDATE measurements SET value = 1.5 WHERE value = 3.5"),
+        change("UPDATE measurements SET value = 1.5 WHERE value = 3.5"),
         "do not match their digest",
     ),
 }

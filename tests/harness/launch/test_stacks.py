@@ -20,6 +20,7 @@ from lcma.harness.place import Place
 from lcma.harness.train.devices import SharedClock
 from lcma.harness.train.stack import Stack
 from lcma.harness.work import attempt, bodies, worker
+from lcma.harness.work.artifacts import run_name
 from lcma.harness.work.log import logger
 from lcma.harness.work.units import Terms, Work
 from lcma.harness.work.worker import run_work, run_works
@@ -28,7 +29,7 @@ from tests.faults.contents import compare_rows, read_rows
 from tests.harness.conftest import merged, register
 from tests.harness.launch.conftest import claim_elsewhere, complete, find_facts, place_in, select
 from tests.harness.launch.machines import wait_until
-from tests.stores import list_files, read_curve, read_job
+from tests.stores import read_curve, read_job
 
 Works = list[Work]
 Stacked = Callable[..., tuple[db.Store, Works]]
@@ -99,7 +100,8 @@ def test_pretrainings_make_a_stack_with_their_own_maps_and_snapshots(stacked) ->
         for item in store.maps(pretraining_id=work.subject.id, score="cumulative")
     }
     assert len(digests) == 2
-    assert all(list_files(store, work.job_id) for work in works)
+    folders = (work.place.runs / run_name(work.job) for work in works)
+    assert all(list(folder.glob("*.kept.pt")) for folder in folders)
 
 
 @pytest.mark.integration
