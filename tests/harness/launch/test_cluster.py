@@ -124,13 +124,15 @@ def test_a_node_that_does_not_answer_is_named_with_the_remedy(
     [
         ("127.0.0.1:1", r"cannot reach Ray at 127\.0\.0\.1:1: .*refused.*leave --ray out"),
         ("[::1]:1", r"cannot reach Ray at \[::1\]:1: .*(refused|assign)"),
-        ("ray://127.0.0.1:1", "on one of its machines, with --ray HOST"),
+        ("ray://127.0.0.1:1", "on one of the cluster's machines, with --ray HOST"),
+        ("auto", "as ray://127.0.0.1:1 asks"),
         ("127.0.0.1:99999999", "cannot reach Ray"),
         ("head", "give HOST:PORT"),
         ("", "give HOST:PORT"),
     ],
 )
-def test_an_address_without_ray_is_refused_in_one_line(address, message) -> None:
+def test_an_address_without_ray_is_refused_in_one_line(address, message, monkeypatch) -> None:
+    monkeypatch.setenv("RAY_ADDRESS", "ray://127.0.0.1:1")
     with pytest.raises(UserError, match=message):
         RayExecutor(Resources(), address)
 
