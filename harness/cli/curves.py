@@ -52,6 +52,7 @@ def curves(
     lost training, a ring the end of one that is not done.
     """
     from dataclasses import asdict
+    from functools import partial
 
     from rich.text import Text
 
@@ -68,7 +69,7 @@ def curves(
     store = open_store(db)
     sweep = None if selection.sweep is None else choose_sweep(store, selection.sweep).id
     trainings = choose_trainings(
-        store, what or [], sweep, pretrainings=pretraining, find=choose_sweep
+        store, what or [], sweep, pretrainings=pretraining, find=partial(choose_sweep, option="")
     )
     searched = None if what else name_searched_sweep(store, sweep)
     conventional = read_conventional(store, {training.recipe_id for training in trainings})

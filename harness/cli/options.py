@@ -212,7 +212,7 @@ def choose_rows(
     return sweep_id, complete_ids(store, sweep_id, filters)
 
 
-def choose_sweep(store: "Store", name: str | None) -> "StoredSweep":
+def choose_sweep(store: "Store", name: str | None, option: str = "--sweep ") -> "StoredSweep":
     """Return the sweep of that name or id, or the one launched last.
 
     Print a note if several sweeps have the name. Raises UserError if no sweep has it.
@@ -225,7 +225,7 @@ def choose_sweep(store: "Store", name: str | None) -> "StoredSweep":
     if others:
         line = (
             f"{len(others) + 1} sweeps are named {chosen.name}: this is the one launched last; "
-            f"choose another by its id: {', '.join(f'--sweep {sweep.id[:8]}' for sweep in others)}"
+            f"choose another by its id: {', '.join(f'{option}{sweep.id[:8]}' for sweep in others)}"
         )
         print_error(printable(line))
     return chosen

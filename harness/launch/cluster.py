@@ -719,11 +719,12 @@ def _amount(resource: str, value: float) -> str:
 
 def _require_reachable(address: str) -> None:
     """Raise UserError if nothing listens at the address, where Ray itself would try for minutes."""
-    named = os.environ.get("RAY_ADDRESS", "") if address == "auto" else address
-    if named.startswith("ray://"):
+    if address == "auto":  # as Ray reads it
+        address = os.environ.get("RAY_ADDRESS") or address
+    if "://" in address:
         raise UserError(
-            f"--ray {address}: lcma is no client of a cluster as {named} asks: run it on one of "
-            "the cluster's machines, with --ray HOST:6379"
+            f"{address} asks for a client of a cluster, which lcma cannot be: run it on one of the "
+            "cluster's machines, with --ray HOST:6379"
         )
     host, _, port = address.rpartition(":")
     if not host and port in ("auto", "local"):

@@ -64,7 +64,7 @@ def call_all() -> list[tuple[str, str, str, devices.Counts]]:
                 with devices.counted() as counts:
                     try:
                         call(device, x)
-                    except RuntimeError as raised:
+                    except devices.DeviceError as raised:
                         error = str(raised)
                 results.append((kind, name, error, counts))
     return results

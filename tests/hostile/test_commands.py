@@ -65,11 +65,8 @@ def test_every_harm_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
         "started a program",
     ):
         assert problem in problems
+    problems = "; ".join(Room(tmp_path / "error").run(Case([], call=lambda: 1 / 0)))
+    assert "a traceback (ZeroDivisionError: division by zero)" in problems
     monkeypatch.setattr("tests.hostile.rooms.SECONDS", 0.5)
-    for number, (call, problem) in enumerate(
-        [
-            (lambda: time.sleep(100), "a hang"),
-            (lambda: 1 / 0, "a traceback (ZeroDivisionError: division by zero)"),
-        ]
-    ):
-        assert problem in "; ".join(Room(tmp_path / str(number)).run(Case([], call=call)))
+    hang = Case([], call=lambda: time.sleep(100))
+    assert "a hang" in "; ".join(Room(tmp_path / "hang").run(hang))

@@ -125,7 +125,7 @@ def test_a_node_that_does_not_answer_is_named_with_the_remedy(
         ("127.0.0.1:1", r"cannot reach Ray at 127\.0\.0\.1:1: .*refused.*leave --ray out"),
         ("[::1]:1", r"cannot reach Ray at \[::1\]:1: .*(refused|assign)"),
         ("ray://127.0.0.1:1", "on one of the cluster's machines, with --ray HOST"),
-        ("auto", "as ray://127.0.0.1:1 asks"),
+        ("auto", "ray://127.0.0.1:1 asks for a client"),
         ("127.0.0.1:99999999", "cannot reach Ray"),
         ("head", "give HOST:PORT"),
         ("", "give HOST:PORT"),

@@ -40,8 +40,9 @@ function writePairsSql(first, second, measure) {
   ].join(" AND ");
   return `SELECT first.seed, first.value AS a, second.value AS b, first.value - second.value AS difference
 FROM measures AS first
-JOIN measures AS second USING (recipe_id, data_digest, protocol, precision, measure, seed)
-WHERE recipe_id = ${literal(first.recipe_id)}
+JOIN measures AS second USING (dataset, variant, recipe_id, data_digest, protocol, precision, measure, seed)
+WHERE dataset = ${literal(first.dataset)} AND variant = ${literal(first.variant)}
+  AND recipe_id = ${literal(first.recipe_id)}
   AND data_digest = ${literal(first.data_digest)}
   AND protocol = ${literal(first.protocol)} AND precision = ${literal(first.precision)}
   AND measure = ${literal(measure)}
