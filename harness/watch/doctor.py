@@ -1,7 +1,6 @@
 """Checks of the installation, the database, the folders, the data sets and a cluster."""
 
 import importlib.metadata
-import os
 import shutil
 import tempfile
 from dataclasses import dataclass
@@ -149,7 +148,7 @@ def _check_data_sets(place: Place) -> list[CheckResult]:
 
 def _list_prepared(place: Place) -> list[str]:
     names = (data_set.name for data_set in data.list_sets(place.data))
-    return [name for name in names if os.path.exists(place.data / name)]  # noqa: PTH110
+    return [name for name in names if find_existing(path := place.data / name) == path]
 
 
 def _check_ray(address: str | None) -> tuple[list[CheckResult], tuple[int, str]]:

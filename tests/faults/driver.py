@@ -28,7 +28,7 @@ def main() -> None:
         with Bars(Console()) as bars:
             options = task["options"]
             terms = {name: options.pop(name) for name in ("lease_seconds", "checkpoint_seconds")}
-            plan.Work = partial(plan.Work, **terms)  # type: ignore[misc,assignment]
+            plan.Work = partial(plan.Work, **terms)
             report = launch_sweep(task["spec"], place, options, bars)
     except UserError as error:
         print_error(error)
