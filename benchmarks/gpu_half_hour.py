@@ -132,7 +132,7 @@ GAINS = {
 }
 """Launches of a single step over those per model of a stack, by the stack's size.
 
-From the table of `benchmarks.launches`. A stack gains this much if launches take all of the time.
+As the device of `tests/device` counts them. A stack gains this much if they take all of the time.
 """
 
 

@@ -134,11 +134,6 @@ class Database(ABC):
             UserError: As the methods of `Store` do.
         """
 
-    def has_studies(self) -> bool:
-        """Return whether Optuna has made its tables in it."""
-        with self.reader().connect() as connection:
-            return sa.inspect(connection).has_table("studies")
-
     @abstractmethod
     def keep_copy(self, revision: str) -> Path | None:
         """Copy a file before a migration; return the copy's path, None for a server."""

@@ -442,7 +442,7 @@ class Store:
             host: The machine of the worker.
             pid: The process of the worker.
             environment_id: Versions and hardware; see `add_environment`.
-            device: The device, such as 'cpu' or 'cuda:0'.
+            device: The device, 'cpu' or 'cuda'.
             threads: Number of CPU threads.
             lease_seconds: How long the claim holds unless `heartbeats` extend it.
             devices: The devices granted, as the driver names them; None on a CPU.

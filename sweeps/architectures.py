@@ -34,15 +34,6 @@ class Architecture(Section):
     """Fields that were added after recipes had been stored. `Recipe.body` leaves them out at their
     defaults, so that stored bodies stay equal to new ones."""
 
-    @property
-    def swapped(self) -> "Architecture":
-        """The same architecture with the other order of checkerboard masks.
-
-        Raises:
-            TypeError: If the flow has no checkerboard masks.
-        """
-        raise TypeError(f"{type(self).__name__} has no checkerboard masks")
-
 
 class RealNVPArchitecture(Architecture):
     """Settings of RealNVP, after Dinh et al. 2017 and the author's released code.
@@ -213,7 +204,6 @@ class FlowFacts:
     architecture: type[Architecture]
     conventional: str  # the flow's own factorization
     flat_nms: bool = False  # whether it can be built without a squeeze between scales
-    masks: bool = False  # whether its architecture has checkerboard masks to swap
     mixes: bool = False  # whether it has 1x1 convolutions, whose log-det is shared by convention
     coupling_nets: bool = False  # whether it has nets for `lcma.models.CouplingNets`
     shrinks: bool | None = None  # whether it has parameters for an L2 term; None if not known
@@ -252,7 +242,6 @@ register(
         RealNVPArchitecture,
         conventional="checkerboard-even",
         flat_nms=True,
-        masks=True,
         coupling_nets=True,
         shrinks=True,
         stacks=True,

@@ -9,7 +9,7 @@ from functools import cached_property
 from typing import Any, Literal
 
 from lcma.sweeps import catalog, factorizations, known_sets, settings
-from lcma.sweeps.architectures import REGISTERED
+from lcma.sweeps.architectures import REGISTERED, RealNVPArchitecture
 from lcma.sweeps.errors import UserError
 from lcma.sweeps.factorizations import ImpossibleError
 from lcma.sweeps.identity import canonical_json, content_id, identity_of
@@ -246,12 +246,13 @@ def expand(spec: Spec) -> Expansion:
     matrix = spec.matrix
     overlays = matrix.recipe or ({},)
     for flow, dataset, overlay in itertools.product(matrix.flow, matrix.dataset, overlays):
+        changed = settings.flatten(overlay)
         recipe, problem = _find_recipe(spec, flow, dataset, overlay)
         names = _expand_wildcards(matrix.factorization, recipe)
         _check_count(len(cells) + _count_per_seed(names, spec) * len(spec.seeds), spec)
         for name, seed in itertools.product(names, spec.seeds):
             for cell in _make_cells(spec, flow, dataset, name, seed, recipe, problem, unused):
-                cell = replace(cell, overlay=settings.format_settings(overlay))
+                cell = replace(cell, overlay=" ".join(f"{k}={v}" for k, v in changed.items()))
                 if cell.trial is not None:
                     key = cell.trial.id
                     where = f" with {cell.overlay}" if cell.overlay else ""
@@ -412,7 +413,7 @@ def _find_misfit(canonical: str, recipe: Recipe) -> str | None:
         return None
     if canonical != "self" and options.nms == "flat" and not flow.flat_nms:
         return f"{flow.name} has no flat form; use `maps.nms=squeezed`"
-    if options.masks == "swapped" and not flow.masks:
+    if options.masks == "swapped" and flow.architecture is not RealNVPArchitecture:
         return f"{flow.name} has no checkerboard masks to swap; use `maps.masks=same`"
     if options.conv1x1 != "output" and not flow.mixes:
         return f"{flow.name} has no 1x1 convolution; use `maps.conv1x1=output`"
@@ -427,8 +428,9 @@ def make_pretraining(
     if factorization in factorizations.DATA_RULES:
         return Pretraining(recipe, dataset, variant, 0, "data")
     if options.masks == "swapped":
-        swapped = recipe.model.architecture.swapped
-        model = recipe.model.model_copy(update={"architecture": swapped})
+        architecture = recipe.model.architecture
+        assert isinstance(architecture, RealNVPArchitecture)
+        model = recipe.model.model_copy(update={"architecture": architecture.swapped})
         recipe = recipe.model_copy(update={"model": model})
     if factorization == "self":
         return Pretraining(recipe, dataset, variant, seed, "self", budget)

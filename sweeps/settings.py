@@ -35,11 +35,6 @@ def subtract(settings: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str,
     return {k: v for k, v in _walk(settings) if k not in others or others[k] != v}
 
 
-def format_settings(settings: Mapping[str, Any]) -> str:
-    """Format `{training: {steps: 300}}` as `training.steps=300`, several joined by spaces."""
-    return " ".join(f"{key}={value}" for key, value in flatten(settings).items())
-
-
 def flatten(settings: Mapping[str, Any]) -> dict[str, str]:
     """Flatten `{training: {steps: 300}}` to `{"training.steps": "300"}`."""
     return {key: str(value) for key, value in _walk(settings)}

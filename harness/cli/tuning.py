@@ -54,14 +54,10 @@ class TuneCommand:
     data: Path | None = None
 
     @property
-    def words(self) -> list[str]:
-        """The command and its arguments, without the places."""
-        return ["tune", self.spec, *format_options(TuneOptions, self.options)]
-
-    @property
     def next_command(self) -> str:
         """The command that goes on with the same study."""
-        return format_command(*self.words, db=self.db, runs=self.runs, data=self.data)
+        words = ["tune", self.spec, *format_options(TuneOptions, self.options)]
+        return format_command(*words, db=self.db, runs=self.runs, data=self.data)
 
 
 def run_study(command: TuneCommand) -> None:

@@ -100,7 +100,7 @@ class RayExecutor(Executor):
 
         Raises UserError if that fails.
         """
-        # CPU tasks must not see the GPUs of their node, whatever Ray's default is.
+        # CPU tasks must not see GPUs, whatever the default of a Ray that starts here is.
         os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "1")
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
         if address is not None:

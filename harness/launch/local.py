@@ -23,14 +23,15 @@ _Ended = tuple[list[Report], bool]
 class LocalExecutor(Executor):
     """An executor with a process for each slot, so that the death of one touches no other."""
 
-    def __init__(self, slots: int, per_gpu: int | None = None) -> None:
+    def __init__(self, slots: int, gpus: int = 0) -> None:
         """Prepare the slots.
 
         Args:
             slots: The number of tasks at once.
-            per_gpu: The number of slots on each GPU. Work for a whole GPU takes all slots of one.
+            gpus: The number of GPUs, over which the slots are dealt. Work for a whole GPU takes
+                all slots of one.
         """
-        self.per_gpu = per_gpu
+        self.gpus = gpus
         self._pools = [self._new_pool(slot) for slot in range(slots)]
         self._free = set(range(slots))
         self._running: dict[Future[_Ended], tuple[list[str], list[int]]] = {}
@@ -59,10 +60,10 @@ class LocalExecutor(Executor):
     def _find_slots(self, work: Work, free: set[int]) -> list[int]:
         """Return the first free slot, or the slots of the first free GPU for work that takes it
         whole; [] if there is none."""
-        if self.per_gpu in (None, 1) or work.gpus < 1:
-            return sorted(free)[:1]
         slots = range(len(self._pools))
-        gpus = (slots[at : at + self.per_gpu] for at in range(0, len(slots), self.per_gpu))
+        if len(slots) <= self.gpus or work.gpus < 1:
+            return sorted(free)[:1]
+        gpus = (slots[gpu :: self.gpus] for gpu in range(self.gpus))
         return next((list(gpu) for gpu in gpus if free.issuperset(gpu)), [])
 
     def close(self, *, kill: bool) -> None:
@@ -97,7 +98,7 @@ class LocalExecutor(Executor):
         return [Finished(job_id, None, why) for job_id in job_ids]
 
     def _new_pool(self, slot: int) -> ProcessPoolExecutor:
-        gpu = None if self.per_gpu is None else slot // self.per_gpu
+        gpu = slot % self.gpus if self.gpus else None
         return ProcessPoolExecutor(
             1,
             mp_context=get_context("spawn") if gpu is not None else _choose_context(),

@@ -12,11 +12,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+import sqlalchemy as sa
 from pydantic import ValidationError
 
 from lcma import db
 from lcma.db import JobFacts, Measurement, PlannedJob, Store
 from lcma.db.results import BOUND
+from lcma.db.schema import attempts, environments, jobs
 from lcma.harness import data
 from lcma.harness.launch.driver import Launch
 from lcma.harness.launch.local import LocalExecutor
@@ -223,19 +225,40 @@ class _Outcome:
         result = store.result(facts.subject, facts.data_digest, PLAIN.name)
         assert result is not None
         self.measures = {measure.name: measure for measure in result.measures}
-        self.made, self.maps_made = _read_environment(store, facts.job_id), dict[str, Any]()
-        if facts.pretraining_id is not None:
-            segment = PlannedJob.of_pretraining(
-                facts.pretraining_id, facts.data_digest, budget=facts.budget or 0
-            )
-            self.maps_made = _read_environment(store, segment.id)
+        self.made = _read_facts(store, jobs.c.id == facts.job_id)
+        self.maps_made = _read_facts(
+            store,
+            jobs.c.pretraining_id == facts.pretraining_id,
+            jobs.c.data_digest == facts.data_digest,
+            jobs.c.budget <= (facts.budget or 0),
+        )
         tables = db.select_view("maps", trial_id=facts.subject, data_digest=facts.data_digest)
         self.tables: dict[int, str] = {row.split: row.digest for row in store.rows(tables)}
 
 
-def _read_environment(store: Store, job_id: str) -> dict[str, Any]:
-    environment = read_environment_of(store, job_id)
-    return {name: environment[name] for name in ENVIRONMENT_FACTS if environment}
+def _read_facts(store: Store, *of_jobs: sa.ColumnElement[bool]) -> dict[str, Any]:
+    """Return the environment in which jobs were done; values that changed meanwhile are joined."""
+    columns = (jobs.c.done_attempt_id, attempts.c.id, attempts.c.continues, attempts.c.threads)
+    query = (
+        sa.select(*columns, *(environments.c[name] for name in ENVIRONMENT_FACTS[:-1]))
+        .join_from(jobs, attempts)
+        .join(environments)
+        .where(*of_jobs)
+        .order_by(attempts.c.started)
+    )
+    rows = {row.id: row for row in store.rows(query)}
+    used = {row.done_attempt_id for row in rows.values()}
+    for row in reversed(rows.values()):
+        used |= {row.continues} if row.id in used else set()
+    facts = {
+        name: dict.fromkeys(getattr(row, name) for row in rows.values() if row.id in used)
+        for name in ENVIRONMENT_FACTS
+    }
+    return {
+        name: next(iter(values)) if len(values) == 1 else " and ".join(map(str, values))
+        for name, values in facts.items()
+        if values
+    }
 
 
 def choose_reproducible(
@@ -276,12 +299,12 @@ def choose_reproducible(
 def _find_result(store: Store, place: Place, trial_id: str) -> tuple[JobFacts, data.PreparedSet]:
     """Return a trial with a result, preferably on the data here, and its data."""
     facts = store.job_facts(trial_ids=[trial_id])
-    jobs = [job for job in facts if store.result(job.subject, job.data_digest, PLAIN.name)]
-    if not jobs:
+    found = [job for job in facts if store.result(job.subject, job.data_digest, PLAIN.name)]
+    if not found:
         raise UserError(f"trial {trial_id} has no result yet: `lcma why {trial_id[:8]}` says why")
-    name = known_sets.set_name(jobs[0].dataset, jobs[0].variant)
+    name = known_sets.set_name(found[0].dataset, found[0].variant)
     here = data.load(name, place.data).manifest.digest
-    job = next((job for job in jobs if job.data_digest == here), jobs[0])
+    job = next((job for job in found if job.data_digest == here), found[0])
     return job, load_data(place, job)
 
 
@@ -357,7 +380,7 @@ def _train(
         done += sum(job.step for job in state.running)
         progress(done, sum(work.job.steps for work in works))
 
-    executor = LocalExecutor(1, per_gpu=1 if device == "cuda" else None)
+    executor = LocalExecutor(1, gpus=int(device == "cuda"))
     try:
         reports = Launch(store, works, executor, Callback(show)).run()
     finally:

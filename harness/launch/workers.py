@@ -244,14 +244,13 @@ def _make_executor(resources: Resources, threads: int, options: Mapping[str, Any
     if options.get("local"):
         from lcma.harness.launch.local import LocalExecutor
 
-        slots, per_gpu = count_slots(resources, threads), None
+        slots, gpus = count_slots(resources, threads), 0
         if resources.gpus:
             import torch
 
             gpus = torch.cuda.device_count()
             slots = min(slots, max(1, int(1 / resources.gpus)) * gpus)
-            per_gpu = -(-slots // gpus)  # on as many of them as slots fill
-        return LocalExecutor(slots, per_gpu)
+        return LocalExecutor(slots, gpus)
     from lcma.harness.launch.cluster import RayExecutor
 
     executor = RayExecutor(resources, options.get("ray"))

@@ -12,6 +12,7 @@ import torch
 from lcma import db
 from lcma.harness.data import PreparedSet
 from lcma.harness.data.manifest import PartName
+from lcma.harness.train.devices import note_failure
 from lcma.harness.train.evaluate import OnImages, evaluation_mode
 from lcma.harness.train.protocol import PLAIN
 from lcma.models import Flow
@@ -115,6 +116,7 @@ def take_measures(
         try:
             measurements += [*measure.take(trained, lambda count: progress(count, total))]
         except Exception as error:
+            note_failure(error)
             if on_failure is None:
                 raise
             expected = isinstance(error, UserError)
@@ -158,6 +160,7 @@ class DeclaredMeasure(Measure):
                 except KeyboardInterrupt:
                     raise
                 except BaseException as failure:  # noqa: BLE001 - a plug-in's code may even exit
+                    note_failure(failure)
                     why = describe_error(failure) + locate_failure(failure)
                     raise NotTakenError(why) from None
         return measurements

@@ -65,7 +65,7 @@ def measure_trial(
         raise UserError(f"trial {trial.trial_id} has no result yet: launch it first")
     if job.state == "running":
         raise UserError(f"trial {trial.trial_id} is being rerun: try again when that has ended")
-    device = choose_device(store, trial)
+    device = choose_device(store, trial) if gpus else "cpu"
     stopwatch, started = Stopwatch(device, gpus), store.now()
     prepared = weights.load_data(place, trial)
     measure.require_images(prepared)

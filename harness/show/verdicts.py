@@ -368,10 +368,6 @@ def _numbers(*names: str, of: str = "") -> list[TableColumn]:
     return [TableColumn(name, kind="number", of=f"{of}{name}") for name in names]
 
 
-def _find_fact(name: str, verdict: Verdict) -> Any:
-    return verdict.cells.facts[name]
-
-
 VALUES = (
     TableColumn("decision"),
     TableColumn("claim", of="claim.key"),
@@ -389,7 +385,7 @@ VALUES = (
         TableColumn(
             name,
             kind="number" if name in ("size", "splits", "steps", "budget", "whole") else "text",
-            of=partial(_find_fact, name),
+            of=partial(lambda name, verdict: verdict.cells.facts[name], name),
         )
         for name in SCALE_FACTS
     ),

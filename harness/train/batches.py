@@ -1,8 +1,6 @@
 """Batches of a training and their augmentation. Their order follows from seed and step alone."""
 
-from collections import deque
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from functools import lru_cache
 from typing import Any
 
@@ -16,9 +14,6 @@ from lcma.sweeps.recipe import Optimization
 
 RESIDENT_SHARE = 0.5
 """Share of a GPU's free memory that a part's images may take; the flow has the rest."""
-
-BATCHES_AHEAD = 4
-"""Batches that are copied to a GPU before they are needed."""
 
 ReadBatch = Callable[[int], Tensor]
 """A function that returns the images of a step on their device."""
@@ -71,31 +66,27 @@ class Images:
         return len(self._array)
 
     @property
-    def are_copied(self) -> bool:
-        """True if each batch is copied to the device, so that it pays to send some ahead."""
-        return self.device.type != "cpu" and self._resident is None
+    def are_resident(self) -> bool:
+        """True if a GPU holds the whole part."""
+        return self._resident is not None
 
     def gather(self, indices: NDArray[np.int64]) -> Tensor:
         """Return the images at ``indices`` (n,) as a tensor (n, C, H, W) of their own type."""
         if self._resident is not None:
             return self.select(torch.from_numpy(indices).to(self.device))
-        if self.are_copied:
-            return self.gather_pinned(indices).to(self.device, non_blocking=True)
-        return torch.from_numpy(self._array[indices])
-
-    def select(self, indices: Tensor) -> Tensor:
-        """Return the images at ``indices`` (n,) on the device that holds all of them."""
-        assert self._resident is not None
-        return self._resident[indices]
-
-    def gather_pinned(self, indices: NDArray[np.int64]) -> Tensor:
-        """Gather images into pinned memory of the host, from which a GPU copies by itself."""
+        if self.device.type == "cpu":
+            return torch.from_numpy(self._array[indices])
         shape = (len(indices), *self._array.shape[1:])
         dtype = torch.from_numpy(self._array[:0]).dtype
         # PyTorch's allocator hands this memory out again only when the copy from it is done.
         pinned = torch.empty(shape, dtype=dtype, pin_memory=True)
         np.take(self._array, indices, axis=0, out=pinned.numpy(), mode="clip")
-        return pinned
+        return pinned.to(self.device, non_blocking=True)
+
+    def select(self, indices: Tensor) -> Tensor:
+        """Return the images at ``indices`` (n,) on the device that holds all of them."""
+        assert self._resident is not None
+        return self._resident[indices]
 
 
 class _ResidentBatches:
@@ -115,41 +106,11 @@ class _ResidentBatches:
         return self._images.select(parts[0] if len(parts) == 1 else torch.cat(parts))
 
 
-class _BatchesAhead:
-    """Batches that a thread gathers before they are needed and copies on its own CUDA stream."""
-
-    def __init__(self, images: Images, order: BatchOrder) -> None:
-        self._images, self._order = images, order
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="images")
-        self._stream = torch.cuda.Stream(images.device)  # type: ignore[no-untyped-call]
-        self._sent: deque[tuple[int, Future[tuple[Tensor, torch.cuda.Event]]]] = deque()
-
-    def read(self, step: int) -> Tensor:
-        if not self._sent or self._sent[0][0] != step:
-            self._sent.clear()
-        first = self._sent[-1][0] + 1 if self._sent else step
-        for later in range(first, step + 1 + BATCHES_AHEAD):
-            self._sent.append((later, self._thread.submit(self._send, later)))
-        batch, copied = self._sent.popleft()[1].result()
-        stream = torch.cuda.current_stream(self._images.device)
-        stream.wait_event(copied)
-        batch.record_stream(stream)  # or its memory could be reused while this stream reads it
-        return batch
-
-    def _send(self, step: int) -> tuple[Tensor, torch.cuda.Event]:
-        pinned = self._images.gather_pinned(self._order.indices(step))
-        with torch.cuda.stream(self._stream):
-            batch = pinned.to(self._images.device, non_blocking=True)
-            copied = torch.cuda.Event()  # type: ignore[no-untyped-call]
-            copied.record(self._stream)
-        return batch, copied
-
-
 def make_batch_reader(images: Images, order: BatchOrder) -> ReadBatch:
     """Return what reads the batches of an order in the way that is fastest for the images."""
-    if images.device.type == "cpu":
-        return lambda step: images.gather(order.indices(step))
-    return (_BatchesAhead if images.are_copied else _ResidentBatches)(images, order).read
+    if images.are_resident:
+        return _ResidentBatches(images, order).read
+    return lambda step: images.gather(order.indices(step))
 
 
 def _copy_to_device(array: NDArray[Any], device: torch.device) -> Tensor:

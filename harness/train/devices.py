@@ -147,14 +147,9 @@ def _gpu_utilization(device: str) -> float | None:
 class SharedClock:
     """The seconds and CPU seconds of this process, shared equally by the running stopwatches."""
 
-    def __init__(
-        self,
-        wall: Callable[[], float] = time.monotonic,
-        cpu: Callable[[], float] = time.process_time,
-    ) -> None:
-        self._wall, self._cpu = wall, cpu
+    def __init__(self) -> None:
         self._running: tuple[Stopwatch, ...] = ()
-        self._last = wall(), cpu()
+        self._last = time.monotonic(), time.process_time()
         self._lock = threading.Lock()  # the thread of heartbeats reads the cost too
 
     def run(self, *stopwatches: "Stopwatch") -> None:
@@ -169,7 +164,7 @@ class SharedClock:
             self._share()
 
     def _share(self) -> None:
-        now, share = (self._wall(), self._cpu()), len(self._running)
+        now, share = (time.monotonic(), time.process_time()), len(self._running)
         for stopwatch in self._running:
             stopwatch.add(*((n - last) / share for n, last in zip(now, self._last, strict=True)))
         self._last = now
@@ -235,7 +230,7 @@ def ran_out_of_memory(error: BaseException) -> bool:
 def is_device_failure(error: BaseException) -> bool:
     """Return whether the device, its driver or its libraries failed, and not the code or memory."""
     return (
-        _is_from_device(error)
+        is_from_device(error)
         and not ran_out_of_memory(error)
         and not _has_part(error, CODE_MESSAGES)
     )
@@ -244,7 +239,7 @@ def is_device_failure(error: BaseException) -> bool:
 def note_failure(error: BaseException) -> None:
     """Remember an error after which this process may not be able to use its device."""
     global _has_failed
-    _has_failed |= _is_from_device(error) and not ran_out_of_memory(error)
+    _has_failed |= is_from_device(error) and not ran_out_of_memory(error)
 
 
 def has_failed() -> bool:
@@ -273,7 +268,8 @@ def describe_first_line(error: BaseException) -> str:
     return f"{type(error).__name__}: {(str(error).strip() or 'no message').splitlines()[0]}"
 
 
-def _is_from_device(error: BaseException) -> bool:
+def is_from_device(error: BaseException) -> bool:
+    """Return whether an error comes from a device, its driver or its libraries."""
     accelerator = getattr(torch, "AcceleratorError", None)  # from 2.8 on
     if accelerator is not None and isinstance(error, accelerator):
         return True

@@ -96,8 +96,6 @@ def train_stack(
         warn: Called with a line if they are trained in stacks of four.
     """
     remaining = dict(enumerate(members))
-    if len({member.trainer.step for member in members}) != 1:
-        raise ValueError("the members of a stack begin at the same step")
     step = members[0].trainer.step
     pause = CheckpointPause(members[0].hooks.checkpoint_seconds)
     stacks = form_stacks([member.trainer for member in members], warn)

@@ -80,8 +80,9 @@ class Study:
     @staticmethod
     def require_same(store: Store, target: StudyTarget, data_digest: str) -> None:
         """Raise UserError if a study of the target's name is of another spec."""
-        if not store.database.has_studies():
-            return
+        with store.database.reader().connect() as connection:
+            if not sa.inspect(connection).has_table("studies"):
+                return
         storage = make_storage(store.database)
         for study in storage.get_all_studies():
             if study.study_name == target.spec.name:

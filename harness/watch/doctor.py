@@ -15,6 +15,7 @@ from lcma.harness.environment import read_environment
 from lcma.harness.files import find_existing
 from lcma.harness.launch.preflight import require_here
 from lcma.harness.place import Place
+from lcma.harness.train.devices import find_device_fault
 from lcma.sweeps.errors import UserError
 from lcma.sweeps.spec import Resources
 
@@ -63,9 +64,15 @@ def _check_devices() -> list[CheckResult]:
     cores = count_cpus()
     cpu = CheckResult("cpu", "good", f"{cores} cores, {torch.backends.cpu.get_cpu_capability()}")
     if not torch.cuda.is_available():
-        return [cpu, CheckResult("gpu", "note", "none that PyTorch can use; sweeps run on the CPU")]
-    names = map(torch.cuda.get_device_name, range(torch.cuda.device_count()))
-    return [cpu, *(CheckResult("gpu", "good", name) for name in names)]
+        text = "none that PyTorch can use: profiles for a GPU need --gpus 0, or a cluster"
+        return [cpu, CheckResult("gpu", "note", text)]
+    return [cpu, *map(_check_gpu, range(torch.cuda.device_count()))]
+
+
+def _check_gpu(index: int) -> CheckResult:
+    if fault := find_device_fault(torch.device("cuda", index)):
+        return CheckResult("gpu", "bad", f"number {index} cannot multiply two matrices: {fault}")
+    return CheckResult("gpu", "good", torch.cuda.get_device_name(index))
 
 
 def _check_database(place: Place, workers: tuple[int, str]) -> list[CheckResult]:

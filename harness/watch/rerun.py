@@ -56,13 +56,7 @@ def choose_reruns(
         keys = set(zip(frame.trial_id, frame.data_digest, strict=True))
         jobs = named_jobs or _by_id(store.job_facts(trial_ids={trial_id for trial_id, _ in keys}))
         keys |= set(zip(frame.pretraining_id, frame.data_digest, strict=True))
-
-        def find_subject(job: JobFacts) -> str | None:
-            return job.trial_id if job.kind == "trial" else job.pretraining_id
-
-        named_jobs = {
-            i: job for i, job in jobs.items() if (find_subject(job), job.data_digest) in keys
-        }
+        named_jobs = {i: job for i, job in jobs.items() if (job.subject, job.data_digest) in keys}
     pretrainings = [job for job in named_jobs.values() if job.kind == "pretraining"]
     segments = _read_related(store, pretrainings, "pretraining")
     readers = _read_related(store, segments.values(), "trial")

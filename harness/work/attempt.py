@@ -195,6 +195,7 @@ class RunningAttempt:
                         self._deliver(ending, seconds=left)
                 raise
             except BaseException as error:  # noqa: BLE001 - any error belongs in the attempt's row
+                already_failed = devices.has_failed()
                 devices.note_failure(error)
                 if devices.is_device_failure(error):
                     why = traceback.format_exc(limit=-6).rstrip() + locate_failure(error)
@@ -205,6 +206,9 @@ class RunningAttempt:
                     outcome: db.Outcome = "crowded" if crowded else "oom"
                     why = (str(error).strip() or type(error).__name__).splitlines()[0]
                     ending = self.make_ending(outcome, why)
+                elif already_failed and devices.is_from_device(error):
+                    why = "an earlier error broke the device of its process"
+                    ending = self.make_ending("crowded", why)
                 else:
                     why = traceback.format_exc(limit=-6).rstrip() + locate_failure(error)
                     ending = self.make_ending("code_error", why)

@@ -208,8 +208,8 @@ class _AttemptGroup:
             train_stack([t.member for t in trainings], trainings[0].until, leave, note)
         except Exception as error:  # noqa: BLE001 - any error belongs in the attempts' rows
             logger.exception("the stack of %d failed", len(attempts))
-            devices.note_failure(error)
             if len(attempts) > 1 and not devices.is_device_failure(error):
+                devices.note_failure(error)
                 cause = "memory ran out" if ran_out_of_memory(error) else "an error was raised"
                 why = f"{describe_error(error)}{locate_failure(error)}"
                 error = CrowdedError(f"{cause} in a stack of {len(attempts)}: {why}")

@@ -9,7 +9,7 @@ knows the device for the rest of a process, so tests have a process for it
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 from unittest import mock
@@ -309,16 +309,6 @@ def on_compared_cpu() -> Iterator[torch.device]:
         _is_comparing = False
 
 
-class _Stream:
-    """A stream of the device, whose work is always done."""
-
-    def __init__(self, device: Any = None) -> None:
-        pass
-
-    def wait_event(self, event: Any) -> None:
-        pass
-
-
 class _Event:
     def __init__(self, enable_timing: bool = False) -> None:
         pass
@@ -378,10 +368,7 @@ STAND_INS: Mapping[str, Any] = {
     "torch.save": _save_from_device,
     "torch.Tensor.pin_memory": _pin,
     "torch.cuda.Event": _Event,
-    "torch.Tensor.record_stream": lambda tensor, stream: None,
-    "torch.cuda.Stream": _Stream,
-    "torch.cuda.stream": nullcontext,
-    "torch.cuda.current_stream": _Stream,
+    "torch.cuda.current_stream": lambda device=None: None,
     "torch.cuda.set_sync_debug_mode": _refuse_waits,
     "torch.cuda.synchronize": _synchronize,
     "torch.cuda.mem_get_info": lambda device=None: (2**40, 2**40),

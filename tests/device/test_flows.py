@@ -5,7 +5,6 @@
 
 import re
 from collections.abc import Callable
-from concurrent.futures import Future
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -209,29 +208,14 @@ def compare_once(
     return compare_flow
 
 
-class InlineExecutor:
-    """An executor that runs in this thread: others do not know the device."""
-
-    def __init__(self, *_: Any, **__: Any) -> None:
-        pass
-
-    def submit(self, function: Callable[..., Any], *arguments: Any) -> Future[Any]:
-        future = Future[Any]()
-        future.set_result(function(*arguments))
-        return future
-
-
-def send_ahead(root: Path) -> tuple[list[str], devices.Counts]:
-    """Return what differs if images are sent ahead, and the counts of the last step."""
+def copy_batches(root: Path) -> tuple[list[str], devices.Counts]:
+    """Return what differs if each batch is copied, and the counts of the last step."""
     prepared, states = data.load("photos8", root), []
-    with (
-        devices.on_device() as device,
-        mock.patch("lcma.harness.train.batches.ThreadPoolExecutor", InlineExecutor),
-    ):
+    with devices.on_device() as device:
         for share in (0.5, 0.0):
             with mock.patch("lcma.harness.train.batches.RESIDENT_SHARE", share):
                 trainer = Training("glow", prepared, device).trainer
-            assert trainer.images.are_copied == (share == 0)
+            assert trainer.images.are_resident == (share > 0)
             trainer.repeated = None
             trainer.start()
             for _ in range(3):
@@ -241,10 +225,10 @@ def send_ahead(root: Path) -> tuple[list[str], devices.Counts]:
     return list_differences(*states), counts
 
 
-def test_images_that_are_sent_ahead_are_copied_once_from_pinned_memory(
+def test_images_of_a_batch_are_copied_once_from_pinned_memory(
     run: Run, few_photos_root: Path
 ) -> None:
-    differing, counts = run(send_ahead, few_photos_root)
+    differing, counts = run(copy_batches, few_photos_root)
     assert differing == []
     assert counts.waits == counts.copies == {}
     assert counts.pinned.total() == 1

@@ -84,10 +84,10 @@ def test_a_recorded_step_has_the_bits_of_others(
 
 
 @pytest.mark.parametrize("flow", NETS)
-def test_images_that_are_sent_ahead_give_the_same_bits(
+def test_images_that_are_copied_batch_by_batch_give_the_same_bits(
     flow: str, prepared: data.PreparedSet, device: torch.device, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """From pinned memory while the device computes, as those of a set that is too large for it."""
+    """From pinned memory, as those of a set that is too large for the device."""
 
     def train() -> Trainer:
         trainer = make_trainer(flow, {}, prepared, device)
@@ -99,8 +99,8 @@ def test_images_that_are_sent_ahead_give_the_same_bits(
     resident = train()
     monkeypatch.setattr(batches, "RESIDENT_SHARE", 0.0)
     copied = train()
-    assert not resident.images.are_copied
-    assert copied.images.are_copied == (device.type != "cpu")
+    assert resident.images.are_resident == (device.type != "cpu")
+    assert not copied.images.are_resident
     assert list_unequal(resident.flow.state_dict(), copied.flow.state_dict()) == []
 
 

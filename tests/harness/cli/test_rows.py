@@ -2,22 +2,10 @@
 
 import json
 from pathlib import Path
-from typing import Any
 
 import pytest
-import typer
 
-from lcma.harness.cli import main as cli
 from tests.harness.cli.conftest import Lcma, refused
-
-COMMANDS = ("board", "budgets", "curves", "export", "maps", "measure", "reproduce", "samples")
-OPTIONS = {"--sweep", "--flow", "--dataset", "--factorization", "--seed", "--where"}
-
-
-@pytest.mark.parametrize("name", COMMANDS)
-def test_every_command_has_all_options(name: str) -> None:
-    group: Any = typer.main.get_command(cli.app)
-    assert {option for param in group.commands[name].params for option in param.opts} >= OPTIONS
 
 
 @pytest.mark.parametrize(

@@ -35,7 +35,7 @@ def count_at_once(workers: list[dict[str, Any]]) -> int:
 
 def test_a_local_worker_sees_one_gpu_of_those_that_the_launch_sees(monkeypatch) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3,5")
-    with using(LocalExecutor(1, per_gpu=1)) as executor:
+    with using(LocalExecutor(1, gpus=2)) as executor:
         assert executor._pools[0].submit(os.getenv, "CUDA_VISIBLE_DEVICES").result() == "3"
 
 
@@ -47,7 +47,7 @@ def test_a_local_task_that_asks_for_a_whole_gpu_shares_it_with_none(
     shares = [0.5, 0.5, 0.5, 1.0, 0.5, 1.0]
     store, works = described_trials(6, seconds=0.3)
     works = [replace(work, gpus=share) for work, share in zip(works, shares, strict=True)]
-    with using(LocalExecutor(4, per_gpu=2)) as executor:
+    with using(LocalExecutor(4, gpus=2)) as executor:
         ended = run_launch(store, works, executor)
     assert len(with_ending(ended, "done")) == 6
     workers = [wait_for_worker(tmp_path, seed) for seed in range(6)]

@@ -81,6 +81,14 @@ def _dump(store: db.Store) -> dict[str, list[Any]]:
     return {name: store.sql(f"SELECT * FROM {name}").to_dict("records") for name in tables}
 
 
+def _copy(site: SimpleNamespace, table: str, condition: str = "", **values: str) -> None:
+    """Copy a row with other values."""
+    columns = list(site.store.sql(f"SELECT * FROM {table} LIMIT 0"))
+    selected = ", ".join(values.get(column, column) for column in columns)
+    insert = f"INSERT INTO {table} ({', '.join(columns)})"
+    site.change(f"{insert} SELECT {selected} FROM {table} {condition} LIMIT 1")
+
+
 def _add_seed(site: SimpleNamespace, seed: int, bits: float) -> None:
     """Add a copy of the trial and its result with another seed and other bits/dim."""
     names = ("id", "trial_id", "job_id", "attempt_id", "done_attempt_id", "measured_by", "digest")
@@ -92,10 +100,7 @@ def _add_seed(site: SimpleNamespace, seed: int, bits: float) -> None:
         ("attempts", f"WHERE id IN (SELECT done_attempt_id FROM jobs {of_trial})"),
         ("measurements", "WHERE name = 'bits_per_dim'"),
     ):
-        columns = list(site.store.sql(f"SELECT * FROM {table} LIMIT 0"))
-        values = ", ".join(new_values.get(column, column) for column in columns)
-        insert = f"INSERT INTO {table} ({', '.join(columns)})"
-        site.change(f"{insert} SELECT {values} FROM {table} {condition} LIMIT 1")
+        _copy(site, table, condition, **new_values)
 
 
 def _render(result: Reproduction) -> str:
@@ -122,13 +127,21 @@ def test_the_same_code_gives_every_measure_to_the_bit(site) -> None:
 
 
 @pytest.mark.usefixtures("shared_training")
+def test_a_training_that_went_on_elsewhere_need_not_come_out_again(site) -> None:
+    _copy(site, "environments", id="'other'", device="'abacus'")
+    of_trial = "job_id IN (SELECT id FROM jobs WHERE kind = 'trial')"
+    earlier = {"id": "'earlier'", "started": "started - 1", "environment_id": "'other'"}
+    _copy(site, "attempts", f"WHERE {of_trial}", token="0", **earlier)
+    site.change(f"UPDATE attempts SET continues = 'earlier' WHERE id <> 'earlier' AND {of_trial}")
+    result = site.reproduce()
+    assert result.made["device"] == f"abacus and {result.made_again['device']}"
+    assert not result.same_environment
+
+
+@pytest.mark.usefixtures("shared_training")
 def test_maps_that_do_not_come_out_again_are_named(site) -> None:
     """Another machine can have made the maps that a trial reads."""
-    columns = list(site.store.sql("SELECT * FROM environments LIMIT 0"))
-    values = {"id": "'other'", "device": "'abacus'"}
-    selected = ", ".join(values.get(column, column) for column in columns)
-    insert = f"INSERT INTO environments ({', '.join(columns)})"
-    site.change(f"{insert} SELECT {selected} FROM environments")
+    _copy(site, "environments", id="'other'", device="'abacus'")
     site.change(
         "UPDATE attempts SET environment_id = 'other' WHERE job_id IN "
         "(SELECT id FROM jobs WHERE kind = 'pretraining')"

@@ -79,6 +79,7 @@ def sweep(
 ) -> Callable[[int], tuple[db.Store, list[Work]]]:
     """Return a function that registers trials whose steps raise what the variable SICK says."""
     monkeypatch.setattr("lcma.harness.launch.driver.POLL_SECONDS", 0.01)
+    monkeypatch.setattr("lcma.harness.train.devices._has_failed", False)
     monkeypatch.setattr(Trainer, "make_step", Trainer.make_step)  # it is restored at the end
     make_steps_fail()
     recipe, matrix = {"training": {"steps": 2}}, {"factorization": "conventional"}
@@ -130,6 +131,14 @@ def test_errors_of_the_device_do_not_count_for_a_trial_and_its_own_do(
     assert run_work(work).ending == ("device_failed" if device_failed else "failed")
     assert list(store.view("attempts").outcome) == [outcome]
     assert (read_job(store, work.job_id).state == "pending") == device_failed
+
+
+def test_an_error_on_a_device_that_had_failed_counts_for_no_trial(sweep, monkeypatch) -> None:
+    store, (work,) = sweep(1)
+    monkeypatch.setattr("lcma.harness.train.devices._has_failed", True)
+    monkeypatch.setenv("SICK", "AcceleratorError: CUDA error: device-side assert triggered")
+    assert run_work(work).ending == "crowded"
+    assert read_job(store, work.job_id).state == "pending"
 
 
 def test_a_launch_whose_devices_all_fail_ends_and_loses_nothing(sweep) -> None:

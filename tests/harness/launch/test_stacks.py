@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -17,7 +18,6 @@ from lcma.harness.measure.measure import TrainedFlow, take_measures
 from lcma.harness.measure.registry import list_optional_measures, list_required_measures
 from lcma.harness.measure.weights import load_flow
 from lcma.harness.place import Place
-from lcma.harness.train.devices import SharedClock
 from lcma.harness.train.stack import Stack
 from lcma.harness.work import attempt, bodies, worker
 from lcma.harness.work.artifacts import run_name
@@ -311,7 +311,8 @@ def test_interrupted_members_share_one_wait_for_the_database(stacked, monkeypatc
 def test_the_costs_of_members_add_up_to_their_process(stacked, monkeypatch) -> None:
     """The clock of this test goes 6 seconds in each step and 5 in each evaluation."""
     now = [0.0]
-    monkeypatch.setattr(SharedClock.__init__, "__defaults__", (lambda: now[0], lambda: now[0]))
+    clock = SimpleNamespace(monotonic=lambda: now[0], process_time=lambda: now[0])
+    monkeypatch.setattr("lcma.harness.train.devices.time", clock)
     store, works = stacked()
     step, take = Stack.step, BitsPerDim.take
 

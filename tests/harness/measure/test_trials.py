@@ -26,6 +26,7 @@ from lcma.harness.measure.measure import DeclaredMeasure, TrainedFlow, take_meas
 from lcma.harness.measure.registry import list_optional_measures, list_required_measures
 from lcma.harness.measure.weights import load_flow
 from lcma.harness.place import Place
+from lcma.harness.train import devices
 from lcma.harness.train.evaluate import evaluation_mode
 from lcma.harness.work.worker import run_work
 from lcma.models import Flow
@@ -229,6 +230,20 @@ def test_a_flow_is_loaded_and_measured_as_it_was_evaluated(trained) -> None:
     measure = DeclaredMeasure(PluginMeasure("likelihood", "nats", "higher", "of images", compute))
     trained_flow = TrainedFlow(kept, recipe.model, prepared, 3, CPU)
     assert take_measures([measure], trained_flow)[0].value == expected
+
+
+def test_a_device_that_fails_in_a_plug_in_measure_is_remembered(trial, monkeypatch) -> None:
+    monkeypatch.setattr(devices, "_has_failed", False)
+    prepared = data.load("photos8", trial.place.data)
+    kept, recipe = load_flow(trial.store, trial.place, trial.facts)
+
+    def compute(flow: Flow, images: Tensor, seed: int) -> float:
+        raise RuntimeError("CUDA error: device-side assert triggered")
+
+    measure = DeclaredMeasure(PluginMeasure("likelihood", "nats", "higher", "of images", compute))
+    with pytest.raises(UserError, match="device-side assert"):
+        take_measures([measure], TrainedFlow(kept, recipe.model, prepared, 3, CPU))
+    assert devices.has_failed()
 
 
 def test_a_bound_of_more_draws_or_images_replaces_another(trial: Trial) -> None:

@@ -248,13 +248,6 @@ def test_a_member_that_leaves_changes_nothing_for_the_others(tmp_path: Path) -> 
     assert are_equal(resumed, undisturbed[0])
 
 
-def test_members_begin_at_one_step(tmp_path: Path) -> None:
-    members = make_members(tmp_path, make_recipe(), range(2))
-    members[0].trainer.step = 10
-    with pytest.raises(ValueError, match="begin at the same step"):
-        train(members, 20)
-
-
 @pytest.mark.integration
 def test_a_checkpoint_of_a_member_holds_no_other(tmp_path: Path) -> None:
     few, many = (make_members(tmp_path / str(n), make_recipe(), range(n)) for n in (1, 6))
