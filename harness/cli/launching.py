@@ -62,12 +62,17 @@ def run_launch(command: LaunchCommand) -> None:
     table = wait_with_note(bars.note, lambda: read_board(store, sweep_id=report.sweep_id))
     console.print(render_board(table, notes=False))
     cells = report.plan.expansion.cells
-    if power := describe_power(compute_power(cells, list_histories(store))):
+    if power := wait_with_note(
+        bars.note, lambda: describe_power(compute_power(cells, list_histories(store)))
+    ):
         console.print(escape(f"Power: {power}."), highlight=False, soft_wrap=True)
     if losing := sum(row.cleared is False for group in table.groups for row in group.rows):
         rows = "1 row loses" if losing == 1 else f"{losing} rows lose"
         console.print(f"{rows} to a bar: train longer, or on more images, before more seeds.")
-    print_unmeasured(console, report.plan, store, command.db, command.runs)
+    wait_with_note(
+        bars.note,
+        lambda: print_unmeasured(console, report.plan, store, command.db, command.runs),
+    )
     if report.lost:
         them = "it" if report.lost == 1 else "them"
         lost = format_count(report.lost, "job")

@@ -110,7 +110,7 @@ def run_study(command: TuneCommand) -> None:
     else:
         console.print(render_budgets(curves), highlight=False)
     plan = wait_out(lambda: plan_expansion(target.whole, place, store))
-    print_unmeasured(console, plan, store, command.db, command.runs)
+    wait_out(lambda: print_unmeasured(console, plan, store, command.db, command.runs))
     if plan.lost or wait_out(tuner.study.lost_budgets):
         why = format_command("status", db=command.db)
         print_commands(console, [why], "Some did not end well. See why with")

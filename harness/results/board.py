@@ -176,8 +176,8 @@ class Group:
 
     @property
     def published_recipe(self) -> bool:
-        """True if the recipe is that of the flow's publication."""
-        return catalog.is_published(self.flow, self.set_name, self.profile)
+        """True if the recipe is that of the flow's publication, as far as is known."""
+        return catalog.is_published(self.flow, self.set_name, self.profile) and not self.overrides
 
 
 @dataclass(frozen=True)

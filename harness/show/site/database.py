@@ -170,7 +170,7 @@ def _make_row_key(group: Group, row: Any) -> str:
 
 
 def _list_budgets(curves: Sequence[BudgetCurve]) -> Rows:
-    """Return the table that `lcma export budgets` writes, with two facts of each curve."""
+    """Return the rows of all curves of budgets, with two facts of each curve."""
     names, rows = _get_rows(budget_table(curves))
     facts = [(curve.cost, curve.direction) for curve in curves for _ in list_rows(curve)]
     joined = ((*row, *fact) for row, fact in zip(rows, facts, strict=True))

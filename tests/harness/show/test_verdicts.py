@@ -3,7 +3,7 @@
 import json
 import shlex
 from collections import namedtuple
-from dataclasses import fields
+from dataclasses import fields, replace
 
 import numpy as np
 import pytest
@@ -391,6 +391,12 @@ def test_only_the_published_recipe_on_the_whole_set_has_verdicts_on_published_nu
     assert tiny["printed"] == paper["printed"] == pytest.approx(-0.06)
     assert "no verdict on that number" not in paper["sentence"]
     assert paper["source"] == "LCMA, Tables 1 and 2"
+    recipe = catalog.recipe("realnvp", "cifar10", "paper")
+    training = recipe.training.model_copy(update={"steps": 100})
+    short = recipe.model_copy(update={"training": training})
+    (group,) = board(rows(shifted(-0.1), dataset="cifar10", profile="paper")).groups
+    assert replace(group, recipe=recipe.model_dump_json()).published_recipe
+    assert not replace(group, recipe=short.model_dump_json()).published_recipe
 
 
 def show(verdicts, claim=None):
