@@ -132,7 +132,8 @@ GAINS = {
 }
 """Launches of a single step over those per model of a stack, by the stack's size.
 
-As the device of `tests/device` counts them. A stack gains this much if they take all of the time.
+Counted for 1, 6 and 12 models and computed for more. A stack gains this much if launches take all
+of the time.
 """
 
 

@@ -34,8 +34,9 @@ def build(
 ) -> Flow:
     """Build the flow of a factorization, with weights drawn from a seed.
 
-    Flows of the same model and seed start from the same weights whatever their factorization, so
-    that comparisons can be paired by seed. The global generator is left as it was.
+    Flows of the same model and seed start from the same weights whatever their factorization,
+    except `none`, so that comparisons can be paired by seed. The global generator is left as it
+    was.
 
     Args:
         model: The flow, the size of its images, its number of splits and its architecture.

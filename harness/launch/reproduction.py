@@ -225,31 +225,30 @@ class _Outcome:
         result = store.result(facts.subject, facts.data_digest, PLAIN.name)
         assert result is not None
         self.measures = {measure.name: measure for measure in result.measures}
-        self.made = _read_facts(store, jobs.c.id == facts.job_id)
-        self.maps_made = _read_facts(
-            store,
-            jobs.c.pretraining_id == facts.pretraining_id,
-            jobs.c.data_digest == facts.data_digest,
-            jobs.c.budget <= (facts.budget or 0),
-        )
+        self.made, self.maps_made = _read_facts(store, facts.job_id), dict[str, Any]()
+        if facts.pretraining_id is not None:
+            segment = PlannedJob.of_pretraining(
+                facts.pretraining_id, facts.data_digest, budget=facts.budget or 0
+            )
+            self.maps_made = _read_facts(store, segment.id)
         tables = db.select_view("maps", trial_id=facts.subject, data_digest=facts.data_digest)
         self.tables: dict[int, str] = {row.split: row.digest for row in store.rows(tables)}
 
 
-def _read_facts(store: Store, *of_jobs: sa.ColumnElement[bool]) -> dict[str, Any]:
-    """Return the environment in which jobs were done; values that changed meanwhile are joined."""
-    columns = (jobs.c.done_attempt_id, attempts.c.id, attempts.c.continues, attempts.c.threads)
+def _read_facts(store: Store, job_id: str) -> dict[str, Any]:
+    """Return the environment in which a job was done; values that changed meanwhile are joined."""
+    columns = attempts.c["id", "continues", "first_step", "threads"]
     query = (
-        sa.select(*columns, *(environments.c[name] for name in ENVIRONMENT_FACTS[:-1]))
+        sa.select(jobs.c.done_attempt_id, *columns, *environments.c[ENVIRONMENT_FACTS[:-1]])
         .join_from(jobs, attempts)
         .join(environments)
-        .where(*of_jobs)
+        .where(jobs.c.id == job_id)
         .order_by(attempts.c.started)
     )
     rows = {row.id: row for row in store.rows(query)}
     used = {row.done_attempt_id for row in rows.values()}
     for row in reversed(rows.values()):
-        used |= {row.continues} if row.id in used else set()
+        used |= {row.continues} if row.id in used and row.first_step else set()
     facts = {
         name: dict.fromkeys(getattr(row, name) for row in rows.values() if row.id in used)
         for name in ENVIRONMENT_FACTS

@@ -116,9 +116,9 @@ def take_measures(
         try:
             measurements += [*measure.take(trained, lambda count: progress(count, total))]
         except Exception as error:
-            note_failure(error)
             if on_failure is None:
                 raise
+            note_failure(error)
             expected = isinstance(error, UserError)
             on_failure(measure.name, str(error) if expected else describe_error(error))
     return measurements

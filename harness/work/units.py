@@ -131,8 +131,8 @@ class Report:
     - ``cancelled``: a person requested that no launch that has begun runs it;
     - ``stopped``: the lease was lost, or the launch is ending;
     - ``away``: the host could not reach the database or the checkpoints, and nothing was begun;
-    - ``crowded``: its stack ran out of memory or raised an error, which counts against no job: a
-      smaller stack may succeed;
+    - ``crowded``: its stack ran out of memory or raised an error, or an earlier error broke the
+      device of its process; this counts against no job, and a smaller stack may succeed;
     - ``preempted``: its process or node was told to end, and it has written a checkpoint;
     - ``device_failed``: the device failed, which counts against its host and not against the job.
     """

@@ -132,7 +132,11 @@ def test_a_training_that_went_on_elsewhere_need_not_come_out_again(site) -> None
     of_trial = "job_id IN (SELECT id FROM jobs WHERE kind = 'trial')"
     earlier = {"id": "'earlier'", "started": "started - 1", "environment_id": "'other'"}
     _copy(site, "attempts", f"WHERE {of_trial}", token="0", **earlier)
-    site.change(f"UPDATE attempts SET continues = 'earlier' WHERE id <> 'earlier' AND {of_trial}")
+    began = "UPDATE attempts SET continues = 'earlier', first_step ="
+    where = f"WHERE id <> 'earlier' AND {of_trial}"
+    site.change(f"{began} 0 {where}")
+    assert site.reproduce().same_environment, "it began anew"
+    site.change(f"{began} 1 {where}")
     result = site.reproduce()
     assert result.made["device"] == f"abacus and {result.made_again['device']}"
     assert not result.same_environment
