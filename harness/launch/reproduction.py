@@ -238,8 +238,9 @@ class _Outcome:
 def _read_facts(store: Store, job_id: str) -> dict[str, Any]:
     """Return the environment in which a job was done; values that changed meanwhile are joined."""
     columns = attempts.c["id", "continues", "first_step", "threads"]
+    facts_but_threads = environments.c[tuple(n for n in ENVIRONMENT_FACTS if n != "threads")]
     query = (
-        sa.select(jobs.c.done_attempt_id, *columns, *environments.c[ENVIRONMENT_FACTS[:-1]])
+        sa.select(jobs.c.done_attempt_id, *columns, *facts_but_threads)
         .join_from(jobs, attempts)
         .join(environments)
         .where(jobs.c.id == job_id)
