@@ -290,15 +290,10 @@ class Pooler:
         return url.render_as_string()
 
 
-def find_pooler() -> str | None:
-    """Return the path of PgBouncer, None if it is not installed."""
-    return shutil.which("pgbouncer", path=f"{os.environ['PATH']}:/usr/sbin")
-
-
 @contextmanager
 def pooling(server: Postgres, ignored: str, **options: str) -> Iterator[Pooler]:
     """Start a pooler that ignores these parameters of a connection, with further settings."""
-    program = find_pooler()
+    program = shutil.which("pgbouncer", path=f"{os.environ['PATH']}:/usr/sbin")
     if program is None:
         pytest.skip("PgBouncer is not installed")
     url = sa.make_url(server.url("postgres"))

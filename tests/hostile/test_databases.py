@@ -128,13 +128,15 @@ def test_without_creating_a_missing_database_is_refused(tmp_path: Path) -> None:
     assert db.connect(str(path)).sweeps() == [], "an empty file becomes a database"
 
 
+@pytest.mark.parametrize("journal", [False, True])
 @pytest.mark.parametrize("opener", OPENERS)
 def test_a_database_on_a_read_only_medium_is_to_be_copied(
-    filled_path: Path, read_only: Callable[..., Path], opener: str
+    filled_path: Path, read_only: Callable[..., Path], opener: str, journal: bool
 ) -> None:
-    path = read_only(filled_path)
+    path = read_only(filled_path, *([leave_journal(filled_path, *CHANGE)] if journal else []))
     before = read_files(path.parent)
-    refused(OPENERS[opener], path, f"{path.name}-wal", "copy it")
+    words = ("-journal, both, to a writable",) if journal else (f"{path.name}-wal", "copy it")
+    refused(OPENERS[opener], path, *words)
     assert read_files(path.parent) == before
 
 
@@ -192,14 +194,6 @@ def test_the_next_opener_undoes_what_a_killed_writer_did_not_commit(
     journal.write_text("not a journal\n" * 100)  # any other file of that name is ignored
     OPENERS[opener](str(filled_path))
     assert contents(filled_path) == before
-
-
-@pytest.mark.parametrize("opener", OPENERS)
-def test_a_database_with_a_journal_on_a_read_only_medium_is_to_be_copied(
-    filled_path: Path, read_only: Callable[..., Path], opener: str
-) -> None:
-    path = read_only(filled_path, leave_journal(filled_path, *CHANGE))
-    refused(OPENERS[opener], path, "-journal, both, to a writable")
 
 
 def store_on_full_disk(url: str, size: int, opened: bool = True) -> str:

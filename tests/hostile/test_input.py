@@ -14,7 +14,7 @@ from PIL import Image
 
 from lcma.db.migrate import current_version
 from lcma.db.schema import VERSION_TABLE
-from tests.harness.cli.conftest import Lcma
+from tests.harness.cli.conftest import Lcma, refused
 from tests.hostile.cases import EVIL
 from tests.hostile.rooms import judge_text
 
@@ -29,15 +29,6 @@ def damage(*statements: str) -> None:
         for statement in statements:
             connection.execute(statement, (EVIL,) if "?" in statement else ())
         connection.commit()
-
-
-def refused(outcome: tuple[int, str, str], *parts: str) -> None:
-    """Check that a command ended with code 2 and one readable line with these parts."""
-    code, out, err = outcome
-    assert code == 2
-    assert judge_text(code, out, err) == []
-    for part in parts:
-        assert part in err
 
 
 # Output

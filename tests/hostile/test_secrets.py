@@ -53,16 +53,6 @@ def test_a_url_without_a_password_is_taken(lcma: Lcma, url: str) -> None:
     assert "LCMA_DB" not in err
 
 
-def test_a_password_in_a_variable_is_taken_and_not_printed(
-    lcma: Lcma, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("LCMA_DB", SERVER)
-    code, _, err = lcma("status")
-    assert code == 2
-    assert "cannot open the database postgresql://me@127.0.0.1:1/x" in err
-    assert SECRET not in err
-
-
 @pytest.mark.parametrize(
     "arguments",
     [

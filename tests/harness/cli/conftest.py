@@ -69,10 +69,12 @@ def filled_folder(sqlite_templates: SqliteTemplates, in_tmp: Path) -> Path:
 
 
 def refused(outcome: tuple[int, str, str], *parts: str) -> None:
-    """Check that a command ended with code 2 and one line on stderr with these parts."""
+    """Check that a command ended with code 2 and one readable line with these parts."""
     code, out, err = outcome
     assert (code, out, err.count("\n")) == (2, "", 1), outcome
     assert err.startswith("lcma: ")
+    assert err[:-1].isprintable()
+    assert len(err) < 2100
     for part in parts:
         assert part in err
 

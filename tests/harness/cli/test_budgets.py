@@ -86,6 +86,8 @@ def test_programs_get_every_number(
     assert conventional["holdout"] == pytest.approx(4.02 + 0.1 * np.mean(SEEDS))
     assert conventional["images"] == BATCH * STEPS
     assert conventional["on_front"]
+    assert low["rows"][-1]["from_longest"] is conventional["from_conventional"] is None
+    assert conventional["from_longest"]["mean"] == pytest.approx(0.02, abs=1e-3)
     assert [row["on_front"] for row in low["rows"]] == [False, False, True, True, True]
     # The maps of one seed are the same at all budgets here.
     assert {row["overlap"] for row in low["stability"]} == {1.0}

@@ -154,6 +154,7 @@ def test_seeds_are_a_number_a_list_or_a_range(text: str, seeds: object) -> None:
         ("launch demo --tensorboard /proc/nowhere", "give --tensorboard DIR"),
         (f"plan {'x' * 300}", "File name too long"),
         ("status", "lcma launch demo"),
+        ("status -w --json", "--watch and --json exclude each other"),
         ("launch demo --gpus 1", "this machine has none"),
         ("measure", "no measure is named: give swd, kid, fid, or --protocol published"),
         ("measure --draws 3 --protocol published", "leave --protocol published out"),
@@ -170,16 +171,6 @@ def test_mistakes_are_one_line_and_leave_no_trace(
         monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     refused(lcma(*command.split()), message)
     assert list(in_tmp.iterdir()) == []
-
-
-def test_the_plan_of_the_demo(lcma: Lcma, in_tmp: Path) -> None:
-    plan = read_plan(lcma, "demo")
-    assert plan["left"] == {"pretrainings": 2, "trainings": 12}
-    assert plan["unshared"] == {"pretrainings": 4, "trainings": 12}
-    assert {cell["status"] for cell in plan["cells"]} == {"new"}
-    assert list(in_tmp.iterdir()) == []
-    plan = read_plan(lcma, "rules", "--dataset", "photos8")
-    assert plan["left"] == {"pretrainings": 6, "trainings": 36}
 
 
 LAUNCHED = pytest.mark.xdist_group("launched")

@@ -85,9 +85,8 @@ def test_a_line_that_is_repeated_is_shown_each_time() -> None:
 def test_following_shows_steps_and_ends_with_the_attempt(planned: World, lcma: Lcma) -> None:
     """One attempt ends while another process follows; the node of another is dead."""
     claim = planned.win(planned.trials[1], now=time.time())
-    command = "import sys; from lcma.harness.cli.main import main; main(sys.argv[1:])"
     with subprocess.Popen(
-        [sys.executable, "-c", command, "logs", TRIAL, "-f"],
+        [sys.executable, "-m", "lcma", "logs", TRIAL, "-f"],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

@@ -42,6 +42,8 @@ def list_parts(plan: dict[str, Any], *, known: bool) -> dict[str, tuple[int, int
 
 def test_without_such_a_job_the_time_is_not_known(history: History) -> None:
     plan = history.plan()
+    assert plan["left"] == {"pretrainings": 3, "trainings": 9}
+    assert plan["unshared"] == {"pretrainings": 6, "trainings": 9}
     assert plan["predicted"]["hours"] is None
     assert list_parts(plan, known=False) == {"training": (9, 180, 0), "pretraining": (6, 60, 0)}
     line = "not known for realnvp: no job of this shape has run on a CPU"

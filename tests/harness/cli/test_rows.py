@@ -42,6 +42,9 @@ def test_a_choice_of_nothing_is_one_line_and_leaves_no_file(
         ("--dataset nowhere", "with --dataset nowhere: there are "),
         ("--seed 77", "with --seed 77: there are 0"),
         ("--where recipe_id=0000", "with --where recipe_id=0000: there are "),
+        ("--against columns", "for a rule of a plug-in, name its file in LCMA_PLUGINS"),
+        ("--against chekerboard-evn", "did you mean 'checkerb"),
+        ("--against variance-low", "no results of variance-low here; there are "),
     ],
 )
 @pytest.mark.usefixtures("filled_folder")

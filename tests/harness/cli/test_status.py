@@ -20,7 +20,7 @@ import sqlalchemy as sa
 from lcma.db.schema import sweeps
 from lcma.harness.results.lookup import find_sweep
 from tests.db.conftest import COST, World
-from tests.harness.cli.conftest import Lcma, output_of, refused
+from tests.harness.cli.conftest import Lcma, output_of
 from tests.stores import beat
 
 COMMAND = """
@@ -144,18 +144,6 @@ def test_on_a_terminal_the_screen_is_refreshed_in_place(planned: World) -> None:
     assert b"\x1b[1A" in screen
     assert screen.rstrip().endswith((b"lcma board", b"\x1b[?25h"))
     assert screen.split(b"\x1b[1A")[0].count(b"\n") < 6
-
-
-@pytest.mark.slow_on("postgresql")
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        ("-w --json", "--watch and --json exclude each other"),
-        ("--sweep nope", "no sweep 'nope' in the database: it has demo"),
-    ],
-)
-def test_mistakes_are_one_line(planned: World, lcma: Lcma, arguments: str, message: str) -> None:
-    refused(lcma("status", *arguments.split()), message)
 
 
 def test_the_sweep_launched_last_is_taken_of_several_of_a_name(planned: World, lcma: Lcma) -> None:

@@ -31,19 +31,6 @@ def test_the_nearest_name_is_suggested(lcma: Lcma, command: str, near: str) -> N
     refused(lcma(*command.split()), f"did you mean '{near}'?")
 
 
-@pytest.mark.parametrize(
-    ("against", "hint"),
-    [
-        ("columns", "for a rule of a plug-in, name its file in LCMA_PLUGINS"),
-        ("chekerboard-evn", "did you mean 'checkerb"),
-        ("variance-low", "no results of variance-low here; there are "),
-    ],
-)
-@pytest.mark.usefixtures("filled_folder")
-def test_no_comparison_with_a_rule_without_results(lcma: Lcma, against: str, hint: str) -> None:
-    refused(lcma("board", "--against", against), hint)
-
-
 @pytest.mark.usefixtures("filled_folder")
 def test_a_sweep_is_chosen_by_its_option_and_not_as_a_column(lcma: Lcma) -> None:
     refused(lcma("export", "results", "--where", "sweep=demo"), "a sweep is chosen by --sweep NAME")

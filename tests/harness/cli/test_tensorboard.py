@@ -9,7 +9,6 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from lcma import db
 from lcma.harness.launch.tensorboard import plot_curves
 from tests.db.conftest import World
-from tests.harness.cli.conftest import Lcma, refused
 from tests.harness.launch.conftest import FakeDisplay
 from tests.stores import add_metrics, list_running
 
@@ -123,17 +122,6 @@ def test_an_obstacle_in_the_folder_does_not_end_a_launch(planned: World, tmp_pat
     assert note.startswith("the curves for TensorBoard are not complete: ")
     (curves,) = read(tmp_path / "tb").values()
     assert curves == {TRAIN: make_points(10)}
-
-
-def test_a_folder_that_cannot_be_written_is_refused_before_anything_changes(
-    planned: World, lcma: Lcma, tmp_path: Path
-) -> None:
-    (tmp_path / "file").write_text("")
-    before = planned.dump()
-    folder = tmp_path / "file" / "tb"
-    outcome = lcma("launch", "demo", "--local", "--tensorboard", folder)
-    refused(outcome, "--tensorboard DIR")
-    assert planned.dump() == before
 
 
 @pytest.mark.parametrize("depth", [1, 2])

@@ -137,17 +137,9 @@ def count_crops(corners: Corners, height: int, width: int) -> np.ndarray:
 
 @settings(max_examples=40, deadline=None)
 @given(height=SIZES, width=SIZES)
-def test_train_and_holdout_share_no_pixel(height: int, width: int) -> None:
-    train = count_crops(train_corners(height, width), height, width)
-    holdout = count_crops(holdout_corners(height, width), height, width)
-    assert train.any()
-    assert holdout.any()
-    assert not (train.astype(bool) & holdout.astype(bool)).any()
-    assert holdout.max() == 1
-
-
-@given(height=SIZES, width=SIZES)
-def test_crops_are_inside_distinct_and_few_enough(height: int, width: int) -> None:
+def test_crops_are_inside_distinct_and_few_enough_and_parts_share_no_pixel(
+    height: int, width: int
+) -> None:
     corners_and_limits = (
         (train_corners(height, width), 1024),
         (holdout_corners(height, width), 128),
@@ -159,6 +151,9 @@ def test_crops_are_inside_distinct_and_few_enough(height: int, width: int) -> No
         assert corners.min() >= 0
         assert corners[:, 0].max() + 32 <= height
         assert corners[:, 1].max() + 32 <= width
+    train, holdout = (count_crops(corners, height, width) for corners, _ in corners_and_limits[:2])
+    assert not (train.astype(bool) & holdout.astype(bool)).any()
+    assert holdout.max() == 1
 
 
 def test_digits_are_those_of_scikit_learn(tmp_path: Path) -> None:
@@ -167,5 +162,4 @@ def test_digits_are_those_of_scikit_learn(tmp_path: Path) -> None:
     prepared = prepare("digits", tmp_path)
     images = np.concatenate([prepared.part(part).images for part in PARTS])
     np.testing.assert_array_equal(images, 15 * load_digits().images[:, None])
-    assert prepared.manifest.source.verdict.startswith(("known", "other"))
     assert prepared.manifest.shape == (1, 8, 8)

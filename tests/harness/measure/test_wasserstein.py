@@ -59,15 +59,14 @@ def test_both_sets_are_normalized_by_the_moments_of_the_real_one() -> None:
     assert distance(make_flat_images(half), real).value == pytest.approx(expected / 2, rel=0.1)
 
 
-@pytest.mark.parametrize("side", [8, 16, 32])
+@pytest.mark.parametrize("side", [8, 16])  # all patches are taken
 def test_the_order_of_a_set_does_not_matter(side: int) -> None:
     x = torch.rand((40, 3, side, side), generator=torch.Generator().manual_seed(1)) * 255
     order = torch.randperm(40, generator=torch.Generator().manual_seed(2))
     other = distance(x.flip(3), x).value
     assert other > 1
-    if side < 32:  # all patches are taken
-        assert distance(x[order], x).value == pytest.approx(0, abs=1e-3)
-        assert distance(x.flip(3)[order], x).value == pytest.approx(other, rel=1e-4)
+    assert distance(x[order], x).value == pytest.approx(0, abs=1e-3)
+    assert distance(x.flip(3)[order], x).value == pytest.approx(other, rel=1e-4)
 
 
 def test_brightness_and_contrast_of_both_sets_do_not_matter(crops) -> None:

@@ -3,6 +3,7 @@
 import base64
 import gzip
 import json
+from html.parser import HTMLParser
 
 from lcma import db
 from lcma.sweeps.recipe import LOG_EVERY, TRAIN_CURVE
@@ -19,6 +20,22 @@ BUDGETS = (0, 100, 1000)
 SEEDS = range(6)
 LOGGED = range(LOG_EVERY, STEPS + 1, LOG_EVERY)
 """Steps at which a finished training has a point."""
+
+
+class Elements(HTMLParser):
+    """The elements of a page, with their attributes, and its text."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.text = ""
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
 
 
 def fill(filler: Filler) -> None:

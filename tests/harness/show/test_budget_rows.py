@@ -36,21 +36,6 @@ def test_holdout_chooses_and_test_is_only_reported() -> None:
     assert on_front(swapped) == [True, True, False]
 
 
-def test_the_conventional_row_can_be_on_the_front() -> None:
-    rows = [row(0, 4.5, 5.5, 6.5), row(100, 3.9, 4.95, 5.9, seconds=110.0)]
-    curve = make_curve([*rows, row(None, 4.0, 5.0, 6.0)])
-    (zero, hundred), base = curve.rows, curve.conventional
-    assert base.budget is None
-    assert [*on_front(curve), base.on_front] == [False, True, True]
-    assert zero.from_conventional.mean == pytest.approx(0.5)
-    assert zero.from_conventional.high == pytest.approx(0.5)
-    assert hundred.from_conventional.mean == pytest.approx(-0.25 / 3)
-    assert hundred.from_conventional.low < hundred.from_conventional.high < 0
-    assert zero.from_longest.mean == pytest.approx((0.6 + 0.55 + 0.6) / 3)
-    assert base.from_longest.mean == pytest.approx(0.25 / 3)
-    assert hundred.from_longest is base.from_conventional is None
-
-
 def test_costs_are_images_where_seconds_are_unknown() -> None:
     curve = make_curve([row(0, 4.5), row(10, 4.0, seconds=None)])
     assert curve.cost == "images"

@@ -14,7 +14,6 @@ from lcma.harness.results.maps import (
     filter_map_sets,
     filter_read_sets,
     list_map_sets,
-    make_all_tables,
     make_word_tables,
     require_fit,
 )
@@ -108,15 +107,11 @@ def test_maps_of_one_word_make_only_its_tables(filler, form, score, words):
     for split in record["splits"]:
         assert {name for name in ("low", "high") if split[name] is not None} == words
     labels = {"low (LL)": "low", "high (HH)": "high"}
-    assert {labels[text] for text in svg.texts(sheet.tables) if text in labels} == words
+    shown = svg.texts(sheet.tables)
+    assert {labels[text] for text in shown if text in labels} == words
+    assert {"checkerboard-even", "checkerboard-odd", "channel", "rows", "random"} <= set(shown)
     _, low = tabulate_maps([sheet])
     assert [row[2] is None for row in low.rows] == ["low" not in words] * 2
-
-
-def test_every_table_is_made(filler):
-    names = list(make_all_tables(filler.maps(), seed=0))
-    assert names[-2:] == ["low (LL)", "high (HH)"]
-    assert set(names) >= {"checkerboard-even", "checkerboard-odd", "channel", "rows", "random"}
 
 
 def test_maps_that_do_not_fit_together_are_refused(filler):
@@ -167,8 +162,6 @@ def test_sets_are_chosen_by_their_columns(filler):
     ):
         with pytest.raises(UserError, match=message):
             filter_map_sets(sets, where)
-    with pytest.raises(UserError, match="no contribution maps yet"):
-        filter_map_sets([])
 
 
 def test_the_sets_that_trials_read(filler):

@@ -1,7 +1,6 @@
 """A trained flow comes back from its weights alone, and draws the same images again."""
 
 import json
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -45,15 +44,6 @@ def test_the_flow_that_was_trained_comes_back(filler, place, factorization):
     assert torch.equal(log_prob, expected)
 
 
-def test_a_moved_folder_of_runs_is_found(filler, place):
-    path = filler.weights("channel", 0)
-    moved = filler.folder / "elsewhere"
-    filler.runs.rename(moved)
-    with pytest.raises(UserError, match="--runs"):
-        load_flow(filler, place, path)
-    load_flow(filler, replace(place, runs=moved), path)
-
-
 @pytest.mark.parametrize("temperature", [-1.0, float("nan"), float("inf")])
 def test_an_impossible_temperature_is_refused(filler, place, temperature):
     filler.weights("channel", 0)
@@ -61,7 +51,7 @@ def test_an_impossible_temperature_is_refused(filler, place, temperature):
         captions(filler, place, count=1, temperature=temperature)
 
 
-def test_ids_may_be_shortened(filler):
+def test_a_start_of_an_id_that_names_no_trial_is_refused(filler):
     for seed in range(40):
         filler.plan("channel", seed)
     with pytest.raises(UserError, match="40 trials start with ''"):

@@ -59,6 +59,11 @@ def test_files_have_a_policy_and_are_revalidated(server) -> None:
     answer, empty = ask(server, "HEAD", "/index.html")
     assert (answer.status, empty) == (200, b"")
     assert answer.getheader("Content-Length") == str(len(content))
+    tag = answer.getheader("ETag")
+    assert tag
+    for known in (tag, f'"other", {tag}'):
+        answer, empty = ask(server, "GET", "/index.html", If_None_Match=known)
+        assert (answer.status, empty, answer.getheader("ETag")) == (304, b"", tag)
     for path, kind in (
         ("/database.js?1", "javascript"),
         ("/site.css", "css"),
@@ -68,38 +73,47 @@ def test_files_have_a_policy_and_are_revalidated(server) -> None:
         assert kind in (answer.getheader("Content-Type") or "")
 
 
-def test_unchanged_files_are_not_sent_again(server) -> None:
-    answer, _ = ask(server, "GET", "/index.html")
-    tag = answer.getheader("ETag")
-    assert tag
-    for known in (tag, f'"other", {tag}'):
-        answer, empty = ask(server, "GET", "/index.html", If_None_Match=known)
-        assert (answer.status, empty, answer.getheader("ETag")) == (304, b"", tag)
-
-
 def read_status(server: Server) -> dict[str, Any]:
     answer, content = ask(server, "GET", "/status.json")
     assert answer.status == 200
     return json.loads(content)
 
 
-def test_a_copy_is_made_only_when_a_job_has_changed(filled, server) -> None:
+def test_a_copy_is_made_only_when_a_job_has_changed(filled, server, monkeypatch) -> None:
+    copies: list[int] = []
+    make = serving.make_database
+
+    def count(*args: Any, **options: Any) -> Any:
+        copies.append(1)
+        return make(*args, **options)
+
+    def wait_for_copies() -> int:
+        until = time.monotonic() + 60
+        while server.site._making:
+            assert time.monotonic() < until
+            time.sleep(0.05)
+        return len(copies)
+
+    monkeypatch.setattr(serving, "make_database", count)
     first = read_status(server)
     assert (first["running"], first["left"]) == (0, 0)
     assert read_status(server) == first
-    job = filled.plan("channel", 77)
-    assert read_status(server)["left"] == 1
-    claim = filled.claim(job)
-    assert read_status(server)["running"] == 1
+    assert wait_for_copies() == 1
+    claim = filled.claim(filled.plan("channel", 77))
+    filled.plan("channel", 78)
+    status = read_status(server)
+    assert (status["running"], status["left"]) == (1, 1)
+    assert wait_for_copies() == 2
+    status = read_status(server)
     _, before = ask(server, "GET", "/database.js")
     filled.results({"rows": {0: 3.875}})
-    until = time.monotonic() + 60
-    while (version := read_status(server)["version"]) == first["version"]:
-        assert time.monotonic() < until
-        time.sleep(0.05)
+    read_status(server)
+    assert wait_for_copies() == 3
+    assert read_status(server)["version"] != status["version"]
     assert ask(server, "GET", "/database.js")[1] != before
     beat(filled.store, claim, step=STEPS - 1, lease_seconds=60.0, now=9.0)
-    assert read_status(server)["version"] == version, "a heartbeat is no change"
+    read_status(server)
+    assert wait_for_copies() == 3, "a heartbeat is no change"
 
 
 def test_a_copy_that_could_not_be_made_is_tried_again(filled, server) -> None:
@@ -166,9 +180,8 @@ def test_a_port_that_is_taken_is_refused(server, lcma) -> None:
 
 @pytest.mark.integration
 def test_the_command_serves_until_it_is_interrupted(filled) -> None:
-    code = "import sys; from lcma.harness.cli.main import main; main(['serve', '--port', '0'])"
     process = subprocess.Popen(
-        [sys.executable, "-u", "-c", code],
+        [sys.executable, "-u", "-m", "lcma", "serve", "--port", "0"],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

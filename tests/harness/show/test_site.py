@@ -5,7 +5,6 @@ import io
 import re
 import sqlite3
 from contextlib import closing
-from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
@@ -27,22 +26,6 @@ FILES = {
 }
 
 
-class Elements(HTMLParser):
-    """The elements of a page, with their attributes, and its text."""
-
-    def __init__(self, page: str) -> None:
-        super().__init__()
-        self.elements: list[tuple[str, dict[str, str | None]]] = []
-        self.text = ""
-        self.feed(page)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.elements.append((tag, dict(attrs)))
-
-    def handle_data(self, data: str) -> None:
-        self.text += data
-
-
 @pytest.fixture(autouse=True)
 def _without_vega(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(files.ASSETS, "vega.js", bytes)  # takes seconds to bundle
@@ -60,7 +43,7 @@ def open_database(site: dict[str, bytes]) -> sqlite3.Connection:
 
 
 def read_page(site: dict[str, bytes]) -> str:
-    return " ".join(Elements(site["index.html"].decode()).text.split())
+    return " ".join(worlds.Elements(site["index.html"].decode()).text.split())
 
 
 @pytest.mark.parametrize(
@@ -185,7 +168,7 @@ def test_hostile_text_is_shown_as_text(filler) -> None:
     filler.results({"LL": low}, budget=100, **of_set)
     site = make(filler)
     page = site["index.html"].decode()
-    elements = Elements(page).elements
+    elements = worlds.Elements(page).elements
     assert "window.hit" in read_page(site)
     assert [attrs.get("src") for tag, attrs in elements if tag == "script"] == ["site.js"]
     assert not any(name.startswith("on") for _, attrs in elements for name in attrs)
@@ -206,7 +189,7 @@ def test_a_site_is_a_folder_of_files_and_replaces_a_former_one(filled) -> None:
     write_site(filled.store, out)
     assert {path.name for path in out.iterdir()} == FILES
     page = (out / "index.html").read_text()
-    linked = [attrs.get("src") or attrs.get("href") for _, attrs in Elements(page).elements]
+    linked = [attrs.get("src") or attrs.get("href") for _, attrs in worlds.Elements(page).elements]
     local = {link for link in linked if link and "/" not in link and "#" not in link}
     assert {"site.js", "site.css"} <= local <= FILES
     filled.store.close()

@@ -3,7 +3,6 @@
 import csv
 import io
 import json
-from html.parser import HTMLParser
 
 import pyarrow.parquet as pq
 import pytest
@@ -24,6 +23,7 @@ from lcma.harness.show.tables import (
     table_as_parquet,
     tables_as_latex,
 )
+from tests.harness.show.site import Elements
 from tests.harness.show.synthetic import print_text
 
 COLUMNS = (
@@ -98,17 +98,6 @@ HOSTILE = (
 )
 
 
-class Tags(HTMLParser):
-    """The names of all tags and attributes of a page."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.names: set[str] = set()
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.names |= {tag, *(name for name, _ in attrs)}
-
-
 @pytest.mark.parametrize("text", HOSTILE)
 def test_hostile_text_is_harmless_in_every_format(text: str) -> None:
     """In a cell, a heading, its meaning, the title, the line under it and a note."""
@@ -127,10 +116,10 @@ def test_hostile_text_is_harmless_in_every_format(text: str) -> None:
     assert formats["latex"].isascii()
     assert "\\end{document}" not in formats["latex"]
     assert "\\input{" not in formats["latex"]
-    tags = Tags()
-    tags.feed(formats["html"])
+    elements = Elements(formats["html"]).elements
     table_tags = {"table", "thead", "tbody", "tr", "th", "td"}
-    assert tags.names == table_tags | {"p", "b", "br", "small", "title"}
+    names = {name for tag, attributes in elements for name in (tag, *attributes)}
+    assert names == table_tags | {"p", "b", "br", "small", "title"}
     rows = [line for line in formats["markdown"].splitlines() if line.startswith("| ")]
     assert all(line.count("|") - line.count("\\|") == 3 for line in rows)
     lines = list(csv.reader(io.StringIO(formats["csv"])))

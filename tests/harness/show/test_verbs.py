@@ -25,14 +25,6 @@ def read(lcma):
     return read
 
 
-def test_board(read, filled):
-    text = read("board")
-    assert text.index("checkerboard-even *") < text.index("channel") < text.index("random ")
-    assert "random" not in read("board", "--factorization", "channel")
-    group = json.loads(read("board", "--json"))["groups"][0]
-    assert group["rows"][0]["mean"] == pytest.approx(4.085)
-
-
 def test_board_says_when_it_is_not_complete(read, filled):
     filled.plan("rows", 0)
     assert "Not complete: 1 trial is not done; `lcma status` shows it." in read("board")
