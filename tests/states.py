@@ -21,7 +21,8 @@ def are_same(first: Any, second: Any) -> bool:
     if not isinstance(first, Tensor | np.ndarray):
         return repr(first) == repr(second)
     left, right = (
-        value.detach().numpy() if isinstance(value, Tensor) else value for value in (first, second)
+        value.detach().cpu().numpy() if isinstance(value, Tensor) else value
+        for value in (first, second)
     )
     same_kind = left.dtype == right.dtype and left.shape == right.shape
     return bool(same_kind and left.tobytes() == right.tobytes())

@@ -22,9 +22,6 @@ from tests.db.conftest import (
 )
 from tests.db.measuring import change, find_done_attempt
 
-FUTURE = 4e9
-"""A time in the future, Unix seconds, for a lease that is not over."""
-
 GPU = dataclasses.replace(ENVIRONMENT, device="some GPU", driver="550.54")
 FACES = dataclasses.replace(DATA, digest="f" * 64, name="celeba64", variant="float")
 
@@ -189,7 +186,10 @@ def fill(store: db.Store) -> None:
             continue
         crowd.end(job, "preempted", first_step=first_step, last_step=first_step + 9)
         maps = [
-            dataclasses.replace(contribution_map(split, budget), pretraining_id=f"p{seed}")
+            dataclasses.replace(
+                contribution_map(split, budget, shift=seed + budget / 1000),
+                pretraining_id=f"p{seed}",
+            )
             for split in (1, 2)
         ]
         checkpoint = dataclasses.replace(WEIGHTS, kind="checkpoint", path="c")
@@ -206,7 +206,7 @@ def fill(store: db.Store) -> None:
         if key in accidents:
             crowd.end(job, *accidents[key])
         elif key == ("random", None, None, 2):
-            crowd.claim(job, until=FUTURE)
+            crowd.claim(job, until=4e9)  # its lease is not over
         elif key == ("HHH", 200, None, 0):
             crowd.claim(job)  # its lease will be over
         elif key == ("LLL", 200, TOTAL, 0):

@@ -72,7 +72,10 @@ def test_further_measures_of_a_result_may_come_later(filled: Any) -> None:
     measures |= by_name(*make_measures(**more_draws))
     assert by_name(*read_result(filled, "plain").measures) == measures
     frame = filled.store.view("results", trial_id="LLL-0-100")
-    assert frame.attempt_id.tolist() == [attempt_id]
+    row = frame.iloc[0]
+    assert row.attempt_id == attempt_id
+    assert {name: row[name] for name in more_draws | SERIES} == more_draws | SERIES
+    assert (row.log_det, row.log_prior) == (-100.0, -700.0)
     assert frame.images_per_second.tolist() == [1000.0], "the result is still the training's"
 
 

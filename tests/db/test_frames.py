@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from lcma import db
 from lcma.db.views import views
-from tests.db.conftest import MAP_STATISTICS
+from tests.db.conftest import MAP_STATISTICS, contribution_map
 from tests.refusals import catch_refusal
 
 
@@ -91,7 +91,7 @@ def test_maps_are_arrays_with_their_keys(crowded_store: db.Store) -> None:
         assert (item.flow, item.dataset, item.variant) == ("realnvp", "photos16", "u8")
         assert (item.nms, item.recipe_id, item.budget) == ("squeezed", "without", 100)
         assert item.values.dtype == np.float32
-        values = np.random.default_rng(item.split).normal(size=(3, 16, 16)).astype(np.float32)
+        values = contribution_map(item.split, shift=item.seed + 0.1).values
         np.testing.assert_array_equal(item.values, values)
         np.testing.assert_array_equal(item.standard_errors, np.abs(values))
         assert (item.images, item.sum_error) == (1000, 0.0)

@@ -132,6 +132,12 @@ def test_a_rerun_of_a_segment_supersedes_its_maps(world: Any) -> None:
     assert check_integrity(world.store.database).findings == ()
 
 
+def list_points(world: Any) -> list[db.Metric]:
+    """Return the points of the view `curves`."""
+    rows = world.store.view("curves").sort_values("step")
+    return [db.Metric(row.curve, row.step, row.value) for row in rows.itertuples()]
+
+
 def test_a_rerun_of_a_trial_supersedes_its_result(world: Any) -> None:
     first = world.finish_trial(0, bits_per_dim=3.5)
     claim = rerun(world, first.job_id)
@@ -139,7 +145,10 @@ def test_a_rerun_of_a_trial_supersedes_its_result(world: Any) -> None:
     results = world.store.view("results")
     assert list(results.bits_per_dim) == [3.5], "current until the rerun has ended"
     assert list(results.attempt_id) == [first.attempt_id]
-    assert read_curve(world.store, first.job_id, "train_bits_per_dim")
+    name = "train_bits_per_dim"
+    points = [db.Metric(name, step, 9.0) for step in range(10, 501, 10)]
+    assert add_metrics(world.store, claim, points)
+    assert list_points(world) == read_curve(world.store, first.job_id, name) != points
     products = {
         "result": world.result("channel-0-None", 3.25),
         "tables": [index_table("channel-0-None", 1, ~HALF)],
@@ -156,7 +165,7 @@ def test_a_rerun_of_a_trial_supersedes_its_result(world: Any) -> None:
     assert (row["owner"], row["detail"], row["time"]) == ("ann@here", "a fault is mended", 1500.0)
     assert list(world.store.view("board")["mean"]) == [3.25]
     assert len(world.store.sql("SELECT DISTINCT attempt_id FROM measurements")) == 2
-    assert read_curve(world.store, first.job_id, "train_bits_per_dim") == []
+    assert list_points(world) == read_curve(world.store, first.job_id, name) == points
     assert check_integrity(world.store.database).findings == ()
 
 

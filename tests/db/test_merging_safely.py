@@ -190,14 +190,6 @@ SPOILT: dict[str, tuple[Callable[[Path], Any], str]] = {
         "does not know",
     ),
     "older": (lambda path: make_older(f"sqlite:///{path}"), "lcma db upgrade"),
-    "unsound": (
-        change("UPDATE jobs SET token = 0 WHERE trial_id = 'channel-0-None'"),
-        "lcma db check",
-    ),
-    "bytes for a body": (
-        change("UPDATE protocols SET body = x'00'"),
-        "its body is blob, not text",
-    ),
     "another number": (
         change("UPDATE measurements SET value = 1.5 WHERE value = 3.5"),
         "do not match their digest",

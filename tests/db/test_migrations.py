@@ -66,13 +66,6 @@ def test_an_upgrade_that_fails_half_way_leaves_nothing(new_place: str) -> None:
         assert execute(new_place, "PRAGMA application_id") == [(0,)]
 
 
-def test_a_file_is_left_as_it_is_when_it_is_current(path: Path) -> None:
-    before = path.read_bytes()
-    for _ in range(3):
-        db.connect(str(path), create=False)
-    assert path.read_bytes() == before
-
-
 def test_a_file_is_copied_before_its_upgrade(filled_path: Path) -> None:
     """Each upgrade leaves another copy, which has all rows and which an older version can open."""
     url = f"sqlite:///{filled_path}"

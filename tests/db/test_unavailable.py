@@ -1,5 +1,6 @@
 """Temporary failures are `Unavailable`, and no job is taken over right after one."""
 
+import shutil
 import sqlite3
 import threading
 import time
@@ -132,3 +133,14 @@ def test_a_launch_that_waited_for_the_database_takes_no_job(filled: Any) -> None
     deadline = time.monotonic() + 30
     while not isinstance(claim(), db.Claim):
         assert time.monotonic() < deadline
+
+
+def test_a_file_that_replaced_another_is_the_one_that_is_written(
+    path: Path, tmp_path: Path
+) -> None:
+    other = Path(shutil.copy(path, tmp_path / "other.db"))
+    store = db.connect(str(path))
+    store.register(db.Registration(sweeps=(db.Sweep(id="old", name="old", spec="{}"),)))
+    other.rename(path)
+    store.register(db.Registration(sweeps=(db.Sweep(id="new", name="new", spec="{}"),)))
+    assert [sweep.id for sweep in store.sweeps()] == ["new"]

@@ -18,8 +18,9 @@ from lcma.harness.train.checkpoint import CheckpointFolder
 from lcma.harness.train.stack import form_stacks
 from lcma.harness.train.trainer import Hooks, Trainer
 from lcma.sweeps import catalog
-from tests.harness.train.conftest import list_unequal, train_and_resume
+from tests.harness.train.conftest import train_and_resume
 from tests.processes import read_output
+from tests.states import list_differences
 
 pytestmark = [pytest.mark.gpu, pytest.mark.timeout(900)]
 
@@ -63,7 +64,7 @@ def test_a_resumed_training_ends_with_the_same_bits(
 ) -> None:
     make = partial(make_trainer, flow, fast, prepared, device)
     alone, resumed = train_and_resume(make, prepared, tmp_path)
-    assert list_unequal(alone.evaluated.state_dict(), resumed.evaluated.state_dict()) == []
+    assert list_differences(alone.evaluated.state_dict(), resumed.evaluated.state_dict()) == []
 
 
 @pytest.mark.parametrize("flow", NETS)
@@ -79,7 +80,7 @@ def test_a_recorded_step_has_the_bits_of_others(
         for _ in range(10):
             trainer.make_step()
         states.append(trainer.flow.state_dict())
-    assert list_unequal(*states) == []
+    assert list_differences(*states) == []
     assert not caplog.text
 
 
@@ -101,7 +102,7 @@ def test_images_that_are_copied_batch_by_batch_give_the_same_bits(
     copied = train()
     assert resident.images.are_resident == (device.type != "cpu")
     assert not copied.images.are_resident
-    assert list_unequal(resident.flow.state_dict(), copied.flow.state_dict()) == []
+    assert list_differences(resident.flow.state_dict(), copied.flow.state_dict()) == []
 
 
 CLIPPED = {"clip": 1.0}
@@ -128,7 +129,7 @@ def test_a_member_of_a_stack_has_the_same_bits_in_any_company(
     expected = train(range(12))
     for seeds in ([7], [0, 1, 2, 3], [4, 3, 2, 1, 0], [5, 8, 2, 11, 0, 6]):
         for seed, trained in train(seeds).items():
-            assert list_unequal(trained, expected[seed]) == []
+            assert list_differences(trained, expected[seed]) == []
 
 
 @pytest.mark.parametrize("flow", NETS)

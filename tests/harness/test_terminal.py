@@ -11,11 +11,11 @@ from lcma.harness.terminal import Console, read_user_name
 
 
 def test_without_a_terminal_a_status_prints_lines(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("lcma.harness.terminal.LINE_SECONDS", 0.1)
     out = io.StringIO()
     console = Console(file=out)
     with console.status("counting beans"):
         pass
+    monkeypatch.setattr("lcma.harness.terminal.LINE_SECONDS", 0.1)
     with console.status("asking [bold]2 nodes[/]") as status:
         for line in ("asking 2 nodes, 0 s\n", "counting peas, "):
             until = time.monotonic() + 60

@@ -31,6 +31,4 @@ def test_value_and_slope_are_those_of_pytorch(
 @pytest.mark.parametrize("function", [silu, elu])
 def test_gradients_of_value_slope_and_both_are_right(function: WithSlope) -> None:
     x = make_points(86)
-    assert torch.autograd.gradcheck(lambda t: function(t)[0], x)
-    assert torch.autograd.gradcheck(lambda t: function(t)[1], x)
     assert torch.autograd.gradcheck(function, x)

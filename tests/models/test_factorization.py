@@ -261,21 +261,6 @@ def test_random_tables_never_change() -> None:
     assert [lattice_pairs(table, 3) for table in lattice] == RANDOM_LATTICE
 
 
-def test_random_local_takes_two_of_every_window_and_colour() -> None:
-    """`random` may take any number of them."""
-
-    def kept_positions(name: str) -> set[tuple[int, ...]]:
-        (table,) = make_tables(name, (3, 32, 32), 1, seed=3)
-        kept = set(table.kept.ravel().tolist())
-        return {
-            tuple(p for p, (r, q) in enumerate(window(R, Q)) if c * 1024 + r * 32 + q in kept)
-            for c, R, Q in itertools.product(range(3), range(16), range(16))
-        }
-
-    assert kept_positions("random-local") == set(itertools.combinations(range(4), 2))
-    assert {len(positions) for positions in kept_positions("random")} == {0, 1, 2, 3, 4}
-
-
 @pytest.mark.parametrize("word", ["L", "LLH"])
 def test_a_word_has_a_letter_for_each_split(word: str) -> None:
     with pytest.raises(ValueError, match=f"the word {word} has {len(word)} letters: 2 splits need"):

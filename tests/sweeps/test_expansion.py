@@ -31,16 +31,6 @@ def list_ids(plan: Expansion) -> list[str]:
     return [trial.id for trial in plan.trials]
 
 
-def test_all_words_of_a_seed_share_one_pretraining() -> None:
-    plan = expand(sweep(list(words(3)), seeds=6, budget=500))
-    assert len(plan.cells) == len(set(list_ids(plan))) == 48
-    assert plan.unshared == (48, 48)
-    assert [pretraining.seed for pretraining, _ in plan.pretrainings.values()] == list(range(6))
-    for trial in plan.trials:
-        assert trial.pretraining is not None
-        assert plan.pretrainings[trial.pretraining.id][0].seed == trial.seed
-
-
 def test_budgets_multiply_only_words() -> None:
     plan = expand(sweep(["channel", "low", "random"], budget=[10, 20], seeds=[3, 1]))
     words = [("low", budget, seed) for seed in (3, 1) for budget in (10, 20)]
@@ -220,6 +210,7 @@ def test_every_cell_is_a_trial_or_the_same_as_an_earlier_one(
     assert list_ids(plan) == list(first)
     with_map = [trial for trial in plan.trials if trial.budget is not None]
     assert len(plan.pretrainings) == len({trial.seed for trial in with_map})
+    assert all(trial.pretraining.seed == trial.seed for trial in with_map)
 
 
 WRONG_OVERRIDES: list[tuple[dict[str, Any], str]] = [

@@ -11,14 +11,12 @@ from lcma.sweeps.factorizations import (
     MAP_RULES,
     NAMES,
     PAIRS,
-    FactorizationRule,
     ImpossibleError,
     canonical,
     needs_budget,
     needs_maps,
     normalize,
     patterns,
-    register,
     synonyms,
     words,
 )
@@ -84,11 +82,3 @@ def test_rules_that_read_maps_and_rules_that_have_a_budget_are_known() -> None:
     assert {name for name in names if needs_maps(name)} == of_maps
     with_budget = {"LHL", "low", "high", *MAP_RULES, "self"}
     assert {name for name in names if needs_budget(name)} == with_budget
-
-
-@pytest.mark.parametrize(
-    "name", [*MAP_RULES, "random-lattice", "precision-low", "patterns", "keep-ad", "keep-ba-cd"]
-)
-def test_a_plugin_cannot_take_a_name_of_these_rules(name: str) -> None:
-    with pytest.raises(ValueError, match="choose another name"):
-        register(FactorizationRule(name, lambda *_: None))

@@ -162,6 +162,7 @@ WRONG_FILES = [
     ("x = 1\n", "registers nothing: put @lcma.factorization"),
     (rule() + rule(), "the factorization 'columns' is registered by"),
     (rule().replace('"columns"', '"rows"'), "the factorization 'rows' is lcma's own"),
+    (rule().replace('"columns"', '"patterns"'), "the factorization 'patterns' is lcma's own"),
     (rule().replace('"columns"', '"hll"'), "'hll' reads as a word over L and H"),
     (rule().replace('"columns"', '"keep-ba-cd"'), "'keep-ba-cd' reads as a pattern: choose"),
     (rule().replace('"columns"', '"My Rule"'), "a factorization cannot be named 'My Rule'"),

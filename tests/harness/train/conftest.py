@@ -45,12 +45,6 @@ def copy_weights(trainer: Trainer) -> dict[str, Tensor]:
     return {name: tensor.clone() for name, tensor in tensors.items()}
 
 
-def list_unequal(first: dict[str, Tensor], second: dict[str, Tensor]) -> list[str]:
-    """Return the names of tensors that differ in a bit."""
-    assert first.keys() == second.keys()
-    return [name for name in first if not torch.equal(first[name], second[name])]
-
-
 def make_model(norm: str = "batch", *, splits: int = 1) -> Model:
     return Model.model_validate(
         {
@@ -164,8 +158,8 @@ class Workshop:
     def images(self, count: int = 40, seed: int = 0) -> Images:
         return Images(make_pixels(count, seed), CPU)
 
-    def folder(self, name: str, *, newest: int = 2) -> CheckpointFolder:
-        return CheckpointFolder(self.place / name, newest=newest)
+    def folder(self, name: str) -> CheckpointFolder:
+        return CheckpointFolder(self.place / name, newest=2)
 
     def pretraining(self, name: str, *, norm: str = "actnorm", **optimization: Any) -> Run:
         settings = {"learning_rate": 1e-3, "batch": 8, "warmup": 5}

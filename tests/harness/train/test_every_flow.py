@@ -29,9 +29,9 @@ from tests.harness.train.conftest import (
     SHORT,
     build_trainer,
     copy_weights,
-    list_unequal,
     train_and_resume,
 )
+from tests.states import list_differences
 
 FLOWS = tuple(catalog.flows())
 
@@ -170,7 +170,7 @@ def test_a_recorded_step_has_the_bits_of_others(
     losses = [[trainer.make_step() for _ in range(5)] for trainer in (plain, recorded)]
     assert passes == 4
     assert losses[0] == losses[1]
-    assert list_unequal(copy_weights(plain), copy_weights(recorded)) == []
+    assert list_differences(copy_weights(plain), copy_weights(recorded)) == []
 
 
 @pytest.mark.slow_on("iresnet")
@@ -182,21 +182,16 @@ def test_a_resumed_training_ends_with_the_same_bits(
     recipe = make_recipe(flow, short=True, steps=20, ema=0.9, select="best", holdout_every=10)
     make = partial(make_trainer, recipe, prepared)
     alone, resumed = train_and_resume(make, prepared, tmp_path)
-    assert list_unequal(copy_weights(alone), copy_weights(resumed)) == []
+    assert list_differences(copy_weights(alone), copy_weights(resumed)) == []
     assert alone.best["holdout_bits_per_dim"] == resumed.best["holdout_bits_per_dim"]
-
-
-@pytest.fixture
-def few_probes(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Ten probes an image instead of 167, which are enough for these tests."""
-    monkeypatch.setattr(contribution, "MAX_IMAGES", 600)
 
 
 @pytest.mark.parametrize("flow", FLOWS)
 def test_an_evaluation_and_its_maps_leave_no_trace(
-    flow: str, prepared: data.PreparedSet, few_probes: None
+    flow: str, prepared: data.PreparedSet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The maps sum to the scalar for every score."""
+    monkeypatch.setattr(contribution, "MAX_IMAGES", 600)  # ten probes an image instead of 167
     recipe = make_recipe(flow, short=True, steps=20)
     trainer = make_trainer(recipe, prepared, split=False)
     trainer.start()
@@ -208,7 +203,7 @@ def test_an_evaluation_and_its_maps_leave_no_trace(
     measured, again = (measure_maps(trainer.flow, images) for _ in range(2))
     assert bits[0] == bits[1]
     assert all(np.array_equal(a.values, b.values) for a, b in zip(measured, again, strict=True))
-    assert list_unequal(before, copy_weights(trainer)) == []
+    assert list_differences(before, copy_weights(trainer)) == []
     assert trainer.flow.training
 
     scores = {m.score for m in measured}

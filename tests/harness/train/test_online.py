@@ -24,9 +24,10 @@ from lcma.models import Flow
 from lcma.models.split import Split
 from lcma.sweeps import catalog
 from lcma.sweeps.recipe import Recipe
-from tests.harness.train.conftest import SHORT, build_trainer, copy_weights, list_unequal
+from tests.harness.train.conftest import SHORT, build_trainer, copy_weights
 from tests.harness.train.test_stack import PIXELS
 from tests.models.test_contributions import dense_jacobian, latents_of
+from tests.states import list_differences
 
 SHAPE = (2, 4, 4)
 window_values = arrays(np.float64, SHAPE, elements=st.sampled_from([-1.5, 0.0, 0.25, 2.0]))
@@ -237,9 +238,9 @@ def test_members_of_a_stack_have_the_bits_of_any_other_company(
     train_members(tmp_path / "parts", range(2), 14)
     parts = train_members(tmp_path / "parts", range(2), 22)
     for seed, part in parts.items():
-        assert list_unequal(copy_weights(part), copy_weights(company[seed])) == []
+        assert list_differences(copy_weights(part), copy_weights(company[seed])) == []
     fixed = train_members(tmp_path / "fixed", (), 22, fixed=True)
-    assert list_unequal(copy_weights(fixed[9]), copy_weights(company[9])) == []
+    assert list_differences(copy_weights(fixed[9]), copy_weights(company[9])) == []
 
 
 def test_tables_are_found_and_changed_by_recorded_steps_too(
@@ -256,6 +257,6 @@ def test_the_average_starts_again_at_a_change() -> None:
     for _ in range(10):
         trainer.losses.append(trainer.make_step())
     flow, average = trainer.flow.state_dict(), trainer.evaluated.state_dict()
-    assert list_unequal(flow, average)
+    assert list_differences(flow, average)
     trainer.check(60, CheckpointFolder(Path("nowhere")), Hooks())
-    assert list_unequal(flow, average) == []
+    assert list_differences(flow, average) == []

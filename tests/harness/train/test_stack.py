@@ -29,7 +29,8 @@ from lcma.harness.train.trainer import (
 )
 from lcma.sweeps import catalog
 from lcma.sweeps.recipe import Recipe
-from tests.harness.train.conftest import CPU, SHORT, build_trainer, copy_weights, list_unequal
+from tests.harness.train.conftest import CPU, SHORT, build_trainer, copy_weights
+from tests.states import list_differences
 
 PIXELS = np.random.RandomState(0).randint(0, 256, (80, 3, 8, 8)).astype(np.uint8)
 RULES = ("checkerboard-even", "random-local", "channel", "random", "rows", "random-lattice")
@@ -104,7 +105,7 @@ def test_a_recorded_step_has_the_bits_of_others(
     monkeypatch.setattr(Stack, "_gradient", counted)
     monkeypatch.setattr(recorder, "UNRECORDED_STEPS", 1)
     repeated = step_stack(recipe, range(4), steps=5)
-    assert [n for n in range(4) if list_unequal(repeated[n], expected[n])] == []
+    assert [n for n in range(4) if list_differences(repeated[n], expected[n])] == []
     assert computed == [0, 1, 1, 2]
     assert not caplog.text
 
@@ -116,7 +117,7 @@ def test_the_bits_of_a_member_do_not_depend_on_its_company(name: str) -> None:
     six = step_stack(recipe, range(6))
     for numbers in ([2], [1, 2, 3, 4], [5, 2, 0, 4, 1]):
         fewer = step_stack(recipe, numbers)
-        assert [n for n in numbers if list_unequal(fewer[n], six[n])] == []
+        assert [n for n in numbers if list_differences(fewer[n], six[n])] == []
 
 
 @pytest.mark.slow
@@ -133,7 +134,7 @@ def test_the_bits_are_the_same_in_large_stacks(
         whole = step_stack(recipe, range(24), steps=12)
         for numbers in (range(12), range(11, -1, -1), range(12, 24), range(4), range(7, 12)):
             fewer = step_stack(recipe, numbers, steps=12)
-            assert [n for n in numbers if list_unequal(fewer[n], whole[n])] == []
+            assert [n for n in numbers if list_differences(fewer[n], whole[n])] == []
     finally:
         torch.set_num_threads(before)
 
@@ -201,7 +202,7 @@ def train(members: Sequence[Watched], until: int) -> None:
 
 
 def are_equal(first: Watched, second: Watched) -> bool:
-    return list_unequal(copy_weights(first.trainer), copy_weights(second.trainer)) == []
+    return list_differences(copy_weights(first.trainer), copy_weights(second.trainer)) == []
 
 
 @pytest.mark.integration
@@ -293,7 +294,7 @@ def test_where_bits_differ_fours_are_run(
     members = make_members(tmp_path, make_recipe(), range(6))
     train(members, 4)
     for number, item in enumerate(members):
-        assert list_unequal(copy_weights(item.trainer), expected[number]) == []
+        assert list_differences(copy_weights(item.trainer), expected[number]) == []
 
 
 def test_a_stack_notices_that_bits_differ(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -35,19 +35,6 @@ def draw_cuts(data: st.DataObject, n: int) -> list[tuple[int, int]]:
 
 @given(st.data(), rows_of_three)
 @settings(max_examples=50)
-def test_rows_in_batches_have_numpys_mean_and_error(data: st.DataObject, rows: Floats) -> None:
-    running = RunningMean(3, None)
-    for start, end in draw_cuts(data, len(rows)):
-        running.add(rows[start:end], None)
-    assert running.count == len(rows)
-    assert running.clusters is None
-    np.testing.assert_allclose(running.mean, rows.mean(0), atol=1e-11)
-    expected = rows.std(0, ddof=1) / math.sqrt(len(rows))
-    np.testing.assert_allclose(running.standard_error, expected, rtol=1e-6, atol=1e-5)
-
-
-@given(st.data(), rows_of_three)
-@settings(max_examples=50)
 def test_clustered_errors_follow_the_formula(data: st.DataObject, rows: Floats) -> None:
     n = len(rows)
     groups = data.draw(arrays(np.int32, n, elements=st.sampled_from([0, 1, 2, 7])))
