@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lcma.harness.cli.options import Json, OwnDb, Runs, Sweep
+from lcma.harness.cli.options import Json, OwnDb, Runs, Sweep, choose_sweep
 from lcma.harness.text import format_count
 
 if TYPE_CHECKING:
@@ -54,7 +54,8 @@ def clean(
 
     place = find_place(db, runs, None, write=True)
     store = connect(place.db, create=False)
-    garbage = find_garbage(store, place.runs, GarbageFilter(sweep, lost, weights))
+    sweep_id = None if sweep is None else choose_sweep(store, sweep).id
+    garbage = find_garbage(store, place.runs, GarbageFilter(sweep_id, lost, weights))
     removed = garbage.waste if dry_run else remove_garbage(store, place.runs, garbage)
     rows = [
         (what, len(sizes), sum(sizes))

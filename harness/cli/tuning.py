@@ -9,6 +9,7 @@ import sqlalchemy as sa
 from rich.markup import escape
 
 from lcma.db import Store
+from lcma.db.results import require_same_measures
 from lcma.harness.cli.launching import reporting_early_end
 from lcma.harness.cli.planning import print_unmeasured
 from lcma.harness.launch.plan import (
@@ -26,16 +27,17 @@ from lcma.harness.launch.workers import (
     resolve_resources,
 )
 from lcma.harness.place import Place, find_place
-from lcma.harness.results.budgets import BudgetCurve, read_budget_curves
+from lcma.harness.results.budgets import BudgetCurve, read_budget_curves, read_stability
 from lcma.harness.show.budgets import budgets_as_records, render_budgets
 from lcma.harness.terminal import Console
 from lcma.harness.text import to_json
-from lcma.harness.tuning.study import Study, Tuner
+from lcma.harness.tuning.study import BUDGET, Study, Tuner
 from lcma.harness.tuning.target import StudyTarget, make_target
 from lcma.harness.watch.commands import format_command, locate_arguments, print_commands
 from lcma.harness.watch.progress import Bars, describe_limits
 from lcma.harness.work.outages import wait_out
 from lcma.sweeps.errors import UserError
+from lcma.sweeps.measures import BITS_PER_DIM, list_measures
 from lcma.sweeps.options import TuneOptions, choose_overrides, format_options
 from lcma.sweeps.sections import validate
 from lcma.sweeps.spec import Spec
@@ -71,6 +73,7 @@ def run_study(command: TuneCommand) -> None:
     target = make_target(spec, command.spec)
     plan = plan_expansion(target.whole, place, None)
     if (store := open_existing(place)) is not None:
+        require_same_measures(store.measure_kinds(), list_measures())
         for digest in plan.digests.values():
             Study.require_same(store, target, digest)
     for line in rehearse_plugins(plan):
@@ -109,14 +112,17 @@ def run_study(command: TuneCommand) -> None:
         print(to_json(budgets_as_records(curves)))
     else:
         console.print(render_budgets(curves), highlight=False)
-    plan = wait_out(lambda: plan_expansion(target.whole, place, store))
+    asked = {trial.params[BUDGET] for trial in wait_out(tuner.study.trials)}
+    plan = wait_out(lambda: plan_expansion(target.join(asked), place, store))
     wait_out(lambda: print_unmeasured(console, plan, store, command.db, command.runs))
     if plan.lost or wait_out(tuner.study.lost_budgets):
         why = format_command("status", db=command.db)
         print_commands(console, [why], "Some did not end well. See why with")
         sys.exit(1)
+    by = [] if target.tune.measure == BITS_PER_DIM else ["--by", target.tune.measure]
     commands = [
-        format_command(name, "--sweep", spec.name, db=command.db) for name in ("budgets", "board")
+        format_command(name, "--sweep", spec.name, *by, db=command.db)
+        for name in ("budgets", "board")
     ]
     print_commands(console, [*commands, shlex.join(["optuna-dashboard", dashboard_url(store)])])
 
@@ -131,11 +137,10 @@ def dashboard_url(store: Store) -> str:
 def _read_answer(store: Store, target: StudyTarget, tuner: Tuner) -> list[BudgetCurve]:
     """Return what `lcma budgets` shows of the study's sweep; nothing if all trials were lost."""
     try:
-        return read_budget_curves(
-            store,
-            measure=target.tune.measure,
-            sweep_id=tuner.policy.sweep_id,
+        curves = read_budget_curves(
+            store, measure=target.tune.measure, sweep_id=tuner.policy.sweep_id
         )
+        return read_stability(store, curves)
     except UserError:
         return []
 

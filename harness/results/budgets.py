@@ -214,13 +214,12 @@ def read_budget_curves(
     seeds: dict[str, Any] = {"seed": where["seed"]} if "seed" in where else {}
     own_rules = sorted({*rules.values()})
     by_recipe: dict[str, Any] = {"recipe_id": sorted(recipes)}
-    conventional = {
-        _read_table(cell): cell
-        for cell in store.cells(
-            measure=chosen_by, factorization=own_rules, budget=None, **by_recipe, **seeds
-        )
-        if cell.factorization == rules.get(cell.recipe_id)
-    }
+    conventional = defaultdict[Any, list[SeededCell]](list)
+    for cell in store.cells(
+        measure=chosen_by, factorization=own_rules, budget=None, **by_recipe, **seeds
+    ):
+        if cell.factorization == rules.get(cell.recipe_id):
+            conventional[_read_table(cell)].append(cell)
     test_cells = () if chosen_by == kind.name else store.cells(measure=kind.name, **by_recipe)
     tests = {(_read_trial(cell), cell.protocol): cell.values for cell in test_cells}
     costs = _read_costs(store, recipes, own_rules)
@@ -229,8 +228,12 @@ def read_budget_curves(
         members = list(group)
         recipe = parse_object(recipes[members[0].recipe_id].body)
         batch = recipe.get("optimization", {}).get("batch")
-        if base := conventional.get(_read_table(members[0])):
-            members.append(base)
+        bases = conventional[_read_table(members[0])]
+        if len(bases) == 1:  # a plug-in's rule may have several versions
+            common = set().union(*(cell.values for cell in members))
+            values = {seed: v for seed, v in bases[0].values.items() if seed in common}
+            if values:
+                members.append(replace(bases[0], values=values))
         rows, used = [], set[str]()
         for cell in members:
             trial = _read_trial(cell)

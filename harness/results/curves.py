@@ -15,7 +15,6 @@ from lcma.harness.results.board import factorization_label
 from lcma.harness.results.filters import Filters, filter_records
 from lcma.harness.results.lookup import (
     find_jobs,
-    find_sweep,
     label_options,
     make_absence_error,
     means_jobs,
@@ -138,7 +137,7 @@ def choose_trainings(
     sweep: str | None,
     *,
     pretrainings: bool,
-    find: Callable[[Store, str | None], Sweep] = find_sweep,
+    find: Callable[[Store, str | None], Sweep],
 ) -> list[JobFacts]:
     """Return the named trainings that have curves, by default those of the sweep launched last.
 
@@ -163,7 +162,11 @@ def choose_trainings(
             source, hint = f"the {newest}sweep {chosen.name}", "`lcma status` shows how far it is"
         if not jobs:
             raise UserError(f"no curve yet of {printable(source)}: {hint}")
-        trainings |= {job.job_id: job for job in jobs}
+        # A result stays while its trial is run anew, and where that run is lost.
+        trainings |= {
+            job.job_id: replace(job, state="done", step=job.steps) if job.done_attempt_id else job
+            for job in jobs
+        }
     return list(trainings.values())
 
 
@@ -347,7 +350,8 @@ def _group_by_step(curves: Sequence[Mapping[int, float]]) -> dict[int, list[floa
 
 def _subtract_conventional(lines: Sequence[CurveLine]) -> Iterator[CurveLine]:
     """Yield each line minus the conventional one, paired by seed."""
-    base = next((line for line in lines if line.conventional), None)
+    bases = [line for line in lines if line.conventional]
+    base = bases[0] if len(bases) == 1 else None  # a plug-in's rule may have several versions
     base_seeds = {s.seed: dict(s.points) for s in base.seeds if s.in_mean} if base else {}
     for line in lines:
         pairs = [(s, base_seeds[s.seed]) for s in line.seeds if s.in_mean and s.seed in base_seeds]

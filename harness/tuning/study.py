@@ -299,15 +299,15 @@ class Tuner:
 
         def measure() -> tuple[float | None, str]:
             expansion, tune = self.target.budgets[budget], self.target.tune
+            ids = [trial.id for trial in expansion.trials]
+            results = [self.store.result(trial_id, self.digest, PLAIN.name) for trial_id in ids]
             plan = plan_expansion(expansion, self.place, self.store)
-            if plan.lost:
+            if plan.lost and None in results:  # the result of a lost rerun stays
                 jobs = self.store.job_facts(list(plan.jobs), states=["diverged", "failed"])
                 # A pretraining first: its trials are lost because of it.
                 lost = min(jobs, key=lambda job: job.kind == "trial")
                 lines = (lost.message or "").strip().splitlines()
                 return None, ": ".join([lost.state, *lines[-1:]])
-            ids = [trial.id for trial in expansion.trials]
-            results = [self.store.result(trial_id, self.digest, PLAIN.name) for trial_id in ids]
             measures = [
                 result.measure(tune.tuned_measure) for result in results if result is not None
             ]

@@ -35,6 +35,7 @@ def fill(folder: Path, url: str | None = None) -> str:
             filler.finish(filler.plan("LL", seed, budget=budget), compute_bits(budget, seed))
         filler.finish(filler.plan("HH", seed, budget=1000), 4.4)
         filler.finish(filler.plan("checkerboard-even", seed), 4.02 + 0.1 * seed)
+    filler.finish(filler.plan("checkerboard-even", 9), 9.0)  # of no budget's seeds
     filler.store.close()
     return filler.url
 

@@ -254,6 +254,24 @@ def test_hostile_names_are_harmless(lcma: Lcma, in_tmp: Path) -> None:
         assert "<b>&" in words
 
 
+def test_a_trial_to_be_rerun_and_one_whose_rerun_is_lost_keep_their_curves(
+    lcma: Lcma, in_tmp: Path
+) -> None:
+    filler = make_filler(in_tmp)
+    jobs = [filler.plan("rows", seed, sweep="s1") for seed in SEEDS]
+    for seed, job in enumerate(jobs):
+        filler.finish(job, 4.0, metrics=metrics(4.0, seed))
+    filler.store.rerun([job.id for job in jobs[1:]], by="me", why="", now=10.0)
+    filler.fail(jobs[2], "code_error", "it broke", step=3)
+    (chart,) = json.loads(lcma("curves", "--json", "--name", TRAIN)[1])
+    (line,) = chart["panels"][0]["lines"]
+    assert line["n"] == len(SEEDS)
+    assert line["mean"][-1] == [LAST, pytest.approx(value(4.0, 1, LAST))]
+    assert {(seed["state"], seed["step"], seed["in_mean"]) for seed in line["seeds"]} == {
+        ("done", STEPS, True)
+    }
+
+
 @pytest.mark.filterwarnings("error")
 def test_while_no_trial_is_done_the_mean_ends_where_the_shortest_curve_does(
     lcma: Lcma, in_tmp: Path

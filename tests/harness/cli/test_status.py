@@ -156,10 +156,10 @@ def test_the_sweep_launched_last_is_taken_of_several_of_a_name(planned: World, l
         "lcma: 2 sweeps are named demo: this is the one launched last; choose another by its id: "
         "--sweep s\n"
     )
-    for command in ("board", "verdicts"):
-        note = lcma(command, "--sweep", "demo")[2]
+    for command in (["board"], ["verdicts"], ["clean", "--dry-run"]):
+        note = lcma(*command, "--sweep", "demo")[2]
         assert "sweeps are named demo: this is the one launched last" in note
-        assert lcma(command, "--sweep", "s")[::2] == (0, "")
+        assert lcma(*command, "--sweep", "s")[::2] == (0, "")
     assert "sweeps are named demo: this" in lcma("curves", "demo")[2]
     planned.store.begin_launch("me", "s", now=time.time() + 60)
     out = lcma("status", "--sweep", "demo", "--json")[1]

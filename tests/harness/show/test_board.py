@@ -316,6 +316,19 @@ def test_a_reference_has_no_map_options():
     assert (differences[None], differences[swapped].mean) == (None, -1.0)
 
 
+def test_two_versions_of_a_plug_ins_own_rule_leave_no_row_to_compare_with():
+    """One edit of its file makes them; `--against` names one, and nobody asked for it here."""
+    rows = [row("channel", 0, 4.1)]
+    for version in ("a", "b"):
+        options = f'{{"rule":"sha256:{version * 12}"}}'
+        rows.append(row("checkerboard-even", 0, 4.0, map_options=options))
+    (group,) = board_of(rows).groups
+    assert (len(group.rows), group.reference) == (3, None)
+    assert {row.difference for row in group.rows} == {None}
+    with pytest.raises(UserError, match="several rows here"):
+        board_of(rows, against="checkerboard-even")
+
+
 def test_a_row_is_better_or_worse_or_neither_by_the_interval_of_six_pairs():
     rows = wobbling("checkerboard-even", 4.2) + wobbling("channel", 4.0, turn=2)
     rows += wobbling("rows", 4.5, turn=3) + wobbling("random-local", 4.2005, turn=4)

@@ -16,6 +16,7 @@ from lcma.harness.train.trainer import Trainer
 from lcma.harness.tuning.study import STARTUP, StudyTrial
 from lcma.sweeps import spec as specs
 from lcma.sweeps.errors import UserError
+from tests.db.conftest import COST, ENVIRONMENT, World
 from tests.harness.conftest import SMALL, merged
 from tests.harness.launch.conftest import run_at_once, run_launch, with_ending
 from tests.harness.tuning.conftest import POINTS, STEPS, TUNE, Tuning, load_measure, run_to_the_end
@@ -181,6 +182,19 @@ def test_budgets_that_lack_the_measure_fail_until_it_is_taken(tuning, tmp_path) 
     retried = tuned.study.trials[len(POINTS) :]
     assert [(t.state.name, t.values[0]) for t in retried] == [("COMPLETE", 8.0)] * len(POINTS)
     assert tuned.study.directions[0].name == "MAXIMIZE"
+
+
+@pytest.mark.integration
+def test_a_budget_whose_rerun_is_lost_keeps_its_value(tuning) -> None:
+    tuned = tuning()
+    launch(tuned, {"factorization": ["conventional", "low"], "budget": list(POINTS)})
+    (job,) = (job for job in tuned.store.job_facts(kind="trial") if job.budget == POINTS[-1])
+    assert tuned.store.rerun([job.job_id], by="me") == 1
+    tuned.store.add_environment(ENVIRONMENT)
+    claim = World(tuned.store).win(job.job_id, now=None)
+    assert tuned.store.finish(claim, "code_error", last_step=1, cost=COST, message="it broke")
+    tuned.run()
+    assert tuned.states() == ["COMPLETE"] * len(POINTS)
 
 
 @pytest.mark.integration

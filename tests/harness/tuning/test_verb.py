@@ -4,12 +4,17 @@ import re
 from pathlib import Path
 from typing import Any
 
+import optuna
 import pytest
 
 import lcma
 from lcma import db
+from lcma.db.results import write_measure_kinds
 from lcma.harness.cli.tuning import dashboard_url
+from lcma.harness.tuning.study import make_storage
+from lcma.sweeps.measures import MeasureKind
 from tests.harness.conftest import SMALL
+from tests.harness.tuning.conftest import load_measure
 
 PAGE = Path(__file__).parents[3] / "docs" / "tuning.md"
 
@@ -50,6 +55,19 @@ def test_mistakes_are_refused_and_leave_no_file(tune, folder, options, change, m
     if options != ["--trials", "1"]:  # the parser refuses it, with a line of usage
         assert error.count("\n") == 1
     assert [path.name for path in folder.iterdir()] == ["tuned.yaml"]
+
+
+def test_a_measure_that_is_in_another_unit_here_is_refused_before_a_study_is_made(
+    tune, folder, tmp_path
+) -> None:
+    store = db.connect(str(folder / "lcma.db"))
+    with store._writer.begin() as connection:
+        write_measure_kinds(connection, [MeasureKind("width", "inches", "higher", "their width")])
+    load_measure("width", tmp_path)
+    code, _, error = tune({"tune": {"measure": "width"}})
+    assert code == 2
+    assert "the measure 'width' is in inches in this database" in error
+    assert optuna.get_all_study_names(make_storage(store.database)) == []
 
 
 @pytest.mark.integration
