@@ -248,9 +248,9 @@ class Postgres:
         self._admin.close()
 
 
-@contextmanager
-def serving() -> Iterator[Postgres]:
-    """Yield the server at TEST_DATABASE_URL, or else a new one in the temporary folder."""
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """One server for all tests: at TEST_DATABASE_URL, or else a new one in the temporary folder."""
     url = os.environ.get("TEST_DATABASE_URL")
     if url:
         server = Postgres(url, temporary=False)
@@ -331,13 +331,6 @@ def pooler(postgres: "Postgres") -> Iterator[Pooler]:
     """A pooler with the settings of docs/postgresql.md."""
     with pooling(postgres, "options") as pooler:
         yield pooler
-
-
-@pytest.fixture(scope="session")
-def postgres() -> Iterator[Postgres]:
-    """One server for all tests."""
-    with serving() as server:
-        yield server
 
 
 @pytest.fixture

@@ -126,7 +126,7 @@ def test_a_launch_that_waited_for_the_database_takes_no_job(filled: Any) -> None
         taker = {"owner": "another launch", "lease": 0.4, "expired": running.lease_until}
         return filled.claim(running.job_id, **taker, now=None)
 
-    with locked(store, 1.0):
+    with locked(store, 2.0):
         job = claim()
     assert isinstance(job, db.Job)
     assert (job.state, job.owner) == ("running", "me")

@@ -75,20 +75,3 @@ def test_a_call_is_refused_or_counted(run: Run) -> None:
         assert bool(error) == (kind == "refused"), (name, error)
         for counted in ("waits", "copies", "pinned"):
             assert getattr(counts, counted).total() == (counted == kind), name
-
-
-def change_in_place() -> None:
-    with devices.on_device() as device:
-        x = torch.zeros(3, device=device)
-        row = x[1:]
-        assert row.add_(1) is row
-        leaf = torch.ones(2, device=device, requires_grad=True)
-        (leaf.square().sum() * 3).backward()
-        assert leaf.grad is not None
-        for tensor, numbers in ((x, [0.0, 1.0, 1.0]), (leaf.grad, [6.0, 6.0])):
-            assert tensor.device.type == devices.DEVICE
-            assert tensor.cpu().tolist() == numbers
-
-
-def test_tensors_are_changed_in_place_and_have_gradients(run: Run) -> None:
-    run(change_in_place)

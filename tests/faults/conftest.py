@@ -31,11 +31,10 @@ from tests.harness.launch.conftest import (
     register,
     register_trial,
     server,
-    slow_steps,
     small_disk,
 )
 from tests.harness.launch.machines import Machines
-from tests.harness.tuning.conftest import few_root, on_each, revisions_read_once, tuning
+from tests.harness.tuning.conftest import few_root, on_each, revisions_read_once
 
 
 class MovedFile:

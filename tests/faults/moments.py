@@ -21,14 +21,13 @@ AWAY_SECONDS = 2.0
 
 
 class Death:
-    """Kills this process when a moment comes for the n-th time."""
+    """Kills this process when a moment comes."""
 
-    def __init__(self, name: str, when: When, times: int = 1) -> None:
-        self.moment, self.times = (name, when), times
+    def __init__(self, name: str, when: When) -> None:
+        self.moment = name, when
 
     def __call__(self, name: str, when: When) -> None:
-        self.times -= (name, when) == self.moment
-        if self.times == 0:
+        if (name, when) == self.moment:
             os.kill(os.getpid(), signal.SIGKILL)
 
 

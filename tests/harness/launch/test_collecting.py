@@ -4,7 +4,6 @@ import dataclasses
 import json
 import re
 import threading
-import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -22,7 +21,6 @@ from lcma.harness.work.garbage import GarbageFilter, Survey, Waste, find_garbage
 from lcma.harness.work.units import Work
 from lcma.harness.work.worker import run_work
 from lcma.sweeps.errors import UserError
-from lcma.sweeps.spec import Keep
 from tests.harness.conftest import LocalStore, register
 from tests.harness.launch.conftest import (
     claim_elsewhere,
@@ -31,7 +29,6 @@ from tests.harness.launch.conftest import (
     end_job,
     find_facts,
     run_cli,
-    run_killed,
 )
 from tests.stores import list_files
 
@@ -224,12 +221,12 @@ def test_weights_that_are_named_while_the_database_is_read_stay(site, monkeypatc
 @pytest.mark.integration
 @pytest.mark.slow_on("sqlite")
 def test_a_longer_budget_that_is_registered_meanwhile_finds_its_snapshots(site) -> None:
-    works = site.plan({"keep": {"snapshots": "all"}, **BUDGETS})
+    site.plan({"name": "all", "keep": {"snapshots": "all"}, **BUDGETS})
+    works = site.plan(BUDGETS)
     segments = works["segment 10"], works["segment 20"]
     complete(*segments)
     snapshots = ["step-000000010.kept.pt", "step-000000020.kept.pt"]
     assert site.names(segments[1]) == snapshots
-    site.plan({"name": "plain", **BUDGETS})
     assert site.collect() == [], "another sweep wants all of them"
     owner, name = site.store.jobs()[segments[1].job_id], run_name(segments[1].job)
     files = site.folder(segments[1]).folder.files()
@@ -239,37 +236,6 @@ def test_a_longer_budget_that_is_registered_meanwhile_finds_its_snapshots(site) 
     complete(longer)
     attempts = site.store.view("attempts", job_id=longer.job_id)
     assert attempts.first_step.tolist() == [20]
-
-
-def test_a_launch_keeps_the_snapshots_that_another_sweep_wants(site) -> None:
-    site.plan({"name": "all", "keep": {"snapshots": "all"}, **BUDGETS})
-    works = site.plan(BUDGETS)
-    segments = works["segment 10"], works["segment 20"]
-    complete(*segments)
-    snapshots = ["step-000000010.kept.pt", "step-000000020.kept.pt"]
-    assert site.names(segments[1]) == snapshots
-
-
-@pytest.mark.slow_on("sqlite")
-def test_a_snapshot_that_is_no_longer_wanted_is_collected(site) -> None:
-    works = site.plan(BUDGETS)
-    segments = works["segment 10"], works["segment 20"]
-    complete(*(dataclasses.replace(work, keep=Keep(snapshots="all")) for work in segments))
-    assert site.collect() == ["snapshots"]
-    assert site.names(segments[1]) == ["step-000000020.kept.pt"]
-
-
-@pytest.mark.slow
-def test_collecting_at_every_step_costs_a_training_nothing(site, at_step) -> None:
-    """Its worker dies, and another one goes on from the checkpoint."""
-    (work,) = site.plan({"matrix": {"factorization": "conventional"}}).values()
-    at_step(dict.fromkeys(range(20), lambda: site.collect(lost=True, weights=True)))
-    work = dataclasses.replace(work, checkpoint_seconds=0.0, lease_seconds=0.5)
-    run_killed(work, 15)
-    site.collect(lost=True)
-    time.sleep(0.6)
-    complete(work)
-    assert site.store.view("attempts").sort_values("token").first_step.tolist() == [0, 10]
 
 
 KEEPS: list[tuple[dict[str, Any], list[str], list[str], bool]] = [

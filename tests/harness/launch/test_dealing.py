@@ -117,20 +117,6 @@ def test_ready_trials_are_dealt_over_free_slots(trials, seeds, slots, sizes) -> 
     assert max(executor.crowds) <= (slots or 1)
 
 
-def test_trials_of_several_maps_join_one_stack(registered) -> None:
-    matrix = {"factorization": ["conventional", "none", "low", "high"], "budget": [10, 15]}
-    store, works = registered(STACKED | {"matrix": matrix, "seeds": 3})
-    executor = Slots(1)
-    run_launch(store, works, executor)
-    assert [(stack[0], len(stack)) for stack in executor.stacks] == [
-        ("pretrain to 10 seed 0", 3),
-        ("pretrain to 15 seed 0", 3),
-        ("train L budget 10 seed 0", 12),
-        ("train checkerboard-even seed 0", 3),
-        ("train none seed 0", 3),
-    ]
-
-
 @pytest.mark.parametrize("loss", ["crowded", "process", "memory", "error"])
 def test_a_lost_stack_runs_again_in_halves_and_counts_against_no_trial(trials, loss) -> None:
     store, works = trials(12)

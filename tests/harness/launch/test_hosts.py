@@ -187,9 +187,4 @@ def test_a_launch_ends_if_its_trial_is_forgotten(trial) -> None:
     launch = Launch(store, [work], InlineExecutor(), FakeDisplay(), LaunchPolicy(sweep))
     store.forget([sweep])
     assert len(with_ending(launch.run(), "cancelled")) == 1
-
-
-def test_a_worker_blames_nothing_if_its_trial_was_forgotten(trial) -> None:
-    store, work = trial
-    store.forget([store.sweeps()[0].id])
-    assert run_work(work).ending == "elsewhere"
+    assert run_work(work).ending == "elsewhere", "a worker blames nothing"

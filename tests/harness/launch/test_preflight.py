@@ -44,19 +44,6 @@ def test_a_check_leaves_a_usable_place_as_it_was(files, place) -> None:
         assert list(files.runs.iterdir()) == []
 
 
-def test_a_folder_that_hosts_do_not_share_is_named_with_host_and_remedy(place, tmp_path) -> None:
-    launch_runs, host_runs = tmp_path / "launch", tmp_path / "host"
-
-    def move(question: Question) -> Question:
-        return dataclasses.replace(question, place=dataclasses.replace(place, runs=host_runs))
-
-    message = rf"host {HOST} does not see .* wrote in {host_runs}, .* not shared: give --runs \("
-    with pytest.raises(UserError, match=message):
-        check_place(place, launch_runs, change=move)
-    assert not launch_runs.exists()
-    assert not host_runs.exists()
-
-
 def test_a_host_that_cannot_write_is_named(bucket, place, monkeypatch) -> None:
     def refuse(self: Any, write: Any, name: Any, **options: Any) -> None:
         raise storage.StorageError(f"cannot write {self.name} (Access Denied): check the keys")
@@ -73,40 +60,31 @@ def test_a_host_that_cannot_write_is_named(bucket, place, monkeypatch) -> None:
     assert not any(path.is_file() for path in bucket.root.rglob("*"))
 
 
-def test_data_that_a_host_lacks_are_named(place, tmp_path) -> None:
-    digest = "0" * 64
-    with pytest.raises(UserError, match=rf"photos8 on host {HOST} holds other images"):
-        check_place(place, tmp_path / "runs", {"photos8": digest})
-
-    def remove_data(question: Question) -> Question:
-        return dataclasses.replace(
-            question, place=dataclasses.replace(question.place, data=tmp_path)
-        )
-
-    with pytest.raises(UserError, match=rf"photos8 is missing on host {HOST} .*--to {tmp_path}"):
-        check_place(place, tmp_path / "runs", {"photos8": digest}, remove_data)
-
-
 @pytest.mark.parametrize(
     ("change", "message"),
     [
         ({"code": ("0.0.1+abc", None)}, "other code, .*, than the launch, 0.0.1.abc: .*--any-code"),
         ({"device": "cuda"}, "offers GPUs, and its PyTorch .* (is built for CPUs|finds no device)"),
         ({"db": "missing/lcma.db"}, "on host .*there is no database"),
+        (
+            {"runs": Path("other")},
+            f"host {HOST} does not see .* wrote in .*other, .* not shared: give --runs \\(",
+        ),
+        ({}, f"photos8 on host {HOST} holds other images"),
+        ({"data": Path("other")}, f"photos8 is missing on host {HOST} .*--to other"),
     ],
 )
-def test_anything_else_that_a_host_lacks_is_named(
-    place, tmp_path, monkeypatch, change, message
-) -> None:
+def test_what_a_host_lacks_is_named(place, in_tmp, monkeypatch, change, message) -> None:
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
 
     def change_question(question: Question) -> Question:
-        if "db" in change:
+        if change.keys() <= {"db", "runs", "data"}:
             return dataclasses.replace(question, place=dataclasses.replace(place, **change))
         return dataclasses.replace(question, **change)
 
     with pytest.raises(UserError, match=message):
-        check_place(place, tmp_path / "runs", change=change_question)
+        check_place(place, in_tmp / "runs", {"photos8": "0" * 64}, change_question)
+    assert [path.name for path in in_tmp.iterdir()] == ["lcma.db"]
 
 
 def test_a_gpu_that_cannot_compute_is_named_with_the_remedy(place, tmp_path, monkeypatch) -> None:

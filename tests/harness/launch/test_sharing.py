@@ -1,14 +1,12 @@
 """Launches share a pretraining, whatever budgets each of them asks for."""
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from lcma import db
-from lcma.harness.launch.local import LocalExecutor
 from lcma.harness.place import Place
 from lcma.harness.work.units import Work
 from tests.db.conftest import Stage
@@ -19,11 +17,8 @@ from tests.harness.launch.conftest import (
     end_job,
     run_launch,
     select,
-    using,
     with_ending,
 )
-from tests.harness.launch.machines import wait_until
-from tests.stores import read_job
 
 Registered = Callable[[dict[str, Any]], tuple[db.Store, list[Work]]]
 
@@ -37,35 +32,6 @@ def place(new_url: Callable[[Stage], str], place: Place) -> Place:
 def list_segments(works: Sequence[Work]) -> dict[int, str]:
     """Return the jobs of segments by budget."""
     return {work.job.budget: work.job_id for work in select(works, "pretraining")}
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("second", [[30], [20, 30]], ids=str)
-@pytest.mark.usefixtures("slow_steps")
-def test_two_launches_at_once_train_one_chain(registered, second) -> None:
-    """The second comes while the first runs a shorter segment than it asks for."""
-    store, works = registered({"matrix": {"factorization": "low", "budget": [20]}})
-    _, second_works = registered({"matrix": {"factorization": "low", "budget": second}})
-    _, other_works = registered({"matrix": {"factorization": "conventional"}})
-    (shortest,) = list_segments(works).values()
-    second_works = [replace(work, owner="second") for work in second_works]
-    with (
-        using(LocalExecutor(1)) as first_executor,
-        using(LocalExecutor(1)) as second_executor,
-        ThreadPoolExecutor(2) as pool,
-    ):
-        run_launch(store, other_works, second_executor)  # its worker has started when it is needed
-        first_launch = pool.submit(run_launch, store, works, first_executor)
-        wait_until(lambda: read_job(store, shortest).state == "running")
-        second_launch = pool.submit(run_launch, store, second_works, second_executor)
-        assert len(with_ending(first_launch.result(), "done")) == len(works)
-        assert len(with_ending(second_launch.result(), "done")) == len(second_works)
-    segments = list_segments(works) | list_segments(second_works)
-    attempts = store.view("attempts", job_id=list(segments.values())).sort_values("started")
-    steps = list(zip(attempts.first_step, attempts.last_step, strict=True))
-    ends = sorted(segments)
-    assert steps == list(zip([0, *ends], ends, strict=False))
-    assert sum(last - first for first, last in steps) == 30
 
 
 @pytest.mark.slow_on("sqlite")

@@ -69,12 +69,8 @@ def test_a_signal_in_a_callback_ends_a_launch_and_releases_its_jobs(register_tri
 
 
 def test_a_signal_shortly_before_the_end_counts() -> None:
-    def end() -> None:
-        with make_workers() as workers, workers.deferred_signals():
-            signal.raise_signal(signal.SIGTERM)
-
-    with pytest.raises(LaunchInterrupted):
-        end()
+    with pytest.raises(LaunchInterrupted), make_workers() as workers, workers.deferred_signals():
+        signal.raise_signal(signal.SIGTERM)
 
 
 def test_a_second_ctrl_c_ends_at_once_and_a_second_sigterm_does_not() -> None:

@@ -137,6 +137,8 @@ def test_members_at_different_steps_are_trained_apart(stacked, undisturbed, monk
     assert endings(run_works(works)) == ["done"] * 3
     assert sizes == [(0, 1), (0, 2), (10, 1)]
     assert sorted(store.view("attempts").first_step) == [0, 0, 0, 10]
+    ends = store.view("attempts")[["outcome", "last_step"]].to_numpy().tolist()
+    assert sorted(ends) == [["cancelled", 13], *[["done", 20]] * 3]
     assert store.view("attempts").stack_id.nunique() == 1, "one for each stack of several"
     assert compare_rows(read_rows(undisturbed[0]), read_rows(store)) == []
     points = read_curve(store, works[1].job_id, "train_bits_per_dim")
@@ -272,19 +274,6 @@ def test_an_oom_of_an_evaluation_counts_only_for_the_last_member(stacked, monkey
     monkeypatch.setattr(BitsPerDim, "take", starve)
     assert endings(run_works(works)) == ["crowded", "crowded", "failed"]
     assert outcomes(store) == ["crowded", "crowded", "oom"]
-
-
-@pytest.mark.integration
-def test_an_interrupt_cancels_all_members(stacked, monkeypatch) -> None:
-    store, works = stacked(seeds=2, matrix={"factorization": "rows"})
-    before_step(monkeypatch, 13, interrupt)
-    with pytest.raises(KeyboardInterrupt):
-        run_works(works)
-    assert outcomes(store) == ["cancelled"] * 2
-    assert store.view("attempts").last_step.tolist() == [13] * 2
-    monkeypatch.undo()
-    assert endings(run_works(works)) == ["done"] * 2
-    assert store.view("attempts").first_step.tolist()[2:] == [10] * 2
 
 
 def test_interrupted_members_share_one_wait_for_the_database(stacked, monkeypatch) -> None:

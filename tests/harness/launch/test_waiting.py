@@ -87,7 +87,7 @@ def test_a_heartbeat_delivers_what_refused_ones_carried(
     register_trial, monkeypatch, caplog
 ) -> None:
     """While the lease holds, nothing is logged about refusals."""
-    monkeypatch.setattr("lcma.harness.work.lease.BEAT_SECONDS", 0.2)
+    monkeypatch.setattr("lcma.harness.work.lease.BEAT_SECONDS", 1.0)
     store, work = register_trial(lease=30.0)
     claim = claim_elsewhere(store, work.job_id, lease=30.0)
     refusals = [db.Unavailable("cannot open the database: too many clients already")] * 2

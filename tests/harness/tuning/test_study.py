@@ -1,6 +1,7 @@
 """A study of budgets: what it runs, what it shares with sweeps, and what Optuna sees of it."""
 
 import time
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -234,8 +235,10 @@ def test_the_launches_of_a_tuner_share_a_limit_and_the_next_tuner_goes_on(
     with monkeypatch.context() as patch:
         step = Trainer.make_step
         patch.setattr(Trainer, "make_step", lambda self: (time.sleep(0.2), step(self))[1])
-        with tuned.opened(Limits(device_hours=2 / 3600)) as tuner:
+        with tuned.opened() as tuner:
             tuner.run(tuner.ask())
+            spent = tuner.store.device_hours(owner=tuner.workers.owner)
+            tuner.policy = replace(tuner.policy, limits=Limits(device_hours=spent + 1 / 3600))
             with pytest.raises(LimitReachedError, match="the launch has taken"):
                 run_to_the_end(tuner)
     *ended, last = tuned.states()
