@@ -549,8 +549,9 @@ def _derive_states(
             ended = ends.get(job["attempt_id"], 0.0)
             former = before["done_attempt_id"]
             if done is not None:
-                # A rerun that was asked for here may be done there since.
-                since, waits = before["updated"], job["state"] == "pending"
+                # A rerun that was asked for here, or that was lost here, may be done there.
+                since = before["updated"] if job["state"] == "pending" else 0.0
+                waits = job["state"] != "done" and done != former
                 if former is None or (waits and _replaces(done, former, tries, since)):
                     job |= {"state": "done", "step": their["steps"], "attempt_id": done}
             elif lost and (job["state"] == "pending" or ends[their["attempt_id"]] < ended):

@@ -1208,8 +1208,7 @@ class Store:
         if after is None:
             launch = events.alias("launch")
             begun = launch.c.event == "launch", launch.c.sweep_id == sweep_id
-            since = sa.select(sa.func.coalesce(sa.func.max(launch.c.id), 0)).where(*begun)
-            since = since.scalar_subquery()
+            since = sa.select(sa.func.max(launch.c.id)).where(*begun).scalar_subquery()
         query = (
             sa.select(events.c.id, events.c.time, events.c.owner, events.c.sweep_id)
             .where(

@@ -221,6 +221,8 @@ def publish(
     has no users, hosts, arguments, messages, logs, places, files or weights. A
     manifest beside it has digests, versions and the licences of the data.
     """
+    import sqlalchemy as sa
+
     from lcma.db import publishing
     from lcma.harness.results.filters import complete_ids, parse_filters
     from lcma.harness.shards import require_new, write_shard
@@ -238,7 +240,10 @@ def publish(
             )
     filters = parse_filters(where or ())
     store = open_store(db)
-    filters = complete_ids(store, None, filters)
+    filters = complete_ids(
+        filters,
+        lambda name: [i for (i,) in store.rows(sa.select(publishing.KEYS[name]).distinct())],
+    )
     sweeps = [choose_sweep(store, name) for name in sweep or ()]
     with (
         tempfile.TemporaryDirectory(prefix="lcma-publish-") as folder,

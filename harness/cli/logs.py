@@ -28,6 +28,7 @@ def logs(
     from lcma.harness.results.lookup import job_title
     from lcma.harness.terminal import Console, print_error
     from lcma.harness.text import printable, short_id, to_json
+    from lcma.harness.watch.commands import format_command
     from lcma.harness.watch.jobs import find_named_jobs
     from lcma.harness.watch.logs import (
         attempt_as_dict,
@@ -52,7 +53,7 @@ def logs(
         printed, watched = wait_for_attempt(store, list(jobs), Console(stderr=True), show_line)
         jobs = {job.job_id: job for job in store.job_facts(jobs)}
     attempts = store.attempts(list(jobs))
-    followed = [each for each in attempts if (each.job_id, each.token) == watched]
+    followed = [each for each in attempts if each.id == watched]
     if not all_:
         attempts = followed or select_attempt(attempts, jobs)
     now = store.now()
@@ -67,7 +68,5 @@ def logs(
         console.print(render_attempt(attempt, jobs[attempt.job_id], now, skipped), soft_wrap=True)
     if not attempts:
         names = ", ".join(dict.fromkeys(job_title(job) for job in jobs.values()))
-        console.print(
-            f"no attempt yet at {names}: `lcma why {short_id(named_jobs[0].subject)}` says why",
-            markup=False,
-        )
+        why = format_command("why", short_id(named_jobs[0].subject), db=db)
+        console.print(f"no attempt yet at {names}: `{why}` says why", markup=False)

@@ -209,7 +209,9 @@ def choose_rows(
     columns = {name: given for name, given in selection.columns.items() if name not in without}
     filters = parse_filters(selection.where or (), **columns)
     sweep_id = None if selection.sweep is None else choose_sweep(store, selection.sweep).id
-    return sweep_id, complete_ids(store, sweep_id, filters)
+    return sweep_id, complete_ids(
+        filters, functools.partial(store.result_values, sweep_id=sweep_id)
+    )
 
 
 def choose_sweep(store: "Store", name: str | None, option: str = "--sweep ") -> "StoredSweep":

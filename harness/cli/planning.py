@@ -23,12 +23,17 @@ from lcma.harness.launch.plan import (
 from lcma.harness.launch.policy import Limits
 from lcma.harness.launch.prediction import Prediction, predict_hours
 from lcma.harness.launch.rehearsal import rehearse_plugins
-from lcma.harness.place import Place, find_place, is_published_database, name_database
+from lcma.harness.place import Place, find_place, name_database
 from lcma.harness.results.power import compute_power, describe_power
 from lcma.harness.show.plan import describe_trainings, plan_as_dict, render_plan
 from lcma.harness.terminal import Console, print_error
 from lcma.harness.text import format_count, short_id
-from lcma.harness.watch.commands import format_command, format_measure_command, print_commands
+from lcma.harness.watch.commands import (
+    choose_writable,
+    format_command,
+    format_measure_command,
+    print_commands,
+)
 from lcma.harness.watch.progress import describe_limits, describe_time
 from lcma.sweeps import plugins
 from lcma.sweeps.errors import UserError
@@ -72,7 +77,7 @@ def _print_plan(
     db: str | None,
     data: Path | None,
 ) -> None:
-    console, spec, target = Console(), plan.spec, _choose_target(db)
+    console, spec, target = Console(), plan.spec, choose_writable(db)
 
     def say(line: str) -> None:
         console.print(escape(line), highlight=False, soft_wrap=True)
@@ -93,8 +98,9 @@ def _print_plan(
         except UserError as error:
             search = f"nothing: {error}"
         say(f"This plan is only of its matrix. `lcma tune` searches {search}")
+    skipping = ["--skip-invalid"] if plan.invalid else []
     if plan.lost:
-        again = format_command("launch", *typed, "--retry", db=target, data=data)
+        again = format_command("launch", *typed, "--retry", *skipping, db=target, data=data)
         lost, them = format_count(plan.lost, "cell"), "it" if plan.lost == 1 else "them"
         print_commands(console, [again], f"{lost} did not end well. Run {them} again with")
     print_unmeasured(console, plan, store, target)
@@ -108,8 +114,7 @@ def _print_plan(
     _print_labelled(console, "Time", describe_time(predicted))
     if power := describe_power(plan.power):
         _print_labelled(console, "Power", power)
-    command = ["tune" if can_tune else "launch", *typed]
-    command += ["--skip-invalid"] if plan.invalid and not can_tune else []
+    command = ["tune", *typed] if can_tune else ["launch", *typed, *skipping]
     following = _commands_to_prepare(plan, place, data)
     if target != db and following:
         following.append(format_command("plan", *typed, db=db, data=data))
@@ -155,11 +160,3 @@ def _commands_to_prepare(plan: Plan, where: Place, data_root: Path | None) -> li
         )
         for name in plan.unprepared
     ]
-
-
-def _choose_target(db: str | None) -> str | None:
-    """Return the option --db for a launch: the given one, unless that is a published database,
-    which is never written."""
-    if not is_published_database(name_database(db)):
-        return db
-    return "lcma.db" if is_published_database(name_database(None)) else None

@@ -34,7 +34,7 @@ def verdicts(
     from lcma.harness.show.verdicts import render_verdicts, verdicts_as_dict
     from lcma.harness.terminal import Console
     from lcma.harness.text import printable, to_json
-    from lcma.harness.watch.commands import format_command
+    from lcma.harness.watch.commands import choose_writable, format_command
 
     if claim is not None and claim not in CLAIMS:
         raise UserError(f"no claim {printable(claim)!r}: {suggest(claim, CLAIMS, 'there are')}")
@@ -45,9 +45,9 @@ def verdicts(
     if json:
         print(to_json(verdicts_as_dict(verdicts, claim)))
         return
-    _, *options = shlex.split(format_command(db=db))
-    after = None
+    target, after = choose_writable(db), None
+    _, *options = shlex.split(format_command(db=target))
     if is_published_database(name := name_database(db)):  # no launch writes it: merge it first
-        options, after = [], format_command("db", "merge", name)
+        after = format_command("db", "merge", name, db=target)
     text = render_verdicts(verdicts, claim, options=options, after=after)
     Console().print(text, crop=False)

@@ -1,10 +1,9 @@
 """Filters of rows and records by values of columns, which are bound as parameters, never as SQL."""
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, TypeVar
 
-from lcma.db import Store
 from lcma.db.views import views
 from lcma.harness.results.lookup import make_absence_error, name_option
 from lcma.harness.text import printable, short_id
@@ -109,11 +108,14 @@ def _list_stored_names(typed: str, argument: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys((typed, *(stored or [name]))))
 
 
-def complete_ids(store: Store, sweep_id: str | None, filters: Filters) -> dict[str, Any]:
-    """Return the filters with each shortened id replaced by the ids that start with it."""
+def complete_ids(filters: Filters, read: Callable[[str], Iterable[Any]]) -> dict[str, Any]:
+    """Return the filters with each shortened id replaced by the ids that start with it.
+
+    ``read`` returns the ids of a column.
+    """
 
     def complete(name: str, start: Value) -> list[Value]:
-        stored = store.result_values(name, sweep_id=sweep_id) if start else []
+        stored = read(name) if start else []
         return [value for value in stored if str(value).startswith(str(start))] or [start]
 
     return {

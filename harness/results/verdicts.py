@@ -125,11 +125,15 @@ class SeededContrast:
         """Numbers of seeds of the looks so far."""
         return tuple(n for n in LOOKS if n <= min(self.until, self.last_look))
 
+    @property
+    def seeds(self) -> Collection[int]:
+        """The seeds that count."""
+        return range(self.first, self.first + self.looks[-1]) if self.looks else self.by_seed.keys()
+
     @cached_property
     def values(self) -> tuple[float, ...]:
         """The differences that count."""
-        seeds = range(self.first, self.first + self.looks[-1]) if self.looks else self.by_seed
-        return tuple(self.by_seed[seed] for seed in seeds)
+        return tuple(self.by_seed[seed] for seed in self.seeds)
 
     @cached_property
     def test(self) -> Summary:
@@ -466,7 +470,10 @@ def _list_choices(
         seeded = [_sum_rows(claim, members, part, *effect) for effect in effects.items()]
         if all(effect.by_seed for effect in seeded):
             look = min(effect.last_look for effect in seeded)
-            seeded = [replace(effect, until=look) for effect in seeded]
+            seeded = [
+                replace(_sum_rows(claim, members, part, *effect, look), until=look)
+                for effect in effects.items()
+            ]
             worst = max(seeded, key=attrgetter("upper_end"))
             rows_behind = tuple(known.values())
             applied.append(Verdict(claim, members, rows_behind, part, tuple(seeded), worst))
@@ -479,19 +486,24 @@ def _sum_rows(
     part: Part | None,
     name: str,
     weights: Mapping[str, float],
+    look: int = 0,
 ) -> SeededContrast:
-    """Return an effect by seed; it is below its limit where the first rows are better."""
+    """Return an effect by seed; it is below its limit where the first rows are better.
+
+    A seed that diverged counts as the worst value of its row among the seeds of the ``look``, or
+    among all.
+    """
+    first = 0 if part is None else part.first
     higher = members[0].group.direction == "higher"
     terms: list[tuple[float, Mapping[int, float]]] = []
     for sign, cells in zip((-1, 1) if higher else (1, -1), members, strict=False):
         for rule, weight in weights.items():
             row = cells.find(rule)
             assert row is not None
-            # A seed that diverged counts as the worst value of its row.
-            worst = (min if higher else max)(row.values)
+            counted = [v for seed, v in row.by_seed.items() if first <= seed < first + look]
+            worst = (min if higher else max)(counted or row.values)
             values = {**row.by_seed, **dict.fromkeys(row.diverged_seeds, worst)}
             terms.append((sign * weight, values))
-    first = 0 if part is None else part.first
     by_seed = {
         seed: sum(weight * values[seed] for weight, values in terms)
         for seed in sorted(set.intersection(*(set(values) for _, values in terms)))

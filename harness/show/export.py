@@ -2,6 +2,7 @@
 
 import hashlib
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from importlib.metadata import version
 from typing import Literal, get_args
 
@@ -70,7 +71,8 @@ def make_export(store: Store, query: ExportQuery, form: ExportFormat) -> bytes:
         raise UserError("verdicts compare factorizations: leave --factorization out")
     rules = () if query.what == "board" and not query.paper else query.factorization
     sweep_id = None if query.sweep is None else find_sweep(store, query.sweep).id
-    where = complete_ids(store, sweep_id, parse_filters(query.where, factorization=rules))
+    filters = parse_filters(query.where, factorization=rules)
+    where = complete_ids(filters, partial(store.result_values, sweep_id=sweep_id))
     require_results(store, sweep_id, where, measure=query.measure)
     if query.paper:
         board = read_board(store, sweep_id=sweep_id, **where)

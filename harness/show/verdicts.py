@@ -278,8 +278,12 @@ def describe_verdict(verdict: Verdict) -> str:
 
 def _list_worst(verdict: Verdict) -> list[str]:
     """Return the trials that diverged, which count as the worst value of their row."""
-    rows = [row for _, row in verdict.rows]
-    return [f"{printable(row.label)} seed {seed}" for row in rows for seed in row.diverged_seeds]
+    return [
+        f"{printable(row.label)} seed {seed}"
+        for _, row in verdict.rows
+        for seed in row.diverged_seeds
+        if seed in verdict.comparison.seeds
+    ]
 
 
 def _describe_models(verdict: Verdict) -> str:

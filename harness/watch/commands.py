@@ -11,7 +11,7 @@ from rich.text import Text
 
 from lcma.db import JobFacts, Store, Sweep, locate
 from lcma.db.schema import launches
-from lcma.harness.place import REFERENCE, Place
+from lcma.harness.place import REFERENCE, Place, is_published_database, name_database
 from lcma.harness.results.lookup import parse_object
 from lcma.harness.terminal import Console, read_user_name
 from lcma.harness.text import printable
@@ -78,6 +78,14 @@ class Located(TypedDict):
     data: Path
 
 
+def choose_writable(db: str | None) -> str | None:
+    """Return the option --db for a launch: the given one, unless that is a published database,
+    which is never written."""
+    if not is_published_database(name_database(db)):
+        return db
+    return "lcma.db" if is_published_database(name_database(None)) else None
+
+
 def locate_arguments(spec: str, place: Place) -> Located:
     """Return a sweep and the places of a command as they can be typed in any folder.
 
@@ -86,7 +94,9 @@ def locate_arguments(spec: str, place: Place) -> Located:
     runs = str(place.runs)
     secret = not isinstance(place.runs, Path) and hide_secrets(runs) != runs
     return {
-        "spec": str(Path(spec).absolute()) if Path(spec).is_file() else spec,
+        "spec": str(Path(spec).absolute())
+        if Path(spec).is_file() and spec not in catalog.shipped_specs()
+        else spec,
         "runs": None if secret else runs,
         "data": place.data,
     }
@@ -156,10 +166,17 @@ def _split_arguments(arguments: str) -> list[str]:
 def relaunch_commands(store: Store, job_ids: Collection[str], db: str | None) -> list[str]:
     """Return the commands that launch these jobs again, those of the newest sweeps with them.
 
+    Sweeps that this user launched on this host come before those of others, as of a merge.
+
     If a job is in no sweep, the last command has a comment that names one such job.
     """
     remaining = set(job_ids)
-    sweeps = sorted(store.sweeps(), key=lambda sweep: (sweep.created or 0.0, sweep.id))
+    user, _, host = read_user_name().rpartition("@")
+    launched = sa.select(launches.c.sweep_id).filter_by(launched_by=user, host=host)
+    own = {row.sweep_id for row in store.rows(launched)}
+    sweeps = sorted(
+        store.sweeps(), key=lambda sweep: (sweep.id in own, sweep.created or 0.0, sweep.id)
+    )
     commands = []
     for sweep in reversed(sweeps):
         jobs = store.job_facts(remaining, sweep_id=sweep.id) if remaining else []

@@ -95,7 +95,7 @@ def wait_for_attempt(
     job_ids: Sequence[str],
     console: Console,
     show_line: Callable[[str], None] = lambda line: None,
-) -> tuple[list[str], tuple[str, int] | None]:
+) -> tuple[list[str], str | None]:
     """Wait until the running attempt at one of the jobs ends, and show its progress.
 
     If none runs, wait for the next, or until all jobs have ended. Also wait while the database is
@@ -108,7 +108,7 @@ def wait_for_attempt(
         show_line: Called with each new line of the log.
 
     Returns:
-        The lines that ``show_line`` was called with, and the job and token of that attempt.
+        The lines that ``show_line`` was called with, and the id of that attempt.
     """
     lines: list[str] = []
     status = console.status("") if console.is_terminal else None
@@ -119,8 +119,8 @@ def wait_for_attempt(
                 jobs, now = store.job_facts(job_ids), store.now()
                 running = [job for job in jobs if job.state == "running"]
                 if watched is None and running:
-                    watched = running[0].job_id, running[0].token
-                job = next((job for job in running if (job.job_id, job.token) == watched), None)
+                    watched = running[0].attempt_id
+                job = next((job for job in running if job.attempt_id == watched), None)
                 if _is_over(store, job, now) if watched else _all_ended(jobs):
                     return lines, watched
                 attempts = store.attempts(ids=[job.attempt_id or ""]) if job else []

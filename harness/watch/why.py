@@ -10,7 +10,12 @@ from rich.text import Text
 from lcma.db import Attempt, JobFacts, Store
 from lcma.harness.results.lookup import job_title
 from lcma.harness.text import format_count, format_time, printable, short_id
-from lcma.harness.watch.commands import format_command, relaunch_commands, render_commands
+from lcma.harness.watch.commands import (
+    choose_writable,
+    format_command,
+    relaunch_commands,
+    render_commands,
+)
 from lcma.harness.watch.jobs import (
     describe_progress,
     describe_rerun,
@@ -109,8 +114,9 @@ def _explain_state(
     now: float,
 ) -> Iterator[str]:
     trainings = [attempt for attempt in attempts if attempt.protocol is None]
-    # The job's own last attempt: the newest one may have come with a merge.
-    last = next((attempt for attempt in trainings if attempt.id == job.attempt_id), None)
+    # The job's own last attempt, or that of its result: the newest one may have come with a merge.
+    own = job.done_attempt_id if job.state == "done" else job.attempt_id
+    last = next((attempt for attempt in trainings if attempt.id == own), None)
     if job.state == "pending" and last is not None and last.outcome == "done":
         last = None  # a rerun that has not started
     if job.state == "done":
@@ -222,7 +228,8 @@ def _list_next_commands(
         return
     if cause.state in ("failed", "diverged"):
         yield format_command("logs", short_id(cause.subject), db=db)
-        yield format_command("rerun", "--failed", short_id(cause.subject), db=db)
+        if choose_writable(db) == db:  # a published database is never written
+            yield format_command("rerun", "--failed", short_id(cause.subject), db=db)
         return
     yield from relaunch_commands(store, [job.job_id], db)
 

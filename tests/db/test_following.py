@@ -3,6 +3,7 @@
 from typing import Any
 
 from lcma import db
+from lcma.harness.terminal import read_user_name
 from lcma.harness.watch.commands import relaunch_commands
 from lcma.harness.watch.status import read_rates
 from tests.db.conftest import COST, TRIALS, World
@@ -23,12 +24,17 @@ def test_the_speed_and_the_steps_left_are_those_of_a_sweep(world: World) -> None
 
 def test_a_sweep_has_its_trials_and_the_segments_up_to_their_budgets(world: World) -> None:
     later = db.Sweep(id="a", name="later", spec="{}")
-    members = (db.SweepMember("a", TRIALS[1].id, "channel"),)
+    members = tuple(db.SweepMember("a", trial.id, "channel") for trial in TRIALS[:2])
     world.store.register(db.Registration(sweeps=(later,), members=members), now=950.0)
     jobs = {world.trials[0], world.trials[2], world.segments[0]}
     assert set(world.store.job_ids("s")) == jobs
     commands = relaunch_commands(world.store, [*world.trials, *world.segments], None)
     assert [command.split()[2] for command in commands] == ["later.yaml", "demo", "SWEEP"]
+    user, _, host = read_user_name().rpartition("@")
+    launch = {"launched_by": user, "host": host, "arguments": "lcma launch mine.yaml --local"}
+    world.store.begin_launch("me", "s", **launch, now=1000.0)
+    (command,) = relaunch_commands(world.store, [world.trials[0]], None)
+    assert command == "lcma launch mine.yaml --local", "one's own before one that a merge brought"
 
 
 def test_jobs_match_every_argument(world: World) -> None:

@@ -173,6 +173,8 @@ def test_one_trial_is_stopped_and_the_launch_is_not(
     job = planned.job(held.job_id)
     assert (job.state, job.stopped_by is not None) == ("pending", True)
     assert planned.store.stop_request("s") is None
+    assert lcma("stop", "--all")[0] == 0
+    assert planned.store.stop_request("a sweep that was never launched here") is None
     assert "a later launch runs it" in lcma("why", held.job_id)[1]
     report = json.loads(lcma("stop", held.job_id, "--json")[1])
     assert (report["jobs"], report["held"], report["taken"]) == ([held.job_id], 0, 0)

@@ -120,6 +120,10 @@ def test_a_merge_leaves_the_outcome_of_our_own_attempts(
     merge(other.store.database, planned.store.database)
     out = lcma("why", planned.trials[0])[1]
     assert "by attempt 1 on node1, at 1970-01-01 00:16:50 UTC, launch me\n" in out
+    assert other.store.rerun([other.trials[0]], by="them", now=1200.0) == 1
+    other.finish_trial(0, owner="them", now=1300.0)
+    merge(other.store.database, planned.store.database)
+    assert "launch them\n" in lcma("why", planned.trials[0])[1], "the result that counts by now"
     out = lcma("why", planned.trials[1])[1]
     assert "  oom: me\n" in out
     assert "once in 3 attempts\n" in out

@@ -112,11 +112,16 @@ def test_a_seed_that_diverged_counts_as_the_worst_of_its_row():
     del bits["LLL"][3]
     facts = {field.name: BASE.get(field.name) for field in fields(JobFacts)}
     facts |= {"state": "diverged", "outcome": "diverged", "factorization": "LLL"}
-    lost = JobFacts(**(facts | {"budget": 100, "seed": 3}))
-    (verdict,) = make_verdicts(board(rows(bits), lost=[lost])).all
+    lost = [JobFacts(**(facts | {"budget": 100, "seed": seed})) for seed in (3, 7)]
+    (former,) = make_verdicts(board(rows(bits), lost=lost)).all
+    for by_seed in bits.values():
+        by_seed[6] = 13.0  # it waits for the next look
+    (verdict,) = make_verdicts(board(rows(bits), lost=lost)).all
+    assert verdict.comparison.values == former.comparison.values
     assert verdict.decision == "undecided", "the worst of `low` is worse than its pair"
-    assert verdict.comparison.by_seed[3] == pytest.approx(max(bits["LLL"].values()) - 4.3)
-    note = "Diverged, so counted as the worst value of its row: low (LLL) seed 3"
+    worst = max(value for seed, value in bits["LLL"].items() if seed < 6)
+    assert verdict.comparison.by_seed[3] == pytest.approx(worst - 4.3)
+    note = "Diverged, so counted as the worst value of its row: low (LLL) seed 3."
     assert note in describe_verdict(verdict)
 
 
