@@ -71,7 +71,9 @@ def run_launch(command: LaunchCommand) -> None:
         console.print(f"{rows} to a bar: train longer, or on more images, before more seeds.")
     wait_with_note(
         bars.note,
-        lambda: print_unmeasured(console, report.plan, store, command.db, command.runs),
+        lambda: print_unmeasured(
+            console, report.plan, store, command.db, runs=command.runs, data=command.data
+        ),
     )
     if report.lost:
         them = "it" if report.lost == 1 else "them"

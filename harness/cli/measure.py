@@ -98,6 +98,7 @@ def measure(
     from lcma.harness.results.trials import choose_trials_with_results
     from lcma.harness.terminal import print_error, print_line, reporting_progress
     from lcma.harness.text import to_json
+    from lcma.sweeps import plugins
     from lcma.sweeps.measures import list_measures
 
     if ray is None and (gpus is not None or any_code):
@@ -112,6 +113,7 @@ def measure(
     }
     options = {name: value for name, value in possible.items() if value is not None}
     measures = _choose_measures(names or [], options)
+    plugins.load_installed()
     for name in measures:  # refuses wrong options before the database is opened
         make_measure(name, **options)
     place = find_place(db, runs, data, write=True, needs_weights=True)

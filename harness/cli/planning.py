@@ -103,7 +103,7 @@ def _print_plan(
         again = format_command("launch", *typed, "--retry", *skipping, db=target, data=data)
         lost, them = format_count(plan.lost, "cell"), "it" if plan.lost == 1 else "them"
         print_commands(console, [again], f"{lost} did not end well. Run {them} again with")
-    print_unmeasured(console, plan, store, target)
+    print_unmeasured(console, plan, store, target, data=data)
     say(describe_trainings(plan))
     if not (plan.trainings_left or plan.pretrainings_left or can_tune):
         console.print("[green]Nothing is left to do.[/]")
@@ -130,7 +130,13 @@ def _print_labelled(console: Console, label: str, text: str, style: str = "") ->
 
 
 def print_unmeasured(
-    console: Console, plan: Plan, store: Store | None, db: str | None, runs: str | None = None
+    console: Console,
+    plan: Plan,
+    store: Store | None,
+    db: str | None,
+    *,
+    runs: str | None = None,
+    data: Path | None = None,
 ) -> None:
     """Print how many earlier trials lack a measure of a plug-in, and the commands that take it."""
     measures, trials = find_unmeasured(plan, store)
@@ -142,7 +148,9 @@ def print_unmeasured(
     lack = "lacks" if len(trials) == 1 else "lack"
     line = f"{format_count(len(trials), 'trial')} from before {lack} {names}."
     if kept:
-        commands = [format_measure_command(m.name, kept, db=db, runs=runs) for m in measures]
+        commands = [
+            format_measure_command(m.name, kept, db=db, runs=runs, data=data) for m in measures
+        ]
         print_commands(console, commands, f"{line} Take it of the weights that were kept with")
         line = f"{format_count(len(lost), 'trial')} of them left no weights."
     if lost:

@@ -114,7 +114,11 @@ def run_study(command: TuneCommand) -> None:
         console.print(render_budgets(curves), highlight=False)
     asked = {trial.params[BUDGET] for trial in wait_out(tuner.study.trials)}
     plan = wait_out(lambda: plan_expansion(target.join(asked), place, store))
-    wait_out(lambda: print_unmeasured(console, plan, store, command.db, command.runs))
+    wait_out(
+        lambda: print_unmeasured(
+            console, plan, store, command.db, runs=command.runs, data=command.data
+        )
+    )
     if plan.lost or wait_out(tuner.study.lost_budgets):
         why = format_command("status", db=command.db)
         print_commands(console, [why], "Some did not end well. See why with")

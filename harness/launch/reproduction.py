@@ -186,9 +186,13 @@ def reproduce(
         with db.connect(temporary_place.db) as store_again:
             _train(store_again, temporary_place, trial, prepared, device, progress)
             again = _Outcome(store_again, facts)
-    # A bound with another number of draws, as `lcma measure` may store, is another measure.
-    draws = [outcome.measures.get("bound_draws") for outcome in (stored, again)]
-    skipped = {*TIME_MEASURES, *(BOUND if draws[0] != draws[1] else ())}
+    # A bound of other draws or images, as `lcma measure` may store, is another measure.
+    extents = [
+        (measures.get("bound_draws"), bound and bound.images)
+        for measures in (stored.measures, again.measures)
+        for bound in (measures.get("bound_bits_per_dim"),)
+    ]
+    skipped = {*TIME_MEASURES, *(BOUND if extents[0] != extents[1] else ())}
     names = sorted((stored.measures.keys() & again.measures.keys()) - skipped)
     comparisons = tuple(Comparison(stored.measures[n], again.measures[n]) for n in names)
     dimensions = math.prod(prepared.manifest.shape)
@@ -278,9 +282,9 @@ def choose_reproducible(
     if number is not None and number < 1:
         raise UserError(f"--sample {number} makes no sense: give 1 or more trials")
     require_results(store, sweep_id, filters)
-    chosen = {**filters, "protocol": PLAIN.name}
-    rows = store.view("results", sweep_id=sweep_id, **chosen)
-    trials = sorted(set(rows.trial_id))
+    plain = store.view("results", sweep_id=sweep_id, protocol=PLAIN.name)
+    rows = store.view("results", sweep_id=sweep_id, **filters)
+    trials = sorted({*rows.trial_id} & {*plain.trial_id})
     if len(trials) < (number or 1):
         have = format_count(len(trials), "trial")
         raise UserError(

@@ -14,19 +14,21 @@ from lcma.sweeps import catalog, factorizations
 from lcma.sweeps.errors import UserError, suggest
 from lcma.sweeps.measures import BITS_PER_DIM
 
-WHOLE_SET_VERDICTS = ("official", "published counts")
+WHOLE_SET_VERDICTS = ("official", "published counts", "published counts, official list")
 """Verdicts of a data set's manifest that its files are those of a whole set: by their checksums, or
 by the number of images."""
 
 
 def read_whole_sets(store: Store) -> set[str]:
-    """Return the digests of data sets whose files are known to be those of a whole set."""
+    """Return the digests of data sets that are known to have all images of a whole set."""
     rows = store.rows(sa.select(data_sets.c.digest, data_sets.c.manifest))
-    sources = ((digest, parse_object(text).get("source")) for digest, text in rows)
+    manifests = ((digest, parse_object(text)) for digest, text in rows)
     return {
         digest
-        for digest, source in sources
-        if isinstance(source, dict) and source.get("verdict") in WHOLE_SET_VERDICTS
+        for digest, manifest in manifests
+        if isinstance(source := manifest.get("source"), dict)
+        and source.get("verdict") in WHOLE_SET_VERDICTS
+        and manifest.get("counts") == manifest.get("expected")
     }
 
 

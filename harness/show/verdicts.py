@@ -225,6 +225,8 @@ def describe_reach(verdict: Verdict) -> str:
         name = measure.removeprefix(HOLDOUT_PREFIX)
         shipped = {kind.name for kind in SHIPPED}
         remedy = f"`lcma measure {name}` takes it of kept weights"
+        if name in SAMPLE_MEASURES:
+            remedy += ", with --samples as in this protocol"
         if name == BITS_PER_DIM:
             remedy = "`lcma measure --protocol published` takes it of kept weights"
         elif name.startswith("bound_"):
@@ -239,7 +241,7 @@ def describe_reach(verdict: Verdict) -> str:
     text += "" if look.hours is None else f", about {look.hours:.1f} core-hours"
     if any(group.overrides is None for group in _list_groups(verdict).values()):
         text += ", of a recipe that no profile here makes"
-    return f"{text}, then `lcma measure`" if measure in REQUESTED_MEASURES else text
+    return f"{text}, then `lcma measure {measure}`" if measure in REQUESTED_MEASURES else text
 
 
 def describe_verdict(verdict: Verdict) -> str:

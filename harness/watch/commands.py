@@ -58,7 +58,12 @@ def format_command(
 
 
 def format_measure_command(
-    measure: str, trials: Iterable[JobFacts], *, db: str | None = None, runs: str | None = None
+    measure: str,
+    trials: Iterable[JobFacts],
+    *,
+    db: str | None = None,
+    runs: str | None = None,
+    data: Path | None = None,
 ) -> str:
     """Return the command that takes a measure of the kept weights of trials."""
     trials = list(trials)
@@ -67,7 +72,7 @@ def format_measure_command(
     names = {kind.plugin for kind in plugin_measures() if kind.name == measure}
     names |= {REGISTERED[trial.flow].plugin for trial in trials if trial.flow in REGISTERED}
     files = [plugin.path for plugin in plugins.loaded() if plugin.path and plugin.name in names]
-    return format_command("measure", measure, *where, db=db, runs=runs, plugins=files)
+    return format_command("measure", measure, *where, db=db, runs=runs, data=data, plugins=files)
 
 
 class Located(TypedDict):

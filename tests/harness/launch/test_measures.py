@@ -20,6 +20,7 @@ from tests.harness.cli.conftest import run_lcma
 from tests.harness.conftest import SMALL, merged
 from tests.harness.launch.conftest import run_cli
 from tests.processes import ROOT
+from tests.sweeps.test_plugins import install
 
 pytestmark = pytest.mark.usefixtures("without_plugins")
 
@@ -256,6 +257,16 @@ def test_what_cannot_be_taken_of_weights_is_one_line(site, words, message) -> No
     assert (code, out, len(err.splitlines())) == (2, "", 1)
     assert message in err
     assert site.database.read_bytes() == before
+
+
+def test_a_measure_of_an_installed_package_is_known(copied_site, tmp_path, monkeypatch) -> None:
+    source = "import lcma\n" + MEASURE.format("installed", "return 1.0")
+    (tmp_path / "own_measures.py").write_text(source)
+    install(tmp_path, "1.0", "own_measures")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    code, _, err = copied_site.run("measure", "installed", *copied_site.places)
+    assert (code, err) == (0, "")
+    assert set(copied_site.store.view("measures", measure="installed").value) == {1.0}
 
 
 def test_a_measure_that_fails_on_a_trial_is_taken_of_the_others(copied_site, tmp_path) -> None:

@@ -60,11 +60,14 @@ def test_a_start_of_an_id_that_names_no_trial_is_refused(filler):
         find_trial_id(filler.store, "\udcff")
 
 
-def test_a_set_with_a_damaged_manifest_is_not_whole(filler):
+def test_a_set_with_a_damaged_manifest_or_a_skipped_image_is_not_whole(filler):
     for digest, manifest in [("a" * 64, "[]"), ("b" * 64, "{"), ("c" * 64, '{"source": 3}')]:
         filler.data(digest, manifest=manifest)
     filler.data("e" * 64, manifest=json.dumps({"source": {"verdict": "official"}}))
-    assert read_whole_sets(filler.store) == {"e" * 64}
+    facts = {"source": {"verdict": "published counts, official list"}, "expected": {"train": 9}}
+    for digest, count in (("f" * 64, 9), ("9" * 64, 8)):  # the latter skipped a bad image
+        filler.data(digest, manifest=json.dumps(facts | {"counts": {"train": count}}))
+    assert read_whole_sets(filler.store) == {"e" * 64, "f" * 64}
 
 
 def measure(filler, path, protocol, **values):
