@@ -532,6 +532,10 @@ def _derive_states(
 ) -> None:
     """Bring jobs to the states that follow from all their attempts."""
     current = choose_current(connection, their_jobs.keys())
+    asked = sa.select(events.c.job_id, sa.func.max(events.c.time)).where(
+        events.c.event == "rerun", among(events.c.job_id, our_jobs.keys())
+    )
+    reruns = {row[0]: row[1] for row in connection.execute(asked.group_by(events.c.job_id))}
     by_job: dict[str, list[Row]] = {}
     ends: dict[str | None, float] = {}
     for row in _read(connection, attempts.c.job_id, their_jobs):
@@ -549,10 +553,11 @@ def _derive_states(
             ended = ends.get(job["attempt_id"], 0.0)
             former = before["done_attempt_id"]
             if done is not None:
-                # A rerun that was asked for here, or that was lost here, may be done there.
-                since = before["updated"] if job["state"] == "pending" else 0.0
-                waits = job["state"] != "done" and done != former
-                if former is None or (waits and _replaces(done, former, tries, since)):
+                # A rerun that was asked for here, and may be lost, may be done there since.
+                waits, since = job["state"] != "done", reruns.get(job_id, 0.0)
+                if former is None or (
+                    waits and done != former and _replaces(done, former, tries, since)
+                ):
                     job |= {"state": "done", "step": their["steps"], "attempt_id": done}
             elif lost and (job["state"] == "pending" or ends[their["attempt_id"]] < ended):
                 # Of several sites that lost the job, the first one counts, in any order of merges.

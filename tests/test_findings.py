@@ -212,4 +212,4 @@ def test_a_measure_of_samples_is_measured_after_the_launch_that_would_decide() -
     command = next_command(verdict, ["--db", "own results.db"])
     assert command.startswith(f"lcma launch rules --seeds {verdict.next.seeds} --flow realnvp ")
     assert command.endswith(" --db 'own results.db'")
-    assert ", then `lcma measure`." in describe_verdict(verdict)
+    assert ", then `lcma measure kid`." in describe_verdict(verdict)

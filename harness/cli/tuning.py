@@ -2,6 +2,7 @@
 
 import shlex
 import sys
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -144,9 +145,11 @@ def _read_answer(store: Store, target: StudyTarget, tuner: Tuner) -> list[Budget
         curves = read_budget_curves(
             store, measure=target.tune.measure, sweep_id=tuner.policy.sweep_id
         )
-        return read_stability(store, curves)
     except UserError:
         return []
+    with suppress(UserError):  # of a map that is damaged
+        curves = read_stability(store, curves)
+    return curves
 
 
 def _read_spec(command: TuneCommand, place: Place) -> Spec:

@@ -77,8 +77,9 @@ class SourceRecord(_Frozen):
     """Software that decoded and resized them."""
     files: tuple[SourceFile, ...]
     verdict: str
-    """`official` or `known` by checksums; `published counts` if no checksums are known and the
-    counts agree; else what is missing or differs, in words."""
+    """`official` or `known` by checksums; `published counts`, maybe with `, official list`, if no
+    checksums of the images are known and the counts agree; else what is missing or differs, in
+    words."""
 
 
 class Manifest(_Frozen):

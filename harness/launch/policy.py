@@ -55,6 +55,6 @@ class LaunchPolicy:
             spent = store.device_hours(sweep_id=self.sweep_id)
             if spent >= limits.sweep_device_hours:
                 most = f"{limits.sweep_device_hours:g} device hours"
-                allowed = "that `resources.max_device_hours` lets it take: raise it to go on"
+                allowed = "that `resources.max_device_hours` allows: raise that limit to go on"
                 return f"the sweep has taken {spent:.3g} of {most} {allowed}"
         return ""

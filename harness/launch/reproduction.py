@@ -282,9 +282,9 @@ def choose_reproducible(
     if number is not None and number < 1:
         raise UserError(f"--sample {number} makes no sense: give 1 or more trials")
     require_results(store, sweep_id, filters)
-    plain = store.view("results", sweep_id=sweep_id, protocol=PLAIN.name)
-    rows = store.view("results", sweep_id=sweep_id, **filters)
-    trials = sorted({*rows.trial_id} & {*plain.trial_id})
+    named = {*store.view("results", sweep_id=sweep_id, **filters).trial_id}
+    rows = store.view("results", trial_id=named, protocol=PLAIN.name)
+    trials = sorted(set(rows.trial_id))
     if len(trials) < (number or 1):
         have = format_count(len(trials), "trial")
         raise UserError(

@@ -626,7 +626,7 @@ def _find_reference(
         matches = [key for key in matches if rows[key]] or matches
     if len(matches) > 1:  # prefer the row without options of the map
         matches = [key for key in matches if key[2] is None] or matches
-    if len(matches) > 1 and against == "conventional":  # versions of a plug-in's rule
+    if len(matches) > 1 and against == "conventional":  # such as of a plug-in's rule
         return None
     if len(matches) > 1:
         budgets = sorted({budget for _, budget, _ in matches if budget is not None})

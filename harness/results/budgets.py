@@ -211,12 +211,12 @@ def read_budget_curves(
         )
     recipes = store.recipes({cell.recipe_id for cell in pretrained})
     rules = read_conventional(store, recipes)
-    seeds: dict[str, Any] = {"seed": where["seed"]} if "seed" in where else {}
+    seeds = sorted({seed for cell in pretrained for seed in cell.values})
     own_rules = sorted({*rules.values()})
     by_recipe: dict[str, Any] = {"recipe_id": sorted(recipes)}
     conventional = defaultdict[Any, list[SeededCell]](list)
     for cell in store.cells(
-        measure=chosen_by, factorization=own_rules, budget=None, **by_recipe, **seeds
+        measure=chosen_by, factorization=own_rules, budget=None, seed=seeds, **by_recipe
     ):
         if cell.factorization == rules.get(cell.recipe_id):
             conventional[_read_table(cell)].append(cell)

@@ -142,8 +142,9 @@ def choose_trainings(
     """Return the named trainings that have curves, by default those of the sweep launched last.
 
     A name is that of a sweep, or the first characters of the id of a sweep, trial, pretraining or
-    job. Pretrainings of a sweep are left out unless ``pretrainings`` is set. Raises UserError for
-    an unknown name, and where no named training has a curve yet.
+    job. Pretrainings of a sweep are left out unless ``pretrainings`` is set. ``find`` returns the
+    sweep of a name. Raises UserError for an unknown name, and where no named training has a curve
+    yet.
     """
     if names and sweep is not None:
         raise UserError("names and --sweep exclude each other: leave one out")

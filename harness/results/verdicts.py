@@ -490,8 +490,8 @@ def _sum_rows(
 ) -> SeededContrast:
     """Return an effect by seed; it is below its limit where the first rows are better.
 
-    A seed that diverged counts as the worst value of its row among the seeds of the ``look``, or
-    among all.
+    A seed that diverged counts as the worst value of its row among the first ``look`` seeds, or
+    among all where that is 0.
     """
     first = 0 if part is None else part.first
     higher = members[0].group.direction == "higher"

@@ -200,7 +200,10 @@ def name_group(group: Group) -> str:
 
 def _list_footnotes(group: Group) -> Iterator[str]:
     against = printable(group.against)
-    if group.reference is None:
+    own = [row for row in group.rows if row.conventional]
+    if group.reference is None and group.against == "conventional" and len(own) > 1:
+        yield "*: the flow's own rule has several rows here: name one with --against and --where."
+    elif group.reference is None:
         yield f"*: {against} has no results here, so there are no differences."
     else:
         rule = ", the flow's own rule" if against == "conventional" else ""

@@ -221,12 +221,12 @@ def describe_reach(verdict: Verdict) -> str:
             f"{MAX_HOURS:.0f} core-hours"
         )
     measure = verdict.cells.group.measure
+    name = measure.removeprefix(HOLDOUT_PREFIX)
     if not look.trainings:
-        name = measure.removeprefix(HOLDOUT_PREFIX)
         shipped = {kind.name for kind in SHIPPED}
         remedy = f"`lcma measure {name}` takes it of kept weights"
         if name in SAMPLE_MEASURES:
-            remedy += ", with --samples as in this protocol"
+            remedy += ", with --samples of this protocol"
         if name == BITS_PER_DIM:
             remedy = "`lcma measure --protocol published` takes it of kept weights"
         elif name.startswith("bound_"):
@@ -241,7 +241,7 @@ def describe_reach(verdict: Verdict) -> str:
     text += "" if look.hours is None else f", about {look.hours:.1f} core-hours"
     if any(group.overrides is None for group in _list_groups(verdict).values()):
         text += ", of a recipe that no profile here makes"
-    return f"{text}, then `lcma measure {measure}`" if measure in REQUESTED_MEASURES else text
+    return f"{text}, then `lcma measure {name}`" if measure in REQUESTED_MEASURES else text
 
 
 def describe_verdict(verdict: Verdict) -> str:

@@ -299,9 +299,9 @@ class Tuner:
 
         def measure() -> tuple[float | None, str]:
             expansion, tune = self.target.budgets[budget], self.target.tune
+            plan = plan_expansion(expansion, self.place, self.store)
             ids = [trial.id for trial in expansion.trials]
             results = [self.store.result(trial_id, self.digest, PLAIN.name) for trial_id in ids]
-            plan = plan_expansion(expansion, self.place, self.store)
             if plan.lost and None in results:  # the result of a lost rerun stays
                 jobs = self.store.job_facts(list(plan.jobs), states=["diverged", "failed"])
                 # A pretraining first: its trials are lost because of it.

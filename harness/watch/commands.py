@@ -171,13 +171,12 @@ def _split_arguments(arguments: str) -> list[str]:
 def relaunch_commands(store: Store, job_ids: Collection[str], db: str | None) -> list[str]:
     """Return the commands that launch these jobs again, those of the newest sweeps with them.
 
-    Sweeps that this user launched on this host come before those of others, as of a merge.
+    Sweeps that this user launched come before those of others, such as a merge brings.
 
     If a job is in no sweep, the last command has a comment that names one such job.
     """
     remaining = set(job_ids)
-    user, _, host = read_user_name().rpartition("@")
-    launched = sa.select(launches.c.sweep_id).filter_by(launched_by=user, host=host)
+    launched = sa.select(launches.c.sweep_id).filter_by(launched_by=read_user_name().split("@")[0])
     own = {row.sweep_id for row in store.rows(launched)}
     sweeps = sorted(
         store.sweeps(), key=lambda sweep: (sweep.id in own, sweep.created or 0.0, sweep.id)

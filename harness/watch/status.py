@@ -26,11 +26,12 @@ from lcma.db.jobs import in_sweep
 from lcma.db.schema import attempts, events, jobs
 from lcma.db.store import Order
 from lcma.db.views import coverage
+from lcma.harness.place import is_published_database, name_database
 from lcma.harness.results.lookup import find_sweep, label_options
 from lcma.harness.show.tables import Table, TableColumn, render_table
 from lcma.harness.terminal import Console
 from lcma.harness.text import format_count, format_duration, printable, short_id
-from lcma.harness.watch.commands import choose_writable, format_command
+from lcma.harness.watch.commands import format_command
 from lcma.harness.watch.jobs import (
     LOST_FIELDS,
     RUNNING_FIELDS,
@@ -490,6 +491,6 @@ def _describe_end(status: Status, sweep: Sweep, db: str | None) -> str:
         count = len(status.failures)
         lost = "1 job was" if count == 1 else f"{count} jobs were"
         command = format_command("rerun", "--failed", "--sweep", status.names[sweep.id], db=db)
-        writable = choose_writable(db) == db  # a published database is never written
-        return f"ended; {lost} lost" + (f": {command}" if writable else "")
+        published = is_published_database(name_database(db))  # it is never written
+        return f"ended; {lost} lost" + ("" if published else f": {command}")
     return f"all done: {format_command('board', db=db)}"

@@ -8,14 +8,10 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from lcma.db import Attempt, JobFacts, Store
+from lcma.harness.place import is_published_database, name_database
 from lcma.harness.results.lookup import job_title
 from lcma.harness.text import format_count, format_time, printable, short_id
-from lcma.harness.watch.commands import (
-    choose_writable,
-    format_command,
-    relaunch_commands,
-    render_commands,
-)
+from lcma.harness.watch.commands import format_command, relaunch_commands, render_commands
 from lcma.harness.watch.jobs import (
     describe_progress,
     describe_rerun,
@@ -228,7 +224,7 @@ def _list_next_commands(
         return
     if cause.state in ("failed", "diverged"):
         yield format_command("logs", short_id(cause.subject), db=db)
-        if choose_writable(db) == db:  # a published database is never written
+        if not is_published_database(name_database(db)):  # it is never written
             yield format_command("rerun", "--failed", short_id(cause.subject), db=db)
         return
     yield from relaunch_commands(store, [job.job_id], db)

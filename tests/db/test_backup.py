@@ -2,6 +2,7 @@
 
 import shlex
 import sqlite3
+import stat
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -43,6 +44,13 @@ def test_nothing_is_written_over(filled_path: Path, tmp_path: Path) -> None:
     assert link.is_symlink()
     assert not (tmp_path / "nowhere").exists()
     assert not list(tmp_path.glob(".*"))
+
+
+def test_a_copy_stands_beside_the_database_by_default(filled_path: Path) -> None:
+    copy = db.locate(str(filled_path)).backup(None)
+    assert copy.parent == filled_path.parent
+    assert copy.name.startswith(f"{filled_path.stem}.backup-")
+    assert stat.S_IMODE(copy.stat().st_mode) == stat.S_IMODE(filled_path.stat().st_mode)
 
 
 @pytest.mark.integration

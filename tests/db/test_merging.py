@@ -255,21 +255,31 @@ def test_a_job_that_went_on_in_a_copy_too_stays_as_it_is_in_both(
         assert check_integrity(target.store.database).findings == ()
 
 
-@pytest.mark.parametrize("lost_here", [False, True])
-def test_a_rerun_that_was_done_elsewhere_is_not_done_again(sites: Sites, lost_here: bool) -> None:
+@pytest.mark.parametrize(
+    ("asked", "lost", "state"),
+    [
+        (2000.0, False, "done"),
+        (2000.0, True, "done"),
+        (3500.0, False, "pending"),
+        (3500.0, True, "failed"),
+    ],
+)
+def test_a_rerun_that_was_done_elsewhere_since_is_not_done_again(
+    sites: Sites, asked: float, lost: bool, state: str
+) -> None:
     here, there = sites.new("sqlite"), sites.new("sqlite")
     work(here, here.trials[0], "done", "here")
-    assert here.store.rerun([here.trials[0]], by="ann", now=2000.0) == 1
     merge_worlds(here, there)
+    assert here.store.rerun([here.trials[0]], by="ann", now=asked) == 1
     assert there.store.rerun([here.trials[0]], by="bob", now=2000.0) == 1
     work(there, here.trials[0], "done", "there", now=3000.0)
-    if lost_here:
+    if lost:
         work(here, here.trials[0], "code_error", "here", now=4000.0)
     merge_worlds(there, here)
     job, their = (world.job(here.trials[0]) for world in (here, there))
-    assert job.state == "done"
-    assert job.attempt_id == job.done_attempt_id == their.done_attempt_id
-    assert not here.store.reruns()
+    assert (job.state, job.done_attempt_id) == (state, their.done_attempt_id)
+    assert (job.attempt_id == job.done_attempt_id) == (state == "done")
+    assert bool(here.store.reruns()) == (state != "done")
 
 
 def test_a_rerun_supersedes_those_of_two_sites(sites: Sites) -> None:

@@ -97,9 +97,7 @@ def test_a_backup_is_a_named_file_or_one_beside_the_database(
     out = output_of(lcma("db", "backup", "--out", "copy.db"))
     assert out == f"copied {path} to {copy}\n"
     out = output_of(lcma("db", "backup"))
-    beside = Path(out.split(" to ")[1].strip())
-    assert beside.is_file()
-    assert beside.name.startswith("lcma.backup-")
+    assert Path(out.split(" to ")[1].strip()).is_file()
 
 
 def test_the_schema_is_shown_without_a_database_views_first(lcma: Lcma, in_tmp: Path) -> None:

@@ -168,7 +168,7 @@ def test_a_launch_says_its_limits_beside_the_prediction_and_ends_at_them(
     assert f"{line}, 2 hours by the clock; predicted 0.1\n" in out
     assert re.search(r"\nTime    about 360 s on these 2 cores \(.*\), from realnvp on ", out)
     reason = "the sweep has taken 0.00833 of 0.005 device hours that `resources.max_device_hours`"
-    reason += " lets it take: raise it to go on"
+    reason += " allows: raise that limit to go on"
     assert f"Ended in good order: {reason}. What is left: 14 jobs.\n" in out
     assert f"Go on with: lcma {' '.join(launch)}\n" in out
     assert len(history.store.view("attempts")) == 1

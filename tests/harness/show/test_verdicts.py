@@ -125,6 +125,21 @@ def test_a_seed_that_diverged_counts_as_the_worst_of_its_row():
     assert note in describe_verdict(verdict)
 
 
+def test_a_seed_before_the_first_of_a_plan_is_not_the_worst_of_its_row():
+    part = next(part for part in PLAN if part.name == "B")
+    bits = shifted(-0.1, 24, first=12)
+    bits["random-lattice"] = dict(bits["checkerboard-even"])
+    bits["LLL"][0] = bits["random-lattice"][0] = 13.0
+    del bits["LLL"][20]
+    columns = {"recipe_id": part.recipe + "0" * 12, "dataset": "cifar10-16", "budget": 1000}
+    facts = {field.name: BASE.get(field.name) for field in fields(JobFacts)}
+    facts |= {"state": "diverged", "outcome": "diverged", "factorization": "LLL", "seed": 20}
+    results = board(rows(bits, **columns), lost=[JobFacts(**(facts | columns))])
+    verdict = by_claim(make_verdicts(results))["low-random-lattice"]
+    worst = max(value for seed, value in bits["LLL"].items() if seed >= 12)
+    assert verdict.comparison.by_seed[20] == pytest.approx(worst - bits["random-lattice"][20])
+
+
 def test_from_twelve_seeds_on_the_sign_flip_test_has_to_agree():
     """Few seeds against the claim leave t certain, but not the sign-flip test."""
     steady = {seed: -0.02 + 0.001 * (seed % 3) for seed in range(12)}
