@@ -90,7 +90,6 @@ class MergeReport:
     target: str
     dry_run: bool
     tables: Mapping[str, Counts]
-    studies: int  # Optuna's studies in the source, which stay there
 
     @property
     def changed(self) -> bool:
@@ -140,17 +139,13 @@ def merge(
         elif state.revision != migrate.current_version():
             raise UserError(
                 f"a dry run writes nothing, and {target.name} is not a database of schema "
-                f"{migrate.current_version()}: run `lcma db init` or `lcma db upgrade` before"
+                f"{migrate.current_version()}: run `lcma db upgrade` before, or merge at once"
             )
         chosen = None if choose is None else frozenset(choose(connection))
         merger = _Merge(source, connection, target, chosen, progress)
         merger.run(fresh=not state.exists, dry_run=dry_run)
         tables = {name: Counts(**counts) for name, counts in merger.counts.items()}
-        studies = 0
-        if sa.inspect(connection).has_table("studies"):
-            count = sa.select(sa.func.count()).select_from(sa.table("studies"))
-            studies = int(connection.execute(count).scalar_one())
-        return MergeReport(source.name, target.name, dry_run, tables, studies)
+        return MergeReport(source.name, target.name, dry_run, tables)
 
 
 def _require_sound(source: Database, connection: sa.Connection, progress: ReportFunction) -> None:

@@ -1,4 +1,4 @@
-"""`lcma db`: make, upgrade, check, copy, merge and publish results databases."""
+"""`lcma db`: upgrade, check, copy, merge and publish results databases."""
 
 import tempfile
 from dataclasses import asdict, replace
@@ -14,29 +14,8 @@ if TYPE_CHECKING:
     from lcma.db.merge import MergeReport
 
 app = typer.Typer(
-    help="Make, upgrade, check, copy, merge and publish results databases.", no_args_is_help=True
+    help="Upgrade, check, copy, merge and publish results databases.", no_args_is_help=True
 )
-
-
-@app.command()
-def init(db: OwnDb = None) -> None:
-    """Make an empty database. If it exists, print its schema and change nothing."""
-    from lcma.db import locate, migrate
-    from lcma.harness.place import find_place
-    from lcma.harness.terminal import print_line
-
-    database = locate(find_place(db, None, None, write=True).db)
-    identity = database.identify()
-    migrate.require_known(database, identity)
-    if not identity.exists:
-        upgraded = migrate.upgrade(database)
-        if upgraded.before is None:
-            print_line(f"made {database.name}, schema {upgraded.after}")
-            return
-        identity = database.identify()  # another process has made it meanwhile
-    current = identity.revision == migrate.current_version()
-    remedy = "" if current else "; `lcma db upgrade` brings it to the current one"
-    print_line(f"{database.name} exists, schema {identity.revision}{remedy}")
 
 
 @app.command()
@@ -56,7 +35,7 @@ def upgrade(
     identity = database.identify()
     if not identity.exists:
         raise UserError(
-            f"there are no results at {database.name} to upgrade: `lcma db init` makes a database"
+            f"there are no results at {database.name} to upgrade: the first launch makes a database"
         )
     migrate.require_known(database, identity, check_views=False)
     others = migrate.find_other_views(database, identity)
@@ -191,9 +170,6 @@ def _print_report(report: "MergeReport") -> None:
         print_line(f"{format_count(rows, 'row')} {verb} from {report.source} to {report.target}")
     else:
         print_line(f"nothing in {report.source} is new to {report.target}")
-    if report.studies:
-        are = "study of Optuna is" if report.studies == 1 else "studies of Optuna are"
-        print(f"{report.studies} {are} not copied; the trials made for tuning are")
     if "artifacts" in report.tables and report.tables["artifacts"].new:
         print("no files are copied: for these, copy the other site's runs folder into yours")
 

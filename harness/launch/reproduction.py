@@ -187,12 +187,8 @@ def reproduce(
             _train(store_again, temporary_place, trial, prepared, device, progress)
             again = _Outcome(store_again, facts)
     # A bound of other draws or images, as `lcma measure` may store, is another measure.
-    extents = [
-        (measures.get("bound_draws"), bound and bound.images)
-        for measures in (stored.measures, again.measures)
-        for bound in (measures.get("bound_bits_per_dim"),)
-    ]
-    skipped = {*TIME_MEASURES, *(BOUND if extents[0] != extents[1] else ())}
+    other_bound = stored.bound_extent != again.bound_extent
+    skipped = {*TIME_MEASURES, *(BOUND if other_bound else ())}
     names = sorted((stored.measures.keys() & again.measures.keys()) - skipped)
     comparisons = tuple(Comparison(stored.measures[n], again.measures[n]) for n in names)
     dimensions = math.prod(prepared.manifest.shape)
@@ -222,8 +218,8 @@ def reproduce(
 
 
 class _Outcome:
-    """What a training stored: measures by name, the environments of the training and of its maps,
-    and the digest of each split's index table."""
+    """What a training stored: measures by name, draws and images of its bound, the environments of
+    the training and of its maps, and the digest of each split's index table."""
 
     def __init__(self, store: Store, facts: JobFacts) -> None:
         result = store.result(facts.subject, facts.data_digest, PLAIN.name)
@@ -235,6 +231,8 @@ class _Outcome:
                 facts.pretraining_id, facts.data_digest, budget=facts.budget or 0
             )
             self.maps_made = _read_facts(store, segment.id)
+        bound = self.measures.get("bound_bits_per_dim")
+        self.bound_extent = self.measures.get("bound_draws"), bound and bound.images
         tables = db.select_view("maps", trial_id=facts.subject, data_digest=facts.data_digest)
         self.tables: dict[int, str] = {row.split: row.digest for row in store.rows(tables)}
 

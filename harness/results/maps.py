@@ -194,17 +194,15 @@ class MapReader:
             if same(other) == same(map_set) and getattr(other, name) != getattr(map_set, name)
         ]
 
-    def summarize(self, map_set: MapSet, first: MapSet | None = None) -> list[Record]:
+    def summarize(self, map_set: MapSet) -> list[Record]:
         """Return a record for each split: statistics of its map, and of the tables of low and high.
 
-        Those of a table include its overlap with that of the ``first`` set, and its mean overlaps
-        with the sets that differ only in seed or only in budget; None where there are none. A
-        word's tables are None where the maps do not make them.
+        Those of a table include its mean overlaps with the sets that differ only in seed or only
+        in budget; None where there are none. A word's tables are None where the maps do not make
+        them.
         """
         words = {
-            word: self._describe_tables(letter, map_set, first)
-            if letter in map_set.letters
-            else None
+            word: self._describe_tables(letter, map_set) if letter in map_set.letters else None
             for letter, word in WORDS.items()
         }
         return [
@@ -215,7 +213,7 @@ class MapReader:
             for k, item in enumerate(self.maps(map_set))
         ]
 
-    def _describe_tables(self, letter: str, map_set: MapSet, first: MapSet | None) -> list[Record]:
+    def _describe_tables(self, letter: str, map_set: MapSet) -> list[Record]:
         maps = self.maps(map_set)
         statistics = compute_table_statistics(
             letter * len(maps),
@@ -224,9 +222,10 @@ class MapReader:
             maps=[m.values for m in maps],
             halves=[(m.halves[0], m.halves[1]) for m in maps if m.halves is not None],
         )
-        others = {f"iou_other_{name}s": self.others(map_set, name) for name in ("seed", "budget")}
-        others["iou_first"] = [] if first in (None, map_set) else [first]
-        means = {name: self._average_overlap(map_set, o, letter) for name, o in others.items()}
+        means = {
+            f"iou_other_{name}s": self._average_overlap(map_set, self.others(map_set, name), letter)
+            for name in ("seed", "budget")
+        }
         return [
             asdict(numbers) | {name: by_split[k] for name, by_split in means.items()}
             for k, numbers in enumerate(statistics)

@@ -60,8 +60,7 @@ class MapSheet:
 def draw_maps(store: Store, sets: Iterable[MapSet], target: PictureTarget) -> list[MapSheet]:
     """Draw maps, the budgets of a pretraining in one picture, and every factorization's tables.
 
-    Statistics compare tables with those of the first set. Raises UserError where maps are damaged
-    or a picture cannot be written.
+    Raises UserError where maps are damaged or a picture cannot be written.
     """
     reader = MapReader(store, list_map_sets(store))
     sheets = []
@@ -77,7 +76,7 @@ def draw_maps(store: Store, sets: Iterable[MapSet], target: PictureTarget) -> li
                 target.path(f"tables-{_name_file(map_set, with_budget=True)}"),
                 f"Index tables: {map_set.heading}, budget {map_set.budget}",
             )
-            splits = reader.summarize(map_set, ordered[0])
+            splits = reader.summarize(map_set)
             sheets.append(MapSheet(map_set, splits, overview, tables))
     return sheets
 
@@ -208,11 +207,9 @@ def tabulate_maps(sheets: Sequence[MapSheet]) -> list[Table]:
             _column("halves IoU", "agreement"),
             _column("seeds IoU", "iou_other_seeds"),
             _column("budgets IoU", "iou_other_budgets"),
-            _column("first IoU", "iou_first"),
             subtitle="Tables of low: which dimensions stay",
             notes=(
-                "By chance, even and odd: 0.333; halves, seeds, budgets and first, by split: "
-                f"{chance}",
+                f"By chance, even and odd: 0.333; halves, seeds and budgets, by split: {chance}",
             ),
         ),
     ]

@@ -98,10 +98,9 @@ def locate_arguments(spec: str, place: Place) -> Located:
     """
     runs = str(place.runs)
     secret = not isinstance(place.runs, Path) and hide_secrets(runs) != runs
+    is_own = spec not in catalog.shipped_specs() and Path(spec).is_file()
     return {
-        "spec": str(Path(spec).absolute())
-        if Path(spec).is_file() and spec not in catalog.shipped_specs()
-        else spec,
+        "spec": str(Path(spec).absolute()) if is_own else spec,
         "runs": None if secret else runs,
         "data": place.data,
     }

@@ -18,7 +18,6 @@ from typing import Literal
 
 from lcma.db import Job, State, Store
 from lcma.harness import storage
-from lcma.harness.results.lookup import find_sweep
 from lcma.harness.storage import File, is_temporary
 from lcma.harness.train.checkpoint import sort_checkpoints
 from lcma.harness.work.artifacts import (
@@ -47,7 +46,7 @@ ENDED_STATES = frozenset[State]({"done", "failed", "diverged"})
 class GarbageFilter:
     """The files that may be removed."""
 
-    sweep: str | None = None  # only files of this sweep's jobs
+    sweep_id: str | None = None  # only files of this sweep's jobs
     lost: bool = False  # also checkpoints of jobs that failed or diverged
     weights: bool = False  # also weights that rows name
 
@@ -81,13 +80,12 @@ def find_garbage(
     """Find the files to remove, and change nothing.
 
     ``listed`` is called after the files are listed and before the database is read. Raises
-    UserError for an unknown sweep, and for a place that cannot be read.
+    UserError for a place that cannot be read.
     """
-    sweep = None if only.sweep is None else find_sweep(store, only.sweep).id
     files = _list_folders(runs)
     listed()
     known = _Known.read(store)
-    members = None if sweep is None else set(store.job_ids(sweep))
+    members = None if only.sweep_id is None else set(store.job_ids(only.sweep_id))
     waste: list[Waste] = []
     unknown: list[File] = []
     for folder, inside in files.items():

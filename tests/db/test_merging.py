@@ -15,7 +15,7 @@ from lcma.db.merge import Counts, merge
 from lcma.harness.results.lookup import read_bars
 from lcma.sweeps.errors import UserError
 from tests.db.conftest import COST, DATA, HALF, TRIALS, Engine, Sites, World, index_table, result
-from tests.db.inspecting import execute, objects
+from tests.db.inspecting import execute
 from tests.db.sites import Launches, board, merge_worlds, read_done_evidence, read_evidence, work
 from tests.stores import list_lost, read_curve
 
@@ -347,16 +347,3 @@ def test_the_source_is_read_in_one_state_while_workers_go_on(
     assert report.tables["measurements"] == Counts(new=4, equal=4)
     assert report.tables["index_tables"] == Counts(new=1, equal=1)
     assert len(target.store.view("results")) == 2
-
-
-def test_optunas_studies_are_counted_and_not_merged(sites: Sites) -> None:
-    source, target = sites.new("sqlite", "filled"), sites.new("sqlite", "empty")
-    execute(
-        source.store.url,
-        "CREATE TABLE studies (study_id INTEGER, study_name TEXT)",
-        "INSERT INTO studies VALUES (1, 'depth'), (2, 'width')",
-    )
-    report = merge_worlds(source, target)
-    assert report.studies == 2
-    assert report.tables["measurements"] == Counts(new=12)
-    assert "studies" not in objects(target.store.url)

@@ -100,7 +100,7 @@ def test_a_wrong_version_is_refused_and_nothing_changed(
 ) -> None:
     damage(change, "PRAGMA journal_mode=DELETE" if "'0005'" in change else "SELECT 1")
     before = Path("lcma.db").read_bytes()
-    for command in ("db init", "db upgrade --force", "status"):
+    for command in ("db upgrade --force", "status"):
         refused(lcma(*command.split()), "lcma.db")
     assert Path("lcma.db").read_bytes() == before
     assert [path.name for path in filled_folder.iterdir()] == ["lcma.db"]

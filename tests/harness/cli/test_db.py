@@ -21,13 +21,10 @@ def test_a_database_from_nothing_to_an_upgrade(lcma: Lcma, new_place: str) -> No
     for command in ("upgrade", "check", "backup"):
         refused(lcma("db", command, "--db", new_place), f"no results at {name}")
         assert not db.exists(new_place)
-    assert lcma("db", "init", "--db", new_place) == (0, f"made {name}, schema {latest}\n", "")
-    assert lcma("db", "init", "--db", new_place) == (0, f"{name} exists, schema {latest}\n", "")
+    db.connect(new_place)
     current = f"{name} has the current schema, {latest}\n"
     assert lcma("db", "upgrade", "--db", new_place) == (0, current, "")
     older = make_older(new_place)
-    out = output_of(lcma("db", "init", "--db", new_place))
-    assert out.startswith(f"{name} exists, schema {older}; `lcma db upgrade` brings it to")
     upgrade, copy = output_of(lcma("db", "upgrade", "--db", new_place)).splitlines()
     assert upgrade == f"upgraded {name} from schema {older} to {latest}"
     if new_place.startswith("sqlite"):
@@ -41,7 +38,7 @@ def test_a_database_from_nothing_to_an_upgrade(lcma: Lcma, new_place: str) -> No
 def test_a_view_that_is_missing_is_made_anew_by_an_upgrade(lcma: Lcma, new_place: str) -> None:
     name = db.connect(new_place).name
     execute(new_place, "DROP VIEW failures")
-    for command in ("board", "db check", "db init"):
+    for command in ("board", "db check"):
         problem = f"{name} has another view failures than its schema"
         refused(
             lcma(*command.split(), "--db", new_place), problem, "`lcma db upgrade` makes its views"
@@ -144,7 +141,7 @@ def test_a_merge_counts_its_rows(filled_folder: Path, lcma: Lcma, new_place: str
 @pytest.mark.slow_on("postgresql")
 def test_a_merge_makes_the_database(filled_folder: Path, lcma: Lcma, new_place: str) -> None:
     merge = ("db", "merge", "lcma.db", "--db", new_place)
-    refused(lcma(*merge, "--dry-run"), "lcma db init")
+    refused(lcma(*merge, "--dry-run"), "lcma db upgrade")
     assert not db.exists(new_place)
     output_of(lcma(*merge))
     assert run_sql(new_place, "SELECT count(*) FROM results").rows == ((3,),)

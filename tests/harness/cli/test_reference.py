@@ -55,7 +55,6 @@ LACKING = {"samples": "weights", "reproduce": "photos16", "serve": "nope", "budg
 """Commands that fail on results without files and images, and a word of their errors."""
 
 WRITING = {
-    "db init": [],
     "db merge": ["other.db"],
     "db upgrade": [],
     "clean": ["--dry-run"],

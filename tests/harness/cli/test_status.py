@@ -20,7 +20,7 @@ import sqlalchemy as sa
 from lcma.db.schema import sweeps
 from lcma.harness.results.lookup import find_sweep
 from tests.db.conftest import COST, World
-from tests.harness.cli.conftest import Lcma, output_of
+from tests.harness.cli.conftest import Lcma, output_of, refused
 from tests.stores import beat
 
 COMMAND = """
@@ -161,6 +161,7 @@ def test_the_sweep_launched_last_is_taken_of_several_of_a_name(planned: World, l
         assert "sweeps are named demo: this is the one launched last" in note
         assert lcma(*command, "--sweep", "s")[::2] == (0, "")
     assert "sweeps are named demo: this" in lcma("curves", "demo")[2]
+    refused(lcma("clean", "--sweep", "nothing"), "no sweep 'nothing' in the database")
     planned.store.begin_launch("me", "s", now=time.time() + 60)
     out = lcma("status", "--sweep", "demo", "--json")[1]
     assert json.loads(out)["sweep"]["id"] == find_sweep(planned.store, None).id == "s"

@@ -49,7 +49,7 @@ def test_numbers_of_tables_are_those_of_the_instruments(filler, read, letter, na
         halves=[(m.halves[0], m.halves[1]) for m in stored],
     )
     reader, find = read()
-    overlaps = dict.fromkeys(("iou_other_seeds", "iou_other_budgets", "iou_first"))
+    overlaps = dict.fromkeys(("iou_other_seeds", "iou_other_budgets"))
     summaries = [split[name] for split in reader.summarize(find("p0@100"))]
     assert summaries == [dataclasses.asdict(split) | overlaps for split in expected]
     assert 0.5 < expected[0].agreement < 1
@@ -79,16 +79,14 @@ def test_overlaps_are_means_over_sets_that_differ_only_in_seed_or_budget(filler,
     def overlap(name, split):
         return db.overlap(kept[split], reader.kept(find(name), "L")[split])
 
-    for split, summary in enumerate(reader.summarize(first, find("p0@100:total"))):
+    for split, summary in enumerate(reader.summarize(first)):
         low = summary["low"]
         mean = statistics.mean(overlap(name, split) for name in ("p1@100", "p2@100"))
         assert low["iou_other_seeds"] == pytest.approx(mean)
         assert low["iou_other_budgets"] == pytest.approx(overlap("p0@500", split))
-        assert low["iou_first"] == pytest.approx(overlap("p0@100:total", split))
         assert 0 < low["iou_other_seeds"] < 0.6
-    alone = reader.summarize(find("p3-flat@100"), first)[0]["low"]
+    alone = reader.summarize(find("p3-flat@100"))[0]["low"]
     assert (alone["iou_other_seeds"], alone["iou_other_budgets"]) == (None, None)
-    assert alone["iou_first"] == pytest.approx(overlap("p3-flat@100", 0))
 
 
 @pytest.mark.parametrize(

@@ -66,7 +66,7 @@ def test_maps_have_pictures_and_every_instrument(read, filler):
     assert {name: split[name] for name in statistics} == statistics
     names = {field.name for field in dataclasses.fields(db.TableStatistics)}
     for word in ("low", "high"):
-        assert set(split[word]) == names | {"iou_other_seeds", "iou_other_budgets", "iou_first"}
+        assert set(split[word]) == names | {"iou_other_seeds", "iou_other_budgets"}
         assert split[word]["iou_other_budgets"] == 1.0, "the maps of both budgets are the same"
         assert 0 < split[word]["iou_other_seeds"] < 0.5, "of a seed that is not shown too"
         assert 0 < split[word]["agreement"] < 1
@@ -135,14 +135,11 @@ def test_missing_maps(lcma, filler):
     assert not Path("lcma-pictures").exists()
 
 
-def test_maps_are_compared_with_the_first_set(read, filler):
+def test_maps_of_several_scores_and_budgets_are_chosen(read, filler):
     filler.maps(0, scores=("cumulative", "total"))
     filler.maps(1)
     sets = json.loads(read("maps", "--score", "cumulative", "--score", "total", "--json"))
-    first, *others = ([split["low"]["iou_first"] for split in item["splits"]] for item in sets)
-    assert first == [None, None]
-    assert len(others) == 2
-    assert all(0 < iou < 1 for ious in others for iou in ious)
+    assert len(sets) == 3
     assert len(json.loads(read("maps", "--budget", "100", "--budget", "500", "--json"))) == 2
 
 
