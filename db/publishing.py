@@ -112,7 +112,7 @@ def publish(
         _select_jobs(connection, where or {}, sweep_ids, selection)
         if not selection.jobs:
             raise NothingEnded(
-                f"no trial of {source.name} that is selected has ended: select others, or launch "
+                f"none of the selected trials of {source.name} has ended: select others, or launch "
                 "them"
             )
         return selection.jobs

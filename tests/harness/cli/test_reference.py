@@ -312,7 +312,7 @@ def test_a_manifest_says_what_a_shard_has(published: Path) -> None:
         ("out.db --where bits_per_dim=3", "what is known before they run"),
         ("out.db --where seed=x", "seed"),
         ("out.db --sweep nope", "nope"),
-        ("out.db --where flow=glow", "that is selected has ended"),
+        ("out.db --where flow=glow", "none of the selected trials of "),
         ("out.db --where factorization=conventional", "such as checkerboard-even of"),
     ],
 )
