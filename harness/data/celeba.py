@@ -172,9 +172,9 @@ def _find_files(
         available = set(list_folder(images, (".jpg", ".jpeg")))
         _require_same_names(images, available, list_path, partition)
         return FolderFiles(images, names, skip_bad), None
-    archive, files = HashedFile.of(images), ZipFiles(images, names, skip_bad)
+    files = ZipFiles(images, names, skip_bad)
     _require_same_names(images, set(files.members), list_path, partition)
-    return files, archive
+    return files, HashedFile.of(images)
 
 
 def _require_same_names(

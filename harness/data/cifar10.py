@@ -3,19 +3,20 @@
 They may have fewer records.
 """
 
+import gzip
 import hashlib
 import io
-import pickle
 import tarfile
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path, PurePosixPath
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
 from lcma.harness.data.manifest import ByPart, SourceFile, SourceRecord
+from lcma.harness.data.plain_pickle import HoldsCodeError, NotPlainError, read_plain_pickle
 from lcma.harness.data.source import (
     OpenedSource,
     ReportStep,
@@ -24,9 +25,11 @@ from lcma.harness.data.source import (
     SourceStep,
     describe_split,
     read_bytes,
+    require_other_images,
     sha256,
     split_training,
 )
+from lcma.harness.text import printable
 from lcma.sweeps.errors import UserError
 from lcma.sweeps.input_files import open_regular
 
@@ -45,17 +48,9 @@ OFFICIAL_MD5: Final = {
 }
 # Twice the size of an official batch.
 _LIMIT: Final = 62 * 10**6
+_ARCHIVE_LIMIT: Final = len(OFFICIAL_MD5) * _LIMIT
 _SHAPE: Final = (3, 32, 32)
 _HOLDOUT_EVERY: Final = 10
-_NAMES: Final = {
-    "numpy._core.multiarray._reconstruct",
-    "numpy._core.numeric._frombuffer",
-    "numpy.ndarray",
-    "numpy.dtype",
-    "_codecs.encode",
-    "builtins.bytes",
-}
-"""Names that a pickle of arrays and plain values may import."""
 
 
 class Cifar10(Source):
@@ -139,14 +134,34 @@ def _read_files(path: Path) -> tuple[Path, dict[str, bytes]]:
     return place, {name: files[name] for name in (*_TRAIN, _TEST, _META) if name in files}
 
 
+class _BoundedReader(io.RawIOBase):
+    """Reads a stream, and raises once it has given more bytes than any official file unpacks to."""
+
+    def __init__(self, stream: gzip.GzipFile) -> None:
+        self.stream, self.left = stream, _ARCHIVE_LIMIT
+
+    def read(self, size: int = -1) -> bytes:
+        block = self.stream.read(size)
+        self.left -= len(block)
+        if self.left < 0:
+            raise tarfile.TarError(f"unpacks to more than {_ARCHIVE_LIMIT} bytes")
+        return block
+
+
 def _read_archive(path: Path) -> dict[str, bytes]:
-    files = {}
+    files: dict[str, bytes] = {}
     try:
-        with open_regular(path) as file, tarfile.open(fileobj=file, mode="r|gz") as archive:
+        with (
+            open_regular(path) as file,
+            gzip.open(file) as unpacked,
+            tarfile.open(fileobj=_BoundedReader(unpacked), mode="r|") as archive,
+        ):
             for member in archive:
                 name = PurePosixPath(member.name).name
                 if name not in OFFICIAL_MD5 or not member.isfile():
                     continue
+                if name in files:
+                    raise tarfile.TarError(f"{name} stands twice")
                 if not 0 < member.size <= _LIMIT:
                     raise tarfile.TarError(f"{name} has {member.size} bytes")
                 if (content := archive.extractfile(member)) is not None:
@@ -161,51 +176,39 @@ def _read_archive(path: Path) -> dict[str, bytes]:
 
 def _read_steps(place: Path, files: dict[str, bytes]) -> Iterator[SourceStep]:
     before = 0
-    for name in _TRAIN:
+    seen: dict[str, Path] = {}
+    for name in (*_TRAIN, _TEST):
         images = _read_batch(place / name, files[name])
-        yield SourceStep(name, split_training(images, before, _HOLDOUT_EVERY))
-        before += len(images)
-    yield SourceStep(_TEST, {"test": _read_batch(place / _TEST, files[_TEST])})
+        require_other_images(seen, place / name, sha256(images.data))
+        if name == _TEST:
+            yield SourceStep(name, {"test": images})
+        else:
+            yield SourceStep(name, split_training(images, before, _HOLDOUT_EVERY))
+            before += len(images)
 
 
 def _read_batch(path: Path, raw: bytes) -> npt.NDArray[np.uint8]:
     """Return the images of one batch, N x 3 x 32 x 32."""
     try:
-        fields = _Unpickler(io.BytesIO(raw), encoding="bytes").load()
-        by_name = {key.decode() if isinstance(key, bytes) else key: key for key in fields}
-        data, labels = (fields.get(by_name.get(name)) for name in ("data", "labels"))
-    except _HoldsCodeError as error:
+        fields = read_plain_pickle(raw)
+    except HoldsCodeError as error:
         raise UserError(
-            f"{path} holds code ({error}) and was not run: give the original files"
+            f"{path} holds code ({printable(str(error))}) and was not run: give the original files"
         ) from error
-    except Exception as error:
+    except NotPlainError as error:
         raise UserError(
-            f"{path} is cut short or no CIFAR-10 batch: fetch or unpack it again"
+            f"{path} is cut short or no CIFAR-10 batch ({printable(str(error))[:100]}): fetch or "
+            "unpack it again"
         ) from error
+    data, labels = fields.get("data"), fields.get("labels")
     remedy = "give the original files"
     if not isinstance(data, np.ndarray):
         raise UserError(f"{path} has no array under 'data': {remedy}")
     width = int(np.prod(_SHAPE))
-    if data.dtype != np.uint8 or data.ndim != 2 or data.shape[1] != width or not len(data):
-        raise UserError(
-            f"{path}: 'data' is {data.dtype} of shape {data.shape}, not uint8 of shape "
-            f"(N, {width}): {remedy}"
-        )
+    if data.ndim != 2 or data.shape[1] != width or not len(data):
+        raise UserError(f"{path}: 'data' has the shape {data.shape}, not (N, {width}): {remedy}")
     if not isinstance(labels, list) or len(labels) != len(data):
         raise UserError(f"{path} has no list of {len(data)} numbers under 'labels': {remedy}")
     if not all(type(label) is int and 0 <= label <= 9 for label in labels):
         raise UserError(f"{path}: 'labels' holds something other than integers 0..9: {remedy}")
     return np.ascontiguousarray(data).reshape(-1, *_SHAPE)
-
-
-class _HoldsCodeError(Exception):
-    """Raised if a pickle imports something that plain data do not need."""
-
-
-class _Unpickler(pickle._Unpickler):
-    # Not `pickle.Unpickler`, in C, which allocates as much memory as a damaged pickle announces.
-    def find_class(self, module: str, name: str) -> Any:
-        current = module.replace("numpy.core.", "numpy._core.").replace("__builtin__", "builtins")
-        if f"{current}.{name}" not in _NAMES:
-            raise _HoldsCodeError(f"{module}.{name}")
-        return super().find_class(current, name)

@@ -136,7 +136,8 @@ def _read_orientation(image: Image.Image, raw: bytes) -> int:
 
 def _read_shape(image: Image.Image) -> Shape:
     mode, width, height = image.mode, image.width, image.height
-    if image.format != "MPO" and getattr(image, "n_frames", 1) > 1:
+    # Not `n_frames`, for which Pillow would walk all pages of a TIFF file.
+    if image.format != "MPO" and getattr(image, "is_animated", False):
         raise BadImageError("animated or of several pages")
     if mode.startswith(("I", "F")) or _is_deep(image):
         raise BadImageError("more than 8 bits a channel")

@@ -31,6 +31,9 @@ S = TypeVar("S")
 T = TypeVar("T")
 
 _MAX_FILE_BYTES: Final = 2**28
+_MAX_ZIP_BYTES: Final = 2**32  # the archive of CelebA has 1.4 GB
+_MAX_MEMBER_BYTES: Final = 2**20  # its images have some 10 kB
+_JPEG: Final = (".jpg", ".jpeg")
 _BLOCK: Final = 32
 _STEP_BYTES: Final = 2**25
 _MAX_STEP_IMAGES: Final = 4096
@@ -77,26 +80,37 @@ class ZipFiles:
             raise UserError(
                 f"{path} is cut short or no zip file ({error}): fetch the file again"
             ) from error
-        self.members = {
-            PurePosixPath(member).name: member
-            for member in self._archive.namelist()
-            if member.lower().endswith((".jpg", ".jpeg")) and not member.startswith("__MACOSX")
-        }
+        self.members: dict[str, zipfile.ZipInfo] = {}
+        for member in self._archive.infolist():
+            name = PurePosixPath(member.filename).name
+            if member.filename.startswith("__MACOSX") or not name.lower().endswith(_JPEG):
+                continue
+            if name in self.members:
+                raise UserError(f"{path} holds {printable(name)} twice: give the original file")
+            # Python unpacks a piece of the others to any size at once.
+            if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+                raise UserError(f"{path} is packed in an unusual way: give the original file")
+            self.members[name] = member
+        size = sum(member.file_size for member in self.members.values())
+        if max(size, path.stat().st_size) > _MAX_ZIP_BYTES:
+            raise UserError(
+                f"{path} has or unpacks to more than {_MAX_ZIP_BYTES} bytes: give the original file"
+            )
 
     def read(self, index: int) -> bytes:
-        try:
-            with self._archive.open(self.members[self.names[index]]) as member:
-                raw = member.read(_MAX_FILE_BYTES + 1)
-        except Exception as error:
-            if self.skip_bad:
-                return b""
-            place, why = self.describe_place(index), " ".join(str(error).split())[:100]
-            raise UserError(f"{place} is damaged ({why}): fetch it again") from error
-        if len(raw) > _MAX_FILE_BYTES:
-            if self.skip_bad:
-                return b""
-            raise UserError(f"{self.describe_place(index)} has more than {_MAX_FILE_BYTES} bytes")
-        return raw
+        """Return a member's bytes; b"", a bad image, if it is damaged and may be left out."""
+        member = self.members[self.names[index]]
+        why = f"more than {_MAX_MEMBER_BYTES} bytes"
+        if member.file_size <= _MAX_MEMBER_BYTES:
+            try:
+                with self._archive.open(member) as stream:
+                    # Reading without a size would unpack all that the file holds, whatever it says.
+                    return stream.read(_MAX_MEMBER_BYTES)
+            except Exception as error:  # noqa: BLE001
+                why = " ".join(str(error).split())[:100]
+        if self.skip_bad:
+            return b""
+        raise UserError(f"{self.describe_place(index)} is damaged ({why}): fetch it again")
 
     def describe_place(self, index: int) -> str:
         return f"{self.path}: {self.names[index]}"

@@ -1,9 +1,13 @@
 """Downsampled ImageNet: the npz release of Chrabaszcz et al. (2017), and the older release of
 PixelRNN, which has a PNG file for each image and is another data set."""
 
+import contextlib
+import hashlib
+import math
+import zipfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import IO, Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -20,8 +24,10 @@ from lcma.harness.data.source import (
     SourceOptions,
     SourceStep,
     describe_split,
+    require_other_images,
     split_training,
 )
+from lcma.harness.text import printable
 from lcma.sweeps.errors import UserError
 from lcma.sweeps.input_files import open_regular
 
@@ -30,6 +36,7 @@ _TRAIN: Final = tuple(f"train_data_batch_{k}.npz" for k in range(1, 11))
 _TEST: Final = "val_data.npz"
 _CLASSES: Final = 1000
 _REMEDY: Final = "give the original files"
+_MAX_IMAGES: Final = 2 * 128_117  # twice the largest file of the release
 _STEP_BYTES: Final = 2**25
 
 
@@ -48,12 +55,8 @@ class ImageNetNpz(Source):
         self._require_files(path)
         files: list[tuple[HashedFile, int]] = []
         for done, name in enumerate((*_TRAIN, _TEST), start=1):
-            labels = _read_array(path / name, "labels").reshape(-1)
-            if not np.isin(labels, np.arange(1, _CLASSES + 1)).all() or not len(labels):
-                raise UserError(
-                    f"{path / name}: 'labels' has values outside 1..{_CLASSES}: {_REMEDY}"
-                )
-            files.append((HashedFile.of(path / name), len(labels)))
+            count = self._count_images(path / name)
+            files.append((HashedFile.of(path / name), count))
             progress(f"checking {name}", done, len(_TRAIN) + 1)
         counts = [count for _, count in files]
         return OpenedSource(
@@ -95,46 +98,108 @@ class ImageNetNpz(Source):
                 "--from PATH"
             )
 
+    def _count_images(self, path: Path) -> int:
+        """Check labels and shapes, before the file is read whole; return the number of images."""
+        with _open_array(path, "labels") as array:
+            count = array.shape[0] if len(array.shape) == 1 else 0
+            if array.dtype.kind not in "iu" or not 0 < count <= _MAX_IMAGES:
+                raise UserError(
+                    f"{path}: 'labels' is {array}, not 1 to {_MAX_IMAGES} integers: {_REMEDY}"
+                )
+            labels = np.frombuffer(array.read(count), array.dtype)
+            array.end()
+        if labels.min() < 1 or labels.max() > _CLASSES:
+            raise UserError(f"{path}: 'labels' has values outside 1..{_CLASSES}: {_REMEDY}")
+        with _open_array(path, "data") as array:
+            width = 3 * self.size**2
+            if array.dtype != np.uint8 or array.shape != (count, width):
+                other = 96 - self.size
+                remedy = _REMEDY
+                if array.shape[1:] == (3 * other**2,):
+                    remedy = f"lcma data prepare imagenet{other} --from {path.parent}"
+                raise UserError(
+                    f"{path}: 'data' is {array}, not uint8 of shape ({count}, {width}): {remedy}"
+                )
+        size, limit = path.stat().st_size, 2 * (count * width + 2**20)
+        if size > limit:
+            raise UserError(
+                f"{path} has {size} bytes where at most {limit} are expected: {_REMEDY}"
+            )
+        return count
+
     def _read_steps(self, files: Sequence[tuple[HashedFile, int]]) -> Iterator[SourceStep]:
         before = 0
+        seen: dict[str, Path] = {}
         for hashed, count in files:
-            name = hashed.path.name
+            name, digest = hashed.path.name, hashlib.sha256()
             hashed.check()
-            images = self._read_images(hashed.path, count)
-            hashed.check()
-            for start in range(0, count, self._step_images):
-                step_images = images[start : start + self._step_images]
+            for images in self._read_images(hashed.path, count):
+                digest.update(images.data)
                 if name == _TEST:
-                    yield SourceStep(name, {"test": step_images})
+                    yield SourceStep(name, {"test": images})
                 else:
-                    yield SourceStep(name, split_training(step_images, before, HOLDOUT_EVERY))
-                    before += len(step_images)
+                    yield SourceStep(name, split_training(images, before, HOLDOUT_EVERY))
+                    before += len(images)
+            hashed.check()
+            require_other_images(seen, hashed.path, digest.hexdigest())
 
-    def _read_images(self, path: Path, count: int) -> npt.NDArray[Any]:
-        """Return the images of a file, N x 3 x H x W."""
-        data, width = _read_array(path, "data"), 3 * self.size**2
-        if data.dtype == np.uint8 and data.shape == (count, width):
-            return data.reshape(count, 3, self.size, self.size)
-        other = 96 - self.size
-        remedy = _REMEDY
-        if data.shape[1:] == (3 * other**2,):
-            remedy = f"lcma data prepare imagenet{other} --from {path.parent}"
-        raise UserError(
-            f"{path}: 'data' is {data.dtype} of shape {data.shape}, not uint8 of shape "
-            f"({count}, {width}): {remedy}"
-        )
+    def _read_images(self, path: Path, count: int) -> Iterator[npt.NDArray[np.uint8]]:
+        """Yield the images of a file, N x 3 x H x W, in pieces."""
+        with _open_array(path, "data") as array:
+            for start in range(0, count, self._step_images):
+                raw = array.read(min(self._step_images, count - start))
+                yield np.frombuffer(raw, np.uint8).reshape(-1, 3, self.size, self.size)
+            array.end()
 
 
-def _read_array(path: Path, key: str) -> npt.NDArray[Any]:
-    """Return an array of an npz file. Raises UserError if it is missing or damaged."""
+class _Array:
+    """An array of an npz file, read from its first row to its last."""
+
+    def __init__(self, stream: IO[bytes]) -> None:
+        version = np.lib.format.read_magic(stream)
+        if version != (1, 0):  # other versions may announce a header of any length
+            raise ValueError(f"npy version {version}")
+        self.shape, by_columns, self.dtype = np.lib.format.read_array_header_1_0(stream)
+        if by_columns:
+            raise ValueError("stored by columns")
+        self._stream = stream
+
+    def __str__(self) -> str:
+        return f"{self.dtype} of shape {self.shape}"
+
+    def read(self, rows: int) -> bytes:
+        """Return the next rows. Raises ValueError if there are fewer."""
+        size = rows * math.prod(self.shape[1:]) * self.dtype.itemsize
+        raw = self._stream.read(size)
+        if len(raw) != size:
+            raise ValueError("cut short")
+        return raw
+
+    def end(self) -> None:
+        """Raise ValueError if more follows. The archive then checks its checksum."""
+        if self._stream.read(1):
+            raise ValueError("longer than its shape")
+
+
+@contextlib.contextmanager
+def _open_array(path: Path, key: str) -> Iterator[_Array]:
+    """Open an array of an npz file. Raises UserError, in the block too, if it cannot be read."""
     try:
-        with open_regular(path) as file, np.load(file, allow_pickle=False) as arrays:
-            if key in arrays:
-                return np.asarray(arrays[key])
+        with open_regular(path) as file, zipfile.ZipFile(file) as archive:
+            members = [m for m in archive.infolist() if m.filename == f"{key}.npy"]
+            if len(members) != 1:
+                count = "two arrays" if members else "no array"
+                raise UserError(f"{path} has {count} {key!r}: {_REMEDY}")
+            # Python unpacks a piece of the others to any size at once.
+            if members[0].compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+                raise ValueError("an unusual compression")
+            with archive.open(members[0]) as stream:
+                yield _Array(stream)
+    except UserError:
+        raise
     except Exception as error:
-        why = " ".join(str(error).split())[:120]
+        why = printable(" ".join(str(error).split()))[:120]
         raise UserError(f"{path} is damaged ({why}): fetch the file again") from error
-    raise UserError(f"{path} has no array {key!r}: {_REMEDY}")
 
 
 def _judge_counts(train: int, test: int, published: tuple[int, int]) -> str:

@@ -119,9 +119,19 @@ def make_unreadable_error(path: Path, error: OSError) -> UserError:
     )
 
 
-def sha256(raw: bytes) -> str:
+def sha256(raw: bytes | memoryview) -> str:
     """Return the sha256 in hex."""
     return hashlib.sha256(raw).hexdigest()
+
+
+def require_other_images(seen: dict[str, Path], path: Path, digest: str) -> None:
+    """Raise UserError if a file has the images of one that was ``seen`` before, by their digest.
+
+    Otherwise a training file under the name of a test file would test on training images.
+    """
+    other = seen.setdefault(digest, path)
+    if other != path:
+        raise UserError(f"{path} holds the same images as {other.name}: give the original files")
 
 
 def make_changed_error(path: Path | str) -> UserError:

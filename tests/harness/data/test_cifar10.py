@@ -48,13 +48,14 @@ def test_verdict_is_official_only_if_every_file_matches(
     ("fields", "says"),
     [
         ({"data": None}, "no array under 'data'"),
-        ({"data": np.zeros((13, 3072), np.int64)}, "int64 of shape (13, 3072), not uint8"),
-        ({"data": np.zeros((13, 3071), np.uint8)}, "not uint8 of shape (N, 3072)"),
-        ({"data": np.zeros((0, 3072), np.uint8), "labels": []}, "shape (0, 3072)"),
-        ({"data": np.full((13, 3072), None, object)}, "object of shape (13, 3072)"),
+        ({"data": np.zeros((13, 3072), np.int64)}, "an array of 'i8', not of uint8"),
+        ({"data": np.zeros((13, 3071), np.uint8)}, "the shape (13, 3071), not (N, 3072)"),
+        ({"data": np.zeros((0, 3072), np.uint8), "labels": []}, "the shape (0, 3072)"),
+        ({"data": np.full((13, 3072), None, object)}, "an array of 'O8', not of uint8"),
         ({"labels": None}, "no list of 13 numbers under 'labels'"),
         ({"labels": [0] * 12}, "no list of 13 numbers under 'labels'"),
         ({"labels": [10] * 13}, "integers 0..9"),
+        ({"labels": [True] * 13}, "integers 0..9"),
     ],
 )
 def test_wrong_content_is_refused(batches: Path, fields: dict[str, object], says: str) -> None:
