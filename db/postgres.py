@@ -193,6 +193,10 @@ class PostgresDatabase(Database):
             raise UserError(
                 f"the database {name} has no name: give it as postgresql://USER@HOST/DATABASE"
             )
+        if importlib.util.find_spec("psycopg") is None:
+            raise UserError(
+                f"the database {name} needs psycopg: install it with pip install 'lcma[postgres]'"
+            )
         super().__init__(parsed.render_as_string(hide_password=False), name)
         self._url = parsed
         secrets = {str(parsed.password or ""), *_list_texts(parsed.query.get("password"))}
@@ -414,11 +418,6 @@ class PostgresDatabase(Database):
 
     @cached_property
     def _engine(self) -> sa.Engine:
-        if importlib.util.find_spec("psycopg") is None:
-            raise UserError(
-                f"the database {self.name} needs psycopg: install it with "
-                "pip install 'lcma[postgres]'"
-            )
         settings = {name: value for name, value in DEFAULTS.items() if name not in self._url.query}
         settings["options"] = self._options()
         # A pooler may lose prepared statements, so none is prepared.

@@ -77,7 +77,7 @@ READ_PRAGMAS = frozenset(
 """Pragmas that describe the schema and change nothing."""
 
 MAX_VALUE_BYTES = 100 * 2**20
-"""Bytes of the longest value that a query may make."""
+"""Bytes of the longest value that is read, written or made by a query."""
 
 CHECK_INSTRUCTIONS = 10_000
 """SQLite's instructions between two checks whether to stop, well under a millisecond."""
@@ -101,7 +101,11 @@ ERRORS: Mapping[int, tuple[type[UserError], str]] = {
     sqlite3.SQLITE_CORRUPT: _DAMAGED,
     sqlite3.SQLITE_FULL: _FULL,
     sqlite3.SQLITE_IOERR: _FULL,
-    sqlite3.SQLITE_TOOBIG: (UserError, "takes no value so long: {why}; nothing was changed"),
+    sqlite3.SQLITE_TOOBIG: (
+        UserError,
+        f"has, or would get, a value of over {MAX_VALUE_BYTES // 2**20} MiB: {{why}}; nothing was "
+        "changed: if it has one, go back to a copy of it",
+    ),
     sqlite3.SQLITE_READONLY: _COPY,
     sqlite3.SQLITE_PERM: _COPY,
     sqlite3.SQLITE_CANTOPEN: _COPY,
@@ -113,13 +117,15 @@ ERRORS: Mapping[int, tuple[type[UserError], str]] = {
 
 def open_sqlite(path: Path, mode: Mode) -> sqlite3.Connection:
     """Open a connection without implicit transactions, for any thread, one at a time."""
-    return sqlite3.connect(
+    connection = sqlite3.connect(
         f"{path.as_uri()}?mode={mode}",
         uri=True,
         timeout=BUSY_SECONDS,
         isolation_level=None,
         check_same_thread=False,
     )
+    connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, MAX_VALUE_BYTES)
+    return connection
 
 
 def open_readonly(path: Path, mode: Mode = "ro") -> sqlite3.Connection:
@@ -481,7 +487,6 @@ class SqliteDatabase(Database):
         connection.text_factory = lambda raw: raw.decode("utf-8", errors="replace")
         connection.set_progress_handler(over.is_set, CHECK_INSTRUCTIONS)
         connection.set_authorizer(authorize)
-        connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, MAX_VALUE_BYTES)
         try:
             cursor = connection.execute(sql)
             rows, truncated = take_rows(takewhile(lambda _: not over.is_set(), cursor), limit)

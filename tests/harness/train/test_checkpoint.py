@@ -1,6 +1,7 @@
 """Checkpoints are complete or absent, whatever kills their writer."""
 
 import hashlib
+import io
 import os
 import resource
 import signal
@@ -151,15 +152,43 @@ def test_an_interrupted_save_leaves_nothing_that_looks_finished(
     assert files.leftovers() == []
 
 
-def test_a_hostile_pickle_does_not_run(
-    folder: CheckpointFolder, behind: Path, tmp_path: Path
+def save_content(content: object) -> bytes:
+    file = io.BytesIO()
+    torch.save(content, file)
+    return file.getvalue()
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        *map(save_content, ([1, 2], 5, torch.zeros(2), {"format": None})),
+        *(b"", b"hello" * 100, b"a" * 512, b"\x80\x02X\x01\0\0\0\xff."),
+    ],
+    ids=["list", "number", "tensor", "format", "empty", "text", "letters", "no-utf8"],
+)
+def test_another_file_under_the_name_of_a_checkpoint_is_skipped(
+    folder: CheckpointFolder, behind: Path, raw: bytes
 ) -> None:
     """Even if its name has the right digest. The checkpoint before it is used."""
     folder.save(5, {"step": 5})
+    name = plant(behind, raw)
+    assert folder.load(at_most=10) == (5, {"step": 5})
+    assert folder.skipped == [name]
+
+
+def plant(behind: Path, raw: bytes) -> str:
+    """Write a file under the name of a checkpoint of step 10; return the name."""
+    name = f"step-000000010.{hashlib.sha256(raw).hexdigest()[:16]}.pt"
+    (behind / name).write_bytes(raw)
+    return name
+
+
+def test_a_hostile_pickle_does_not_run(
+    folder: CheckpointFolder, behind: Path, tmp_path: Path
+) -> None:
+    folder.save(5, {"step": 5})
     trap = tmp_path / "trap"
-    raw = code_pickle(trap)
-    digest = hashlib.sha256(raw).hexdigest()[:16]
-    (behind / f"step-000000010.{digest}.pt").write_bytes(raw)
+    plant(behind, code_pickle(trap))
     assert folder.load(at_most=10) == (5, {"step": 5})
     assert not trap.exists()
 
