@@ -159,6 +159,17 @@ def make_png(side: int, bits: int) -> bytes:
     return signature + chunk(b"IHDR", header) + chunk(b"IDAT", rows) + chunk(b"IEND", b"")
 
 
+def make_pages(count: int) -> bytes:
+    """A TIFF file of many pages, all of the same pixels."""
+    page = encode(Image.new("RGB", (32, 32)), "TIFF")
+    (start,) = struct.unpack("<I", page[4:8])
+    (entries,) = struct.unpack("<H", page[start : start + 2])
+    body = page[start : start + 2 + 12 * entries]
+    starts = range(len(page), len(page) + count * (len(body) + 4), len(body) + 4)
+    following = b"".join(body + struct.pack("<I", at) for at in (*starts[1:], 0))
+    return page[:4] + struct.pack("<I", len(page)) + page[8:] + following
+
+
 NOISE = np.random.default_rng(1).integers(0, 256, (218, 178, 3), dtype=np.uint8)
 PNG = encode(Image.fromarray(NOISE[:32, :32]), "PNG")
 BAD = {
@@ -167,6 +178,7 @@ BAD = {
     "deep colour": (make_png(32, 16), "more than 8 bits"),
     "bomb": (make_png(20_000, 8), " is not taken (more than 67108864 pixels): mend or remove it"),
     "animated": (make_animation(), "animated"),
+    "pages": (make_pages(200_000), "of several pages"),
     "half": (encode(Image.fromarray(NOISE), "JPEG")[:5000], "damaged"),
     "half png": (PNG[:2000], "damaged"),
     "png of all pixels without its end": (PNG[:-12], "damaged"),
