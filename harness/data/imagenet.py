@@ -152,7 +152,7 @@ class ImageNetNpz(Source):
             array.end()
 
 
-class _Array:
+class _NpzArray:
     """An array of an npz file, read from its first row to its last."""
 
     def __init__(self, stream: IO[bytes]) -> None:
@@ -182,7 +182,7 @@ class _Array:
 
 
 @contextlib.contextmanager
-def _open_array(path: Path, key: str) -> Iterator[_Array]:
+def _open_array(path: Path, key: str) -> Iterator[_NpzArray]:
     """Open an array of an npz file. Raises UserError, in the block too, if it cannot be read."""
     try:
         with open_regular(path) as file, zipfile.ZipFile(file) as archive:
@@ -194,7 +194,7 @@ def _open_array(path: Path, key: str) -> Iterator[_Array]:
             if members[0].compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
                 raise ValueError("an unusual compression")
             with archive.open(members[0]) as stream:
-                yield _Array(stream)
+                yield _NpzArray(stream)
     except UserError:
         raise
     except Exception as error:

@@ -9,4 +9,7 @@ from tests.harness.cli.conftest import lcma as lcma
 from tests.harness.data.conftest import batches as batches
 from tests.harness.data.conftest import npz as npz
 from tests.harness.data.conftest import photos8 as photos8
+from tests.harness.data.conftest import prepared as prepared
 from tests.harness.data.conftest import sources as sources
+from tests.harness.show.conftest import empty_database as empty_database
+from tests.harness.show.conftest import filler as filler
