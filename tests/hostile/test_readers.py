@@ -118,6 +118,7 @@ def list_files(folder: Path) -> list[Path]:
     return sorted(path for path in folder.rglob("*") if path.is_file())
 
 
+@pytest.mark.filterwarnings("ignore::UserWarning:PIL")
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_a_damaged_source_is_read_or_refused(layout: str, sources: Path, tmp_path: Path) -> None:
     def read(_: Path) -> None:
