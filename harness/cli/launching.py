@@ -114,6 +114,8 @@ def reporting_early_end(console: Console, format_again: Callable[[], str]) -> It
         jobs = format_count(error.released, "running job")
         keep = "keeps its" if error.released == 1 else "keep their"
         line = f"Stopped{why}; {jobs} {keep} last checkpoint."
+        if not error.released:
+            line = f"Stopped{why}; no job is running."
     else:
         return
     console.print(escape(line), highlight=False, soft_wrap=True)

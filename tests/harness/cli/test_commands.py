@@ -125,6 +125,18 @@ def test_a_launch_stores_a_command_that_goes_on_with_it_in_any_folder(
     ]
 
 
+def test_a_launch_stopped_before_a_job_ran_says_so(
+    monkeypatch: pytest.MonkeyPatch, lcma: Lcma
+) -> None:
+    def stop(*_: object, **__: object) -> None:
+        raise LaunchInterrupted(2, 0)
+
+    monkeypatch.setattr("lcma.harness.cli.launching.launch_sweep", stop)
+    code, out, _ = lcma("launch", "demo")
+    assert code == 130
+    assert out.startswith("Stopped; no job is running.\nGo on with: lcma launch demo")
+
+
 def test_a_command_names_the_plugins_that_its_shell_does_not(
     in_tmp: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
