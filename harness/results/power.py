@@ -8,6 +8,7 @@ correction: claims that share it need somewhat more seeds.
 import json
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -44,11 +45,21 @@ class Power:
 
 
 @dataclass(frozen=True)
+class _Settings:
+    """What tells how near a recipe is to another."""
+
+    flow: str
+    architecture: Mapping[str, Any]
+    size: int
+    steps: int
+
+
+@dataclass(frozen=True)
 class _Spread:
     """The spread in the results of a recipe on a data set."""
 
     recipe_id: str
-    body: Mapping[str, Any]  # of the recipe
+    settings: _Settings
     dataset: str
     deviation: float
     freedom: float  # degrees of freedom of `deviation`
@@ -88,26 +99,36 @@ def compute_power(cells: Iterable[Cell], histories: Mapping[str, Store]) -> tupl
 
 
 def _find_nearest(trial: Trial, known: Iterable[_Spread]) -> _Spread | None:
-    body, recipe_id = json.loads(trial.recipe.body), trial.recipe.id
+    planned, recipe_id = _read_settings(trial.recipe.body), trial.recipe.id
 
     def distance(spread: _Spread) -> tuple[float, ...]:
-        model, planned = spread.body["model"], body["model"]
-        steps = spread.body["training"]["steps"] / body["training"]["steps"]
+        settings = spread.settings
         return (
-            model["architecture"] != planned["architecture"],
-            abs(math.log(model["size"] / planned["size"])),
+            settings.architecture != planned.architecture,
+            abs(math.log(settings.size / planned.size)),
             spread.dataset != trial.set_name,
-            abs(math.log(steps)),
+            abs(math.log(settings.steps / planned.steps)),
             spread.recipe_id != recipe_id,
         )
 
-    same_flow = [s for s in known if s.body["model"]["flow"] == trial.recipe.model.flow]
-    return min(same_flow, key=distance, default=None)
+    return min((s for s in known if s.settings.flow == planned.flow), key=distance, default=None)
+
+
+def _read_settings(body: str) -> _Settings:
+    """Read the settings of a recipe. Raises KeyError, TypeError or ValueError for another body."""
+    fields = json.loads(body)
+    model, steps = fields["model"], fields["training"]["steps"]
+    if not (model["size"] > 0 and steps > 0):
+        raise ValueError("no size or no steps")
+    return _Settings(model["flow"], model["architecture"], model["size"], steps)
 
 
 def _read_spreads(name: str, store: Store, flows: Iterable[str]) -> Iterator[_Spread]:
     """Yield the spreads with at least the degrees of freedom of six seeds of two rules."""
-    recipes = store.recipes(flows=set(flows))
+    recipes: dict[str, _Settings] = {}
+    for recipe_id, recipe in store.recipes(flows=set(flows)).items():
+        with suppress(KeyError, TypeError, ValueError):  # of a version that had other fields
+            recipes[recipe_id] = _read_settings(recipe.body)
     tables: dict[tuple[str, ...], list[dict[int, float]]] = {}
     for cell in store.cells(recipe_id=list(recipes), protocol="plain", map_options=None):
         facts = (cell.recipe_id, cell.profile, cell.dataset, cell.variant)
@@ -115,12 +136,11 @@ def _read_spreads(name: str, store: Store, flows: Iterable[str]) -> Iterator[_Sp
     for (recipe_id, profile, dataset, variant, *_), rows in tables.items():
         deviation, freedom = pool_pairs(rows)
         if freedom >= MIN_SEEDS - 1:
-            body, images = json.loads(recipes[recipe_id].body), set_name(dataset, variant)
+            settings, images = recipes[recipe_id], set_name(dataset, variant)
             seeds = len(set().union(*rows))
-            steps = body["training"]["steps"]
             size = f"{len(rows)} rows with {seeds} seeds"
-            source = f"{name}, {profile} on {images} after {steps} steps, {size}"
-            yield _Spread(recipe_id, body, images, deviation, freedom, source)
+            source = f"{name}, {profile} on {images} after {settings.steps} steps, {size}"
+            yield _Spread(recipe_id, settings, images, deviation, freedom, source)
 
 
 def pool_pairs(rows: Sequence[Mapping[int, float]]) -> tuple[float, float]:
@@ -132,15 +152,34 @@ def pool_pairs(rows: Sequence[Mapping[int, float]]) -> tuple[float, float]:
     seeds = sorted(set().union(*rows))
     table = np.array([[row.get(seed, math.nan) for seed in seeds] for row in rows])
     table = table[np.isfinite(table).sum(axis=1) >= 2]
-    ones, others = np.triu_indices(len(table), 1)
-    differences = table[ones] - table[others]
-    n = np.isfinite(differences).sum(axis=1)
-    differences, n = differences[n >= 2], n[n >= 2]
-    if not len(n):
+    present = np.isfinite(table)
+    # A row's mean cancels in each sum of squares, and a seed's in each difference. Without them
+    # the sums below lose no digits.
+    for axis in (1, 0):
+        counts = np.maximum(present.sum(axis, keepdims=True), 1)
+        table = table - table.sum(axis, where=present, keepdims=True) / counts
+    table = np.where(present, table, 0.0)
+    # Pairs are summed by the seeds that their rows have: (sum x)^2 + (sum y)^2 - 2 sum x sum y.
+    patterns, kind = np.unique(present, axis=0, return_inverse=True)
+    count = np.bincount(kind)
+    masks = patterns.astype(float)
+    sums, squares = np.zeros((2, *patterns.shape))
+    np.add.at(sums, kind, table)
+    np.add.at(squares, kind, table**2)
+    total = degrees = 0.0
+    for mask, size, of_seeds in zip(masks, count, sums, strict=True):
+        n = masks @ mask
+        both = n >= 2
+        of_rows = table @ mask
+        means = np.bincount(kind, of_rows**2) * size - np.bincount(kind, of_rows) * (
+            masks @ of_seeds
+        )
+        differences = (squares @ mask) * size - sums @ of_seeds
+        total += float((differences[both] - means[both] / n[both]).sum())
+        degrees += float((count * size * (n - 1))[both].sum() - size * (mask.sum() - 1)) / 2
+    if degrees <= 0:
         return 0.0, 0.0
-    squares = np.nansum((differences - np.nanmean(differences, axis=1)[:, None]) ** 2)
-    degrees = float((n - 1).sum())
-    deviation = math.sqrt(float(squares) / degrees)
+    deviation = math.sqrt(max(total, 0.0) / degrees)
     return 0.0 if deviation <= ROUNDING else deviation, 2 * degrees / len(table)
 
 

@@ -7,10 +7,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from statsmodels.stats.power import TTestPower
 
 from lcma.harness import shards
 from lcma.harness.results.power import Power, describe_power, pool_pairs
+from tests.db.inspecting import execute
 from tests.harness.cli.history import SWEEP, History
 from tests.harness.conftest import merged
 
@@ -144,11 +147,35 @@ def test_the_spread_has_a_degree_of_freedom_for_each_row_and_seed() -> None:
     table = np.random.default_rng(0).normal(size=(4, 8))
     rows = [dict(enumerate(row)) for row in table.tolist()]
     assert pool_pairs(rows)[1] == pytest.approx(3 * 7)
-    del rows[0][0], rows[1][7], rows[1][3]
-    pairs = [
-        [a[seed] - b[seed] for seed in a.keys() & b.keys()]
-        for a, b in itertools.combinations(rows, 2)
+
+
+@given(st.integers(0, 2**32), st.integers(1, 8), st.integers(1, 7), st.floats(0, 1))
+def test_the_spread_is_pooled_over_all_pairs_of_rows(
+    entropy: int, count: int, seeds: int, gaps: float
+) -> None:
+    random = np.random.default_rng(entropy)
+    table = 4 + random.normal(size=(count, 1)) + random.normal(scale=0.01, size=(count, seeds))
+    table[random.random(table.shape) < gaps * 0.7] = math.nan
+    rows = [
+        {seed: value for seed, value in enumerate(row) if entropy % 2 or math.isfinite(value)}
+        for row in table.tolist()
     ]
-    squares = sum(np.var(pair) * len(pair) for pair in pairs)
-    deviation = math.sqrt(squares / sum(len(pair) - 1 for pair in pairs))
-    assert pool_pairs(rows)[0] == pytest.approx(deviation)
+    pairs = table[:, None] - table
+    pairs = pairs[np.triu_indices(count, 1)]
+    pairs = pairs[np.isfinite(pairs).sum(axis=1) >= 2]
+    deviation, freedom = pool_pairs(rows)
+    if not len(pairs):
+        assert (deviation, freedom) == (0, 0)
+        return
+    n = np.isfinite(pairs).sum(axis=1)
+    squares = float((np.nanvar(pairs, axis=1) * n).sum())
+    kept = int((np.isfinite(table).sum(axis=1) >= 2).sum())
+    assert freedom == pytest.approx(2 * (n - 1).sum() / kept)
+    assert deviation == pytest.approx(math.sqrt(squares / (n - 1).sum()), rel=1e-9)
+
+
+def test_recipes_of_another_form_are_left_out_of_the_spread(history: History) -> None:
+    history.add_results(WORDS, spread_bits)
+    execute(history.place.db, "UPDATE recipes SET body = '{}'")
+    (power,) = list_power(history)
+    assert power["spread"] is None
