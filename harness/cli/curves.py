@@ -17,6 +17,9 @@ from lcma.harness.cli.options import (
     selecting,
 )
 
+MAX_PICTURES = 24
+"""Most pictures that are drawn if no option selects any; of more, only the last sweep's."""
+
 
 @selecting()
 def curves(
@@ -25,7 +28,7 @@ def curves(
         typer.Argument(
             metavar="SWEEP|TRIAL",
             help="Sweeps, or trials and pretrainings by the first characters of their ids "
-            "(default: the sweep launched last)",
+            "(default: all)",
         ),
     ] = None,
     *,
@@ -34,7 +37,7 @@ def curves(
         int | None, typer.Option(help="Only this budget, in steps, and trials without a budget")
     ] = None,
     pretraining: Annotated[
-        bool, typer.Option("--pretraining", help="Also draw the sweep's pretrainings")
+        bool, typer.Option("--pretraining", help="Also draw pretrainings")
     ] = False,
     name: Annotated[
         str | None,
@@ -48,17 +51,22 @@ def curves(
     """Draw the curves of trainings: bits/dim over steps, a line for each factorization.
 
     There is one picture for each flow, data set and recipe. It has at most 12
-    lines, each the mean over the seeds that are done. A cross marks the end of a
-    lost training, a ring the end of one that is not done.
+    lines, each the mean over the seeds that are done. If no option selects any and
+    there are more than 24 pictures, draw those of the sweep launched last.
     """
     from dataclasses import asdict
     from functools import partial
 
     from rich.text import Text
 
-    from lcma.harness.results.curves import choose_trainings, filter_trainings, read_charts
+    from lcma.harness.results.curves import (
+        choose_trainings,
+        count_charts,
+        filter_trainings,
+        read_charts,
+    )
     from lcma.harness.results.filters import parse_filters
-    from lcma.harness.results.lookup import read_conventional
+    from lcma.harness.results.lookup import find_sweep, read_conventional
     from lcma.harness.show.pictures import draw_curves, tabulate_curves
     from lcma.harness.show.tables import render_table
     from lcma.harness.show.targets import picture_target
@@ -68,18 +76,29 @@ def curves(
     target = picture_target(out, format)
     store = open_store(db)
     sweep = None if selection.sweep is None else choose_sweep(store, selection.sweep).id
-    trainings = choose_trainings(
-        store, what or [], sweep, pretrainings=pretraining, find=partial(choose_sweep, option="")
+    choose = partial(
+        choose_trainings,
+        store,
+        what or [],
+        pretrainings=pretraining,
+        find=partial(choose_sweep, option=""),
     )
-    searched = None if what else name_searched_sweep(store, sweep)
+    trainings = choose(sweep)
+    selected = what or selection or budget is not None
+    only_last_sweep = not selected and count_charts(trainings) > MAX_PICTURES
+    if only_last_sweep:
+        sweep = find_sweep(store, None).id
+        trainings = choose(sweep)
+    searched = None if sweep is None else name_searched_sweep(store, sweep)
     conventional = read_conventional(store, {training.recipe_id for training in trainings})
     filters = parse_filters(selection.where or (), **selection.columns)
     trainings = filter_trainings(trainings, filters, budget, conventional, searched)
     charts = read_charts(store, trainings, conventional, name)
-    if not what and sweep is None:
+    if only_last_sweep:
         note_last_sweep(store)
+    shown = what or ([] if selection.sweep is None else [selection.sweep])
     with Console(stderr=True).status("drawing"):
-        pictures = [draw_curves(chart, target) for chart in charts]
+        pictures = [draw_curves(chart, target, shown) for chart in charts]
     if json:
         pairs = zip(charts, pictures, strict=True)
         print(to_json([asdict(chart) | {"picture": str(path)} for chart, path in pairs]))

@@ -139,7 +139,7 @@ def choose_trainings(
     pretrainings: bool,
     find: Callable[[Store, str | None], Sweep],
 ) -> list[JobFacts]:
-    """Return the named trainings that have curves, by default those of the sweep launched last.
+    """Return the named trainings that have curves, by default all.
 
     A name is that of a sweep, or the first characters of the id of a sweep, trial, pretraining or
     job. Pretrainings of a sweep are left out unless ``pretrainings`` is set. ``find`` returns the
@@ -154,15 +154,15 @@ def choose_trainings(
         if names and name is not None and means_jobs(store, name):
             ids = [job.job_id for job in find_jobs(store, name)]
             jobs = store.job_facts(ids, with_curves=True)
-            source, hint = name, f"`lcma logs {name}` says what was done"
+            source, hint = f" of {name}", f"`lcma logs {name}` says what was done"
         else:
-            chosen = find(store, name)
-            jobs = store.job_facts(sweep_id=chosen.id, with_curves=True)
+            chosen = None if name is None and store.sweeps() else find(store, name)
+            jobs = store.job_facts(sweep_id=chosen and chosen.id, with_curves=True)
             jobs = [job for job in jobs if pretrainings or job.kind != PRETRAINING]
-            newest = "last launched " if name is None else ""
-            source, hint = f"the {newest}sweep {chosen.name}", "`lcma status` shows how far it is"
+            source = "" if chosen is None else f" of the sweep {chosen.name}"
+            hint = "`lcma status` shows how far trainings are"
         if not jobs:
-            raise UserError(f"no curve yet of {printable(source)}: {hint}")
+            raise UserError(f"no curve yet{printable(source)}: {hint}")
         # A result stays while its trial is run anew, and where that run is lost.
         trainings |= {
             job.job_id: replace(job, state="done", step=job.steps) if job.done_attempt_id else job
@@ -206,6 +206,11 @@ def filter_trainings(
 _ORDER = ("low", "high", "random-local", "random", "checkerboard-even", "checkerboard-odd")
 
 _read_key = attrgetter(*KEY_FACTS)
+
+
+def count_charts(trainings: Iterable[JobFacts]) -> int:
+    """Return the number of charts that the curves of trainings take."""
+    return len({_read_key(training) for training in trainings})
 
 
 def read_charts(

@@ -97,23 +97,18 @@ MAX_SINGLE_SEEDS = 4
 EARLY = 0.2
 """First share of a training, where values fall steeply and may lie outside the axis."""
 
-_CURVES = (
-    "Bands: lowest to highest seed; for differences, which are paired by seed, the 95 % t-interval "
-    "of the mean. Thin lines: single seeds. Crosses: diverged or failed. Rings: not done yet. "
-    "Dotted: codecs and simple densities, on the test part."
-)
 
-
-def draw_curves(chart: CurveChart, target: PictureTarget) -> Path:
+def draw_curves(chart: CurveChart, target: PictureTarget, shown: Sequence[str] = ()) -> Path:
     """Draw the panels of a chart below each other, with their legend beside them.
 
-    Raises UserError where the file cannot be written.
+    The names of the sweeps or trials that are ``shown`` stand in the file's name, so that pictures
+    of two sweeps on one recipe have two names. Raises UserError where the file cannot be written.
     """
     names = {
         lines[0].name: f"{printable(lines[0].name)}, n = {max(line.n for line in lines)}"
         for lines in zip(*(panel.lines for panel in chart.panels), strict=True)
     }
-    datasets, panels = Datasets(), list[alt.LayerChart]()
+    datasets, panels, marks = Datasets(), list[alt.LayerChart](), set[str]()
 
     def add(
         lines: Sequence[CurveLine], title: str, levels: Mapping[str, float], **more: Any
@@ -124,6 +119,7 @@ def draw_curves(chart: CurveChart, target: PictureTarget) -> Path:
         drawn["levels"] = [
             {"name": name, "value": value} for name, value in levels.items() if low <= value <= high
         ]
+        marks.update(_list_marks(drawn, differences="zero" in more))
         datasets.update({f"{name}{number}": rows for name, rows in drawn.items()})
         panels.append(charts.curves(title, [*names.values()], number, (low, high), **more))
 
@@ -132,15 +128,34 @@ def draw_curves(chart: CurveChart, target: PictureTarget) -> Path:
         add(panel.lines, panel.label, chart.bars if panel.part else {})
         if panel is compared:
             add(panel.differences, f"{panel.label}: difference from conventional", {}, zero=True)
-    below = [line for note in (_CURVES, *chart.notes) for line in textwrap.wrap(note, 140)]
+    caption = " ".join(sentence for mark, sentence in _MARKS.items() if mark in marks)
+    below = [line for note in (caption, *chart.notes) for line in textwrap.wrap(note, 140)]
     sized = [panel.properties(width=628, height=300) for panel in panels]
     head = alt.Title(chart.title, subtitle=chart.subtitle, frame="bounds")
     picture = charts.stack([charts.stack(sized, below)]).properties(title=head)
     facts = [chart.key[name] for name in ("flow", "dataset", "variant", "profile")]
     ids = [chart.key[name][:8] for name in ("recipe_id", "data_digest")]
-    path = target.path(make_file_name("curves", *facts, *ids))
+    path = target.path(make_file_name("curves", *shown, *facts, *ids))
     title = f"Curves over training: {chart.title}"
     return charts.write_chart(picture, datasets, path, title, _describe_chart(chart))
+
+
+_MARKS = {
+    "bands": "Bands: lowest to highest seed.",
+    "intervals": "Bands of differences, which are paired by seed: the 95 % t-interval of the mean.",
+    "seeds": "Thin lines: single seeds.",
+    "lost": "Crosses: diverged or failed.",
+    "unfinished": "Rings: not done yet.",
+    "levels": "Dotted: codecs and simple densities, on the test part.",
+}
+"""What the marks of curves mean; a caption has those that are drawn."""
+
+
+def _list_marks(drawn: Datasets, *, differences: bool) -> Iterator[str]:
+    if any("low" in row for row in drawn["lines"]):
+        yield "intervals" if differences else "bands"
+    yield from (name for name in ("seeds", "levels") if drawn[name])
+    yield from ("lost" if row["lost"] else "unfinished" for row in drawn["ends"])
 
 
 def tabulate_curves(chart: CurveChart) -> Table:

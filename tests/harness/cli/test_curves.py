@@ -118,6 +118,12 @@ def test_an_svg_has_the_lines_and_their_names(lcma: Lcma) -> None:
     ):
         assert text in words, text
     assert "gaussian" not in words, "beyond the axis"
+    explained = {mark for mark in MARKS if f"{mark}: " in words}
+    assert explained == {*MARKS} - {"Bands"}, "three seeds are drawn one by one"
+
+
+MARKS = ("Bands", "Bands of differences, which are paired by seed", "Thin lines", "Crosses")
+MARKS += ("Rings", "Dotted")
 
 
 @pytest.mark.slow_on("postgresql")
@@ -203,13 +209,32 @@ def test_without_such_curves_the_next_command_is_named(lcma: Lcma, in_tmp: Path)
     refused(lcma("curves"), "lcma launch demo")
     job = filler.plan("rows", 0, sweep="s1")
     filler.fail(job, "code_error", "it broke")
-    refused(lcma("curves"), "no curve yet of the last launched sweep demo: `lcma status`")
+    refused(lcma("curves"), "no curve yet: `lcma status` shows how far trainings are")
     refused(lcma("curves", "s1"), "no curve yet of the sweep demo")
     trial = str(job.trial_id)[:8]
     refused(lcma("curves", trial), f"`lcma logs {trial}`")
     filler.finish(filler.plan("rows", 1, sweep="s1"), 4.0, metrics=metrics(4.0, 1))
     refused(lcma("curves", "--flow", "glow"), "no curves with --flow glow: there are realnvp")
     assert not (in_tmp / "lcma-pictures").exists()
+
+
+def test_all_sweeps_are_drawn_unless_one_is_named(lcma: Lcma, in_tmp: Path) -> None:
+    filler = make_filler(in_tmp)
+    for sweep, rule in (("s1", "random"), ("s2", "channel")):
+        job = filler.plan(rule, 0, sweep=sweep)
+        filler.finish(job, 4.0, metrics=metrics(4.0, 0))
+    (chart,) = json.loads(output_of(lcma("curves", "--dataset", "photos16", "--json")))
+    names = [line["name"] for line in chart["panels"][0]["lines"]]
+    assert names == ["random", "channel"]
+    for sweep in ("s1", "s2"):
+        output_of(lcma("curves", "--format", "svg", sweep))
+    output_of(lcma("curves", "--format", "svg", "--sweep", "s2"))
+    pictures = sorted(
+        path.name.split("-realnvp-")[0] for path in Path("lcma-pictures").glob("*.svg")
+    )
+    assert pictures == ["curves-s1", "curves-s2"]
+    (words,) = [" ".join(svg.texts(path)) for path in Path("lcma-pictures").glob("*s1*.svg")]
+    assert not [mark for mark in MARKS if f"{mark}: " in words], "it has one line of one seed"
 
 
 @pytest.mark.integration
