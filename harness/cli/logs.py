@@ -50,7 +50,7 @@ def logs(
             if not json:
                 console.print(Text(printable(line)), soft_wrap=True)
 
-        printed, watched = wait_for_attempt(store, list(jobs), Console(stderr=True), show_line)
+        printed, watched = wait_for_attempt(store, list(jobs), Console(stderr=True), show_line, db)
         jobs = {job.job_id: job for job in store.job_facts(jobs)}
     attempts = store.attempts(list(jobs))
     followed = [each for each in attempts if each.id == watched]

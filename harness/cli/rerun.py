@@ -81,5 +81,5 @@ def rerun(
     if json:
         print(to_json({"jobs": ids, "more": more, "put_back": put_back, "next": commands}))
         return
-    for line in render_reruns(choice, commands, failed=failed, dry_run=dry_run):
+    for line in render_reruns(choice, commands, db, failed=failed, dry_run=dry_run):
         console.print(line, soft_wrap=True)

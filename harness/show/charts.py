@@ -23,6 +23,7 @@ from lcma.harness.show.targets import (
     PURPLE,
     SKY_BLUE,
     VERMILION,
+    require_addresses,
     write_picture,
 )
 from lcma.harness.text import printable
@@ -249,8 +250,9 @@ def write_chart(
 ) -> Path:
     """Write a chart with its data as `write_picture` does; all text is escaped by `printable`.
 
-    Raises UserError where the file cannot be written.
+    Raises UserError where the file cannot be written, or `ulimit -v` is too low.
     """
+    require_addresses()
     spec = chart.to_dict(validate=False) | {"datasets": datasets, "config": CONFIG}
     svg = vl_convert.vegalite_to_svg(_escape_texts(spec))
     # Renumber clips: vl-convert continues from the last picture, and bytes must not depend on that.

@@ -7,6 +7,7 @@ options.
 import io
 import os
 import re
+import resource
 from dataclasses import dataclass
 from enum import StrEnum
 from html import escape
@@ -73,6 +74,23 @@ FONT = "Liberation Sans, Arial, sans-serif"
 
 Nothing is bold: with two fonts, their order in a PDF of vl-convert would vary.
 """
+
+DRAWING_ADDRESSES = 66 * 2**30
+"""Addresses, of which few become memory, that V8 in vl-convert reserves for its first picture."""
+
+
+def require_addresses() -> None:
+    """Raise UserError if this process may not have the addresses that drawing takes.
+
+    V8 would end the process with a trace of its stack.
+    """
+    most = resource.getrlimit(resource.RLIMIT_AS)[0]
+    if most != resource.RLIM_INFINITY and most < DRAWING_ADDRESSES:
+        raise UserError(
+            f"pictures take {DRAWING_ADDRESSES >> 30} GiB of addresses (little of it becomes "
+            f"memory), and `ulimit -v` allows {most >> 30}: raise it with `ulimit -v unlimited`"
+        )
+
 
 _RESOURCES = re.compile(rb"(?:^ */\w+ \d+ 0 R\n)+", re.MULTILINE)
 """References of a page of a PDF, which vl-convert lists in a random order."""

@@ -14,6 +14,7 @@ from lcma.db import Attempt, JobFacts, Store, leases
 from lcma.harness.results.lookup import job_title
 from lcma.harness.terminal import Console
 from lcma.harness.text import format_duration, format_time, printable, short_id
+from lcma.harness.watch.commands import format_command
 from lcma.harness.watch.jobs import (
     describe_progress,
     format_host,
@@ -95,6 +96,7 @@ def wait_for_attempt(
     job_ids: Sequence[str],
     console: Console,
     show_line: Callable[[str], None] = lambda line: None,
+    db_option: str | None = None,
 ) -> tuple[list[str], str | None]:
     """Wait until the running attempt at one of the jobs ends, and show its progress.
 
@@ -106,6 +108,7 @@ def wait_for_attempt(
         job_ids: The jobs of one trial or pretraining.
         console: Where to show progress: in place on a terminal, else a line for each change.
         show_line: Called with each new line of the log.
+        db_option: The value of --db for the command that it names.
 
     Returns:
         The lines that ``show_line`` was called with, and the id of that attempt.
@@ -128,7 +131,7 @@ def wait_for_attempt(
                 for new in find_new_lines(log.splitlines(), lines):
                     lines.append(new)
                     show_line(new)
-                line = _describe_jobs(jobs, job, now)
+                line = _describe_jobs(jobs, job, now, db_option)
                 # Without a terminal, a new step prints a line, and a new second of the lease none.
                 key = line if job is None else f"{job_title(job)} {job.step}"
             except db.Unavailable as error:
@@ -215,8 +218,11 @@ def _all_ended(jobs: Collection[JobFacts]) -> bool:
     return all(job.state not in ("pending", "running") for job in jobs)
 
 
-def _describe_jobs(jobs: Sequence[JobFacts], running: JobFacts | None, now: float) -> str:
+def _describe_jobs(
+    jobs: Sequence[JobFacts], running: JobFacts | None, now: float, db_option: str | None
+) -> str:
     if running is not None:
         return f"{job_title(running)}: {describe_progress(running, now)}"
     first = next(job for job in jobs if job.state == "pending")
-    return f"{job_title(first)} is pending: `lcma why {short_id(first.subject)}` says why"
+    why = format_command("why", short_id(first.subject), db=db_option)
+    return f"{job_title(first)} is pending: `{why}` says why"

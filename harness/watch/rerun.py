@@ -10,7 +10,7 @@ from lcma.db import JobFacts, Kind, Store
 from lcma.harness.results.filters import Filters, filter_records
 from lcma.harness.results.lookup import find_jobs, job_title, require_results
 from lcma.harness.text import format_count, printable, short_id
-from lcma.harness.watch.commands import render_commands
+from lcma.harness.watch.commands import format_command, render_commands
 from lcma.harness.watch.jobs import name_failed_job
 from lcma.sweeps.errors import UserError
 
@@ -81,7 +81,7 @@ def _read_related(store: Store, jobs: Iterable[JobFacts], kind: Kind) -> dict[st
 
 
 def render_reruns(
-    choice: RerunChoice, commands: Sequence[str], *, failed: bool, dry_run: bool
+    choice: RerunChoice, commands: Sequence[str], db: str | None, *, failed: bool, dry_run: bool
 ) -> Iterator[Text]:
     """Yield which jobs are put back to pending, or would be, and the commands to type next."""
     jobs = (*choice.named, *choice.more)
@@ -89,7 +89,7 @@ def render_reruns(
         for job in jobs:
             lost = f"{job.outcome or 'no attempt'}: {name_failed_job(job)}"
             yield Text(printable(f"{short_id(job.subject)} {lost if failed else job_title(job)}"))
-    undone = describe_undone(choice)
+    undone = describe_undone(choice, db)
     if undone:
         yield Text(undone)
     if not jobs:
@@ -114,8 +114,11 @@ def describe_choice(choice: RerunChoice) -> str:
     return f"{format_count(len(jobs), 'job')} ({counts}{more})"
 
 
-def describe_undone(choice: RerunChoice) -> str:
-    """Return how many jobs are left unchanged since they are not done; '' for none."""
+def describe_undone(choice: RerunChoice, db: str | None) -> str:
+    """Return how many jobs are left unchanged since they are not done; '' for none.
+
+    The command in it has the value ``db`` of --db.
+    """
     states = Counter(job.state for job in choice.undone)
     if not states:
         return ""
@@ -130,7 +133,7 @@ def describe_undone(choice: RerunChoice) -> str:
         if job.kind == "trial" and job.state == "running" and job.pretraining_id is not None
     ]
     if stale and any(job.kind == "pretraining" for job in choice.named):
-        line += f"; with the former maps: lcma rerun {' '.join(stale)} when done"
+        line += f"; with the former maps: {format_command('rerun', *stale, db=db)} when done"
     return line
 
 

@@ -15,6 +15,7 @@ from lcma.harness.extras import require_extra
 from lcma.harness.files import write_file
 from lcma.harness.show.site.database import SiteDatabase, Step, make_database
 from lcma.harness.show.site.page import render_index
+from lcma.harness.show.targets import require_addresses
 from lcma.harness.text import printable
 from lcma.sweeps.errors import UserError
 from lcma.sweeps.measures import BITS_PER_DIM
@@ -113,6 +114,7 @@ def _make_specs() -> bytes:
 @cache
 def _bundle_vega() -> bytes:
     """Return Vega, Vega-Lite and vega-embed in one script, from the wheel of vl-convert."""
+    require_addresses()
     # In a process of its own, because it holds Python's lock for seconds, and a server could not
     # answer. Without a snippet `javascript_bundle` bundles the three libraries unchanged.
     code = "import sys, vl_convert as v; sys.stdout.buffer.write(v.javascript_bundle().encode())"

@@ -3,6 +3,7 @@
 import json
 import math
 import re
+import resource
 from pathlib import Path
 
 import pytest
@@ -95,6 +96,17 @@ def test_curves_are_tabulated_and_drawn(lcma: Lcma, in_tmp: Path) -> None:
     (picture,) = (in_tmp / "lcma-pictures").iterdir()
     assert picture.name in out
     assert picture.read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.usefixtures("by_default")
+def test_without_room_for_its_addresses_no_picture_is_begun(lcma: Lcma, in_tmp: Path) -> None:
+    limits = resource.getrlimit(resource.RLIMIT_AS)
+    resource.setrlimit(resource.RLIMIT_AS, (60 * 2**30, limits[1]))
+    try:
+        refused(lcma("curves"), "66 GiB of addresses", "allows 60: raise it with `ulimit -v")
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, limits)
+    assert list(in_tmp.iterdir()) == []
 
 
 @pytest.mark.usefixtures("by_default")

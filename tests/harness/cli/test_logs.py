@@ -1,12 +1,14 @@
 """`lcma logs` on both engines."""
 
 import json
+import os
 import subprocess
 import sys
 import time
 
 import pytest
 
+from lcma.harness.watch.commands import format_command
 from lcma.harness.watch.logs import find_new_lines
 from tests.db.conftest import COST, TRIALS, World
 from tests.harness.cli.conftest import Lcma, output_of, refused
@@ -92,14 +94,18 @@ def test_a_line_that_is_repeated_is_shown_each_time() -> None:
 @pytest.mark.integration
 def test_following_shows_steps_and_ends_with_the_attempt(planned: World, lcma: Lcma) -> None:
     """One attempt ends while another process follows; the node of another is dead."""
-    claim = planned.win(planned.trials[1], now=time.time())
+    url = os.environ["LCMA_DB"]
     with subprocess.Popen(
-        [sys.executable, "-m", "lcma", "logs", TRIAL, "-f"],
+        [sys.executable, "-m", "lcma", "logs", TRIAL, "-f", "--db", url],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
     ) as following:
         assert following.stderr is not None
+        why = format_command("why", TRIALS[1].id[:8], db=url)
+        assert "--db" in why
+        assert following.stderr.readline().endswith(f" is pending: `{why}` says why\n")
+        claim = planned.win(planned.trials[1], now=time.time())
         assert "step 0/500 on node1, lease" in following.stderr.readline()
         beat(planned.store, claim, step=40, lease_seconds=60.0, log="one\ntwo")
         assert "step 40/500 on node1, lease" in following.stderr.readline()

@@ -2,11 +2,13 @@
 
 import io
 import json
+import os
 import sys
 
 import pytest
 
 from lcma.harness.results.board import list_lost_trials
+from lcma.harness.watch.commands import format_command
 from tests.db.conftest import COST, TRIALS, World
 from tests.harness.cli.conftest import Lcma, output_of, refused
 
@@ -91,10 +93,13 @@ def test_a_person_is_asked(
 
 def test_a_trial_that_runs_with_the_former_maps_is_named(done: World, lcma: Lcma) -> None:
     done.win(done.trials[3])
-    code, out, _ = lcma("rerun", "p", "--yes")
+    url = os.environ["LCMA_DB"]
+    code, out, _ = lcma("rerun", "p", "--yes", "--db", url)
     assert code == 0
     note = "1 job is not done and stays as it is: 1 running; with the former maps: "
-    assert f"{note}lcma rerun {TRIALS[3].id[:8]} when done" in out
+    command = format_command("rerun", TRIALS[3].id[:8], db=url)
+    assert "--db" in command
+    assert f"{note}{command} when done" in out
 
 
 @pytest.mark.parametrize(
