@@ -201,6 +201,17 @@ def plugin_measures() -> tuple[PluginMeasure, ...]:
     return tuple(_plugin_measures.values())
 
 
+def require_kept_measure(name: str) -> None:
+    """Raise UserError for a name that is no measure of kept weights."""
+    declared = [measure.name for measure in plugin_measures()]
+    known = (*SAMPLE_MEASURES, BITS_PER_DIM, *declared)
+    if name not in known:
+        hint = suggest(name, known, "choose among")
+        if not declared:
+            hint += ", or load the plug-in that has it with LCMA_PLUGINS=FILE"
+        raise UserError(f"{name!r} is not measured of kept weights: {hint}")
+
+
 def find_holdout_measure(name: str) -> str:
     """Return the name of a measure on the holdout part, or ``name`` if it is not taken there."""
     return HOLDOUT_PREFIX + name if HOLDOUT_PREFIX + name in _kinds else name

@@ -88,18 +88,8 @@ def measure(
     sweep launched last. Examples: lcma measure swd kid, lcma measure --protocol
     published.
     """
-    from contextlib import AbstractContextManager, nullcontext
-
-    from lcma.db import connect
-    from lcma.db.results import require_same_measures
-    from lcma.harness.launch.measuring import measure_trials
-    from lcma.harness.measure.registry import make_measure
-    from lcma.harness.place import find_place
-    from lcma.harness.results.trials import choose_trials_with_results
-    from lcma.harness.terminal import print_error, print_line, reporting_progress
-    from lcma.harness.text import to_json
     from lcma.sweeps import plugins
-    from lcma.sweeps.measures import list_measures
+    from lcma.sweeps.measures import list_measures, require_kept_measure
 
     if ray is None and (gpus is not None or any_code):
         raise UserError("--gpus and --any-code need a cluster: give --ray ADDRESS too")
@@ -114,13 +104,29 @@ def measure(
     options = {name: value for name, value in possible.items() if value is not None}
     measures = _choose_measures(names or [], options)
     plugins.load_installed()
-    for name in measures:  # refuses wrong options before the database is opened
-        make_measure(name, **options)
+    for name in measures:
+        require_kept_measure(name)
+
+    from lcma.db import connect
+    from lcma.db.results import require_same_measures
+    from lcma.harness.place import find_place
+    from lcma.harness.results.trials import choose_trials_with_results
+    from lcma.harness.terminal import print_error, print_line, reporting_progress
+    from lcma.harness.text import to_json
+
     place = find_place(db, runs, data, write=True, needs_weights=True)
     store = connect(place.db, create=False)
     require_same_measures(store.measure_kinds(), list_measures())
     sweep_id, filters = choose_rows(store, selection)
     trials = choose_trials_with_results(store, sweep_id, filters)
+
+    from contextlib import AbstractContextManager, nullcontext
+
+    from lcma.harness.launch.measuring import measure_trials
+    from lcma.harness.measure.registry import make_measure
+
+    for name in measures:  # refuses wrong options before the first is measured
+        make_measure(name, **options)
     with reporting_progress() as report, _explaining_interruption():
 
         def stage(part: str) -> AbstractContextManager[None]:

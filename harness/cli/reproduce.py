@@ -18,12 +18,16 @@ def reproduce(
     selection: RowSelection,
     sample: Annotated[
         int | None,
-        typer.Option("--sample", metavar="N", help="N of the selected trials, chosen at random"),
+        typer.Option(
+            "--sample", metavar="N", min=1, help="N of the selected trials, chosen at random"
+        ),
     ] = None,
     tolerance: Annotated[
         float,
         typer.Option(
-            metavar="BITS", help="Accepted difference where the row has too few other seeds"
+            metavar="BITS",
+            min=0.0,
+            help="Accepted difference where the row has too few other seeds",
         ),
     ] = 1e-4,
     db: Db = None,
@@ -41,10 +45,8 @@ def reproduce(
     from rich.text import Text
 
     from lcma.db import connect
-    from lcma.harness.launch.reproduction import choose_reproducible
-    from lcma.harness.launch.reproduction import reproduce as train_again
     from lcma.harness.place import find_place
-    from lcma.harness.show.reproduction import render_reproduction, reproduction_as_dict
+    from lcma.harness.results.lookup import find_trial_id
     from lcma.harness.terminal import Console, print_line, reporting_progress
     from lcma.harness.text import short_id, to_json
 
@@ -56,10 +58,14 @@ def reproduce(
         )
     place = find_place(db, None, data)
     store, console, errors = connect(place.db, create=False), Console(), Console(stderr=True)
-    if trial is not None:
-        trial_ids = [trial]
-    else:
-        sweep_id, filters = choose_rows(store, selection)
+    trial_ids = [] if trial is None else [find_trial_id(store, trial)]
+    sweep_id, filters = choose_rows(store, selection)
+
+    from lcma.harness.launch.reproduction import choose_reproducible
+    from lcma.harness.launch.reproduction import reproduce as train_again
+    from lcma.harness.show.reproduction import render_reproduction, reproduction_as_dict
+
+    if trial is None:
         trial_ids = choose_reproducible(store, place, sweep_id, filters, sample)
     reproductions = []
     with reporting_progress(errors) as report:

@@ -61,10 +61,8 @@ def samples(
     from rich.text import Text
 
     from lcma.db import connect
-    from lcma.harness.measure.weights import require_weights
     from lcma.harness.place import find_place
     from lcma.harness.results.trials import choose_drawn_trials, describe_trial, trial_as_dict
-    from lcma.harness.show.samples import draw_interpolations, draw_samples
     from lcma.harness.show.targets import picture_target
     from lcma.harness.terminal import Console, print_error
     from lcma.harness.text import printable, to_json
@@ -85,6 +83,10 @@ def samples(
     trials, note = choose_drawn_trials(store, trial, sweep_id, filters)
     if note:
         print_error(note)
+
+    from lcma.harness.measure.weights import require_weights
+    from lcma.harness.show.samples import draw_interpolations, draw_samples
+
     for job in trials:  # before the first is drawn
         require_weights(store, place, job)
     drawn: list[tuple[JobFacts, Path, Interpolation | None]]

@@ -277,8 +277,6 @@ def choose_reproducible(
     Raises:
         UserError: There are fewer, or one of them cannot be trained again here.
     """
-    if number is not None and number < 1:
-        raise UserError(f"--sample {number} makes no sense: give 1 or more trials")
     require_results(store, sweep_id, filters)
     named = {*store.view("results", sweep_id=sweep_id, **filters).trial_id}
     rows = store.view("results", trial_id=named, protocol=PLAIN.name)

@@ -8,12 +8,18 @@ from lcma.harness.measure.features import INCEPTION, load_inception, load_lite0
 from lcma.harness.measure.likelihood import BOUND_IMAGES, BitsPerDim, KSampleBound
 from lcma.harness.measure.measure import DeclaredMeasure, Measure
 from lcma.harness.measure.samples import SAMPLES, SampleMeasure, has_patches, make_sampling
-from lcma.harness.text import printable
 from lcma.harness.train.evaluate import residual_blocks
 from lcma.harness.train.protocol import ProtocolName
 from lcma.models import Flow
-from lcma.sweeps.errors import UserError, suggest
-from lcma.sweeps.measures import BITS_PER_DIM, FID, KID, SAMPLE_MEASURES, SWD, plugin_measures
+from lcma.sweeps.errors import UserError
+from lcma.sweeps.measures import (
+    BITS_PER_DIM,
+    FID,
+    KID,
+    SWD,
+    plugin_measures,
+    require_kept_measure,
+)
 
 DEFAULT_SAMPLES = {SWD: SAMPLES, KID: 2000, FID: 5000}
 """Samples by measure, unless a user gives a number. `swd` has those of every trial: more do not
@@ -62,11 +68,7 @@ def make_measure(
     declared = {measure.name: measure for measure in plugin_measures()}
     if name in declared:
         return DeclaredMeasure(declared[name])
-    if name not in SAMPLE_MEASURES:
-        hint = suggest(name, (*SAMPLE_MEASURES, BITS_PER_DIM, *declared), "choose among")
-        if not declared:
-            hint += ", or load the plug-in that has it with LCMA_PLUGINS=FILE"
-        raise UserError(f"'{printable(name)}' is not measured of kept weights: {hint}")
+    require_kept_measure(name)
     count = DEFAULT_SAMPLES[name] if samples is None else samples
     return _make_sample_measure(name, count, temperature, weights, sha256)
 

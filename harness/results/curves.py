@@ -157,7 +157,7 @@ def choose_trainings(
             source, hint = f" of {name}", f"`lcma logs {name}` says what was done"
         else:
             chosen = None if name is None and store.sweeps() else find(store, name)
-            jobs = store.job_facts(sweep_id=chosen and chosen.id, with_curves=True)
+            jobs = store.job_facts(sweep_id=None if chosen is None else chosen.id, with_curves=True)
             jobs = [job for job in jobs if pretrainings or job.kind != PRETRAINING]
             source = "" if chosen is None else f" of the sweep {chosen.name}"
             hint = "`lcma status` shows how far trainings are"

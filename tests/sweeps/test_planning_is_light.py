@@ -22,6 +22,15 @@ except SystemExit as end:
 """
 
 
+REFUSED = """
+from lcma.harness.cli.main import main
+try:
+    main({})
+except SystemExit as end:
+    assert end.code == 2
+"""
+
+
 @pytest.mark.parametrize(
     ("program", "heavy"),
     [
@@ -31,8 +40,23 @@ except SystemExit as end:
         (COMMAND.format(["--help"]), HEAVIER),
         (COMMAND.format(["launch", "--help"]), HEAVIER),
         (COMMAND.format(["plan", "demo"]), HEAVY - {"pandas", "alembic"}),
+        (REFUSED.format(["measure", "nope"]), HEAVY - {"alembic"}),
+        (REFUSED.format(["reproduce", "--sample", "0"]), HEAVY),
+        (REFUSED.format(["reproduce", "nope", "--db", "reference"]), {"torch", "ray"}),
+        (REFUSED.format(["samples", "nope", "--db", "reference"]), {"torch", "ray"}),
     ],
-    ids=["planning", "database", "package", "help", "help of a command", "plan"],
+    ids=[
+        "planning",
+        "database",
+        "package",
+        "help",
+        "help of a command",
+        "plan",
+        "measure",
+        "sample",
+        "reproduce",
+        "samples",
+    ],
 )
 def test_nothing_heavy_is_imported(program: str, heavy: set[str], in_tmp: Path) -> None:
     code = f"{program}\nimport sys\nprint({heavy} & {{n.partition('.')[0] for n in sys.modules}})"

@@ -92,7 +92,7 @@ def test_a_sample_with_a_trial_that_is_not_reproduced_ends_with_code_1(
         ("{trial} --data nowhere", "photos8"),
         ("", "give either one trial, by the first characters of its id, or options that select"),
         ("{trial} --sample 1", "give either one trial"),
-        ("--sample 0", "--sample 0 makes no sense"),
+        ("--sample 0", "'--sample': Input should be greater than or equal to 1, not '0'"),
         ("--sample 2", "has 1 trial with such a result: give --sample 1 or less"),
         ("--sample 1 --data nowhere", "photos8"),
     ],
