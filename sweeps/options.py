@@ -9,7 +9,6 @@ import math
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from numbers import Integral
 from typing import Annotated, Any, TypedDict, cast, get_args, get_type_hints
 
 from lcma.sweeps.errors import UserError, suggest
@@ -129,12 +128,12 @@ def find_flag(name: str, option: Option) -> str:
 
 
 def check_options(record: type, options: Mapping[str, Any]) -> Any:
-    """Return the options that are not None.
+    """Return the options that are not None, with Python's own numbers.
 
     Raises:
         UserError: If an option is unknown, or a value has another type or is out of bounds.
     """
-    known = find_options(record)
+    known, options = find_options(record), to_plain(options)
     for name, value in options.items():
         if name not in known:
             raise UserError(f"there is no option {name!r}: {suggest(name, known)}")
@@ -227,18 +226,22 @@ def parse_seeds(seeds: Numbers) -> int | tuple[int, ...] | None:
 
 
 def _convert_numbers(given: Any) -> int | tuple[Any, ...] | None:
-    """Return a whole number or a sequence with whole numbers, such as NumPy's, as Python's own.
+    """Return a whole number or a sequence. Raises TypeError for other values.
 
-    Whoever checks the spec refuses other items. Raises TypeError for other values.
+    Whoever checks the spec refuses other items.
     """
+    given = to_plain(given)
+    return given if given is None or isinstance(given, int) else tuple(map(to_plain, given))
 
-    def convert(item: Any) -> Any:
-        return int(item) if isinstance(item, Integral) and not isinstance(item, bool) else item
 
-    if given is None or isinstance(given, Integral):
-        whole: int | None = convert(given)
-        return whole
-    return tuple(map(convert, given))
+def to_plain(value: Any) -> Any:
+    """Return a value in which numbers and arrays of NumPy are Python's own, at any depth."""
+    if isinstance(value, Mapping):
+        return {key: to_plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        items = map(to_plain, value)
+        return [*items] if isinstance(value, list) else tuple(items)
+    return value.tolist() if hasattr(value, "tolist") else value
 
 
 def _parse_range(text: str) -> range:

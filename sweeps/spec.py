@@ -13,7 +13,7 @@ from lcma.sweeps import catalog, factorizations, known_sets, plugins, settings, 
 from lcma.sweeps.errors import UserError, suggest
 from lcma.sweeps.identity import canonical_json
 from lcma.sweeps.input_files import require_text, resolve_path
-from lcma.sweeps.options import Overrides, parse_budgets, parse_seeds, split_names
+from lcma.sweeps.options import Overrides, parse_budgets, parse_seeds, split_names, to_plain
 from lcma.sweeps.sections import Section, Seed, Seeds, validate
 from lcma.sweeps.tuning import Tune, check_budget
 
@@ -231,6 +231,7 @@ def check(content: dict[str, Any], where: str, folder: Path = Path()) -> Spec:
     Raises:
         UserError: If a key, a value or a name is wrong.
     """
+    content = to_plain(content)
     section = {key: value for key, value in content.items() if key == "plugins"}
     names = validate(_Plugins, section, where).plugins
     for name in names:

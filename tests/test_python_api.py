@@ -8,6 +8,7 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -174,6 +175,12 @@ def test_a_plan_takes_the_overrides_of_the_command() -> None:
     frame = plan.to_pandas()
     assert set(frame["factorization"]) == {"low", "random"}
     assert set(frame["budget"].dropna()) == {20}
+    matrix = {"flow": "realnvp", "dataset": "photos8", "factorization": "low"}
+    demo = {"name": "own", "matrix": matrix | {"budget": np.array([10, 20])}}
+    numbers = {"recipe": {"training": {"steps": np.int64(30)}}, "seeds": np.arange(2)}
+    assert len(lcma.plan(demo | numbers).to_pandas()) == 4
+    frame = lcma.plan("demo", steps=np.int64(30), seeds=np.int32(1), budget=np.int8(20)).to_pandas()
+    assert set(frame["seed"]) == {0}
     for number in (0, 10**10):
         with pytest.raises(lcma.UserError, match="arguments: `seeds`: a number of seeds"):
             lcma.plan("demo", seeds=number)

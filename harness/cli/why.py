@@ -26,8 +26,8 @@ def why(
     if json:
         print(to_json(list(map(explanation_as_dict, explanations))))
         return
-    console = Console()
+    console, several = Console(), len({job.data_digest for job in jobs}) > 1
     for number, explanation in enumerate(explanations):
         if number:
             console.print()
-        console.print(render_explanation(explanation), soft_wrap=True)
+        console.print(render_explanation(explanation, data=several), soft_wrap=True)

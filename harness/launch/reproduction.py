@@ -174,8 +174,6 @@ def reproduce(
         UserError: The trial has no result, its data or a plug-in are missing here, or training it
             again fails.
     """
-    if not (math.isfinite(tolerance) and tolerance >= 0):
-        raise UserError(f"--tolerance {tolerance} makes no sense: give 0 or more bits/dim")
     facts, prepared = _find_result(store, place, find_trial_id(store, start))
     trial, device = _rebuild_trial(store, facts), choose_device(store, facts)
     stored = _Outcome(store, facts)

@@ -59,12 +59,16 @@ def explain_job(store: Store, job: JobFacts, db: str | None = None) -> Explanati
     return Explanation(tuple(causes), tuple(_list_next_commands(store, job, chain[-1], now, db)))
 
 
-def render_explanation(explanation: Explanation) -> RenderableType:
-    """Return a line for each fact, indented along the chain of causes, then the commands."""
+def render_explanation(explanation: Explanation, *, data: bool = False) -> RenderableType:
+    """Return a line for each fact, indented along the chain of causes, then the commands.
+
+    With ``data``, a heading names the exact data set too.
+    """
     parts: list[RenderableType] = []
     for depth, (job, lines) in enumerate(explanation.causes):
         indent = "  " * depth
-        head = Text(f"{indent}{job_title(job)} ({short_id(job.subject)}): ")
+        of_data = f", data {short_id(job.data_digest)}" if data else ""
+        head = Text(f"{indent}{job_title(job)} ({short_id(job.subject)}{of_data}): ")
         head.append(printable(job.state), style=STYLES.get(job.state, "bold"))
         parts += [head, *(Text(f"{indent}  {line}") for line in lines)]
     return Group(*parts, *render_commands(explanation.next))

@@ -87,8 +87,8 @@ def test_a_sample_with_a_trial_that_is_not_reproduced_ends_with_code_1(
     ("arguments", "message"),
     [
         ("nope", "no trial starts with 'nope'"),
-        ("{trial} --tolerance -1", "--tolerance -1.0 makes no sense"),
-        ("{trial} --tolerance nan", "--tolerance nan makes no sense"),
+        ("{trial} --tolerance -1", "'--tolerance': Input should be greater than or equal to 0"),
+        ("{trial} --tolerance nan", "'--tolerance': Input should be greater than or equal to 0"),
         ("{trial} --data nowhere", "photos8"),
         ("", "give either one trial, by the first characters of its id, or options that select"),
         ("{trial} --sample 1", "give either one trial"),

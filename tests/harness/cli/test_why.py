@@ -1,5 +1,6 @@
 """`lcma why` on both engines."""
 
+import dataclasses
 import json
 import re
 import time
@@ -10,7 +11,7 @@ import pytest
 from lcma import db
 from lcma.db.merge import merge
 from lcma.sweeps import spec
-from tests.db.conftest import COST, TRIALS, World, plan
+from tests.db.conftest import COST, DATA, TRIALS, World, plan
 from tests.harness.cli.conftest import Lcma, output_of
 from tests.stores import beat
 
@@ -37,6 +38,15 @@ def test_a_done_trial_names_its_attempt_and_its_sweeps(planned: World, lcma: Lcm
         f"Next: lcma logs {job}",
         f"      lcma samples {job}",
     ]
+
+
+def test_a_trial_on_two_contents_of_its_data_has_two_headings(planned: World, lcma: Lcma) -> None:
+    other = db.PlannedJob.of_trial(TRIALS[0].id, "e" * 64, steps=500)
+    data = dataclasses.replace(DATA, digest="e" * 64)
+    planned.store.register(db.Registration(data_sets=(data,), jobs=(other,)), now=1.0)
+    headings = [line for line in output_of(lcma("why", TRIALS[0].id)).splitlines() if "(" in line]
+    assert len(headings) == len(set(headings)) == 2
+    assert sorted(re.findall(r", data (\w+)\): pending", " ".join(headings))) == ["d" * 8, "e" * 8]
 
 
 def test_without_an_id_the_trial_that_changed_last_is_meant(planned: World, lcma: Lcma) -> None:
