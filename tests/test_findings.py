@@ -14,6 +14,7 @@ from lcma.harness.show.verdicts import describe_verdict, next_command
 from lcma.sweeps import strict_yaml
 from lcma.sweeps.errors import UserError
 from tests.db.conftest import fill
+from tests.harness.show import svg
 from tests.processes import ROOT
 
 LIST = strict_yaml.parse((ROOT / findings.LIST).read_text(), findings.LIST)
@@ -193,6 +194,7 @@ def test_pictures_of_the_reference_are_the_same_bytes_again(tmp_path: Path) -> N
                 findings.draw(query, results, path)
             assert paths[0].read_bytes() == paths[1].read_bytes()
             assert "Residual Flow, CIFAR-10" in paths[0].read_text()
+            assert name == "layout-ranking" or "0.0" in svg.texts(paths[0]), "zero has a label"
 
 
 def test_pages_show_existing_pictures_and_all_of_them() -> None:

@@ -66,7 +66,9 @@ def forest(title: str | None = "difference", group: str = "") -> alt.LayerChart:
     no numbers.
     """
     y = alt.Y("label:N", sort=None).axis(None)
-    x = alt.X("value:Q", title=title).axis(labels=title is not None, ticks=title is not None)
+    shown = title is not None
+    # Of so few no label is left out for want of room, and zero is one of them.
+    x = alt.X("value:Q", title=title).axis(labels=shown, ticks=shown, tickCount=5)
     colour = alt.Color("standing:N", legend=None).scale(domain=["neither", "better", "worse"])
     base = (
         alt.Chart(alt.NamedData(f"rows{group}"))
