@@ -5,10 +5,13 @@ declares here as data; a function that builds a flow imports torch when it is ca
 """
 
 import hashlib
+import io
 import os
 import sys
+import threading
 import traceback
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass, replace
 from functools import cache
 from importlib import metadata
@@ -29,6 +32,9 @@ ENTRY_POINT_GROUP = "lcma.plugins"
 MAX_BYTES = 1_000_000
 _ATTRIBUTE = "__lcma_plugin__"  # of a decorated function, with what it declares
 _MODULE_PREFIX = "lcma_plugin_"
+
+SLOW_SECONDS = 10.0
+"""Seconds after which a plug-in that is still being loaded is named."""
 
 F = TypeVar("F", bound=Callable[..., Any])
 Declaration = FlowFacts | FactorizationRule | PluginMeasure
@@ -336,7 +342,8 @@ def _collect_declarations(name: str, run: Callable[[], ModuleType | None]) -> li
     """
     _collecting.append([])
     try:
-        module = run()
+        with printing_to_stderr(), _naming_slow(name):
+            module = run()
     except (UserError, KeyboardInterrupt):
         raise
     except BaseException as error:  # noqa: BLE001 - a plug-in may raise anything
@@ -356,6 +363,39 @@ def _collect_declarations(name: str, run: Callable[[], ModuleType | None]) -> li
             f"@lcma.measure(...) before a function"
         )
     return declarations
+
+
+class _StandardError(io.TextIOBase):
+    """Standard error, which a plug-in cannot close."""
+
+    def write(self, text: str) -> int:
+        return sys.stderr.write(text)
+
+    def flush(self) -> None:
+        sys.stderr.flush()
+
+
+@contextmanager
+def printing_to_stderr() -> Iterator[None]:
+    """Print what is printed in the block, by code of plug-ins, on standard error.
+
+    Standard output has results, which other programs may read.
+    """
+    with redirect_stdout(_StandardError()):
+        yield
+
+
+@contextmanager
+def _naming_slow(name: str) -> Iterator[None]:
+    """Name the plug-in on standard error if the block takes long, since it may never end."""
+    line = f"lcma: plug-in {name!r} is still being loaded after {SLOW_SECONDS:g} s\n"
+    timer = threading.Timer(SLOW_SECONDS, lambda: sys.stderr.write(line))
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 def _make_loader(entry: metadata.EntryPoint) -> Callable[[], ModuleType | None]:

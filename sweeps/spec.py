@@ -57,7 +57,10 @@ class Matrix(Section):
     )
     budget: Steps = Field((), description="steps of the pretraining of maps, on the grid")
     recipe: tuple[dict[str, Any], ...] = Field(
-        (), description="settings that override the recipe, one entry for each variation"
+        (),
+        max_length=1000,
+        description="settings that override the recipe, one entry for each variation (at most "
+        "1000)",
     )
 
 

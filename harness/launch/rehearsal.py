@@ -7,7 +7,7 @@ from lcma.sweeps.architectures import REGISTERED
 from lcma.sweeps.errors import UserError
 from lcma.sweeps.expansion import Trial
 from lcma.sweeps.factorizations import RULES, needs_maps, normalize
-from lcma.sweeps.plugins import describe_failure
+from lcma.sweeps.plugins import describe_failure, printing_to_stderr
 
 
 def rehearse_plugins(plan: Plan) -> list[str]:
@@ -22,7 +22,8 @@ def rehearse_plugins(plan: Plan) -> list[str]:
         key = trial.recipe.id, trial.factorization
         if trial.plugins and key not in tried:
             tried.add(key)
-            _rehearse(trial, notes)
+            with printing_to_stderr():
+                _rehearse(trial, notes)
     return list(dict.fromkeys(line for lines in notes.values() for line in lines))
 
 

@@ -78,6 +78,7 @@ def compute_power(cells: Iterable[Cell], histories: Mapping[str, Store]) -> tupl
     for cell in cells:
         if cell.trial is not None:
             planned.setdefault((cell.flow, cell.dataset, cell.overlay), []).append(cell.trial)
+    planned = {key: trials for key, trials in planned.items() if _are_compared(trials)}
     flows = {flow for flow, *_ in planned}
     spreads = [
         spread
@@ -93,9 +94,12 @@ def compute_power(cells: Iterable[Cell], histories: Mapping[str, Store]) -> tupl
             needed = seeds_needed(SMALL, deviation)
             needed = needed and max(needed, MIN_SEEDS)
             power = Power(*key, power.seeds, deviation, nearest.source, shown, needed)
-        if len({(trial.factorization, trial.budget) for trial in trials}) > 1:
-            powers.append(power)
+        powers.append(power)
     return tuple(powers)
+
+
+def _are_compared(trials: Iterable[Trial]) -> bool:
+    return len({(trial.factorization, trial.budget) for trial in trials}) > 1
 
 
 def _find_nearest(trial: Trial, known: Iterable[_Spread]) -> _Spread | None:

@@ -184,6 +184,7 @@ def find_detectable(n: int, deviation: float) -> float:
     return _find_detectable_ratio(n) * deviation
 
 
+@lru_cache  # a plan asks the same of each of its recipes
 def seeds_needed(effect: float, deviation: float, level: float = LEVEL) -> int | None:
     """Return the number of seeds that shows a true ``effect`` with a power of 80 %.
 

@@ -83,6 +83,29 @@ def test_a_rule_is_a_factorization_like_any_other(tmp_path: Path) -> None:
     assert table.kept[0, 0, 0] == 1
 
 
+def test_what_a_plugin_prints_is_on_standard_error(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Standard output stays open and holds results alone, such as the JSON of a plan."""
+    text = rule(f"print('called'); {COLUMNS}") + "import sys\nprint('loaded')\nsys.stdout.close()\n"
+    rehearse_plugins(Plan(expand_with(write(tmp_path, text)), (), ()))
+    print("result")
+    out, err = capfd.readouterr()
+    assert (out, set(err.split())) == ("result\n", {"called", "loaded"})
+
+
+def test_a_plugin_that_takes_long_to_load_is_named(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(plugins, "SLOW_SECONDS", 0.01)
+    slow = write(tmp_path, f"import time\ntime.sleep(0.5)\n{rule()}")
+    plugins.load_file(slow)
+    assert (
+        capfd.readouterr().err
+        == f"lcma: plug-in {str(slow)!r} is still being loaded after 0.01 s\n"
+    )
+
+
 def test_ids_depend_only_on_the_content_of_the_file_that_is_used(tmp_path: Path) -> None:
     path = write(tmp_path, rule())
     first = expand_with(path)

@@ -64,6 +64,10 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"exclude": [{"factorization": "LXH"}]}, "`exclude.factorization`: unknown factorization"),
     ({"exclude": [{"budget": 110}]}, "`exclude.budget`: budget 110 is not on the grid of steps: u"),
     ({"exclude": [{"seed": -1}]}, "`exclude.0.seed.0`: input should be greater than or equal to 0"),
+    (
+        {"matrix": MATRIX | {"recipe": [{}] * 1001}},
+        "`matrix.recipe`: tuple should have at most 1000 items",
+    ),
     ({"exclude": [{"seeds": 1}]}, "unknown key `exclude.0.seeds`: did you mean 'seed'?"),
 ]
 
