@@ -230,7 +230,9 @@ def test_without_such_curves_the_next_command_is_named(lcma: Lcma, in_tmp: Path)
     assert not (in_tmp / "lcma-pictures").exists()
 
 
-def test_all_sweeps_are_drawn_unless_one_is_named(lcma: Lcma, in_tmp: Path) -> None:
+def test_all_sweeps_are_drawn_unless_one_is_named(
+    lcma: Lcma, in_tmp: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     filler = make_filler(in_tmp)
     for sweep, rule in (("s1", "random"), ("s2", "channel")):
         job = filler.plan(rule, 0, sweep=sweep)
@@ -247,6 +249,11 @@ def test_all_sweeps_are_drawn_unless_one_is_named(lcma: Lcma, in_tmp: Path) -> N
     assert pictures == ["curves-s1", "curves-s2"]
     (words,) = [" ".join(svg.texts(path)) for path in Path("lcma-pictures").glob("curves-s1*.svg")]
     assert not [mark for mark in MARKS if f"{mark}: " in words], "it has one line of one seed"
+    monkeypatch.setattr("lcma.harness.cli.curves.MAX_PICTURES", 0)
+    result = lcma("curves", "--json")
+    (chart,) = json.loads(result.stdout)
+    assert [line["name"] for line in chart["panels"][0]["lines"]] == ["channel"]
+    assert "of the sweep launched last, s2: --sweep NAME chooses another" in result.stderr
 
 
 @pytest.mark.integration

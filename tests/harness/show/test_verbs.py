@@ -105,22 +105,17 @@ def test_maps_in_a_terminal(read, filler):
     assert lines[of_table + 1].split()[0] == "2"
 
 
-def test_curves_and_maps_are_of_the_last_sweep_by_default(lcma, read, filler, monkeypatch):
+def test_maps_are_of_the_last_sweep_by_default(lcma, read, filler, monkeypatch):
     monkeypatch.setattr("lcma.harness.cli.maps.MAX_PRETRAININGS", 1)
     note = "lcma: of the sweep launched last, demo: --sweep NAME chooses another\n"
     for seed in (0, 1):
         filler.maps(seed)
-        points = [db.Metric("holdout_bits_per_dim", 10, 4.0)]
-        job = filler.plan("low", seed, budget=100, sweep=f"s{seed}")
-        filler.finish(job, 4.0, metrics=points)
+        filler.finish(filler.plan("low", seed, budget=100, sweep=f"s{seed}"), 4.0)
     assert "seed 1" in read("maps")
     assert "seed 0" not in read("maps")
     assert note in read.notes
-    read("curves")
-    assert note in read.notes
     assert "seed 0" in read("maps", "--where", "seed=0", "--where", "factorization=low")
     glow = "with --flow glow in the sweep demo: there are realnvp; --sweep NAME searches"
-    refused(lcma("curves", "--flow", "glow"), glow)
     refused(lcma("maps", "--flow", "glow", "--sweep", "s1"), glow)
     filler.plan("rows", 0, sweep="s2")
     refused(lcma("maps"), "no such trial of the sweep demo reads a map: --sweep")
