@@ -250,10 +250,10 @@ def test_all_sweeps_are_drawn_unless_one_is_named(
     (words,) = [" ".join(svg.texts(path)) for path in Path("lcma-pictures").glob("curves-s1*.svg")]
     assert not [mark for mark in MARKS if f"{mark}: " in words], "it has one line of one seed"
     monkeypatch.setattr("lcma.harness.cli.curves.MAX_PICTURES", 0)
-    result = lcma("curves", "--json")
-    (chart,) = json.loads(result.stdout)
+    _, drawn, note = lcma("curves", "--json")
+    (chart,) = json.loads(drawn)
     assert [line["name"] for line in chart["panels"][0]["lines"]] == ["channel"]
-    assert "of the sweep launched last, s2: --sweep NAME chooses another" in result.stderr
+    assert "of the sweep launched last, demo: --sweep NAME chooses another" in note
 
 
 @pytest.mark.integration
