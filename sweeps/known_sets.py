@@ -32,6 +32,7 @@ class DataSetFacts(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     size: int  # height and width in pixels
+    images: int | None = None  # of all its parts as it is published, None if not known
     channels: int = 3
     dataset: str  # in trials and results, with `variant`
     variant: str = "u8"

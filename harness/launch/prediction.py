@@ -6,13 +6,15 @@ a GPU if they hold one.
 Jobs are *of the same shape* if they train the same model (flow, image size, architecture, with or
 without splits) in batches of the same size, with the same precision, threads and stacking, on CPUs
 or on the same share of a GPU. The attempts by which such jobs were done give the time of a step,
-and the time of all the rest (data, evaluation, maps) for each image of the data set. The median of
-each is the expected value, and the 10 % and 90 % quantiles give a range. The ends of the range are
-summed, since a cause that slows down one task mostly slows down those beside it. Hours lost to
-failures are not included.
+and those of them whose data set is nearest in size give the time of all the rest (data, evaluation,
+maps) for each of its images. The median of each is the expected value, and the 10 % and 90 %
+quantiles give a range. The ends of the range are summed, since a cause that slows down one task
+mostly slows down those beside it. Hours lost to failures are not included. A data set that is not
+prepared counts as large as it is published.
 """
 
 import json
+import math
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -25,6 +27,7 @@ from lcma.db import PlannedJob, Store
 from lcma.db.schema import attempts, data_sets, environments, jobs, pretrainings, trials
 from lcma.harness.launch.plan import Plan, count_slots
 from lcma.harness.results.lookup import parse_object
+from lcma.sweeps import known_sets
 from lcma.sweeps.expansion import Pretraining, Trial
 from lcma.sweeps.identity import canonical_json
 from lcma.sweeps.spec import Resources
@@ -130,6 +133,8 @@ def predict_hours(
     for (what, shape, flow, dataset), left in groups.items():
         part = PredictedPart(what, flow, dataset, len(left), sum(left))
         shapes, images = (shape, (shape[0], "")), plan.images.get(dataset)
+        if images is None and dataset in known_sets.known():  # not prepared here
+            images = known_sets.known()[dataset].images
         known = (
             (name, attempts[key])
             for key in shapes
@@ -149,9 +154,15 @@ def predict_hours(
 def _predict_part(
     part: PredictedPart, source: str, attempts: Sequence[_TimedAttempt], images: int | None
 ) -> PredictedPart:
-    # A data set that is not prepared (None) counts as large as that of each attempt.
+    # A data set of unknown size (None) counts as large as that of each attempt.
     steps = [attempt.step for attempt in attempts if attempt.step is not None]
-    rests = [attempt.rest * (images or attempt.images) / attempt.images for attempt in attempts]
+    scales = [(images or attempt.images) / attempt.images for attempt in attempts]
+    nearest = min(abs(math.log(scale)) for scale in scales)
+    rests = [
+        attempt.rest * scale
+        for attempt, scale in zip(attempts, scales, strict=True)
+        if abs(math.log(scale)) == nearest
+    ]
     step, rest = np.percentile(steps, QUANTILES), np.percentile(rests, QUANTILES)
     low, expected, high = ((part.steps * step + part.jobs * rest) / 3600).tolist()
     devices = tuple(sorted({attempt.device for attempt in attempts}))

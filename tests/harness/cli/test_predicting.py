@@ -6,11 +6,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 
 from lcma import db
+from lcma.db.schema import data_sets, jobs
 from lcma.harness import shards
 from lcma.harness.launch.plan import list_histories
 from lcma.harness.launch.prediction import predict_hours
+from lcma.sweeps import known_sets
 from lcma.sweeps import spec as specs
 from lcma.sweeps.spec import Resources
 from tests.db.conftest import EVALUATOR, result
@@ -96,6 +99,35 @@ def test_the_time_beside_steps_grows_with_the_number_of_images(history: History)
     hours = predict_hours(larger, list_histories(history.store), Resources()).hours
     assert hours is not None
     assert 3600 * hours.expected == pytest.approx(8 * (20 + 20) + 50 + 5 * 20)
+
+
+def test_the_rest_is_that_of_the_data_sets_that_are_nearest_in_size(history: History) -> None:
+    first, second, _ = history.trials("checkerboard-even")
+    history.finish(first, step=1.0, rest=10.0)
+    history.finish(second, step=3.0, rest=1.0)
+    history.finish(history.segments(10)[0], step=1.0, rest=10.0)
+    with sa.create_engine(history.store.url, poolclass=sa.NullPool).begin() as connection:
+        (row,) = connection.execute(sa.select(data_sets)).mappings()
+        small = dict(row) | {"digest": "s" * 64, "train": 1, "holdout": 1, "test": 1}
+        connection.execute(sa.insert(data_sets).values(small))
+        other = {"data_digest": small["digest"]}
+        connection.execute(sa.update(jobs).where(jobs.c.id == second.job_id).values(other))
+    plan = history.make_plan(SWEEP)
+    hours = predict_hours(plan, list_histories(history.store), Resources()).hours
+    assert hours is not None
+    assert 3600 * hours.expected == pytest.approx(7 * (20 * 2 + 10) + 50 + 5 * 10)
+
+
+def test_before_it_is_prepared_a_set_counts_as_large_as_it_is_published(history: History) -> None:
+    history.finish(history.trials("checkerboard-even")[0], step=1.0, rest=10.0)
+    published = known_sets.known()["photos8"].images
+    plans = [
+        dataclasses.replace(history.make_plan(SWEEP), images=images)
+        for images in ({}, {"photos8": published}, {"photos8": 9 * published})
+    ]
+    known = list_histories(history.store)
+    before, after, larger = (predict_hours(plan, known, Resources()).hours for plan in plans)
+    assert before == after != larger
 
 
 def test_failed_attempts_and_evaluations_do_not_count(history: History) -> None:

@@ -19,6 +19,7 @@ from lcma.harness.data.packaged import (
     train_corners,
 )
 from lcma.harness.data.source import OpenedSource
+from lcma.sweeps import known_sets
 from tests.harness.data.conftest import read_refusal
 
 SHIPPED = Path(str(files("skimage"))) / "data"
@@ -89,7 +90,8 @@ def test_smaller_sets_are_box_filtered(photos8: PreparedSet, photos32: PreparedS
 
 
 def test_the_installed_files_are_the_known_ones(photos32: PreparedSet) -> None:
-    source = photos32.manifest.source
+    source, counts = photos32.manifest.source, photos32.manifest.counts
+    assert counts.train + counts.holdout + counts.test == known_sets.shipped()["photos32"].images
     assert source.verdict == "known"
     assert source.package.startswith("scikit-image ")
     assert "Pillow" in source.reader
