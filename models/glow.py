@@ -36,12 +36,12 @@ class GlowNet(nn.Module):
 
     def __init__(self, inputs: int, outputs: int, width: int, *, actnorm: bool) -> None:
         super().__init__()
-        self.first = GainedConv(inputs, width, 3, std=0.05, started_by_data=actnorm)
-        self.middle = GainedConv(width, width, 1, std=0.05, started_by_data=actnorm)
+        first, middle = (
+            GainedConv(size, width, kernel, std=0.05, gained=actnorm, started_by_data=actnorm)
+            for size, kernel in ((inputs, 3), (width, 1))
+        )
+        self.first, self.middle = first, middle
         self.last = GainedConv(width, outputs, 3, std=0.0)
-        if not actnorm:
-            for conv in (self.first, self.middle):
-                conv.log_gain.requires_grad_(False)
 
     def forward(self, x: Tensor) -> Tensor:
         out: Tensor = self.last(self.middle(self.first(x).relu_()).relu_())

@@ -47,7 +47,7 @@ _MOVES = {aten._to_copy, aten.copy_}
 _VIEWS = {aten.detach, aten._unsafe_view}
 """Views whose schemas do not say so."""
 
-CACHED = (batches._arange, convolution._make_border)
+CACHED = (batches._arange, convolution._unfold_border)
 """Functions that cache constants of the device."""
 
 _CONSTANTS = {aten.arange, aten.eye, aten.full, aten.linspace, aten.ones, aten.scalar_tensor}
